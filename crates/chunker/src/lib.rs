@@ -1,0 +1,1 @@
+//! Cuts a byte stream where borg would: buzhash and fixed chunking.

@@ -1,0 +1,1 @@
+//! Borg's compression headers and algorithms.

@@ -1,0 +1,25 @@
+//! The words every other crate shares.
+//!
+//! Here are the ids, borg's dialect of MessagePack, borg's way to write time, and the seams through which the
+//! outside is reached: [`Repository`] and [`Transaction`], [`Disk`], [`Clock`]. This crate does no I/O and starts
+//! no thread; who owns a file, a socket or a clock implements a trait from here.
+
+pub mod clock;
+pub mod disk;
+mod id;
+pub mod lock;
+pub mod msgpack;
+pub mod repository;
+mod stop;
+pub mod time;
+
+pub use clock::Clock;
+pub use disk::{Disk, DiskError};
+pub use id::{ChunkId, RepositoryId};
+pub use repository::{Repository, RepositoryError, Transaction};
+pub use stop::Stop;
+
+/// Largest object a repository stores, in bytes: type byte, MAC and nonce included.
+///
+/// Source: borg 1.4 `constants.py`, `MAX_DATA_SIZE`.
+pub const MAX_DATA_SIZE: usize = 20_971_479;

@@ -1,0 +1,183 @@
+//! The seam between what an archive means and where its objects lie.
+//!
+//! A repository stores opaque objects under ids and changes them in transactions. The engine sees nothing but these
+//! two traits; a repository on a disk and one behind SSH look alike to it.
+
+use bytes::Bytes;
+
+use crate::{ChunkId, DiskError, RepositoryId};
+
+/// A repository that is open, and locked as it was asked to be. Dropping it gives the lock back.
+///
+/// All methods may be called from several threads.
+pub trait Repository: Send + Sync {
+    /// The id it was created with.
+    fn id(&self) -> RepositoryId;
+
+    /// Where it is, as borg writes it down: an absolute path, or a `ssh://` URL.
+    fn location(&self) -> String;
+
+    /// Reads an object; sees what the open transaction has put.
+    fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError>;
+
+    /// The ids of all objects, the manifest's included, in no order.
+    fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError>;
+
+    /// The text of the key blob kept in the repository; `None` if there is none.
+    fn load_key(&self) -> Result<Option<String>, RepositoryError>;
+
+    /// Stores the text of a key blob, durably. Needs the exclusive lock.
+    fn save_key(&self, key: &str) -> Result<(), RepositoryError>;
+
+    /// The first nonce that nobody has reserved, as the repository knows it; `None` before the first reservation.
+    fn free_nonce(&self) -> Result<Option<u64>, RepositoryError>;
+
+    /// Moves the first free nonce to `next`, durably. Needs the exclusive lock.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::NonceConflict`] if `current` is not what [`free_nonce`](Self::free_nonce) says now.
+    fn reserve_nonce(&self, next: u64, current: Option<u64>) -> Result<(), RepositoryError>;
+
+    /// Begins a transaction. Needs the exclusive lock; there is one at a time.
+    fn begin(&self) -> Result<Box<dyn Transaction + '_>, RepositoryError>;
+}
+
+/// Changes that become visible together. Dropping a transaction rolls it back.
+#[must_use = "a transaction that is dropped is rolled back"]
+pub trait Transaction: Send {
+    /// Queues a PUT, replacing an object of the same id. If it fails, this, a later call, or the commit says so.
+    fn put(&mut self, id: ChunkId, object: Bytes) -> Result<(), RepositoryError>;
+
+    /// Queues a DELETE.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::ObjectNotFound`] if there is no such object.
+    fn delete(&mut self, id: ChunkId) -> Result<(), RepositoryError>;
+
+    /// Waits for everything queued, then writes the COMMIT. When this returns `Ok`, the change is durable.
+    fn commit(self: Box<Self>) -> Result<(), RepositoryError>;
+
+    /// Commits, then frees the space of what is superseded in segments where it is more than `threshold_percent`.
+    /// A crash, or [`RepositoryError::Stopped`], leaves the commit done and some of the space unfreed.
+    fn commit_and_compact(self: Box<Self>, threshold_percent: u8) -> Result<CompactStats, RepositoryError>;
+}
+
+/// What a compaction did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactStats {
+    /// Segments that were rewritten or removed.
+    pub segments: u64,
+    /// Bytes the repository's segments have less than before.
+    pub freed_bytes: u64,
+}
+
+/// Why a repository could not do what it was asked. Ends the operation, which then rolls back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepositoryError {
+    /// Nothing is at the location.
+    #[error("there is no repository at {0}")]
+    DoesNotExist(String),
+    /// A repository is there already, or above it.
+    #[error("there is already a repository at {0}")]
+    AlreadyExists(String),
+    /// Something that is no repository is at the location.
+    #[error("{path} is no borg repository: {reason}")]
+    NotARepository {
+        /// The location.
+        path: String,
+        /// What was found instead.
+        reason: String,
+    },
+    /// A repository of another generation; only version 1 is read or written.
+    #[error("the repository at {path} has version {version}, only version 1 (borg 1.1 to 1.4) is supported")]
+    UnsupportedVersion {
+        /// The location.
+        path: String,
+        /// What its `config` says.
+        version: String,
+    },
+    /// The repository's `config` cannot be used.
+    #[error("the configuration of the repository at {path} is invalid: {reason}")]
+    InvalidConfig {
+        /// The location.
+        path: String,
+        /// The key and what is wrong with it.
+        reason: String,
+    },
+    /// The id is not in the index.
+    #[error("object {0} is not in the repository")]
+    ObjectNotFound(ChunkId),
+    /// The stored bytes are not what was written.
+    #[error("segment {segment} of the repository is damaged at offset {offset}: {reason}")]
+    Damaged {
+        /// The segment's number.
+        segment: u32,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// No committed state can be found, or the state contradicts itself.
+    #[error("the repository needs a check: {0}")]
+    CheckNeeded(String),
+    /// Somebody else holds the lock, and went on holding it.
+    #[error("the repository is locked by {holder}; waited {waited_seconds} s")]
+    LockTimeout {
+        /// Who, as far as the lock tells.
+        holder: String,
+        /// How long it was waited for.
+        waited_seconds: u64,
+    },
+    /// The lock that was held is gone or somebody else's.
+    #[error("the lock of the repository was taken away: {0}")]
+    LockLost(String),
+    /// What was asked needs the exclusive lock, or no other transaction.
+    #[error("the repository is not open for writing: {0}")]
+    NotWritable(String),
+    /// Somebody else reserved nonces at the same time.
+    #[error("the repository's free nonce is {found:?}, expected {expected:?}: another client reserved nonces")]
+    NonceConflict {
+        /// What was thought to be there.
+        expected: Option<u64>,
+        /// What is there.
+        found: Option<u64>,
+    },
+    /// The `nonce` file holds something else.
+    #[error("the nonce file of the repository is damaged: {0}")]
+    NonceDamaged(String),
+    /// Too little space to commit safely.
+    #[error(
+        "the repository at {path} has {available_bytes} bytes of free space, {required_bytes} are needed to commit"
+    )]
+    InsufficientSpace {
+        /// The location.
+        path: String,
+        /// Free bytes.
+        available_bytes: u64,
+        /// Needed bytes.
+        required_bytes: u64,
+    },
+    /// The quota set in the repository is used up.
+    #[error("the repository's storage quota of {quota_bytes} bytes is exceeded: {used_bytes} bytes would be used")]
+    QuotaExceeded {
+        /// The quota.
+        quota_bytes: u64,
+        /// What the PUT would have made of it.
+        used_bytes: u64,
+    },
+    /// An object longer than [`MAX_DATA_SIZE`](crate::MAX_DATA_SIZE).
+    #[error("an object of {0} bytes is too large for a repository")]
+    ObjectTooLarge(usize),
+    /// A stop was asked for while waiting or compacting.
+    #[error("stopped on request")]
+    Stopped,
+    /// A file operation failed.
+    #[error("the repository's disk failed")]
+    Disk(#[from] DiskError),
+    /// Something between us and the repository failed.
+    #[error("{0}")]
+    Other(String),
+}

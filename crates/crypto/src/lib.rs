@@ -1,0 +1,1 @@
+//! Keys, key files, ids, sealing and opening, TAM, nonce policy.

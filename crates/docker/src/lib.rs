@@ -1,0 +1,1 @@
+//! Which containers exist, what state they are in, what happens to them.

@@ -1,0 +1,1 @@
+//! A borg repository on a disk: segments, index, hints, integrity, locks, compaction.

@@ -1,0 +1,1 @@
+//! Decides what to do when and sees it through.
