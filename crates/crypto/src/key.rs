@@ -1,0 +1,205 @@
+//! The key of a repository: its secrets, and the states prepared from them.
+
+use std::fmt;
+
+use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder};
+use worldkeeper_core::{ChunkId, RepositoryId};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::Random;
+use crate::hash::Hash;
+use crate::mode::EncryptionMode;
+use crate::object::{IdMismatch, ObjectCipher};
+
+/// Everything that is done with a repository's secrets. Shared by all threads; the secrets are overwritten on drop.
+pub struct Key {
+    mode: EncryptionMode,
+    /// `None` in mode `none`.
+    pub(crate) secrets: Option<Secrets>,
+    id_hash: Hash,
+    /// In the modes that encrypt.
+    pub(crate) cipher: Option<ObjectCipher>,
+}
+
+/// What a key blob holds.
+///
+/// | key               | bytes                  | use                                 |
+/// |-------------------|------------------------|-------------------------------------|
+/// | `enc_key`         | 32                     | AES-256-CTR                         |
+/// | `enc_hmac_key`    | 32, or 128 for BLAKE2b | MAC of objects                      |
+/// | `id_key`          | 32, or 128 for BLAKE2b | id hash                             |
+/// | `chunk_seed`      | i32                    | the chunker's table                 |
+/// | `repository_id`   | 32                     | which repository the key belongs to |
+/// | `tam_required`    | bool, may be missing   | whether a manifest must have a TAM  |
+///
+/// The keys of 128 bytes are 64 random ones followed by 64 zeros.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Secrets {
+    #[zeroize(skip)]
+    pub(crate) repository_id: RepositoryId,
+    pub(crate) enc_key: [u8; 32],
+    pub(crate) enc_hmac_key: Vec<u8>,
+    pub(crate) id_key: Vec<u8>,
+    pub(crate) chunk_seed: i32,
+    pub(crate) tam_required: Option<bool>,
+}
+
+impl Key {
+    /// The key of mode `none`: nothing is secret.
+    pub fn plaintext() -> Self {
+        Self { mode: EncryptionMode::None, secrets: None, id_hash: Hash::Sha256, cipher: None }
+    }
+
+    /// Draws the key for a new repository.
+    pub fn generate(mode: EncryptionMode, repository_id: RepositoryId, random: Random<'_>) -> Self {
+        if mode == EncryptionMode::None {
+            return Self::plaintext();
+        }
+        let mut enc_key = [0; 32];
+        let mut chunk_seed = [0; 4];
+        random(&mut enc_key);
+        random(&mut chunk_seed);
+        let (random_len, len) = if mode.uses_blake2() { (64, BLAKE2_KEY_LEN) } else { (32, HMAC_KEY_LEN) };
+        let mut hash_key = || {
+            let mut key = vec![0; len];
+            random(&mut key[..random_len]);
+            key
+        };
+        let secrets = Secrets {
+            repository_id,
+            enc_key,
+            enc_hmac_key: hash_key(),
+            id_key: hash_key(),
+            chunk_seed: i32::from_be_bytes(chunk_seed),
+            tam_required: Some(true),
+        };
+        enc_key.zeroize();
+        chunk_seed.zeroize();
+        Self::from_secrets(mode, secrets).expect("the lengths are those of the mode")
+    }
+
+    /// Prepares the states; `None` if the lengths of the keys are not those of the mode.
+    pub(crate) fn from_secrets(mode: EncryptionMode, secrets: Secrets) -> Option<Self> {
+        let len = if mode.uses_blake2() { BLAKE2_KEY_LEN } else { HMAC_KEY_LEN };
+        if mode == EncryptionMode::None || secrets.id_key.len() != len || secrets.enc_hmac_key.len() != len {
+            return None;
+        }
+        let hash = if mode.uses_blake2() { Hash::blake2b } else { Hash::hmac_sha256 };
+        let cipher = mode.encrypts().then(|| ObjectCipher::new(&secrets.enc_key, hash(&secrets.enc_hmac_key)));
+        Some(Self { mode, id_hash: hash(&secrets.id_key), cipher, secrets: Some(secrets) })
+    }
+
+    /// How the repository is keyed.
+    pub fn mode(&self) -> EncryptionMode {
+        self.mode
+    }
+
+    /// The repository the key was made for; whoever opened a key blob compares it with the one at hand.
+    /// `None` in mode `none`.
+    pub fn repository_id(&self) -> Option<RepositoryId> {
+        self.secrets.as_ref().map(|secrets| secrets.repository_id)
+    }
+
+    /// The seed of the chunker's table; 0 in mode `none`.
+    pub fn chunk_seed(&self) -> i32 {
+        self.secrets.as_ref().map_or(0, |secrets| secrets.chunk_seed)
+    }
+
+    /// Whether the manifest must have a TAM, as far as the key says: false in mode `none`, `None` in keys from before
+    /// borg 1.0.9, where stock asks its security directory.
+    pub fn tam_required(&self) -> Option<bool> {
+        self.secrets.as_ref().map_or(Some(false), |secrets| secrets.tam_required)
+    }
+
+    /// The id of the object that holds `plaintext`, which is not compressed yet.
+    pub fn id_hash(&self, plaintext: &[u8]) -> ChunkId {
+        ChunkId(self.id_hash.digest(plaintext))
+    }
+
+    /// Requires that `plaintext` is what `id` names. The manifest's id is not derived from its content: there is
+    /// nothing to verify, and its TAM does the work.
+    pub fn verify_id(&self, id: &ChunkId, plaintext: &[u8]) -> Result<(), IdMismatch> {
+        let found = self.id_hash(plaintext);
+        if subtle::ConstantTimeEq::ct_eq(&found.0[..], &id.0[..]).into() {
+            Ok(())
+        } else {
+            Err(IdMismatch { expected: *id, found })
+        }
+    }
+}
+
+/// Shows the mode and nothing else.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.mode)
+    }
+}
+
+impl Secrets {
+    /// Packs the inner map of a key blob.
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        // Enough room from the start, so that growing leaves no copy of the secrets behind.
+        let mut encoder = Encoder::append_to(Vec::with_capacity(1024));
+        encoder.map(6 + usize::from(self.tam_required.is_some()));
+        encoder.raw("chunk_seed").int(self.chunk_seed.into());
+        encoder.raw("enc_hmac_key").raw(&self.enc_hmac_key);
+        encoder.raw("enc_key").raw(self.enc_key);
+        encoder.raw("id_key").raw(&self.id_key);
+        encoder.raw("repository_id").raw(self.repository_id.0);
+        if let Some(tam_required) = self.tam_required {
+            encoder.raw("tam_required").bool(tam_required);
+        }
+        encoder.raw("version").uint(1);
+        Zeroizing::new(encoder.finish())
+    }
+
+    /// Reads the inner map of a key blob; keys that are not known are passed over.
+    pub(crate) fn decode(packed: &[u8]) -> Result<Self, SecretsError> {
+        let mut decoder = Decoder::new(packed);
+        let (mut repository_id, mut enc_key, mut enc_hmac_key, mut id_key) = (None, None, None, None);
+        let (mut chunk_seed, mut tam_required, mut version) = (None, None, None);
+        for _ in 0..decoder.map()? {
+            match decoder.raw()? {
+                b"repository_id" => repository_id = Some(RepositoryId(decoder.raw_array()?)),
+                b"enc_key" => enc_key = Some(Zeroizing::new(decoder.raw_array()?)),
+                b"enc_hmac_key" => enc_hmac_key = Some(Zeroizing::new(decoder.raw()?.to_vec())),
+                b"id_key" => id_key = Some(Zeroizing::new(decoder.raw()?.to_vec())),
+                b"chunk_seed" => chunk_seed = Some(decoder.int_as()?),
+                b"tam_required" => tam_required = Some(decoder.bool()?),
+                b"version" => version = Some(decoder.int()?),
+                _ => _ = decoder.skip()?,
+            }
+        }
+        decoder.finish()?;
+        match version.ok_or(SecretsError::Missing("version"))? {
+            1 => {}
+            other => return Err(SecretsError::Version(other)),
+        }
+        Ok(Self {
+            repository_id: repository_id.ok_or(SecretsError::Missing("repository_id"))?,
+            enc_key: *enc_key.ok_or(SecretsError::Missing("enc_key"))?,
+            enc_hmac_key: enc_hmac_key.ok_or(SecretsError::Missing("enc_hmac_key"))?.to_vec(),
+            id_key: id_key.ok_or(SecretsError::Missing("id_key"))?.to_vec(),
+            chunk_seed: chunk_seed.ok_or(SecretsError::Missing("chunk_seed"))?,
+            tam_required,
+        })
+    }
+}
+
+/// What is wrong with the inner map.
+pub(crate) enum SecretsError {
+    Decode(DecodeError),
+    Missing(&'static str),
+    Version(i128),
+}
+
+impl From<DecodeError> for SecretsError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+/// Length of the id and MAC keys in the HMAC modes, in bytes.
+const HMAC_KEY_LEN: usize = 32;
+/// Length of the id and MAC keys in the BLAKE2b modes, in bytes; the second half is zero.
+const BLAKE2_KEY_LEN: usize = 128;

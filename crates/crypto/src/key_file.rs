@@ -1,0 +1,51 @@
+//! The text of a key file, which is also what `key export` writes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use worldkeeper_core::RepositoryId;
+
+use crate::blob::{KeyBlob, KeyBlobError};
+
+/// A key blob, and the repository it is for.
+///
+/// The first line is `BORG_KEY ` and the repository's id in hex, the key blob's text follows.
+///
+/// Source: borg 1.4 `crypto/key.py`, `KeyfileKey.sanity_check`, `save`; `crypto/keymanager.py`, `store_keyfile`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFile {
+    /// The repository that the file says the key is for.
+    pub repository_id: RepositoryId,
+    /// The key under its passphrase.
+    pub blob: KeyBlob,
+}
+
+/// Why a text is no key file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFileError {
+    /// The first line is not that of a key file.
+    #[error("the text does not begin with {ID:?} and a repository id: it is no key file")]
+    FirstLine,
+    /// The rest is not a key.
+    #[error("the key file holds no key")]
+    Blob(#[from] KeyBlobError),
+}
+
+impl fmt::Display for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{ID} {}\n{}", self.repository_id, self.blob)
+    }
+}
+
+impl FromStr for KeyFile {
+    type Err = KeyFileError;
+
+    fn from_str(text: &str) -> Result<Self, KeyFileError> {
+        let (first, rest) = text.split_once('\n').ok_or(KeyFileError::FirstLine)?;
+        let id = first.trim_ascii_end().strip_prefix(ID).and_then(|rest| rest.strip_prefix(' '));
+        let repository_id = id.and_then(|id| id.parse().ok()).ok_or(KeyFileError::FirstLine)?;
+        Ok(Self { repository_id, blob: rest.parse()? })
+    }
+}
+
+const ID: &str = "BORG_KEY";
