@@ -1,0 +1,138 @@
+//! The few requests that are made, each with a time limit and an error that says what was asked.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::EventMessage;
+use bollard::query_parameters::EventsOptionsBuilder;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::Stream;
+
+use crate::{ContainerName, Endpoint, Pace, State, transport};
+
+/// What happens to a container that can change whether it runs, or which one has the name.
+const EVENTS: [&str; 7] = ["create", "start", "die", "pause", "unpause", "rename", "destroy"];
+
+/// Why a container's state is not to be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DockerError {
+    /// The daemon answers, and has no such container.
+    #[error("there is no container {0}")]
+    NoSuchContainer(ContainerName),
+    /// The daemon does not answer, refuses, or says what cannot be understood.
+    #[error("cannot {action} through {endpoint}: {reason}")]
+    Unreachable {
+        /// What was asked, as a verb that fits "cannot …".
+        action: String,
+        /// Who was asked.
+        endpoint: Endpoint,
+        /// What came back.
+        reason: String,
+    },
+}
+
+/// Asks once what a container is doing; never [`State::Missing`].
+///
+/// # Errors
+///
+/// [`DockerError::NoSuchContainer`] if it is missing, [`DockerError::Unreachable`] if the daemon cannot say.
+pub async fn inspect(endpoint: &Endpoint, name: &ContainerName) -> Result<State, DockerError> {
+    match Client::new(endpoint, Pace::default().request_timeout)?.inspect(name).await? {
+        Inspected { state: State::Missing, .. } => Err(DockerError::NoSuchContainer(name.clone())),
+        Inspected { state, .. } => Ok(state),
+    }
+}
+
+/// What `inspect` found.
+pub(crate) struct Inspected {
+    pub(crate) state: State,
+    /// The id, if there is such a container.
+    pub(crate) id: Option<String>,
+}
+
+/// A daemon that can be asked.
+pub(crate) struct Client {
+    docker: Docker,
+    endpoint: Endpoint,
+    timeout: Duration,
+}
+
+impl Client {
+    pub(crate) fn new(endpoint: &Endpoint, timeout: Duration) -> Result<Self, DockerError> {
+        // bollard limits the wait for a reply's head, in whole seconds; the limit on the whole stands below.
+        let docker = transport::client(endpoint, timeout.as_secs().max(1), API_DEFAULT_VERSION)
+            .map_err(|error| unreachable("make a client", endpoint, describe(&error)))?;
+        Ok(Self { docker, endpoint: endpoint.clone(), timeout })
+    }
+
+    /// Agrees on an API version; a proxy that does not let the question through is taken as it is.
+    pub(crate) async fn negotiate(&self) -> Result<(), DockerError> {
+        match self.limited("ask for the version", self.docker.clone().negotiate_version()).await? {
+            Ok(_) | Err(Error::DockerResponseServerError { .. }) => Ok(()),
+            Err(error) => Err(self.unreachable("ask for the version", describe(&error))),
+        }
+    }
+
+    /// Asks what a container is doing.
+    pub(crate) async fn inspect(&self, name: &ContainerName) -> Result<Inspected, DockerError> {
+        let action = format!("inspect container {name}");
+        match self.limited(&action, self.docker.inspect_container(name.as_str(), None)).await? {
+            Ok(reply) => match State::of(&reply) {
+                Some(state) => Ok(Inspected { state, id: reply.id }),
+                None => Err(self.unreachable(action, "the reply says nothing of its state".to_owned())),
+            },
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+                Ok(Inspected { state: State::Missing, id: None })
+            }
+            Err(error) => Err(self.unreachable(action, describe(&error))),
+        }
+    }
+
+    /// What happens to containers from `since` (in Docker's words for a time) on. Ends, or fails, whenever the
+    /// daemon or a proxy likes.
+    pub(crate) fn events(&self, since: Option<&str>) -> impl Stream<Item = Result<EventMessage, DockerError>> + use<> {
+        use futures_util::StreamExt as _;
+        let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+        let mut options = EventsOptionsBuilder::default().filters(&filters);
+        if let Some(since) = since {
+            options = options.since(since);
+        }
+        let endpoint = self.endpoint.clone();
+        self.docker
+            .events(Some(options.build()))
+            .map(move |event| event.map_err(|error| unreachable("follow the events", &endpoint, describe(&error))))
+    }
+
+    /// Ends `request` when the time limit is up.
+    async fn limited<T>(&self, action: &str, request: impl Future<Output = T>) -> Result<T, DockerError> {
+        tokio::time::timeout(self.timeout, request)
+            .await
+            .map_err(|_| self.unreachable(action, format!("no answer within {} s", self.timeout.as_secs())))
+    }
+
+    fn unreachable(&self, action: impl Into<String>, reason: String) -> DockerError {
+        unreachable(action, &self.endpoint, reason)
+    }
+}
+
+fn unreachable(action: impl Into<String>, endpoint: &Endpoint, reason: String) -> DockerError {
+    DockerError::Unreachable { action: action.into(), endpoint: endpoint.clone(), reason }
+}
+
+/// The error and its causes in one line of bounded length; what a daemon says is quoted where it is no plain text.
+fn describe(error: &Error) -> String {
+    const MAX_CHARS: usize = 300;
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}
