@@ -1,3 +1,8 @@
 //! Helpers for tests: fixtures, sample data, faulty disks, stock borg as the oracle. Never part of a product.
 
+pub mod borg;
 pub mod fixtures;
+pub mod outcome;
+pub mod peers;
+pub mod tree;
+pub mod worldkeeper;

@@ -1,0 +1,140 @@
+//! Stock borg, the oracle.
+//!
+//! `TESTS_BORG` lists the versions to ask, as a path list (`/path/to/1.4.5/borg:/path/to/1.2.4/borg`); where it is not
+//! set, the `borg` on the `PATH` is asked alone.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::outcome::Outcome;
+use crate::peers;
+
+/// One stock borg, with a home, caches and security directory of its own.
+pub struct Borg {
+    program: PathBuf,
+    version: String,
+    base: TempDir,
+    passphrase: Option<String>,
+}
+
+impl Borg {
+    /// Every stock borg there is to ask; empty where there is none and none is required.
+    pub fn all() -> Vec<Self> {
+        let list = std::env::var_os("TESTS_BORG").unwrap_or_else(|| "borg".into());
+        let found = std::env::split_paths(&list).map(|program| Self::at(&program)).collect::<Result<Vec<_>, _>>();
+        peers::or_skip("borg", found).unwrap_or_default()
+    }
+
+    /// The first of [`Borg::all`], which by convention is the newest.
+    pub fn newest() -> Option<Self> {
+        Self::all().into_iter().next()
+    }
+
+    fn at(program: &Path) -> Result<Self, String> {
+        let output = Command::new(program).arg("--version").output();
+        let output = output.map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let version = said.trim().strip_prefix("borg ").ok_or_else(|| format!("{} is no borg", program.display()))?;
+        let base = tempfile::tempdir().map_err(|error| error.to_string())?;
+        Ok(Self { program: program.to_owned(), version: version.to_owned(), base, passphrase: None })
+    }
+
+    /// Its version, such as `1.4.5`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Sets the passphrase it is given from now on.
+    #[must_use]
+    pub fn with_passphrase(mut self, passphrase: &str) -> Self {
+        self.passphrase = Some(passphrase.to_owned());
+        self
+    }
+
+    /// Forgets everything this borg knows: caches, security bookkeeping, keys.
+    pub fn forget(&mut self) {
+        self.base = tempfile::tempdir().expect("temporary directories can be made");
+    }
+
+    /// A command of this borg with nothing in its environment but what it needs.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env_clear().env("LANG", "C.UTF-8").env("TZ", "UTC");
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.env("HOME", self.base.path()).env("BORG_BASE_DIR", self.base.path());
+        command
+            .env("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "yes")
+            .env("BORG_DELETE_I_KNOW_WHAT_I_AM_DOING", "YES");
+        command.envs(self.passphrase.as_ref().map(|passphrase| ("BORG_PASSPHRASE", passphrase)));
+        command
+    }
+
+    /// Runs borg with `args`, whatever comes of it.
+    pub fn try_run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Outcome {
+        Outcome::of(self.command().args(args))
+    }
+
+    /// Runs borg with `args` and asserts that it ends without error or warning.
+    #[track_caller]
+    pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Outcome {
+        self.try_run(args).exits(0)
+    }
+
+    /// Creates a repository.
+    #[track_caller]
+    pub fn init(&self, repository: &Path, encryption: &str) {
+        let _ = self.run([OsStr::new("init"), "--encryption".as_ref(), encryption.as_ref(), repository.as_ref()]);
+    }
+
+    /// Creates an archive of `source`, with further `options`.
+    #[track_caller]
+    pub fn create(&self, repository: &Path, archive: &str, source: &Path, options: &[&str]) -> Outcome {
+        let location = location(repository, archive);
+        let words = ["create"].iter().chain(options).map(OsStr::new);
+        self.run(words.chain([location.as_ref(), source.as_os_str()]))
+    }
+
+    /// The names of the archives, oldest first.
+    #[track_caller]
+    pub fn archives(&self, repository: &Path) -> Vec<String> {
+        self.run([OsStr::new("list"), "--short".as_ref(), repository.as_ref()]).lines()
+    }
+
+    /// Asserts that `check --verify-data` finds nothing to say.
+    #[track_caller]
+    pub fn check(&self, repository: &Path) {
+        let _ = self.run([OsStr::new("check"), "--verify-data".as_ref(), repository.as_ref()]);
+    }
+
+    /// Extracts an archive into the directory `target`, which is made.
+    #[track_caller]
+    pub fn extract(&self, repository: &Path, archive: &str, target: &Path) {
+        std::fs::create_dir_all(target).expect("the target can be made");
+        let location = location(repository, archive);
+        let mut command = self.command();
+        command.current_dir(target).args(["extract", "--numeric-ids"]).arg(location);
+        let _ = Outcome::of(&mut command).exits(0);
+    }
+
+    /// Runs a subcommand that answers in JSON.
+    #[track_caller]
+    pub fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> serde_json::Value {
+        let outcome = self.run(args);
+        serde_json::from_str(outcome.stdout()).unwrap_or_else(|error| panic!("no JSON: {error}: {outcome}"))
+    }
+}
+
+impl fmt::Display for Borg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "borg {}", self.version)
+    }
+}
+
+/// `REPOSITORY::ARCHIVE`, as borg 1.x wants it.
+pub fn location(repository: &Path, archive: &str) -> String {
+    format!("{}::{archive}", repository.display())
+}
