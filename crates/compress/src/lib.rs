@@ -1,1 +1,21 @@
 //! Borg's compression headers and algorithms.
+//!
+//! Every payload says in its first two bytes how it is compressed ([`Algorithm`]). [`Compression`] is what a user asks
+//! for, a [`Compressor`] does it, a [`Decompressor`] undoes whatever any borg 1.x did. Both are made to be kept, one
+//! per thread: what the algorithms need to allocate is allocated once.
+
+mod algorithm;
+mod compressor;
+mod decompressor;
+mod error;
+mod lz4;
+mod lzma;
+mod spec;
+mod zlib;
+mod zstd;
+
+pub use algorithm::Algorithm;
+pub use compressor::Compressor;
+pub use decompressor::{Decompressor, fuzz_decompress};
+pub use error::DecompressError;
+pub use spec::{Compression, SpecError, fuzz_compression};

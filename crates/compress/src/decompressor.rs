@@ -1,0 +1,132 @@
+//! Gives back what any borg 1.x compressed.
+
+use crate::algorithm::{Algorithm, HEADER_LEN};
+use crate::error::DecompressError;
+use crate::{lz4, lzma, zlib, zstd};
+
+/// Decompresses payloads of every kind. Made to be kept, one per thread: its algorithms allocate once.
+#[derive(Default)]
+pub struct Decompressor {
+    zstd: zstd::Decoder,
+    zlib: zlib::Decoder,
+}
+
+impl Decompressor {
+    /// A decompressor for every algorithm; each allocates when it is first met.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns the data in `payload`, which must not be more than `limit` bytes.
+    ///
+    /// `size_hint` is the length that the data should have, as an item or the chunk index knows it: a right one saves
+    /// the search for it, a wrong one costs time and changes nothing.
+    pub fn decompress(
+        &mut self,
+        payload: &[u8],
+        size_hint: Option<usize>,
+        limit: usize,
+    ) -> Result<Vec<u8>, DecompressError> {
+        let mut data = Vec::new();
+        self.decompress_into(payload, &mut data, size_hint, limit)?;
+        Ok(data)
+    }
+
+    /// Puts the data in `payload` into `out`, whose content is replaced and whose memory is used again.
+    ///
+    /// Otherwise as [`decompress`](Self::decompress); after an error `out` is empty.
+    pub fn decompress_into(
+        &mut self,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+        size_hint: Option<usize>,
+        limit: usize,
+    ) -> Result<(), DecompressError> {
+        let hint = size_hint.filter(|&size| size <= limit);
+        let result = self.dispatch(payload, out, hint, limit);
+        if result.is_err() {
+            out.clear();
+        }
+        result
+    }
+
+    /// The data of a payload that is not compressed, without a copy; `None` for any other.
+    pub fn uncompressed(payload: &[u8]) -> Option<&[u8]> {
+        payload.strip_prefix(Algorithm::None.header())
+    }
+
+    /// Unwraps what is obfuscated, then calls the algorithm; may leave anything in `out` when it fails.
+    fn dispatch(
+        &mut self,
+        mut payload: &[u8],
+        out: &mut Vec<u8>,
+        size_hint: Option<usize>,
+        limit: usize,
+    ) -> Result<(), DecompressError> {
+        loop {
+            let Some((header, body)) = payload.split_first_chunk::<HEADER_LEN>() else {
+                return Err(DecompressError::TooShort(payload.len()));
+            };
+            match Algorithm::detect(payload).ok_or(DecompressError::UnknownHeader(*header))? {
+                // Borg lets obfuscation be nested. Each layer takes bytes away, so this ends.
+                Algorithm::Obfuscate => payload = unpad(body)?,
+                Algorithm::None if body.len() > limit => {
+                    return Err(DecompressError::TooLarge { algorithm: Algorithm::None, limit });
+                }
+                Algorithm::None => {
+                    out.clear();
+                    out.extend_from_slice(body);
+                    return Ok(());
+                }
+                Algorithm::Lz4 => return lz4::decode(body, out, size_hint, limit),
+                Algorithm::Zstd => return self.zstd.decode(body, out, limit),
+                Algorithm::Zlib => return self.zlib.decode(payload, out, size_hint, limit),
+                Algorithm::Lzma => return lzma::decode(body, out, size_hint, limit),
+            }
+        }
+    }
+}
+
+/// The inner payload of an obfuscated one.
+fn unpad(body: &[u8]) -> Result<&[u8], DecompressError> {
+    let damaged = |reason: &str| DecompressError::damaged(Algorithm::Obfuscate, reason);
+    let (len, padded) = body.split_first_chunk().ok_or_else(|| damaged("the length is cut off"))?;
+    padded.get(..u32::from_be_bytes(*len) as usize).ok_or_else(|| damaged("the inner payload is cut off"))
+}
+
+/// Makes room for more output of unknown length: for what is expected first, then for twice as much each time.
+///
+/// One byte more than `limit` can come in, which proves that there is too much.
+pub(crate) fn make_room(
+    algorithm: Algorithm,
+    out: &mut Vec<u8>,
+    expected: usize,
+    limit: usize,
+) -> Result<(), DecompressError> {
+    if out.len() > limit {
+        return Err(DecompressError::TooLarge { algorithm, limit });
+    }
+    if out.len() == out.capacity() {
+        let target = expected.max(out.len().saturating_mul(2)).max(FIRST_ROOM).min(limit);
+        // Nothing is lost if this is one more than needed, and an exact expectation needs no second allocation.
+        out.reserve_exact(target.max(out.len()).saturating_add(1) - out.len());
+    }
+    Ok(())
+}
+
+/// What is allocated first for data of unknown length, in bytes.
+const FIRST_ROOM: usize = 64 << 10;
+
+/// Decompresses any bytes and checks the limit, and that hint and reused memory change nothing; for fuzzing.
+pub fn fuzz_decompress(bytes: &[u8]) {
+    const LIMIT: usize = 1 << 20;
+    let mut decompressor = Decompressor::new();
+    let first = decompressor.decompress(bytes, None, LIMIT);
+    let mut again = vec![0xa5; 1000];
+    for hint in [Some(0), Some(900), first.as_ref().ok().map(Vec::len), Some(LIMIT + 1)] {
+        let result = decompressor.decompress_into(bytes, &mut again, hint, LIMIT);
+        assert_eq!(result.is_ok(), first.is_ok());
+        assert_eq!(first.as_deref().unwrap_or_default(), again);
+    }
+    assert!(again.len() <= LIMIT);
+}

@@ -1,0 +1,91 @@
+//! LZ4: one bare block, which does not say how long its data is.
+
+use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
+
+use crate::algorithm::Algorithm;
+use crate::error::DecompressError;
+
+/// Compresses into memory that is kept.
+pub(crate) struct Encoder {
+    table: CompressTable,
+    block: Vec<u8>,
+}
+
+impl Encoder {
+    pub(crate) fn new() -> Self {
+        Self { table: CompressTable::large(), block: Vec::new() }
+    }
+
+    /// The block for `data`; `None` if the library fails.
+    pub(crate) fn encode(&mut self, data: &[u8]) -> Option<&[u8]> {
+        let room = get_maximum_output_size(data.len());
+        if self.block.len() < room {
+            self.block.resize(room, 0);
+        }
+        let len = compress_into_with_table(data, &mut self.block, &mut self.table).ok()?;
+        Some(&self.block[..len])
+    }
+}
+
+/// Puts the data of `block` into `out`.
+///
+/// Borg guesses the size with ever larger buffers. We try the caller's, then walk the block to learn the real one.
+pub(crate) fn decode(
+    block: &[u8],
+    out: &mut Vec<u8>,
+    size_hint: Option<usize>,
+    limit: usize,
+) -> Result<(), DecompressError> {
+    if let Some(size) = size_hint {
+        out.resize(size, 0);
+        if let Ok(len) = decompress_into(block, out) {
+            out.truncate(len);
+            return Ok(());
+        }
+    }
+    let size = data_size(block).ok_or_else(|| DecompressError::damaged(Algorithm::Lz4, "a sequence is cut off"))?;
+    if size > limit {
+        return Err(DecompressError::TooLarge { algorithm: Algorithm::Lz4, limit });
+    }
+    out.resize(size, 0);
+    let len = decompress_into(block, out).map_err(|reason| DecompressError::damaged(Algorithm::Lz4, reason))?;
+    out.truncate(len);
+    Ok(())
+}
+
+/// How long the data of `block` is, without making it; `None` if a sequence is cut off.
+///
+/// A block is a row of sequences: a token with two lengths of 4 bits, more bytes of the first length, that many
+/// literals, a 2-byte offset, more bytes of the second length. The last sequence ends after its literals.
+fn data_size(block: &[u8]) -> Option<usize> {
+    let mut rest = block;
+    let mut size = 0;
+    loop {
+        let (&token, behind) = rest.split_first()?;
+        rest = behind;
+        let literals = length(usize::from(token >> 4), &mut rest)?;
+        rest = rest.get(literals..)?;
+        size += literals;
+        if rest.is_empty() {
+            return Some(size);
+        }
+        rest = rest.get(2..)?;
+        size += 4 + length(usize::from(token & 15), &mut rest)?;
+    }
+}
+
+/// Completes a length of 4 bits: 15 means that bytes to add follow, as long as they are 255.
+fn length(start: usize, rest: &mut &[u8]) -> Option<usize> {
+    let mut length = start;
+    if start == 15 {
+        loop {
+            let (&more, behind) = rest.split_first()?;
+            *rest = behind;
+            length += usize::from(more);
+            if more != 255 {
+                break;
+            }
+        }
+    }
+    Some(length)
+}

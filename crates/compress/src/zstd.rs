@@ -1,0 +1,69 @@
+//! Zstandard: one frame, which says how long its data is.
+
+use zstd::bulk;
+use zstd::zstd_safe::{compress_bound, get_frame_content_size};
+
+use crate::algorithm::Algorithm;
+use crate::error::DecompressError;
+
+/// Compresses with a context that is kept.
+pub(crate) struct Encoder {
+    level: i32,
+    /// `None` before the first use, and after a failure, which leaves a context unusable.
+    context: Option<bulk::Compressor<'static>>,
+    frame: Vec<u8>,
+}
+
+impl Encoder {
+    pub(crate) fn new(level: u8) -> Self {
+        Self { level: i32::from(level), context: None, frame: Vec::new() }
+    }
+
+    /// The frame for `data`; `None` if the library fails.
+    pub(crate) fn encode(&mut self, data: &[u8]) -> Option<&[u8]> {
+        let mut context = match self.context.take() {
+            Some(context) => context,
+            None => bulk::Compressor::new(self.level).ok()?,
+        };
+        self.frame.clear();
+        self.frame.reserve(compress_bound(data.len()));
+        // Compressing in one call is what writes the content size, without which borg refuses the frame.
+        context.compress_to_buffer(data, &mut self.frame).ok()?;
+        self.context = Some(context);
+        Some(&self.frame)
+    }
+}
+
+/// Decompresses with a context that is kept.
+#[derive(Default)]
+pub(crate) struct Decoder {
+    /// `None` before the first use, and after a failure, which leaves a context unusable.
+    context: Option<bulk::Decompressor<'static>>,
+}
+
+impl Decoder {
+    /// Puts the data of `frame` into `out`.
+    pub(crate) fn decode(&mut self, frame: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), DecompressError> {
+        let size = get_frame_content_size(frame)
+            .map_err(|_| damaged("it has no frame header"))?
+            .ok_or_else(|| damaged("the frame does not say the size of its content"))?;
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|&size| size <= limit)
+            .ok_or(DecompressError::TooLarge { algorithm: Algorithm::Zstd, limit })?;
+        out.clear();
+        out.reserve_exact(size);
+        let mut context = match self.context.take() {
+            Some(context) => context,
+            None => bulk::Decompressor::new().map_err(damaged)?,
+        };
+        let len = context.decompress_to_buffer(frame, out).map_err(damaged)?;
+        self.context = Some(context);
+        // More frames may follow in the same payload; borg takes them only if they add nothing.
+        if len != size { Err(damaged("the data has another size than its frame says")) } else { Ok(()) }
+    }
+}
+
+fn damaged(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DecompressError {
+    DecompressError::damaged(Algorithm::Zstd, reason)
+}
