@@ -281,7 +281,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-fn kind(marker: Marker) -> Kind {
+pub(super) fn kind(marker: Marker) -> Kind {
     match marker {
         Marker::Null => Kind::Nil,
         Marker::True | Marker::False => Kind::Bool,

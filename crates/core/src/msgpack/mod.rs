@@ -9,8 +9,10 @@
 
 mod decode;
 mod encode;
+mod scan;
 mod value;
 
 pub use decode::{DecodeError, Decoder, Kind, fuzz_decode};
 pub use encode::Encoder;
+pub use scan::Scanner;
 pub use value::Value;
