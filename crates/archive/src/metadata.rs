@@ -1,0 +1,212 @@
+//! The metadata of an archive.
+//!
+//! Source: borg 1.4 `item.pyx`, `ArchiveItem`; `archive.py`, `Archive.save`; `constants.py`, `ARCHIVE_KEYS`.
+
+use jiff::Timestamp;
+use worldkeeper_core::ChunkId;
+use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder, Value};
+use worldkeeper_core::time::{self, ParseTimeError};
+use worldkeeper_crypto::Key;
+use worldkeeper_crypto::tam::{self, Context, Tam, TamError};
+
+use crate::fields::{Field, encode_map, keep_unknown, raw_list};
+use crate::name::ArchiveName;
+
+/// What an archive's own object says; its id is in the manifest. Texts are bytes, for they need not be UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveMetadata {
+    /// The name; the manifest has it too.
+    pub name: ArchiveName,
+    /// The chunks of the item stream, in order.
+    pub items: Vec<ChunkId>,
+    /// The command that made it.
+    pub cmdline: Vec<Vec<u8>>,
+    /// When it was begun.
+    pub time: Timestamp,
+    /// When it was done.
+    pub time_end: Option<Timestamp>,
+    /// The machine it was made on.
+    pub hostname: Option<Vec<u8>>,
+    /// The user who made it.
+    pub username: Option<Vec<u8>>,
+    /// Free text; empty rather than missing in what stock writes.
+    pub comment: Option<Vec<u8>>,
+    /// How files were cut, as in [`buzhash`, 19, 23, 21, 4095] or [`fixed`, 4194304, 0]; four integers in old archives.
+    pub chunker_params: Option<Value>,
+    /// Bytes of content: the sum over all chunk references of regular files.
+    pub size: Option<u64>,
+    /// Bytes of the objects of that content.
+    pub csize: Option<u64>,
+    /// How many regular files have content of their own: hard link slaves do not count.
+    pub nfiles: Option<u64>,
+    /// As `size`, for the part files of a checkpoint.
+    pub size_parts: Option<u64>,
+    /// As `csize`, for part files.
+    pub csize_parts: Option<u64>,
+    /// As `nfiles`, for part files.
+    pub nfiles_parts: Option<u64>,
+    /// The working directory it was made in; since borg 1.4.
+    pub cwd: Option<Vec<u8>>,
+    /// The command that changed it, by `recreate`.
+    pub recreate_cmdline: Option<Vec<Vec<u8>>>,
+    /// Keys of other versions, kept as they are.
+    pub unknown: Vec<(Vec<u8>, Value)>,
+}
+
+/// Why bytes are no archive metadata, or none to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// Not packed as archive metadata is.
+    #[error("the archive's metadata cannot be decoded")]
+    Decode(#[from] DecodeError),
+    /// A key without which stock cannot open the archive.
+    #[error("the archive's metadata has no {0}")]
+    Missing(&'static str),
+    /// Borg 1.x knows version 1 only.
+    #[error("the archive has version {0}, borg 1.x knows version 1 only")]
+    UnsupportedVersion(i128),
+    /// A time in another form.
+    #[error("the archive's {0} cannot be read")]
+    Time(&'static str, #[source] ParseTimeError),
+    /// The metadata was not written by somebody who had the key, or was changed since. Borg 1.2.4 and older left such
+    /// archives behind when they renamed them.
+    #[error("the archive cannot be authenticated")]
+    Tam(#[source] TamError),
+}
+
+impl ArchiveMetadata {
+    /// Metadata with what every archive must have; the rest is added by whoever knows it.
+    pub fn new(name: ArchiveName, items: Vec<ChunkId>, cmdline: Vec<Vec<u8>>, time: Timestamp) -> Self {
+        Self {
+            name,
+            items,
+            cmdline,
+            time,
+            time_end: None,
+            hostname: None,
+            username: None,
+            comment: None,
+            chunker_params: None,
+            size: None,
+            csize: None,
+            nfiles: None,
+            size_parts: None,
+            csize_parts: None,
+            nfiles_parts: None,
+            cwd: None,
+            recreate_cmdline: None,
+            unknown: Vec::new(),
+        }
+    }
+
+    /// Packs the metadata with a TAM made by `key`. The salt is random, and a new one each time, but where an archive is
+    /// written again without a change.
+    pub fn encode(&self, key: &Key, salt: &[u8; 64]) -> Vec<u8> {
+        let time = time::to_text(self.time);
+        let time_end = self.time_end.map(time::to_text);
+        let fields = [
+            ("chunker_params", self.chunker_params.as_ref().map(Field::Value)),
+            ("cmdline", Some(Field::RawList(&self.cmdline))),
+            ("comment", self.comment.as_deref().map(Field::Raw)),
+            ("csize", self.csize.map(Field::Uint)),
+            ("csize_parts", self.csize_parts.map(Field::Uint)),
+            ("cwd", self.cwd.as_deref().map(Field::Raw)),
+            ("hostname", self.hostname.as_deref().map(Field::Raw)),
+            ("items", Some(Field::Ids(&self.items))),
+            ("name", Some(Field::Raw(self.name.as_bytes()))),
+            ("nfiles", self.nfiles.map(Field::Uint)),
+            ("nfiles_parts", self.nfiles_parts.map(Field::Uint)),
+            ("recreate_cmdline", self.recreate_cmdline.as_deref().map(Field::RawList)),
+            ("size", self.size.map(Field::Uint)),
+            ("size_parts", self.size_parts.map(Field::Uint)),
+            ("tam", Some(Field::Tam(salt))),
+            ("time", Some(Field::Raw(time.as_bytes()))),
+            ("time_end", time_end.as_ref().map(|text| Field::Raw(text.as_bytes()))),
+            ("username", self.username.as_deref().map(Field::Raw)),
+            ("version", Some(Field::Uint(1))),
+        ];
+        let mut encoder = Encoder::new();
+        let tam = encode_map(&mut encoder, &fields, &self.unknown).expect("tam is one of the fields");
+        let mut packed = encoder.finish();
+        tam.sign(key, Context::Archive, &mut packed);
+        packed
+    }
+
+    /// Reads packed metadata and checks its TAM. A missing TAM is for the caller to judge: archives of borg 1.0 have
+    /// none, stock lists them and its `check` reports them.
+    pub fn decode(key: &Key, packed: &[u8]) -> Result<(Self, Tam), ArchiveError> {
+        let tam = tam::verify(key, Context::Archive, packed).map_err(ArchiveError::Tam)?;
+        Ok((Self::decode_unverified(packed)?, tam))
+    }
+
+    /// Reads packed metadata and passes over its TAM: for showing what an archive that cannot be authenticated says it is.
+    pub fn decode_unverified(packed: &[u8]) -> Result<Self, ArchiveError> {
+        let mut decoder = Decoder::new(packed);
+        let (mut version, mut name, mut items, mut cmdline, mut started) = (None, None, None, None, None);
+        // Stands in for the required fields until all keys are read.
+        let nothing = ArchiveName::from_bytes(Vec::new());
+        let mut metadata = Self::new(nothing, Vec::new(), Vec::new(), Timestamp::UNIX_EPOCH);
+        for _ in 0..decoder.map()? {
+            match decoder.raw()? {
+                b"chunker_params" => metadata.chunker_params = Some(Value::decode(&mut decoder)?),
+                b"cmdline" => cmdline = Some(raw_list(&mut decoder)?),
+                b"comment" => metadata.comment = Some(decoder.raw()?.to_vec()),
+                b"csize" => metadata.csize = Some(decoder.int_as()?),
+                b"csize_parts" => metadata.csize_parts = Some(decoder.int_as()?),
+                b"cwd" => metadata.cwd = Some(decoder.raw()?.to_vec()),
+                b"hostname" => metadata.hostname = Some(decoder.raw()?.to_vec()),
+                b"items" => items = Some(ids(&mut decoder)?),
+                b"name" => name = Some(ArchiveName::from_bytes(decoder.raw()?)),
+                b"nfiles" => metadata.nfiles = Some(decoder.int_as()?),
+                b"nfiles_parts" => metadata.nfiles_parts = Some(decoder.int_as()?),
+                b"recreate_cmdline" => metadata.recreate_cmdline = Some(raw_list(&mut decoder)?),
+                b"size" => metadata.size = Some(decoder.int_as()?),
+                b"size_parts" => metadata.size_parts = Some(decoder.int_as()?),
+                b"tam" => _ = decoder.skip()?,
+                b"time" => started = Some(moment(&mut decoder, "time")?),
+                b"time_end" => metadata.time_end = Some(moment(&mut decoder, "time_end")?),
+                b"username" => metadata.username = Some(decoder.raw()?.to_vec()),
+                b"version" => version = Some(decoder.int()?),
+                unknown => keep_unknown(&mut metadata.unknown, unknown, Value::decode(&mut decoder)?),
+            }
+        }
+        decoder.finish()?;
+        match version.ok_or(ArchiveError::Missing("version"))? {
+            1 => {}
+            other => return Err(ArchiveError::UnsupportedVersion(other)),
+        }
+        Ok(Self {
+            name: name.ok_or(ArchiveError::Missing("name"))?,
+            items: items.ok_or(ArchiveError::Missing("items"))?,
+            cmdline: cmdline.ok_or(ArchiveError::Missing("cmdline"))?,
+            time: started.ok_or(ArchiveError::Missing("time"))?,
+            ..metadata
+        })
+    }
+}
+
+fn ids(decoder: &mut Decoder<'_>) -> Result<Vec<ChunkId>, DecodeError> {
+    let mut ids = Vec::new();
+    for _ in 0..decoder.array()? {
+        ids.push(ChunkId(decoder.raw_array()?));
+    }
+    Ok(ids)
+}
+
+fn moment(decoder: &mut Decoder<'_>, key: &'static str) -> Result<Timestamp, ArchiveError> {
+    time::parse(&String::from_utf8_lossy(decoder.raw()?)).map_err(|error| ArchiveError::Time(key, error))
+}
+
+/// Body of a fuzz target: any bytes give metadata or an error, and what is read is written and read again alike.
+pub fn fuzz_archive(bytes: &[u8]) {
+    let key = Key::plaintext();
+    _ = ArchiveMetadata::decode(&key, bytes);
+    if let Ok(mut metadata) = ArchiveMetadata::decode_unverified(bytes) {
+        let salt = [7; 64];
+        let packed = metadata.encode(&key, &salt);
+        let again = ArchiveMetadata::decode(&key, &packed).expect("what was written can be read");
+        metadata.unknown.sort_by(|left, right| left.0.cmp(&right.0));
+        assert_eq!(again, (metadata, Tam::Valid { salt: salt.to_vec() }));
+    }
+}
