@@ -1,1 +1,16 @@
 //! Decides what to do when and sees it through.
+//!
+//! [`policy`] is the decision alone: events and the time go in, actions come out, nothing happens. [`daemon`] makes
+//! the events happen and carries the actions out. [`history`] remembers how the runs went, for the schedule to count
+//! from and for people to look at. What a run does is a [`Job`], which somebody else brings.
+
+pub mod daemon;
+pub mod history;
+mod outcome;
+pub mod policy;
+mod words;
+
+pub use daemon::{Daemon, DaemonError, stoppable};
+pub use history::History;
+pub use outcome::{Job, JobOutcome};
+pub use policy::Scheduler;

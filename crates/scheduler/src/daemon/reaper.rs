@@ -1,0 +1,87 @@
+//! The duty of process 1: orphans become its children, and when they die somebody must collect them.
+//!
+//! Only processes of other process groups are collected. A child that Worldkeeper itself starts shares our group and
+//! belongs to whoever started it and waits for its exit code; taking it away would make that wait fail. What
+//! `docker exec` starts has a group of its own.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Pid, WaitOptions, getpgrp, getpid, waitpid};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::debug;
+
+/// Collects orphans from now on, if this is process 1. Needs a runtime.
+pub(super) fn start() {
+    if !getpid().is_init() {
+        return;
+    }
+    // A system that refuses this leaves zombies behind, which is no reason to make no backups.
+    let Ok(mut died) = signal(SignalKind::child()) else { return };
+    tokio::spawn(async move {
+        while died.recv().await.is_some() {
+            for orphan in dead_orphans(Path::new("/proc"), getpid(), getpgrp()) {
+                if let Ok(Some(_)) = waitpid(Some(orphan), WaitOptions::NOHANG) {
+                    debug!("collected the orphaned process {orphan:?}");
+                }
+            }
+        }
+    });
+}
+
+/// The dead children of `parent` that are not in its process group `group`.
+fn dead_orphans(proc: &Path, parent: Pid, group: Pid) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            // A process may be gone before its file is read.
+            let stat = fs::read(entry.path().join("stat")).ok()?;
+            let (parent_of, group_of) = parse_zombie(&stat)?;
+            let is_orphan = parent_of == parent.as_raw_nonzero().get() && group_of != group.as_raw_nonzero().get();
+            is_orphan.then(|| Pid::from_raw(pid)).flatten()
+        })
+        .collect()
+}
+
+/// Parent and process group of a process that is dead and not collected, from its `/proc/PID/stat`.
+///
+/// The second field is the program's name in parentheses and may hold anything, parentheses and blanks too: what
+/// counts stands after the last `)`.
+fn parse_zombie(stat: &[u8]) -> Option<(i32, i32)> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
+    let is_dead = fields.next()? == "Z";
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    is_dead.then_some((parent, group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_dead_children_of_other_groups_are_orphans() {
+        let proc = tempfile::tempdir().unwrap();
+        for (pid, stat) in [
+            ("1", "1 (worldkeeper) S 0 1 1 0"),
+            ("7", "7 (sh) Z 1 7 7 0"),
+            ("8", "8 (pass command) Z 1 1 1 0"), // ours: its owner waits for it
+            ("9", "9 (sleep) S 1 9 9 0"),        // alive
+            ("10", "10 (evil) Z 0 ) Z 1 10 10 0"),
+            ("11", "11 (other) Z 5 11 11 0"), // somebody else's child
+            ("12", "12 (cut) Z"),
+            ("self", "7 (sh) Z 1 7 7 0"),
+        ] {
+            fs::create_dir(proc.path().join(pid)).unwrap();
+            fs::write(proc.path().join(pid).join("stat"), stat).unwrap();
+        }
+        fs::create_dir(proc.path().join("13")).unwrap();
+        let one = Pid::from_raw(1).unwrap();
+        let mut orphans = dead_orphans(proc.path(), one, one);
+        orphans.sort_by_key(|pid| pid.as_raw_nonzero());
+        assert_eq!(orphans, [Pid::from_raw(7).unwrap(), Pid::from_raw(10).unwrap()]);
+    }
+}

@@ -1,0 +1,130 @@
+//! One file of the history: its name, its content, and what becomes of a damaged one.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+use worldkeeper_core::{Disk, DiskError, disk};
+
+use super::{MAX_RUNS, Run};
+
+/// What the files written by this version call themselves.
+const VERSION: u32 = 1;
+
+/// Longest file that is read: several times what [`MAX_RUNS`] runs with long texts need.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// The runs of one series on one repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records {
+    version: u32,
+    /// The series.
+    pub series: String,
+    /// The repository, by its label or location.
+    pub repository: String,
+    /// The runs, oldest first.
+    pub runs: Vec<Run>,
+}
+
+/// Why a file was not read.
+pub(super) enum ReadError {
+    /// It holds something else.
+    Damaged(String),
+    /// The disk said no.
+    Disk(DiskError),
+}
+
+impl From<DiskError> for ReadError {
+    fn from(error: DiskError) -> Self {
+        // What disk::read makes of a file that is too long.
+        if error.kind() == io::ErrorKind::InvalidData {
+            Self::Damaged(error.source.to_string())
+        } else {
+            Self::Disk(error)
+        }
+    }
+}
+
+impl Records {
+    pub(super) fn new(series: String, repository: String) -> Self {
+        Self { version: VERSION, series, repository, runs: Vec::new() }
+    }
+
+    /// Adds a run and forgets the oldest ones. The last good backup stays, however many failures came after it: the
+    /// schedule counts from it.
+    pub(super) fn push(&mut self, run: Run) {
+        self.runs.push(run.bounded());
+        while self.runs.len() > MAX_RUNS {
+            let last_good = self.runs.iter().rposition(Run::is_good_backup);
+            self.runs.remove(usize::from(last_good == Some(0)));
+        }
+    }
+}
+
+/// The file name of a series on a repository: readable, and unique by a hash of both.
+pub(super) fn name(series: &str, repository: &str) -> String {
+    const READABLE_CHARS: usize = 40;
+    let readable: String = series
+        .chars()
+        .take(READABLE_CHARS)
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
+        .collect();
+    // No text holds a 0xff in UTF-8, so that no two pairs look alike.
+    let hash = fnv1a(series.bytes().chain([0xff]).chain(repository.bytes()));
+    format!("{readable}-{hash:016x}.json")
+}
+
+/// Returns whether a file is one of the history's.
+pub(super) fn is_name(name: &OsStr) -> bool {
+    Path::new(name).extension() == Some(OsStr::new("json"))
+}
+
+/// Reads a file; `None` if there is none.
+pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Records>, ReadError> {
+    let Some(bytes) = disk::read_if_there(disk, path, MAX_BYTES)? else { return Ok(None) };
+    let records: Records = serde_json::from_slice(&bytes).map_err(|error| ReadError::Damaged(error.to_string()))?;
+    if records.version == VERSION {
+        Ok(Some(records))
+    } else {
+        Err(ReadError::Damaged(format!("it has version {}, expected {VERSION}", records.version)))
+    }
+}
+
+pub(super) fn encode(records: &Records) -> Vec<u8> {
+    serde_json::to_vec(records).expect("text, numbers and lists can always be written as JSON")
+}
+
+/// Renames a damaged file, for somebody to look at, in place of the one that was damaged before.
+pub(super) fn set_aside(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    let aside = path.with_extension("damaged");
+    warn!("the damaged run history is now {}, a new one is begun", aside.display());
+    disk.rename(path, &aside)
+}
+
+/// The 64-bit FNV-1a hash: small, and the same in every version, which the standard library's is not.
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain_short_and_unique() {
+        assert_eq!(name("mc", "/repository"), "mc-9efc1d5f9f2b3a8c.json");
+        let name_of = |series: &str| name(series, "/repository");
+        assert!(name_of("../../etc/passwd").starts_with("______etc_passwd-"));
+        assert!(name_of(&"x".repeat(1000)).len() < 80);
+        assert_ne!(name("a", "bc"), name("ab", "c"));
+        assert_ne!(name_of(&"x".repeat(100)), name_of(&"x".repeat(101)));
+    }
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(fnv1a(b"".iter().copied()), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar".iter().copied()), 0x8594_4171_f739_67e8);
+    }
+}

@@ -1,0 +1,131 @@
+//! How the runs of a series went, for the schedule to count from and for people to look at.
+//!
+//! The state directory holds one small JSON file per series and repository, with the last [`MAX_RUNS`] runs. Nothing
+//! depends on it that cannot do without: a damaged file is set aside with a warning and a new one begun.
+
+mod file;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::warn;
+use worldkeeper_core::{Clock, Disk, DiskError, disk};
+
+use file::ReadError;
+pub use file::Records;
+pub use run::{Files, Kind, Run, RunOutcome};
+
+/// Runs that are kept per series and repository; older ones are forgotten, the last good backup excepted.
+pub const MAX_RUNS: usize = 100;
+
+/// How long to wait for another process that is writing.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// How often to look whether it is done.
+const LOCK_POLL: Duration = Duration::from_millis(20);
+
+/// Why a run could not be recorded, or the records not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// A file operation failed.
+    #[error("the run history cannot be kept")]
+    Disk(#[from] DiskError),
+    /// Another process went on holding the lock.
+    #[error("the run history is being written by another process")]
+    Busy,
+}
+
+/// What to do with a damaged file: only who holds the lock may move it.
+enum Damaged {
+    Leave,
+    SetAside,
+}
+
+/// The run history in a state directory. Several processes may use it at a time.
+pub struct History {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    directory: PathBuf,
+}
+
+impl History {
+    /// The history under `state_directory`; nothing is read or made yet.
+    pub fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, state_directory: impl Into<PathBuf>) -> Self {
+        Self { disk, clock, directory: state_directory.into().join("history") }
+    }
+
+    /// Adds a run, durably. `repository` is what the user calls it by: its label, or its location.
+    pub fn record(&self, series: &str, repository: &str, run: Run) -> Result<(), HistoryError> {
+        disk::create_dir_all(&*self.disk, &self.directory)?;
+        let _lock = self.lock()?;
+        let path = self.directory.join(file::name(series, repository));
+        let mut records = self
+            .read(&path, Damaged::SetAside)?
+            .unwrap_or_else(|| Records::new(series.to_owned(), repository.to_owned()));
+        records.push(run);
+        Ok(disk::replace(&*self.disk, &path, &file::encode(&records))?)
+    }
+
+    /// The runs of a series on a repository, oldest first.
+    pub fn runs(&self, series: &str, repository: &str) -> Result<Vec<Run>, HistoryError> {
+        let path = self.directory.join(file::name(series, repository));
+        Ok(self.read(&path, Damaged::Leave)?.map(|records| records.runs).unwrap_or_default())
+    }
+
+    /// When the last good archive of a series on a repository was begun: of those recorded, the one recorded last, even
+    /// if a clock that was wrong dated another one later.
+    pub fn last_good(&self, series: &str, repository: &str) -> Result<Option<Timestamp>, HistoryError> {
+        Ok(self.runs(series, repository)?.iter().rev().find(|run| run.is_good_backup()).map(|run| run.start))
+    }
+
+    /// Everything recorded, by series and repository.
+    pub fn all(&self) -> Result<Vec<Records>, HistoryError> {
+        let names = match self.disk.list(&self.directory) {
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            names => names?,
+        };
+        let mut all = Vec::new();
+        for (name, _) in names.iter().filter(|(name, _)| file::is_name(name)) {
+            all.extend(self.read(&self.directory.join(name), Damaged::Leave)?);
+        }
+        all.sort_by(|a, b| (&a.series, &a.repository).cmp(&(&b.series, &b.repository)));
+        Ok(all)
+    }
+
+    /// Reads a file; a damaged one counts as none.
+    fn read(&self, path: &Path, damaged: Damaged) -> Result<Option<Records>, DiskError> {
+        match file::read(&*self.disk, path) {
+            Ok(records) => Ok(records),
+            Err(ReadError::Disk(error)) => Err(error),
+            Err(ReadError::Damaged(reason)) => {
+                warn!("the run history {} is damaged and not counted: {reason}", path.display());
+                match damaged {
+                    Damaged::Leave => {}
+                    Damaged::SetAside => file::set_aside(&*self.disk, path)?,
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps other processes from writing between our reading and our writing.
+    fn lock(&self) -> Result<Box<dyn disk::FileLock>, HistoryError> {
+        let path = self.directory.join("lock");
+        let deadline = self.clock.monotonic() + LOCK_WAIT;
+        loop {
+            if let Some(lock) = self.disk.try_lock(&path)? {
+                return Ok(lock);
+            }
+            if self.clock.monotonic() >= deadline {
+                return Err(HistoryError::Busy);
+            }
+            self.clock.sleep(LOCK_POLL);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What is remembered of one run.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One run of one kind, on one repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// What was done.
+    pub kind: Kind,
+    /// When it began; of a backup, the archive's time.
+    #[serde(with = "moment")]
+    pub start: Timestamp,
+    /// When it ended.
+    #[serde(with = "moment")]
+    pub end: Timestamp,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// The archive that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// The files that were looked at.
+    #[serde(default)]
+    pub files: Files,
+    /// Bytes read from the source.
+    #[serde(default)]
+    pub read_bytes: u64,
+    /// Bytes the repository grew by; after a prune or a compaction, zero.
+    #[serde(default)]
+    pub added_bytes: u64,
+    /// Bytes the repository's files have less; after a backup, zero.
+    #[serde(default)]
+    pub freed_bytes: u64,
+    /// What failed and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An archive was to be made.
+    Backup,
+    /// Archives were to be removed by the retention rules.
+    Prune,
+    /// Space was to be freed.
+    Compact,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    /// It did all it should.
+    Good,
+    /// It did what it should, and something was amiss: a file could not be read.
+    Warnings,
+    /// It did not do what it should.
+    Failed,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// Counts of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Files {
+    /// Not in the archive before.
+    pub new: u64,
+    /// In the archive before, with other content.
+    pub changed: u64,
+    /// Not opened, as nothing has changed.
+    pub unchanged: u64,
+    /// Could not be read.
+    pub failed: u64,
+}
+
+impl Run {
+    /// Longest text kept, in characters.
+    const MAX_TEXT: usize = 1000;
+
+    /// Returns whether an archive was made that the schedule may count from.
+    pub fn is_good_backup(&self) -> bool {
+        self.kind == Kind::Backup && matches!(self.outcome, RunOutcome::Good | RunOutcome::Warnings)
+    }
+
+    /// Cuts the texts to what a small file can hold.
+    pub(super) fn bounded(mut self) -> Self {
+        for text in [&mut self.archive, &mut self.error].into_iter().flatten() {
+            if let Some((end, _)) = text.char_indices().nth(Self::MAX_TEXT) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+        self
+    }
+}
+
+/// Moments as borg writes them.
+mod moment {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use worldkeeper_core::time;
+
+    pub(super) fn serialize<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time::to_text(*moment))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        time::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,38 @@
+//! What a job is to those who run it.
+
+use jiff::Timestamp;
+use worldkeeper_core::Stop;
+
+/// One backup from beginning to end, over and over.
+pub trait Job: Send + Sync {
+    /// Makes an archive, and does what belongs to a good one: retention, compaction.
+    ///
+    /// Runs on a thread of its own and may take as long as it needs, but looks at `stop` between steps and, once it is
+    /// requested, rolls back, gives its locks back and returns within a few seconds. Never called twice at a time.
+    fn run(&self, stop: &Stop) -> JobOutcome;
+
+    /// When the last good archive of the series was begun, as far as the records of this and other processes tell; the
+    /// interval counts from it. Called before and after a run, not during one.
+    fn last_good(&self) -> Option<Timestamp>;
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// An archive was made. Retention may follow a good archive, and nothing else.
+    Good {
+        /// The archive's name.
+        archive: String,
+        /// How many files could not be read, or changed meanwhile, and what else was amiss without spoiling the archive.
+        warnings: u64,
+    },
+    /// No archive was made.
+    Failed {
+        /// What failed and why, in words for people.
+        error: String,
+        /// Whether it may go well if it is tried again soon. A wrong passphrase does not mend itself, a connection does.
+        retry: bool,
+    },
+    /// It was asked to stop, and did, before an archive was made.
+    Stopped,
+}

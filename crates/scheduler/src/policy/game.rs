@@ -1,0 +1,123 @@
+//! Whether the game runs, as far as the watched containers tell.
+
+use std::time::Duration;
+
+use tracing::Level;
+use worldkeeper_docker::{Container, ContainerName, State, Watch};
+
+use super::{Action, UNKNOWN_LIMIT};
+use crate::words;
+
+/// What is known of the game.
+#[derive(Debug)]
+pub(super) struct Game {
+    /// The containers that are watched; with none, the game always runs.
+    names: Vec<ContainerName>,
+    /// What was known last.
+    containers: Vec<Container>,
+    /// Since when nothing is known, on the monotonic clock.
+    unknown_since: Option<Duration>,
+    /// Whether people were told that nothing is known: once, however often the reason changes.
+    told: bool,
+    /// Whether nothing has been known for so long that the game is taken to run.
+    presumed: bool,
+}
+
+impl Game {
+    pub(super) fn new(names: &[ContainerName]) -> Self {
+        Self { names: names.to_vec(), containers: Vec::new(), unknown_since: None, told: false, presumed: false }
+    }
+
+    /// Begins to wait for the first word on the containers.
+    pub(super) fn start(&mut self, now: Duration) {
+        if !self.names.is_empty() && self.containers.is_empty() {
+            self.unknown_since.get_or_insert(now);
+        }
+    }
+
+    /// Returns whether backups are to be made.
+    pub(super) fn runs(&self) -> bool {
+        self.names.is_empty() || self.presumed || any_runs(&self.containers)
+    }
+
+    /// When the game is taken to run although nothing is known of it.
+    pub(super) fn gives_up_at(&self) -> Option<Duration> {
+        self.unknown_since.filter(|_| !self.presumed).map(|since| since + UNKNOWN_LIMIT)
+    }
+
+    /// When backups are made, in words.
+    pub(super) fn condition(&self) -> String {
+        let names: Vec<_> = self.names.iter().map(ContainerName::as_str).collect();
+        match names[..] {
+            [] => "always, as no container is watched".to_owned(),
+            [name] => format!("while container {name} runs"),
+            _ => format!("while any of the containers {} runs", names.join(", ")),
+        }
+    }
+
+    /// Takes in what is known now.
+    pub(super) fn learn(&mut self, watch: Watch, now: Duration) -> Vec<Action> {
+        match watch {
+            Watch::Known(containers) => self.know(containers),
+            Watch::Unreachable { reason } => self.lose(&reason, now),
+        }
+    }
+
+    /// Looks at the time.
+    pub(super) fn look(&mut self, now: Duration) -> Option<Action> {
+        self.gives_up_at().filter(|at| now >= *at)?;
+        self.presumed = true;
+        let limit = words::duration(UNKNOWN_LIMIT);
+        let text = format!(
+            "nothing has been known of the game for {limit}: backups are made as if it ran, until Docker answers again"
+        );
+        Some(Action::Say(Level::WARN, text))
+    }
+
+    fn know(&mut self, containers: Vec<Container>) -> Vec<Action> {
+        let mut said = Vec::new();
+        if std::mem::take(&mut self.told) {
+            said.push(Action::Say(Level::INFO, "Docker answers again".to_owned()));
+        }
+        self.unknown_since = None;
+        self.presumed = false;
+        let runs = any_runs(&containers);
+        for container in &containers {
+            if !self.containers.contains(container) {
+                said.push(describe(container, runs));
+            }
+        }
+        self.containers = containers;
+        said
+    }
+
+    fn lose(&mut self, reason: &str, now: Duration) -> Vec<Action> {
+        self.unknown_since.get_or_insert(now);
+        let known = match (self.containers.is_empty(), any_runs(&self.containers)) {
+            (true, _) => "nothing is known of the game yet",
+            (false, true) => "the game ran when it was last seen, so backups go on",
+            (false, false) => "the game did not run when it was last seen, so backups wait",
+        };
+        let level = if std::mem::replace(&mut self.told, true) { Level::DEBUG } else { Level::WARN };
+        vec![Action::Say(level, format!("Docker does not say how the game is: {reason}; {known}"))]
+    }
+}
+
+fn any_runs(containers: &[Container]) -> bool {
+    containers.iter().any(|container| container.state == State::Running)
+}
+
+/// What a container's new state means, given whether any of the watched ones runs.
+fn describe(container: &Container, any_runs: bool) -> Action {
+    let name = &container.name;
+    let consequence = if any_runs { "backups go on while another one runs" } else { "no backups until it runs" };
+    match container.state {
+        State::Running => Action::Say(Level::INFO, format!("container {name} is running")),
+        State::NotRunning(how) => {
+            Action::Say(Level::INFO, format!("container {name} is not running ({how}): {consequence}"))
+        }
+        State::Missing => {
+            Action::Say(Level::WARN, format!("container {name} does not exist, waiting for it: {consequence}"))
+        }
+    }
+}
