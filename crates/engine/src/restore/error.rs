@@ -1,0 +1,118 @@
+//! What can go wrong while putting items back.
+
+use std::fmt;
+use std::io;
+
+use thiserror::Error;
+
+use crate::attributes::Escaped;
+
+/// An item could not be restored.
+#[derive(Debug, Error)]
+pub(crate) enum RestoreError {
+    /// The archive names a place outside the target, or none at all. No borg writes such an item.
+    #[error("the archive holds the path {}, which leads out of the target", Escaped(path))]
+    Outside {
+        /// As in the archive.
+        path: Vec<u8>,
+    },
+    /// On the way to the item's place there is something that is no directory, such as a symlink.
+    #[error("{} lies behind something that is no directory", Escaped(path))]
+    Behind {
+        /// As in the archive.
+        path: Vec<u8>,
+    },
+    /// The item is of a type that borg does not store.
+    #[error("{} is of unknown type (mode {mode:o})", Escaped(path))]
+    Type {
+        /// As in the archive.
+        path: Vec<u8>,
+        /// The item's mode.
+        mode: u32,
+    },
+    /// The content is not as long as the item says.
+    #[error("{} should have {expected} bytes, its chunks have {written}", Escaped(path))]
+    Size {
+        /// As in the archive.
+        path: Vec<u8>,
+        /// What the item says.
+        expected: u64,
+        /// What was written.
+        written: u64,
+    },
+    /// The file system refused.
+    #[error("cannot {action} {}", Escaped(path))]
+    Io {
+        /// As in the archive.
+        path: Vec<u8>,
+        /// What was to be done.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RestoreError {
+    pub(super) fn io(path: &[u8], action: &'static str, source: impl Into<io::Error>) -> Self {
+        Self::Io { path: path.to_vec(), action, source: source.into() }
+    }
+
+    /// Returns whether the next items will hardly fare better: the target is full, read-only or broken.
+    pub(crate) fn concerns_target(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+            || source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    }
+}
+
+/// An object was restored, but not with everything it had. Counted and reported.
+#[derive(Debug, Error)]
+#[error("cannot set the {attribute} of {}", Escaped(path))]
+pub(crate) struct Unset {
+    /// As in the archive.
+    pub path: Vec<u8>,
+    /// What it lacks.
+    pub attribute: Attribute,
+    /// What the system said, or what is wrong with the item.
+    pub source: io::Error,
+}
+
+/// What an object has besides its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    /// All of them: the object was not to be found again.
+    All,
+    /// User and group.
+    Owner,
+    /// Permission bits.
+    Mode,
+    /// The setuid and setgid bits, which are not given to a file that could not be given to its owner.
+    SetId,
+    /// Access or default ACL.
+    Acl,
+    /// The extended attribute of that name.
+    Xattr(Vec<u8>),
+    /// Time of modification and access.
+    Times,
+    /// File flags such as immutable.
+    Flags,
+    /// Content that was lost, and that a repair of the repository replaced by zeros.
+    LostContent,
+}
+
+impl fmt::Display for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("attributes"),
+            Self::Owner => f.write_str("owner"),
+            Self::Mode => f.write_str("permissions"),
+            Self::SetId => f.write_str("setuid and setgid bits"),
+            Self::Acl => f.write_str("ACL"),
+            Self::Xattr(name) => write!(f, "extended attribute {}", Escaped(name)),
+            Self::Times => f.write_str("times"),
+            Self::Flags => f.write_str("file flags"),
+            Self::LostContent => f.write_str("whole content"),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The entries of one directory, in the order in which stock takes them.
+//!
+//! That order is by inode number: on many file systems it is the order on the disk, so that reading seeks less.
+//! Source: borg 1.4 `helpers/fs.py`, `scandir_inorder`.
+
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::RawDir;
+use rustix::io;
+
+/// The names in a directory, by inode number; those of one inode as the directory gave them.
+///
+/// Names lie one after the other in one buffer: a directory may hold millions.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    names: Vec<u8>,
+    /// Inode number and where the name lies.
+    entries: Vec<(u64, u32, u8)>,
+    next: usize,
+}
+
+impl Listing {
+    /// Reads a directory; `buffer` takes what the kernel gives at a time.
+    pub(crate) fn read(directory: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Self> {
+        let mut listing = Self::default();
+        let mut entries = RawDir::new(directory, buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            listing.push(entry.ino(), entry.file_name().to_bytes())?;
+        }
+        listing.sort();
+        Ok(listing)
+    }
+
+    /// The next name.
+    pub(crate) fn next(&mut self) -> Option<&[u8]> {
+        let (_, start, len) = *self.entries.get(self.next)?;
+        self.next += 1;
+        Some(&self.names[start as usize..][..usize::from(len)])
+    }
+
+    fn push(&mut self, ino: u64, name: &[u8]) -> io::Result<()> {
+        if matches!(name, b"." | b"..") {
+            return Ok(());
+        }
+        // A name that is no name must not lead elsewhere, whatever the file system is.
+        if name.is_empty() || name.contains(&b'/') {
+            return Err(io::Errno::IO);
+        }
+        let len = u8::try_from(name.len()).map_err(|_| io::Errno::NAMETOOLONG)?;
+        let start = u32::try_from(self.names.len()).map_err(|_| io::Errno::OVERFLOW)?;
+        self.names.extend_from_slice(name);
+        self.entries.push((ino, start, len));
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        self.entries.sort_by_key(|(ino, ..)| *ino);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_inode_number_and_links_of_one_inode_as_they_came() {
+        let mut listing = Listing::default();
+        for (ino, name) in [(9, "b"), (2, "."), (3, "z"), (9, "a"), (1, ".."), (1, "...")] {
+            listing.push(ino, name.as_bytes()).unwrap();
+        }
+        listing.sort();
+        let mut names = Vec::new();
+        while let Some(name) = listing.next() {
+            names.push(String::from_utf8(name.to_vec()).unwrap());
+        }
+        assert_eq!(names, ["...", "z", "b", "a"]);
+    }
+
+    #[test]
+    fn a_name_with_a_slash_is_no_name() {
+        assert!(Listing::default().push(1, b"../x").is_err());
+        assert!(Listing::default().push(1, b"").is_err());
+        assert!(Listing::default().push(1, &[b'x'; 256]).is_err());
+    }
+}

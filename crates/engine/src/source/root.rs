@@ -1,0 +1,135 @@
+//! What a source argument means: where it is read, and what its objects are called in the archive.
+//!
+//! Source: borg 1.4 `archiver.py`, `do_create`; `helpers/fs.py`, `make_path_safe`, `get_strip_prefix`; and Python's
+//! `os.path.normpath`, which stock applies to every argument.
+
+/// A source argument, taken apart as stock does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// The normalised path: what messages show, and what is opened.
+    pub path: Vec<u8>,
+    /// In front of a `/./` in the argument: what is not part of the names in the archive. Ends with a slash.
+    strip: Option<Vec<u8>>,
+}
+
+impl Root {
+    /// Takes an argument apart.
+    pub(crate) fn new(argument: &[u8]) -> Self {
+        let strip = argument.windows(3).position(|bytes| bytes == b"/./").filter(|&at| at > 0).map(|at| {
+            let mut prefix = normalise(&argument[..at]);
+            prefix.push(b'/');
+            prefix
+        });
+        Self { path: normalise(argument), strip }
+    }
+
+    /// The directory that the root is an entry of, and the entry's name.
+    pub(crate) fn parent_and_name(&self) -> (&[u8], &[u8]) {
+        let start = self.path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+        match self.path.split_at(start) {
+            (parent, b"") => (parent, b"."),
+            (b"", name) => (b".", name),
+            (parent, name) => (parent, name),
+        }
+    }
+
+    /// What the archive calls the object that lies at `path`, which is this root's or beneath it.
+    ///
+    /// Stock calls the root `..` just so, and then refuses to extract anything outside; here it is `.`.
+    pub(crate) fn archive_path(&self, path: &[u8]) -> Vec<u8> {
+        let path = match &self.strip {
+            Some(prefix) if path == &prefix[..prefix.len() - 1] => b".",
+            Some(prefix) => path.strip_prefix(prefix.as_slice()).unwrap_or(path),
+            None => path,
+        };
+        let mut rest = path;
+        while let Some(less) = rest.strip_prefix(b"/").or_else(|| rest.strip_prefix(b"../")) {
+            rest = less;
+        }
+        if matches!(rest, b"" | b"..") { b".".to_vec() } else { rest.to_vec() }
+    }
+
+    /// The path of an entry of the directory at `path`.
+    pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+        match path {
+            b"." => name.to_vec(),
+            _ if path.ends_with(b"/") => [path, name].concat(),
+            _ => [path, b"/", name].concat(),
+        }
+    }
+}
+
+/// Python's `os.path.normpath`: no empty and no `.` components, `..` resolved by its letters. Two slashes in front
+/// stay two, as POSIX allows them a meaning.
+fn normalise(path: &[u8]) -> Vec<u8> {
+    let slashes = match path.iter().take_while(|&&byte| byte == b'/').count() {
+        few @ 0..=2 => few,
+        _ => 1,
+    };
+    let mut components: Vec<&[u8]> = Vec::new();
+    for component in path.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => match components.last() {
+                Some(&b"..") => components.push(component),
+                Some(_) => _ = components.pop(),
+                None if slashes == 0 => components.push(component),
+                None => {}
+            },
+            _ => components.push(component),
+        }
+    }
+    let mut normal = vec![b'/'; slashes];
+    normal.extend_from_slice(&components.join(&b'/'));
+    if normal.is_empty() { b".".to_vec() } else { normal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What borg 1.4.5 calls the root and an entry `f` of it.
+    const STORED: &[(&str, &str, &str, &str)] = &[
+        (".", ".", ".", "f"),
+        ("./x", "x", "x", "x/f"),
+        ("x/", "x", "x", "x/f"),
+        ("x//y/.", "x/y", "x/y", "x/y/f"),
+        ("x/../y", "y", "y", "y/f"),
+        ("/abs/x", "/abs/x", "abs/x", "abs/x/f"),
+        ("//abs", "//abs", "abs", "abs/f"),
+        ("///abs", "/abs", "abs", "abs/f"),
+        ("/", "/", ".", "f"),
+        ("//", "//", ".", "f"),
+        ("/..", "/", ".", "f"),
+        ("../../abs", "../../abs", "abs", "abs/f"),
+        ("..x", "..x", "..x", "..x/f"),
+        ("/data/./world", "/data/world", "world", "world/f"),
+        ("/data/./", "/data", ".", "f"),
+        ("./x/y", "x/y", "x/y", "x/y/f"),
+        ("x/./y", "x/y", "y", "y/f"),
+        // Here alone we differ: stock says `..`.
+        ("..", "..", ".", "f"),
+        ("", ".", ".", "f"),
+    ];
+
+    #[test]
+    fn names_in_the_archive_are_those_that_stock_gives() {
+        for (argument, path, stored, entry) in STORED {
+            let root = Root::new(argument.as_bytes());
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            assert_eq!(text(&root.path), *path, "{argument}");
+            assert_eq!(text(&root.archive_path(&root.path)), *stored, "{argument}");
+            assert_eq!(text(&root.archive_path(&Root::join(&root.path, b"f"))), *entry, "{argument}");
+        }
+    }
+
+    #[test]
+    fn a_root_is_an_entry_of_a_directory() {
+        for (argument, parent, name) in
+            [(".", ".", "."), ("/", "/", "."), ("x", ".", "x"), ("/x", "/", "x"), ("x/y", "x/", "y"), ("..", ".", "..")]
+        {
+            let root = Root::new(argument.as_bytes());
+            assert_eq!(root.parent_and_name(), (parent.as_bytes(), name.as_bytes()), "{argument}");
+        }
+    }
+}

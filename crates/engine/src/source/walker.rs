@@ -1,0 +1,304 @@
+//! The walk: depth first, one entry at a time, never out of the tree.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, open, readlinkat, statx};
+use rustix::io::Errno;
+use worldkeeper_archive::Item;
+
+use super::entry::Entry;
+use super::error::{Action, RootError, SourceError};
+use super::listing::Listing;
+use super::metadata::{At, Collector};
+use super::reader::{FileReader, open_beneath};
+use super::root::Root;
+use super::rules::{Reason, Rules};
+use super::stat::{FileId, Stat};
+
+/// Directories that are held open at most; those further up are opened again when the walk comes back to them.
+const OPEN_DIRECTORIES: usize = 64;
+
+/// What the kernel may give of a directory at a time, in bytes.
+const LISTING_BYTES: usize = 64 * 1024;
+
+/// What the walk came upon.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// An object for the archive.
+    Entry(Entry),
+    /// An object that is deliberately not in the archive.
+    LeftOut {
+        /// Where, as walked.
+        path: Vec<u8>,
+        /// Why.
+        reason: Reason,
+    },
+    /// An object that is not in the archive, or not with everything, because it could not be read.
+    Failed(SourceError),
+}
+
+/// Goes through the roots, one object after the other.
+///
+/// A directory comes before what is in it; entries come by inode number. What is kept is one listing for each level
+/// above the current one, and one path for each object with several links.
+#[derive(Debug)]
+pub(crate) struct Walker {
+    roots: VecDeque<(Root, Arc<OwnedFd>)>,
+    root: Option<(Root, FileId)>,
+    levels: Vec<Level>,
+    rules: Rules,
+    /// Roots that are in the archive already: stock does not enter them a second time.
+    done: HashSet<FileId>,
+    /// The path in the archive of each object that has further links.
+    masters: HashMap<FileId, Vec<u8>>,
+    collector: Collector,
+    ready: VecDeque<Found>,
+    buffer: Box<[MaybeUninit<u8>]>,
+}
+
+/// A directory that the walk is in.
+#[derive(Debug)]
+struct Level {
+    /// `None` while too many are open.
+    directory: Option<Arc<OwnedFd>>,
+    id: FileId,
+    path: Vec<u8>,
+    listing: Listing,
+}
+
+impl Walker {
+    /// Prepares to walk `roots`; each must be there and must not be what the rules leave out. A relative root is
+    /// beneath the current directory of this moment.
+    pub(crate) fn new<R: AsRef<OsStr>>(roots: impl IntoIterator<Item = R>, rules: Rules) -> Result<Self, RootError> {
+        let mut walker = Self {
+            roots: VecDeque::new(),
+            root: None,
+            levels: Vec::new(),
+            rules,
+            done: HashSet::new(),
+            masters: HashMap::new(),
+            collector: Collector::new(),
+            ready: VecDeque::new(),
+            buffer: vec![MaybeUninit::uninit(); LISTING_BYTES].into_boxed_slice(),
+        };
+        for root in roots {
+            let root = Root::new(root.as_ref().as_bytes());
+            let (parent, name) = root.parent_and_name();
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let parent = open(Path::new(OsStr::from_bytes(parent)), flags, Mode::empty())
+                .map_err(|error| SourceError::new(&root.path, Action::Open, error))?;
+            walker.check_root(&root, &stat(&parent, name, &root.path)?)?;
+            require_proc(&parent)?;
+            walker.roots.push_back((root, Arc::new(parent)));
+        }
+        Ok(walker)
+    }
+
+    /// The next thing that the walk comes upon; `None` after the last root.
+    pub(crate) fn next(&mut self) -> Result<Option<Found>, RootError> {
+        loop {
+            if let Some(found) = self.ready.pop_front() {
+                return Ok(Some(found));
+            }
+            if self.levels.is_empty() {
+                if let Some((_, id)) = self.root.take() {
+                    self.done.insert(id);
+                }
+                let Some((root, parent)) = self.roots.pop_front() else { return Ok(None) };
+                self.start(root, &parent)?;
+            } else if let Err(error) = self.step() {
+                self.ready.push_back(Found::Failed(error));
+            }
+        }
+    }
+
+    /// Opens the content of an entry that has some.
+    ///
+    /// What is open is the truth: if the file was changed or replaced by another one since the walk came upon it, the
+    /// entry is brought up to date; attributes that then cannot be read come as [`Found::Failed`] next. If it is no
+    /// regular file any more, nothing is read.
+    pub(crate) fn open(&mut self, entry: &mut Entry) -> Result<FileReader, SourceError> {
+        let failed = |error| SourceError::new(&entry.path, Action::Open, error);
+        let file = open_beneath(&entry.directory, &entry.name, OFlags::empty()).map_err(failed)?;
+        let opened = Stat::of_open(&file).map_err(failed)?;
+        if opened.file_type() != FileType::RegularFile {
+            return Err(replaced(&entry.path));
+        }
+        if opened != entry.stat {
+            if opened.id != entry.stat.id && (opened.nlink > 1 || entry.stat.nlink > 1) {
+                // Which link the item is was decided for another file.
+                return Err(replaced(&entry.path));
+            }
+            self.collector.stat(&mut entry.item, &opened);
+            let ready = &mut self.ready;
+            let report = &mut |error| ready.push_back(Found::Failed(error));
+            self.collector.attributes(&mut entry.item, &opened, At::Open(file.as_fd()), &entry.path, report)?;
+            entry.stat = opened;
+        }
+        Ok(FileReader::new(file, opened, &entry.path))
+    }
+
+    /// Says that an entry is in the archive, so that further links to it may refer to its item.
+    ///
+    /// To be called for every entry that is, before the next one is asked for. Of one that could not be read the next
+    /// link becomes the first.
+    pub(crate) fn archived(&mut self, entry: &Entry) {
+        if entry.item.hardlink_master == Some(true) {
+            self.masters.insert(entry.stat.id, entry.item.path.clone());
+        }
+    }
+
+    fn check_root(&self, root: &Root, stat: &Stat) -> Result<(), RootError> {
+        if stat.file_type() == FileType::Directory && self.rules.leaves_out_directory(stat.id) {
+            return Err(RootError::LeftOut { path: root.path.clone() });
+        }
+        Ok(())
+    }
+
+    /// Comes upon a root: its failures are fatal.
+    fn start(&mut self, root: Root, parent: &Arc<OwnedFd>) -> Result<(), RootError> {
+        let (path, name) = (root.path.clone(), root.parent_and_name().1.to_vec());
+        let stat = stat(parent, &name, &path)?;
+        self.check_root(&root, &stat)?;
+        self.root = Some((root, stat.id));
+        if !self.done.contains(&stat.id) {
+            self.visit(parent, name, path, &stat)?;
+        }
+        Ok(())
+    }
+
+    /// Goes to the next entry of the innermost directory, or leaves that.
+    fn step(&mut self) -> Result<(), SourceError> {
+        let level = self.levels.last_mut().expect("there is a level to step in");
+        let directory = Arc::clone(level.directory.as_ref().expect("the innermost directory is open"));
+        let Some(name) = level.listing.next() else {
+            self.leave();
+            return Ok(());
+        };
+        let name = name.to_vec();
+        let path = Root::join(&level.path, &name);
+        let stat = stat(&directory, &name, &path)?;
+        if self.done.contains(&stat.id) {
+            return Ok(());
+        }
+        self.visit(&directory, name, path, &stat)
+    }
+
+    /// Makes an object's entry, and enters it if it is a directory.
+    fn visit(
+        &mut self,
+        directory: &Arc<OwnedFd>,
+        name: Vec<u8>,
+        path: Vec<u8>,
+        stat: &Stat,
+    ) -> Result<(), SourceError> {
+        let left_out = match stat.file_type() {
+            FileType::Directory => self.rules.leaves_out_directory(stat.id).then_some(Reason::Directory),
+            _ if self.rules.leaves_out_name(&name) => Some(Reason::Name),
+            FileType::Socket => Some(Reason::Socket),
+            _ => None,
+        };
+        if let Some(reason) = left_out {
+            self.ready.push_back(Found::LeftOut { path, reason });
+            return Ok(());
+        }
+        if stat.file_type() == FileType::Directory {
+            return self.enter(directory, name, path);
+        }
+        let mut entry = self.entry(directory, name, path, stat);
+        match stat.file_type() {
+            FileType::Symlink => {
+                let target = readlinkat(directory, entry.name.as_slice(), Vec::new())
+                    .map_err(|error| SourceError::new(&entry.path, Action::Read, error))?;
+                entry.item.source = Some(target.into_bytes());
+            }
+            _ if stat.nlink > 1 => match self.masters.get(&stat.id) {
+                Some(master) => entry.item.source = Some(master.clone()),
+                None => entry.item.hardlink_master = Some(true),
+            },
+            _ => entry.item.hardlink_master = Some(false),
+        }
+        let ready = &mut self.ready;
+        let report = &mut |error| ready.push_back(Found::Failed(error));
+        let at = At::Name(directory.as_fd(), &entry.name);
+        self.collector.attributes(&mut entry.item, stat, at, &entry.path, report)?;
+        self.ready.push_back(Found::Entry(entry));
+        Ok(())
+    }
+
+    /// Opens a directory, makes its entry of what is open, and goes on within.
+    fn enter(&mut self, parent: &Arc<OwnedFd>, name: Vec<u8>, path: Vec<u8>) -> Result<(), SourceError> {
+        let opened = open_beneath(parent, &name, OFlags::DIRECTORY)
+            .map_err(|error| SourceError::new(&path, Action::Open, error))?;
+        let stat = Stat::of_open(&opened).map_err(|error| SourceError::new(&path, Action::Stat, error))?;
+        if self.rules.leaves_out_directory(stat.id) {
+            self.ready.push_back(Found::LeftOut { path, reason: Reason::Directory });
+            return Ok(());
+        }
+        let mut entry = self.entry(parent, name, path.clone(), &stat);
+        let ready = &mut self.ready;
+        let report = &mut |error| ready.push_back(Found::Failed(error));
+        self.collector.attributes(&mut entry.item, &stat, At::Open(opened.as_fd()), &path, report)?;
+        self.ready.push_back(Found::Entry(entry));
+
+        let listing = Listing::read(opened.as_fd(), &mut self.buffer)
+            .map_err(|error| SourceError::new(&path, Action::List, error))?;
+        if let Some(far) = self.levels.len().checked_sub(OPEN_DIRECTORIES) {
+            self.levels[far].directory = None;
+        }
+        self.levels.push(Level { directory: Some(Arc::new(opened)), id: stat.id, path, listing });
+        Ok(())
+    }
+
+    /// Leaves the innermost directory. If the one above it had to be closed, the way there is through `..`, which is
+    /// taken only if it leads where we came from; else what is left of all that had to be closed is lost.
+    fn leave(&mut self) {
+        let left = self.levels.pop().expect("there is a level to leave");
+        let Some(above) = self.levels.last_mut().filter(|above| above.directory.is_none()) else { return };
+        let reopened = left.directory.as_ref().ok_or(Errno::BADF).and_then(|left| {
+            let directory = open_beneath(left, b"..", OFlags::DIRECTORY)?;
+            if Stat::of_open(&directory)?.id == above.id { Ok(directory) } else { Err(Errno::STALE) }
+        });
+        match reopened {
+            Ok(directory) => above.directory = Some(Arc::new(directory)),
+            Err(_) => {
+                for lost in self.levels.drain(..) {
+                    let moved = io::Error::other("a directory was moved or removed while the walk was in it");
+                    self.ready.push_back(Found::Failed(SourceError::new(&lost.path, Action::List, moved)));
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, directory: &Arc<OwnedFd>, name: Vec<u8>, path: Vec<u8>, stat: &Stat) -> Entry {
+        let (root, _) = self.root.as_ref().expect("entries are beneath a root");
+        let mut item = Item { path: root.archive_path(&path), ..Item::default() };
+        self.collector.stat(&mut item, stat);
+        Entry { item, stat: *stat, path, directory: Arc::clone(directory), name }
+    }
+}
+
+fn stat(directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Stat, SourceError> {
+    Stat::of(directory, name).map_err(|error| SourceError::new(path, Action::Stat, error))
+}
+
+fn replaced(path: &[u8]) -> SourceError {
+    SourceError::new(path, Action::Open, io::Error::other("another object was put in its place meanwhile"))
+}
+
+/// Without /proc every object would seem to vanish when its attributes are read.
+fn require_proc(open: &OwnedFd) -> Result<(), RootError> {
+    let path = format!("/proc/self/fd/{}", open.as_raw_fd());
+    let there = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS).map(|stat| Stat::from(&stat).id);
+    match (there, Stat::of_open(open)) {
+        (Ok(there), Ok(stat)) if there == stat.id => Ok(()),
+        _ => Err(RootError::NoProc),
+    }
+}
