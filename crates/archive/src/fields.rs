@@ -74,7 +74,9 @@ impl Field<'_> {
             Self::RawOrNil(None) => _ = encoder.nil(),
             Self::RawList(list) => {
                 encoder.array(list.len());
-                list.iter().for_each(|bytes| _ = encoder.raw(bytes));
+                for bytes in list {
+                    encoder.raw(bytes);
+                }
             }
             Self::Chunks(chunks) => {
                 encoder.array(chunks.len());
@@ -84,7 +86,9 @@ impl Field<'_> {
             }
             Self::Ids(ids) => {
                 encoder.array(ids.len());
-                ids.iter().for_each(|id| _ = encoder.raw(id.0));
+                for id in ids {
+                    encoder.raw(id.0);
+                }
             }
             Self::Xattrs(xattrs) => {
                 let mut sorted: Vec<_> = xattrs.iter().collect();

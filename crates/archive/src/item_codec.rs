@@ -135,6 +135,9 @@ impl Item {
     }
 }
 
+/// Names and values.
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 fn raw_or_nil(decoder: &mut Decoder<'_>) -> Result<Option<Vec<u8>>, DecodeError> {
     if decoder.nil()? { Ok(None) } else { decoder.raw().map(|bytes| Some(bytes.to_vec())) }
 }
@@ -153,7 +156,7 @@ fn chunks(decoder: &mut Decoder<'_>) -> Result<Vec<ChunkRef>, DecodeError> {
     Ok(chunks)
 }
 
-fn xattrs(decoder: &mut Decoder<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DecodeError> {
+fn xattrs(decoder: &mut Decoder<'_>) -> Result<Xattrs, DecodeError> {
     let mut xattrs = Vec::new();
     for _ in 0..decoder.map()? {
         xattrs.push((decoder.raw()?.to_vec(), raw_or_nil(decoder)?.unwrap_or_default()));

@@ -201,7 +201,9 @@ impl Manifest {
         }
         let mut item_keys = Encoder::new();
         item_keys.array(self.item_keys.len());
-        self.item_keys.iter().for_each(|key| _ = item_keys.raw(key));
+        for key in &self.item_keys {
+            item_keys.raw(key);
+        }
 
         let (archives, config, item_keys) = (archives.finish(), config.finish(), item_keys.finish());
         let timestamp = time::to_text(timestamp);
