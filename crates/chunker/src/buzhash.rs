@@ -63,17 +63,16 @@ impl Buzhash {
 
     /// Goes on with the search as far as the window stays before the end of `bytes`.
     fn scan(&mut self, bytes: &[u8]) -> Option<usize> {
-        let (position, hash) = match self.last {
-            Some(last) => last,
-            None => {
-                // One byte more than the window, as its last byte may not be the last of all.
-                let first = bytes.get(self.min..self.min + self.window + 1)?;
-                let hash = self.hash(&first[..self.window]);
-                if hash & self.mask == 0 {
-                    return Some(self.min);
-                }
-                (self.min, hash)
+        let (position, hash) = if let Some(last) = self.last {
+            last
+        } else {
+            // One byte more than the window, as its last byte may not be the last of all.
+            let first = bytes.get(self.min..=self.min + self.window)?;
+            let hash = self.hash(&first[..self.window]);
+            if hash & self.mask == 0 {
+                return Some(self.min);
             }
+            (self.min, hash)
         };
         let end = bytes.len().saturating_sub(1);
         let entering = bytes.get(position + self.window..end)?;
@@ -144,7 +143,7 @@ mod tests {
         while start < bytes.len() {
             let end = bytes.len().min(start + buzhash.max);
             let is_hit = |p: &usize| buzhash.hash(&bytes[*p..*p + buzhash.window]) & buzhash.mask == 0;
-            let hit = (start + buzhash.min..).take_while(|p| p + buzhash.window < end).find(is_hit);
+            let hit = (start + buzhash.min..end.saturating_sub(buzhash.window)).find(is_hit);
             start = hit.unwrap_or(end);
             cuts.push(start);
         }

@@ -55,7 +55,7 @@ impl ChunkerParams {
         if max_exp > MAX_EXP {
             return Err(ParamsError::MaxTooLarge(max_exp));
         }
-        if window % 2 == 0 {
+        if window.is_multiple_of(2) {
             return Err(ParamsError::WindowEven(window));
         }
         // Borg's option takes more, and its chunker then fails on the first file.
