@@ -10,6 +10,7 @@ mod decompressor;
 mod error;
 mod lz4;
 mod lzma;
+mod room;
 mod spec;
 mod zlib;
 mod zstd;

@@ -3,8 +3,8 @@
 use liblzma::stream::{Action, Check, Error, Filters, LzmaOptions, Status, Stream};
 
 use crate::algorithm::Algorithm;
-use crate::decompressor::make_room;
 use crate::error::DecompressError;
+use crate::room::make_room;
 
 /// Compresses into memory that is kept; the library's own is given back after each chunk.
 pub(crate) struct Encoder {

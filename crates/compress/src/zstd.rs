@@ -60,7 +60,7 @@ impl Decoder {
         let len = context.decompress_to_buffer(frame, out).map_err(damaged)?;
         self.context = Some(context);
         // More frames may follow in the same payload; borg takes them only if they add nothing.
-        if len != size { Err(damaged("the data has another size than its frame says")) } else { Ok(()) }
+        if len == size { Ok(()) } else { Err(damaged("the data has another size than its frame says")) }
     }
 }
 
