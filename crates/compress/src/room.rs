@@ -17,7 +17,7 @@ pub(crate) fn make_room(
     }
     if out.len() == out.capacity() {
         let target = expected.max(out.len().saturating_mul(2)).max(FIRST_ROOM).min(limit);
-        // Nothing is lost if this is one more than needed, and an exact expectation needs no second allocation.
+        // One more than expected, so that an exact expectation needs no second allocation to see the end.
         out.reserve_exact(target.max(out.len()).saturating_add(1) - out.len());
     }
     Ok(())
