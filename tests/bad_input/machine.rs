@@ -1,0 +1,75 @@
+//! A machine that is at its end: a full disk, no socket to watch through.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::worldkeeper::PASSPHRASE;
+use worldkeeper_testkit::{peers, tree};
+use worldkeeper_tests::locks;
+
+use crate::place;
+
+#[test]
+fn a_full_disk() {
+    let (_folder, keeper) = place();
+    let Some(disk) = peers::or_skip("mount", SmallDisk::at(&keeper.repository(), 8 << 20)) else { return };
+    let before = keeper.backup();
+    let used = disk.used();
+    tree::write(&keeper.world().join("large"), &sha_stream("too much", 16 << 20));
+
+    let _ = keeper.try_run(["backup"]).exits(2).says(&["space", keeper.repository().to_str().unwrap()]);
+    assert!(disk.used() <= used + (64 << 10), "{} of {used} bytes were not given back", disk.used() - used);
+    assert!(locks(&keeper.repository()).is_empty());
+    assert_eq!(keeper.archives(), [before.as_str()]);
+    if let Some(borg) = Borg::newest() {
+        borg.with_passphrase(PASSPHRASE).check(&keeper.repository());
+    }
+    // Once it fits, it is backed up without help.
+    fs::remove_file(keeper.world().join("large")).unwrap();
+    let _ = keeper.backup();
+    assert_eq!(keeper.archives().len(), 2);
+}
+
+/// Backups too many are better than none: without a socket the schedule runs, and says so.
+#[test]
+fn a_container_to_watch_but_no_socket() {
+    let (_folder, keeper) = place();
+    let keeper = keeper.with("GAME_CONTAINER_NAME", "minecraft").without("DOCKER_HOST");
+    let _ = keeper.run(["run", "--once"]).says(&["minecraft", "socket"]);
+    assert_eq!(keeper.archives().len(), 1);
+}
+
+/// A file system in memory with a size of its own.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn at(path: &Path, bytes: u64) -> Result<Self, String> {
+        fs::create_dir_all(path).map_err(|error| error.to_string())?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={bytes},mode=700"), "worldkeeper-test"]).arg(path);
+        let output = mount.output().map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(Self(path.to_owned()))
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// The bytes in use.
+    fn used(&self) -> u64 {
+        let space = rustix::fs::statvfs(&self.0).unwrap();
+        (space.f_blocks - space.f_bfree) * space.f_frsize
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} is still mounted", self.0.display());
+        }
+    }
+}

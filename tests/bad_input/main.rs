@@ -1,0 +1,51 @@
+//! Bad input: each case says what to do, ends with the right exit code and leaves nothing half written.
+
+mod machine;
+mod repository;
+mod settings;
+mod source;
+mod trust;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::tree::{self, Content, listing};
+use worldkeeper_testkit::worldkeeper::Worldkeeper;
+
+/// An empty folder with a small world in it.
+fn place() -> (TempDir, Worldkeeper) {
+    let folder = tempfile::tempdir().expect("temporary directories can be made");
+    let keeper = Worldkeeper::at(folder.path());
+    tree::write(&keeper.world().join("level.dat"), b"a small world");
+    (folder, keeper)
+}
+
+/// The same, with one archive in a repository.
+fn place_with_archive() -> (TempDir, Worldkeeper) {
+    let (folder, keeper) = place();
+    let _ = keeper.backup();
+    (folder, keeper)
+}
+
+/// Names and contents below a folder; times may change, files may not.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Content> {
+    listing(folder).into_iter().map(|(path, entry)| (path, entry.content)).collect()
+}
+
+/// Runs `backup`, which must fail with exit code 2, say `words`, and leave the repository and the world as they were.
+#[track_caller]
+fn backup_is_refused(keeper: &Worldkeeper, words: &[&str]) -> Outcome {
+    is_refused(keeper, &["backup"], words)
+}
+
+/// The same for any command.
+#[track_caller]
+fn is_refused(keeper: &Worldkeeper, args: &[&str], words: &[&str]) -> Outcome {
+    let before = (contents(&keeper.repository()), contents(&keeper.world()));
+    let outcome = keeper.try_run(args).exits(2).says(words);
+    let after = (contents(&keeper.repository()), contents(&keeper.world()));
+    assert_eq!(before, after, "something was written by {outcome}");
+    outcome
+}

@@ -1,0 +1,97 @@
+//! Places that are no repository, or one we must not touch.
+
+use std::fs;
+
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
+
+use crate::{backup_is_refused, contents, is_refused, place, place_with_archive};
+
+#[test]
+fn a_file() {
+    let (_folder, keeper) = place();
+    fs::write(keeper.repository(), "not a repository").unwrap();
+    let _ = backup_is_refused(&keeper, &[keeper.repository().to_str().unwrap(), "file"]);
+}
+
+#[test]
+fn a_directory_that_holds_something_else() {
+    let (_folder, keeper) = place();
+    fs::create_dir(keeper.repository()).unwrap();
+    fs::write(keeper.repository().join("holiday.jpg"), "precious").unwrap();
+    let _ = backup_is_refused(&keeper, &[keeper.repository().to_str().unwrap(), "empty"]);
+}
+
+#[test]
+fn a_folder_inside_another_repository() {
+    let (_folder, keeper) = place_with_archive();
+    let inner = keeper.with("BORG_REPO_PATH", "");
+    let outer = inner.repository();
+    let inner = inner.with("BORG_REPO_PATH", outer.join("data/inner"));
+    let _ = backup_is_refused(&inner, &["repository"]);
+}
+
+#[test]
+fn a_repository_of_borg_2() {
+    let (_folder, keeper) = place_with_archive();
+    let config = keeper.repository().join("config");
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.contains("version = 1"), "{text}");
+    fs::write(&config, text.replace("version = 1", "version = 2")).unwrap();
+    for args in [&["backup"][..], &["list"], &["restore", "latest", "--to", "/nowhere"]] {
+        let _ = is_refused(&keeper, args, &["version 2", "borg"]);
+    }
+}
+
+#[test]
+fn no_repository_to_read() {
+    let (_folder, keeper) = place();
+    for args in [&["list"][..], &["prune"], &["restore", "latest"], &["delete", "x"], &["compact"]] {
+        let _ = is_refused(&keeper, args, &[keeper.repository().to_str().unwrap()]);
+        assert!(!keeper.repository().exists());
+    }
+}
+
+#[test]
+fn an_archive_that_is_not_there() {
+    let (folder, keeper) = place_with_archive();
+    let _ = is_refused(&keeper, &["list", "world-1999"], &["world-1999"]);
+    let _ = is_refused(&keeper, &["delete", "world-1999"], &["world-1999"]);
+    let target = folder.path().join("target");
+    let _ = is_refused(&keeper, &["restore", "world-1999", "--to", target.to_str().unwrap()], &["world-1999"]);
+    assert!(contents(&target).len() <= 1, "nothing was restored");
+}
+
+#[test]
+fn restoring_into_a_folder_that_is_not_empty() {
+    let (folder, keeper) = place_with_archive();
+    let target = folder.path().join("target");
+    let restored = below(&target, &keeper.world()).join("level.dat");
+    fs::create_dir_all(restored.parent().unwrap()).unwrap();
+    fs::write(&restored, "mine").unwrap();
+    let to = ["restore", "latest", "--to", target.to_str().unwrap()];
+    let _ = is_refused(&keeper, &to, &["--overwrite"]);
+    assert_eq!(fs::read(&restored).unwrap(), b"mine");
+    let _ = keeper.run(to.iter().chain(&["--overwrite"]));
+    assert_eq!(fs::read(&restored).unwrap(), b"a small world");
+}
+
+/// A damaged object is named by its id, and so is the archive that needs it.
+#[test]
+fn a_damaged_segment() {
+    let Some(borg) = Borg::newest() else { return };
+    let (folder, keeper) = place_with_archive();
+    let segment = keeper.repository().join("data/0/0");
+    let segments = fs::read_dir(keeper.repository().join("data/0")).unwrap().map(|entry| entry.unwrap().path());
+    let largest = segments.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap_or(segment);
+    let mut bytes = fs::read(&largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&largest, bytes).unwrap();
+    let borg = borg.with_passphrase(PASSPHRASE);
+    let damaged = borg.try_run(["check", "--verify-data", &keeper.repository().display().to_string()]);
+    assert_ne!(damaged.code(), Some(0), "the damage is real: {damaged}");
+    let target = folder.path().join("target");
+    let restored = keeper.try_run(["restore", "latest", "--to", target.to_str().unwrap()]);
+    assert_ne!(restored.code(), Some(0), "{restored}");
+}

@@ -1,0 +1,98 @@
+//! Settings that mean nothing, and secrets that are wrong, missing or no secret.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use crate::{backup_is_refused, contents, is_refused, place, place_with_archive};
+
+#[test]
+fn an_interval_that_is_no_duration() {
+    for text in ["soon", "", "1 fortnight", "-5", "0"] {
+        let (_folder, keeper) = place();
+        let keeper = keeper.with("BACKUP_INTERVAL", text);
+        let _ = is_refused(&keeper, &["run", "--once"], &["BACKUP_INTERVAL", "1h"]);
+        assert!(!keeper.repository().exists(), "{text:?}");
+    }
+}
+
+#[test]
+fn an_unknown_variable_names_the_nearest() {
+    let (_folder, keeper) = place();
+    let keeper = keeper.with("WORLDKEEPER_STATEDIR", "/somewhere");
+    let _ = backup_is_refused(&keeper, &["WORLDKEEPER_STATEDIR", "WORLDKEEPER_STATE_DIR"]);
+    assert!(!keeper.repository().exists());
+}
+
+#[test]
+fn variables_that_kubernetes_makes_are_no_settings() {
+    let (_folder, keeper) = place();
+    let keeper =
+        keeper.with("WORLDKEEPER_SERVICE_HOST", "10.0.0.1").with("WORLDKEEPER_PORT_80_TCP", "tcp://10.0.0.1:80");
+    let _ = keeper.backup();
+}
+
+#[test]
+fn a_compression_or_mode_that_borg_does_not_have() {
+    let (_folder, keeper) = place();
+    let _ = backup_is_refused(&keeper.with("BORG_COMPRESSION", "rar"), &["rar", "lz4"]);
+    let (_folder, keeper) = place();
+    let _ = backup_is_refused(&keeper.with("BORG_ENCRYPTION", "rot13"), &["rot13", "repokey-blake2"]);
+}
+
+#[test]
+fn a_wrong_passphrase() {
+    let (_folder, keeper) = place_with_archive();
+    let keeper = keeper.with("BORG_PASSPHRASE", "another");
+    for args in [&["backup"][..], &["list"], &["prune"], &["run", "--once"]] {
+        let _ = is_refused(&keeper, args, &["passphrase", "wrong"]).does_not_say("another");
+    }
+}
+
+/// A repository that exists has a passphrase already: a generated one could only be wrong.
+#[test]
+fn no_passphrase_for_a_repository_that_exists() {
+    let (folder, keeper) = place_with_archive();
+    let state = folder.path().join("fresh-state");
+    let keeper = keeper.without("BORG_PASSPHRASE").with("WORLDKEEPER_STATE_DIR", &state);
+    let _ = backup_is_refused(&keeper, &["passphrase", "BORG_PASSPHRASE"]);
+    let generated = contents(&state).into_keys().find(|path| path.to_string_lossy().contains("passphrase"));
+    assert_eq!(generated, None, "a passphrase was generated for a repository that has one");
+}
+
+#[test]
+fn a_passphrase_file_that_others_can_read() {
+    let (folder, keeper) = place();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "correct horse\n").unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
+    let keeper = keeper.without("BORG_PASSPHRASE").with("BORG_PASSPHRASE_FILE", &secret);
+    let fix = format!("chmod 600 {}", secret.display());
+    let _ = backup_is_refused(&keeper, &[&fix]).does_not_say("correct horse");
+    assert!(!keeper.repository().exists());
+
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let _ = keeper.backup();
+}
+
+#[test]
+fn the_generated_passphrase_is_for_its_owner_alone() {
+    let (_folder, keeper) = place();
+    let keeper = keeper.without("BORG_PASSPHRASE");
+    let _ = keeper.run(["backup"]).says(&["passphrase"]);
+    let secrets = fs::read_dir(keeper.state()).unwrap().map(|entry| entry.unwrap().path());
+    let secrets = secrets.filter(|path| path.file_name().unwrap().to_string_lossy().contains("passphrase"));
+    let secrets = secrets.collect::<Vec<_>>();
+    assert_eq!(secrets.len(), 1, "{secrets:?}");
+    assert_eq!(fs::metadata(&secrets[0]).unwrap().permissions().mode() & 0o777, 0o600);
+    // The next run finds it by itself, and another one is not made.
+    let secret = fs::read(&secrets[0]).unwrap();
+    let _ = keeper.backup();
+    assert_eq!(fs::read(&secrets[0]).unwrap(), secret);
+}
+
+#[test]
+fn an_unknown_flag_or_verb_names_the_nearest() {
+    let (_folder, keeper) = place();
+    let _ = is_refused(&keeper, &["backpu"], &["backup"]);
+    let _ = is_refused(&keeper, &["backup", "--sourc", "/data"], &["--source"]);
+}

@@ -1,0 +1,70 @@
+//! A repository that looks older than the state knows, or like another one, is only read until `adopt` accepts it.
+
+use std::fs;
+
+use worldkeeper_testkit::tree;
+use worldkeeper_testkit::worldkeeper::{Worldkeeper, below};
+use worldkeeper_tests::copy;
+
+use crate::{backup_is_refused, is_refused, place_with_archive};
+
+#[test]
+fn a_repository_that_was_rolled_back() {
+    let (folder, keeper) = place_with_archive();
+    let older = folder.path().join("older");
+    copy(&keeper.repository(), &older);
+    tree::write(&keeper.world().join("level.dat"), b"the world has changed");
+    let _ = keeper.backup();
+    fs::remove_dir_all(keeper.repository()).unwrap();
+    fs::rename(&older, keeper.repository()).unwrap();
+
+    only_read_until_adopted(&keeper);
+}
+
+#[test]
+fn another_repository_in_its_place() {
+    let (_folder, keeper) = place_with_archive();
+    let (_elsewhere, other) = place_with_archive();
+    fs::remove_dir_all(keeper.repository()).unwrap();
+    copy(&other.repository(), &keeper.repository());
+
+    only_read_until_adopted(&keeper);
+}
+
+#[test]
+fn the_same_repository_at_another_path_is_fine() {
+    let (folder, keeper) = place_with_archive();
+    let moved = folder.path().join("moved");
+    fs::rename(keeper.repository(), &moved).unwrap();
+    let keeper = keeper.with("BORG_REPO_PATH", &moved);
+    let _ = keeper.run(["backup"]).says(&[moved.to_str().unwrap()]);
+    assert_eq!(keeper.archives().len(), 2);
+}
+
+/// The state directory was lost: the repository proves our key and is taken over, with a loud line.
+#[test]
+fn a_repository_the_state_does_not_know() {
+    let (_folder, keeper) = place_with_archive();
+    fs::remove_dir_all(keeper.state()).unwrap();
+    let _ = keeper.run(["backup"]).says(&["warn"]);
+    assert_eq!(keeper.archives().len(), 2);
+}
+
+#[track_caller]
+fn only_read_until_adopted(keeper: &Worldkeeper) {
+    let path = keeper.repository().display().to_string();
+    let _ = backup_is_refused(keeper, &["adopt", &path]);
+    let archives = keeper.archives();
+    assert_eq!(archives.len(), 1, "it can be listed");
+    for args in [&["prune"][..], &["compact"], &["delete", &archives[0]], &["run", "--once"]] {
+        let _ = is_refused(keeper, args, &["adopt"]);
+    }
+    let target = keeper.folder().join("target");
+    let _ = keeper.restore("latest", &target);
+    let restored = below(&target, &keeper.world());
+    assert!(restored.exists() || target.read_dir().unwrap().next().is_some(), "it can be restored");
+
+    let _ = keeper.run(["adopt", &path]);
+    let _ = keeper.backup();
+    assert_eq!(keeper.archives().len(), 2);
+}

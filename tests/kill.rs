@@ -1,0 +1,263 @@
+//! A run that is killed anywhere is nobody's business but the next run's: it goes on by itself, and stock finds nothing
+//! to repair.
+//!
+//! The points come from a recorded trace of the same run: every system call that changes something, an even sample of
+//! them, and `strace` sends the signal as that call is entered.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
+use worldkeeper_testkit::{peers, tree};
+use worldkeeper_tests::{copy, eventually, locks};
+
+/// Docker kills what has not stopped after this time.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[test]
+fn killed_while_the_first_archive_is_made() {
+    ended_anywhere(Signal::KILL, 16, |_| words(&["backup"]));
+}
+
+#[test]
+fn killed_while_another_archive_is_made() {
+    ended_anywhere(Signal::KILL, 20, another_archive);
+}
+
+#[test]
+fn killed_while_pruning() {
+    ended_anywhere(Signal::KILL, 16, prune);
+}
+
+#[test]
+fn killed_while_deleting() {
+    ended_anywhere(Signal::KILL, 10, delete);
+}
+
+#[test]
+fn killed_while_compacting() {
+    ended_anywhere(Signal::KILL, 10, compact);
+}
+
+#[test]
+fn stopped_while_an_archive_is_made() {
+    ended_anywhere(Signal::TERM, 12, another_archive);
+}
+
+#[test]
+fn stopped_while_pruning() {
+    ended_anywhere(Signal::TERM, 8, prune);
+}
+
+/// A backup that takes its time, stopped after more and more of it is written.
+#[test]
+fn the_daemon_stops_within_the_grace_of_docker() {
+    let (_folder, keeper) = place();
+    tree::write(&keeper.world().join("large"), &sha_stream("large", 192 << 20));
+    for written in [0, 1 << 20, 64 << 20, 128 << 20] {
+        let daemon = keeper.spawn(["run"]);
+        eventually("the backup is under way", Duration::from_secs(30), || {
+            let locked = keeper.repository().join("lock.exclusive").exists();
+            (locked && written <= largest_segment(&keeper)).then_some(())
+        });
+        let (outcome, took) = stop(daemon, Signal::TERM);
+        let _ = outcome.exits(0);
+        assert!(took < GRACE, "it took {took:?} to stop");
+        assert!(locks(&keeper.repository()).is_empty(), "{:?}", locks(&keeper.repository()));
+    }
+    let _ = keeper.backup();
+    is_well(&keeper);
+}
+
+#[test]
+fn the_daemon_stops_while_it_waits_for_its_time() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (_folder, keeper) = place();
+        let daemon = keeper.spawn(["run"]);
+        eventually("the first archive", Duration::from_secs(30), || {
+            (keeper.repository().join("config").exists() && !keeper.archives().is_empty()).then_some(())
+        });
+        let (outcome, took) = stop(daemon, signal);
+        let _ = outcome.exits(0);
+        assert!(took < Duration::from_secs(2), "it took {took:?} to stop");
+    }
+}
+
+fn stop(daemon: std::process::Child, signal: Signal) -> (Outcome, Duration) {
+    let start = Instant::now();
+    kill_process(Pid::from_child(&daemon), signal).expect("it runs");
+    let output = daemon.wait_with_output().expect("it can be waited for");
+    (Outcome::from_output(&std::process::Command::new("worldkeeper"), output), start.elapsed())
+}
+
+fn place() -> (TempDir, Worldkeeper) {
+    let folder = tempfile::tempdir().expect("temporary directories can be made");
+    // A lock that nobody clears must fail the test, not stall it.
+    let keeper = Worldkeeper::at(folder.path()).with("LOCK_WAIT", "5s");
+    tree::sample(&keeper.world(), "killed");
+    (folder, keeper)
+}
+
+/// Two archives and a world that has changed since; the command is a third.
+fn another_archive(keeper: &Worldkeeper) -> Vec<String> {
+    for seed in ["first", "second"] {
+        tree::sample(&keeper.world(), seed);
+        let _ = keeper.backup();
+    }
+    tree::sample(&keeper.world(), "third");
+    words(&["backup"])
+}
+
+fn prune(keeper: &Worldkeeper) -> Vec<String> {
+    another_archive(keeper);
+    words(&["prune", "--keep-last", "1"])
+}
+
+fn delete(keeper: &Worldkeeper) -> Vec<String> {
+    another_archive(keeper);
+    words(&["delete", &keeper.archives()[0]])
+}
+
+fn compact(keeper: &Worldkeeper) -> Vec<String> {
+    let _ = keeper.run(delete(keeper));
+    words(&["compact"])
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Sends `signal` at an even sample of the mutating calls of the command that `prepare` returns, each time from the
+/// same beginning.
+#[track_caller]
+fn ended_anywhere(signal: Signal, sample: usize, prepare: fn(&Worldkeeper) -> Vec<String>) {
+    let found = if peers::on_path("strace") { Ok(()) } else { Err("it is not installed".to_owned()) };
+    if peers::or_skip("strace", found).is_none() {
+        return;
+    }
+    let (_folder, keeper) = place();
+    let args = prepare(&keeper);
+    let beginning = Beginning::of(&keeper);
+    let points = mutating_calls(&keeper, &args);
+    assert!(points.len() >= sample, "there are {} points only", points.len());
+    let mut hits = 0;
+    for index in 0..sample {
+        let (call, ordinal) = &points[index * points.len() / sample];
+        beginning.restore();
+        let before = if keeper.repository().exists() { keeper.archives() } else { Vec::new() };
+        println!("{signal:?} at {call} number {ordinal} of {args:?}");
+        let (trace, name) = (format!("trace={call}"), if signal == Signal::KILL { "KILL" } else { "TERM" });
+        let injection = format!("inject={call}:signal={name}:when={ordinal}");
+        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+        let start = Instant::now();
+        let outcome = Outcome::of(&mut keeper.command_under(&strace, &args));
+        if signal == Signal::KILL {
+            hits += usize::from(outcome.signal() == Some(Signal::KILL.as_raw()));
+        } else {
+            hits += 1;
+            // Done before it was told, or stopped before it was done.
+            assert!(matches!(outcome.code(), Some(0 | 2)), "{outcome}");
+            assert!(start.elapsed() < GRACE, "it took {:?} to stop", start.elapsed());
+            assert!(locks(&keeper.repository()).is_empty(), "a lock is left: {outcome}");
+        }
+        goes_on(&keeper, &before);
+    }
+    // Threads share the work differently each time, so a point may not be met again; most must be.
+    assert!(hits * 4 >= sample * 3, "only {hits} of {sample} points were met");
+}
+
+/// What must hold after any end: the next run needs no help, and the archives are the old or the new ones.
+#[track_caller]
+fn goes_on(keeper: &Worldkeeper, before: &[String]) {
+    let added = keeper.backup();
+    let after = keeper.archives();
+    let strangers = after.iter().filter(|name| !before.contains(name) && **name != added).count();
+    assert!(strangers <= 1, "{before:?} became {after:?}");
+    is_well(keeper);
+}
+
+/// The last archive is what the world is, no lock is left, and stock has nothing to say.
+#[track_caller]
+fn is_well(keeper: &Worldkeeper) {
+    assert!(locks(&keeper.repository()).is_empty());
+    let target = keeper.folder().join("restored");
+    let _ = keeper.restore("latest", &target);
+    tree::assert_same(&keeper.world(), &below(&target, &keeper.world()));
+    fs::remove_dir_all(target).expect("what was restored can be removed");
+    if let Some(borg) = Borg::newest() {
+        borg.with_passphrase(PASSPHRASE).check(&keeper.repository());
+    }
+}
+
+/// The repository and the state as they were before a run.
+struct Beginning {
+    kept: [PathBuf; 2],
+    copies: PathBuf,
+}
+
+impl Beginning {
+    fn of(keeper: &Worldkeeper) -> Self {
+        let beginning = Self { kept: [keeper.repository(), keeper.state()], copies: keeper.folder().join("beginning") };
+        fs::create_dir(&beginning.copies).expect("folders can be made");
+        for (kept, copied) in beginning.pairs().filter(|(kept, _)| kept.exists()) {
+            copy(kept, &copied);
+        }
+        beginning
+    }
+
+    fn restore(&self) {
+        for (kept, copied) in self.pairs() {
+            let _ = fs::remove_dir_all(kept);
+            if copied.exists() {
+                copy(&copied, kept);
+            }
+        }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&PathBuf, PathBuf)> {
+        self.kept.iter().map(|kept| (kept, self.copies.join(kept.file_name().expect("it has a name"))))
+    }
+}
+
+fn largest_segment(keeper: &Worldkeeper) -> u64 {
+    let segments = fs::read_dir(keeper.repository().join("data/0")).into_iter().flatten().filter_map(Result::ok);
+    segments.filter_map(|entry| Some(entry.metadata().ok()?.len())).max().unwrap_or(0)
+}
+
+/// The calls of a run that change a file, each with its ordinal among its thread's calls of that name, which is how
+/// `strace` counts.
+fn mutating_calls(keeper: &Worldkeeper, args: &[String]) -> Vec<(String, usize)> {
+    const CALLS: &str = "write,pwrite64,writev,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,fsync,\
+                         fdatasync,link,linkat,ftruncate,open,openat";
+    let log = keeper.folder().join("strace.log");
+    let trace = format!("trace={CALLS}");
+    let strace = ["strace", "-f", "-qq", "-y", "-e", &trace, "-o", log.to_str().expect("paths of tests are text")];
+    let _ = Outcome::of(&mut keeper.command_under(&strace, args)).exits(0);
+    let mut ordinals = BTreeMap::new();
+    let mut points = Vec::new();
+    for line in fs::read_to_string(&log).expect("strace writes text").lines() {
+        // 4711 write(5</tmp/…/data/0/3>, …) = 41, or the same with `<unfinished ...>`; a later `resumed` line is no call.
+        let Some((thread, call)) = line.split_once(' ') else { continue };
+        let call = call.trim_start();
+        let Some((name, arguments)) = call.split_once('(').filter(|(name, _)| !name.contains('<')) else { continue };
+        let ordinal = ordinals.entry((thread.to_owned(), name.to_owned())).or_insert(0);
+        *ordinal += 1;
+        let opens = name.starts_with("open") && !arguments.contains("O_CREAT");
+        if !opens && touches(arguments, keeper.folder()) {
+            points.push((name.to_owned(), *ordinal));
+        }
+    }
+    points
+}
+
+/// Whether a call is about one of our files, not a terminal or a pipe.
+fn touches(arguments: &str, folder: &Path) -> bool {
+    arguments.contains(&folder.display().to_string())
+}

@@ -1,0 +1,134 @@
+//! Borg's locks, between stock and us, and between two of ours: nobody writes while somebody else does.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::tree;
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper};
+use worldkeeper_tests::{eventually, locks};
+
+#[test]
+fn we_wait_for_stock_and_say_for_whom() {
+    let Some(borg) = Borg::newest() else { return };
+    let borg = borg.with_passphrase(PASSPHRASE);
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Worldkeeper::at(folder.path()).with("LOCK_WAIT", "1s");
+    tree::sample(&keeper.world(), "waits");
+    let _ = keeper.backup();
+
+    let holder = hold(&borg, &keeper.repository());
+    let refused = keeper.try_run(["backup"]).exits(2).says(&["lock"]);
+    let lock = fs::read_dir(keeper.repository().join("lock.exclusive")).unwrap().next().unwrap().unwrap().file_name();
+    let host = lock.to_string_lossy().split('@').next().unwrap().to_owned();
+    let _ = refused.says(&[&host]);
+    release(holder);
+    let _ = keeper.backup();
+    borg.check(&keeper.repository());
+}
+
+#[test]
+fn we_go_on_once_stock_is_done() {
+    let Some(borg) = Borg::newest() else { return };
+    let borg = borg.with_passphrase(PASSPHRASE);
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Worldkeeper::at(folder.path()).with("LOCK_WAIT", "60s");
+    tree::sample(&keeper.world(), "waits");
+    let _ = keeper.backup();
+
+    let holder = hold(&borg, &keeper.repository());
+    let mut waiting = keeper.spawn(["backup"]);
+    let mut said = String::new();
+    let stderr = waiting.stderr.as_mut().unwrap();
+    while !said.contains("lock") && !said.contains("wait") {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).expect("it says what it waits for before it ends");
+        said.push(char::from(byte[0]));
+    }
+    release(holder);
+    assert!(waiting.wait().unwrap().success());
+    assert_eq!(keeper.archives().len(), 2);
+}
+
+#[test]
+fn stock_waits_for_us() {
+    let borgs = Borg::all();
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Worldkeeper::at(folder.path());
+    tree::sample(&keeper.world(), "first");
+    let _ = keeper.backup();
+    for (number, borg) in borgs.into_iter().enumerate() {
+        let borg = borg.with_passphrase(PASSPHRASE);
+        tree::write(&keeper.world().join("large"), &sha_stream(&format!("{number}"), 128 << 20));
+        let ours = keeper.spawn(["backup"]);
+        let pid = Pid::from_child(&ours);
+        eventually("the repository is locked", Duration::from_secs(20), || {
+            keeper.repository().join("lock.exclusive").exists().then_some(())
+        });
+        kill_process(pid, Signal::STOP).unwrap();
+        let location = format!("{}::stock", keeper.repository().display());
+        let refused = borg.try_run(["create", &location, &keeper.world().display().to_string()]);
+        kill_process(pid, Signal::CONT).unwrap();
+        let _ = refused.exits(2).says(&["lock"]);
+        let output = ours.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        borg.check(&keeper.repository());
+    }
+}
+
+#[test]
+fn two_of_ours_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Worldkeeper::at(folder.path());
+    tree::sample(&keeper.world(), "shared");
+    let _ = keeper.backup();
+    let ours = (0..4).map(|_| keeper.spawn(["backup"])).collect::<Vec<_>>();
+    for child in ours {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(keeper.archives().len(), 5);
+}
+
+/// A holder on another machine may be alive: only its user can say that it is not.
+#[test]
+fn a_foreign_lock_stays_until_break_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Worldkeeper::at(folder.path()).with("LOCK_WAIT", "1s");
+    tree::sample(&keeper.world(), "foreign");
+    let _ = keeper.backup();
+    let lock = keeper.repository().join("lock.exclusive");
+    fs::create_dir(&lock).unwrap();
+    fs::write(lock.join("otherhost@123456789.42-0"), "").unwrap();
+
+    let _ = keeper.try_run(["backup"]).exits(2).says(&["otherhost", "break-lock"]);
+    assert!(lock.exists());
+    let _ = keeper.run(["break-lock"]);
+    assert!(locks(&keeper.repository()).is_empty());
+    let _ = keeper.backup();
+}
+
+/// Starts stock as the holder of the repository's lock.
+fn hold(borg: &Borg, repository: &Path) -> Child {
+    let mut command = borg.command();
+    command.arg("with-lock").arg(repository).args(["sh", "-c", "echo held; read release"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut holder = command.spawn().unwrap();
+    let mut word = [0; 5];
+    holder.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
+    assert_eq!(&word, b"held\n");
+    holder
+}
+
+/// Lets the holder end.
+fn release(mut holder: Child) {
+    holder.stdin.take().unwrap().write_all(b"now\n").unwrap();
+    let output = holder.wait_with_output().unwrap();
+    let _ = Outcome::from_output(&std::process::Command::new("borg"), output).exits(0);
+}

@@ -1,0 +1,50 @@
+//! The same tree, first ours, then stock with empty caches: stock finds every file chunk and every item chunk there.
+
+use std::path::Path;
+
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::tree;
+use worldkeeper_testkit::worldkeeper::PASSPHRASE;
+
+use crate::{MODES, place};
+
+#[test]
+fn stock_adds_only_archive_metadata() {
+    for mode in MODES {
+        for mut borg in Borg::all() {
+            borg = borg.with_passphrase(PASSPHRASE);
+            let (_folder, keeper) = place(mode);
+            tree::nasty(&keeper.world().join("nasty"));
+            // Several chunks of file content, and an item stream of several chunks.
+            tree::write(&keeper.world().join("region/r.0.0.mca"), &sha_stream("region", 24 << 20));
+            tree::world(&keeper.world().join("playerdata"), 3000, "players");
+            let _ = keeper.backup();
+
+            let before = unique_chunks(&borg, &keeper.repository());
+            borg.forget();
+            let _ = borg.create(&keeper.repository(), "stock", &keeper.world(), &[]);
+            // The metadata of the new archive, and nothing else: its items and its files were all there.
+            assert_eq!(unique_chunks(&borg, &keeper.repository()), before + 1, "{borg}, {mode}");
+        }
+    }
+}
+
+#[test]
+fn an_unchanged_tree_adds_only_archive_metadata() {
+    let Some(borg) = Borg::newest() else { return };
+    let borg = borg.with_passphrase(PASSPHRASE);
+    let (_folder, keeper) = place("repokey-blake2");
+    tree::nasty(&keeper.world().join("nasty"));
+    tree::sample(&keeper.world(), "unchanged");
+    let _ = keeper.backup();
+    let before = unique_chunks(&borg, &keeper.repository());
+    let _ = keeper.backup();
+    assert_eq!(unique_chunks(&borg, &keeper.repository()), before + 1);
+}
+
+/// How many chunks all archives refer to, their metadata included, as stock counts them.
+fn unique_chunks(borg: &Borg, repository: &Path) -> u64 {
+    let info = borg.json(["info", "--json", &repository.display().to_string()]);
+    info["cache"]["stats"]["total_unique_chunks"].as_u64().expect("borg info counts the chunks")
+}

@@ -1,0 +1,34 @@
+//! Stock borg is the oracle, both ways: it reads and extends what we write, we read and extend what it writes.
+
+mod deduplication;
+mod reads_ours;
+mod recorded;
+mod taking_turns;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+use worldkeeper_testkit::worldkeeper::Worldkeeper;
+
+/// The modes this version writes.
+const MODES: [&str; 3] = ["none", "repokey", "repokey-blake2"];
+
+/// An empty folder and a set-up in it that makes its repository in `mode`.
+fn place(mode: &str) -> (TempDir, Worldkeeper) {
+    let folder = tempfile::tempdir().expect("temporary directories can be made");
+    let keeper = Worldkeeper::at(folder.path()).with("BORG_ENCRYPTION", mode);
+    (folder, keeper)
+}
+
+/// The bytes that the files below `folder` take.
+fn disk_usage(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).expect("a folder can be read").map(|entry| entry.expect("readable"));
+    entries
+        .map(|entry| {
+            let metadata = entry.metadata().expect("an entry can be looked at");
+            if metadata.is_dir() { disk_usage(&entry.path()) } else { metadata.size() }
+        })
+        .sum()
+}

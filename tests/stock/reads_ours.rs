@@ -1,0 +1,59 @@
+//! We write in every mode and with every compression; every stock borg lists, checks and extracts it.
+
+use std::fs;
+
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::tree::{self, assert_same};
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
+
+use crate::{MODES, place};
+
+const COMPRESSIONS: [&str; 6] = ["none", "lz4", "zstd,3", "zlib,6", "lzma,0", "auto,zstd"];
+
+#[test]
+fn in_mode_none() {
+    stock_reads_what_we_write(MODES[0]);
+}
+
+#[test]
+fn in_mode_repokey() {
+    stock_reads_what_we_write(MODES[1]);
+}
+
+#[test]
+fn in_mode_repokey_blake2() {
+    stock_reads_what_we_write(MODES[2]);
+}
+
+/// One archive for each compression, all in one repository; the content of each is its own, so that each is compressed.
+#[track_caller]
+fn stock_reads_what_we_write(mode: &str) {
+    let borgs = Borg::all();
+    if borgs.is_empty() {
+        return;
+    }
+    let (folder, mut keeper) = place(mode);
+    let mut archives = Vec::new();
+    for compression in COMPRESSIONS {
+        let world = folder.path().join(compression.replace(',', "-"));
+        tree::sample(&world, compression);
+        if compression == "lz4" {
+            tree::nasty(&world.join("nasty"));
+        }
+        keeper = keeper.with("BORG_COMPRESSION", compression).with("BACKUP_SOURCES", &world);
+        archives.push((keeper.backup(), world));
+    }
+
+    for borg in borgs {
+        let borg = borg.with_passphrase(PASSPHRASE);
+        let names = archives.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        assert_eq!(borg.archives(&keeper.repository()), names, "{borg}");
+        borg.check(&keeper.repository());
+        for (name, world) in &archives {
+            let target = folder.path().join("extracted");
+            borg.extract(&keeper.repository(), name, &target);
+            assert_same(world, &below(&target, world));
+            fs::remove_dir_all(target).expect("what was extracted can be removed");
+        }
+    }
+}
