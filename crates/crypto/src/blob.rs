@@ -218,3 +218,136 @@ const ITERATIONS: u32 = 100_000;
 /// Some seconds of work; more would let a blob that was tampered with stop the client for hours.
 const MAX_ITERATIONS: u32 = 10_000_000;
 const LINE: usize = 70;
+
+/// Body of a fuzz target: any text gives a blob or an error, and what is read is written and read again alike.
+pub fn fuzz_key_blob(text: &str) {
+    if let Ok(blob) = text.parse::<KeyBlob>() {
+        assert_eq!(blob.to_string().parse(), Ok(blob));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use worldkeeper_core::RepositoryId;
+
+    use super::*;
+
+    /// A blob around any inner map, cheap to open.
+    fn around(inner: &[u8], passphrase: &str) -> KeyBlob {
+        let salt = vec![2; 32];
+        let kek = derive(passphrase, &salt, 1);
+        let mut data = inner.to_vec();
+        apply_keystream(&kek, &mut data);
+        KeyBlob { data, hash: Hash::hmac_sha256(&kek[..]).digest(inner), iterations: 1, salt }
+    }
+
+    fn secrets(mode: EncryptionMode) -> Zeroizing<Vec<u8>> {
+        let key = Key::generate(mode, RepositoryId([9; 32]), &mut |bytes| bytes.fill(0x42));
+        key.secrets.unwrap().encode()
+    }
+
+    #[test]
+    fn a_sealed_key_is_opened_with_its_passphrase_alone() {
+        let mode = EncryptionMode::RepokeyBlake2;
+        let key = Key::generate(mode, RepositoryId([9; 32]), &mut |bytes| bytes.fill(0x42));
+        let blob = KeyBlob::seal(&key, "grüße ☃", &mut |salt| salt.fill(5));
+        let opened = blob.to_string().parse::<KeyBlob>().unwrap().open(mode, "grüße ☃").unwrap();
+        assert!(opened.secrets == key.secrets);
+        for wrong in ["", "grüße", "grüße ☃ ", "GRÜSSE ☃"] {
+            assert_eq!(blob.open(mode, wrong).unwrap_err(), KeyBlobError::WrongPassphrase, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_empty_passphrase_is_one_like_others() {
+        let mode = EncryptionMode::Repokey;
+        let blob = around(&secrets(mode), "");
+        assert!(blob.open(mode, "").is_ok());
+        assert_eq!(blob.open(mode, "x").unwrap_err(), KeyBlobError::WrongPassphrase);
+    }
+
+    #[test]
+    fn a_key_of_the_other_family_does_not_fit() {
+        let blob = around(&secrets(EncryptionMode::Repokey), "p");
+        for mode in EncryptionMode::ALL {
+            let fits = mode != EncryptionMode::None && !mode.uses_blake2();
+            match blob.open(mode, "p") {
+                Ok(key) => assert!(fits && key.mode() == mode),
+                Err(error) => assert!(!fits && error == KeyBlobError::WrongMode(mode)),
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_noticed_everywhere() {
+        let mode = EncryptionMode::Repokey;
+        let blob = around(&secrets(mode), "p");
+        let packed = blob.encode();
+        for len in 0..packed.len() {
+            assert!(matches!(KeyBlob::decode(&packed[..len]), Err(KeyBlobError::Damaged(_))), "{len} bytes");
+        }
+        for bit in 0..packed.len() * 8 {
+            let mut flipped = packed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let opened = KeyBlob::decode(&flipped).and_then(|blob| {
+                // Some flips ask for many iterations; that they are waited for is another test's matter.
+                if blob.iterations > 1000 {
+                    Err(KeyBlobError::Iterations(blob.iterations.into()))
+                } else {
+                    blob.open(mode, "p")
+                }
+            });
+            assert!(opened.is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let parse = |text: &str| text.parse::<KeyBlob>().unwrap_err();
+        assert_eq!(parse("no key at all!"), KeyBlobError::NotBase64);
+        assert!(matches!(parse(""), KeyBlobError::Damaged(_)));
+        assert!(matches!(parse("aGVsbG8="), KeyBlobError::Damaged(_)));
+
+        let outer = |algorithm: &str, iterations: u64, version: u64| {
+            let mut encoder = Encoder::new();
+            encoder.map(6).raw("algorithm").raw(algorithm).raw("data").raw("").raw("hash").raw([0; 32]);
+            encoder.raw("iterations").uint(iterations).raw("salt").raw([0; 32]).raw("version").uint(version);
+            KeyBlob::decode(&encoder.finish())
+        };
+        assert!(outer("sha256", 1, 1).is_ok());
+        assert!(outer("sha256", 10_000_000, 1).is_ok());
+        assert_eq!(outer("sha256", 10_000_001, 1), Err(KeyBlobError::Iterations(10_000_001)));
+        assert_eq!(outer("sha256", u64::MAX, 1), Err(KeyBlobError::Iterations(u64::MAX.into())));
+        assert_eq!(outer("sha256", 0, 1), Err(KeyBlobError::Iterations(0)));
+        assert_eq!(
+            outer("argon2 chacha20-poly1305", 1, 1),
+            Err(KeyBlobError::UnsupportedAlgorithm("argon2 chacha20-poly1305".into()))
+        );
+        assert_eq!(outer("sha256", 1, 2), Err(KeyBlobError::UnsupportedVersion(2)));
+
+        let open = |inner: &[u8]| around(inner, "p").open(EncryptionMode::Repokey, "p").unwrap_err();
+        assert_eq!(open(b"\x81\xa7version\x02"), KeyBlobError::UnsupportedVersion(2));
+        assert_eq!(open(b"\x81\xa7version\x01"), KeyBlobError::Missing("repository_id"));
+        assert!(matches!(open(b"garbage"), KeyBlobError::Damaged(_)));
+    }
+
+    #[test]
+    fn lines_have_seventy_characters() {
+        let text = around(&secrets(EncryptionMode::RepokeyBlake2), "p").to_string();
+        let lines: Vec<_> = text.split('\n').collect();
+        let (last, full) = lines.split_last().unwrap();
+        assert!(full.iter().all(|line| line.len() == 70) && (1..=70).contains(&last.len()));
+        // As `config` has it.
+        assert_eq!(lines.join("\n\t").parse::<KeyBlob>().unwrap().to_string(), text);
+        assert_eq!(lines.concat().parse::<KeyBlob>().unwrap().to_string(), text);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200), text: String) {
+            fuzz_key_blob(&text);
+            fuzz_key_blob(&BASE64.encode(bytes));
+        }
+    }
+}

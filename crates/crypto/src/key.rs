@@ -203,3 +203,56 @@ impl From<DecodeError> for SecretsError {
 const HMAC_KEY_LEN: usize = 32;
 /// Length of the id and MAC keys in the BLAKE2b modes, in bytes; the second half is zero.
 const BLAKE2_KEY_LEN: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shared_by_threads_and_shows_no_secret() {
+        fn shared<T: Send + Sync>(value: &T) -> &T {
+            value
+        }
+        for mode in EncryptionMode::ALL {
+            let key = Key::generate(mode, RepositoryId([7; 32]), &mut |bytes| bytes.fill(0xab));
+            assert_eq!(format!("{:?}", shared(&key)), format!("Key({mode})"));
+        }
+    }
+
+    #[test]
+    fn the_secrets_of_two_keys_have_nothing_in_common() {
+        let mut drawn = 0u32;
+        let mut random = |buffer: &mut [u8]| {
+            for byte in buffer {
+                drawn += 1;
+                *byte = (drawn.wrapping_mul(2_654_435_761) >> 24) as u8;
+            }
+        };
+        for mode in EncryptionMode::ALL.into_iter().filter(|mode| *mode != EncryptionMode::None) {
+            let mut secrets = || Key::generate(mode, RepositoryId([7; 32]), &mut random).secrets.unwrap();
+            let (first, second) = (secrets(), secrets());
+            assert_ne!(first.enc_key, second.enc_key);
+            assert_ne!(first.enc_hmac_key, second.enc_hmac_key);
+            assert_ne!(first.id_key, second.id_key);
+            assert_ne!(first.id_key, first.enc_hmac_key);
+            assert_ne!(first.chunk_seed, second.chunk_seed);
+            let zeros = first.id_key.iter().rev().take_while(|byte| **byte == 0).count();
+            assert_eq!(zeros >= 64, mode.uses_blake2(), "{mode}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_packed_in_a_buffer_that_did_not_grow() {
+        let key = Key::generate(EncryptionMode::RepokeyBlake2, RepositoryId([7; 32]), &mut |bytes| bytes.fill(1));
+        assert_eq!(key.secrets.unwrap().encode().capacity(), 1024);
+    }
+
+    #[test]
+    fn keys_of_old_borgs_do_not_say_whether_a_tam_is_required() {
+        let key = Key::generate(EncryptionMode::Repokey, RepositoryId([7; 32]), &mut |bytes| bytes.fill(1));
+        let mut secrets = key.secrets.unwrap();
+        secrets.tam_required = None;
+        let Ok(decoded) = Secrets::decode(&secrets.encode()) else { panic!("it is whole") };
+        assert!(decoded == secrets);
+    }
+}

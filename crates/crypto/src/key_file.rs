@@ -49,3 +49,29 @@ impl FromStr for KeyFile {
 }
 
 const ID: &str = "BORG_KEY";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EncryptionMode, Key};
+
+    #[test]
+    fn what_is_no_key_file_is_refused_by_its_first_line() {
+        let repository_id = RepositoryId([0xab; 32]);
+        let key = Key::generate(EncryptionMode::Keyfile, repository_id, &mut |bytes| bytes.fill(1));
+        let key_file = KeyFile { repository_id, blob: KeyBlob::seal(&key, "p", &mut |salt| salt.fill(1)) };
+        let text = key_file.to_string();
+        assert_eq!(text.parse(), Ok(key_file.clone()));
+        assert_eq!(text.replace('\n', "\r\n").parse(), Ok(key_file), "edited on Windows");
+
+        let id = "ab".repeat(32);
+        for first in
+            ["", "BORG_KEY", "BORG_KEYS x", "BORG PAPER KEY v1", &format!("BORG_KEY  {id}"), &format!("BORG_KEY {id}0")]
+        {
+            let other = text.replace(&format!("BORG_KEY {id}"), first);
+            assert_eq!(other.parse::<KeyFile>(), Err(KeyFileError::FirstLine), "{first}");
+        }
+        let cut = text.trim_end().strip_suffix('=').unwrap_or(&text[..text.len() - 3]);
+        assert_eq!(cut.parse::<KeyFile>(), Err(KeyBlobError::NotBase64.into()));
+    }
+}

@@ -17,12 +17,12 @@ pub mod nonce;
 mod object;
 pub mod tam;
 
-pub use blob::{KeyBlob, KeyBlobError};
+pub use blob::{KeyBlob, KeyBlobError, fuzz_key_blob};
 pub use counter::{Exhausted, NonceCounter};
 pub use key::Key;
 pub use key_file::{KeyFile, KeyFileError};
 pub use mode::{EncryptionMode, KeyStorage, UnknownMode, UnknownTypeByte};
-pub use object::{IdMismatch, OpenError};
+pub use object::{IdMismatch, OpenError, fuzz_open};
 
 /// Where random bytes come from: fills the whole buffer with bytes nobody can guess.
 pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]);

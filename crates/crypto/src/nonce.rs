@@ -85,3 +85,63 @@ fn leap(random: Random<'_>) -> u64 {
 
 const LEAP_MIN: u64 = 1 << 48;
 const LEAP_MAX: u64 = 1 << 56;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Known = Known { repository: None, state: None, manifest: None, own_end: None };
+
+    #[test]
+    fn a_new_repository_begins_at_zero() {
+        assert_eq!(reserve(&NOTHING, 5), Ok(Reservation { start: 0, end: 5 + (1 << 28) }));
+    }
+
+    #[test]
+    fn the_highest_value_known_to_anybody_wins() {
+        for known in [
+            Known { repository: Some(900), state: Some(1), manifest: Some(2), own_end: Some(3) },
+            Known { repository: Some(1), state: Some(900), manifest: Some(2), own_end: Some(3) },
+            Known { repository: Some(1), state: Some(2), manifest: Some(900), own_end: Some(3) },
+            Known { repository: Some(1), state: Some(2), manifest: Some(3), own_end: Some(900) },
+            // The server lost its file, or we lost ours.
+            Known { manifest: Some(900), ..NOTHING },
+            Known { state: Some(900), ..NOTHING },
+            Known { repository: Some(900), ..NOTHING },
+        ] {
+            assert_eq!(reserve(&known, 7), Ok(Reservation { start: 900, end: 907 + MARGIN }), "{known:?}");
+        }
+    }
+
+    #[test]
+    fn near_the_top_the_key_is_refused_and_nothing_wraps() {
+        let at = |repository| reserve(&Known { repository: Some(repository), ..NOTHING }, 10);
+        let last = LIMIT - MARGIN - 10;
+        assert_eq!(at(last), Ok(Reservation { start: last, end: LIMIT }));
+        for start in [last + 1, LIMIT, u64::MAX - 1, u64::MAX] {
+            assert_eq!(at(start), Err(WornOut { start }));
+        }
+        assert_eq!(reserve(&NOTHING, u64::MAX), Err(WornOut { start: 0 }));
+    }
+
+    #[test]
+    fn adoption_leaps_far_beyond_what_the_repository_admits() {
+        let known = Known { repository: Some(5), manifest: Some(1000), ..NOTHING };
+        for drawn in [0, 1, u64::MAX / 2, u64::MAX] {
+            let mut random = |bytes: &mut [u8]| bytes.copy_from_slice(&drawn.to_be_bytes());
+            let reservation = reserve_adopting(&known, 1, &mut random).unwrap();
+            let leap = reservation.start - 1000;
+            assert!((1 << 48..=1 << 56).contains(&leap), "{leap:#x}");
+            assert_eq!(reservation.end, reservation.start + 1 + MARGIN);
+        }
+    }
+
+    #[test]
+    fn a_hundred_adoptions_fit_below_the_limit() {
+        let mut known = NOTHING;
+        for _ in 0..100 {
+            let mut random = |bytes: &mut [u8]| bytes.copy_from_slice(&(LEAP_MAX - LEAP_MIN).to_be_bytes());
+            known.repository = Some(reserve_adopting(&known, 1, &mut random).unwrap().end);
+        }
+    }
+}

@@ -175,3 +175,128 @@ const NONCE: std::ops::Range<usize> = 33..41;
 const ENCRYPTED_OVERHEAD: usize = 41;
 const PLAIN_OVERHEAD: usize = 1;
 const _: () = assert!(ENCRYPTED_OVERHEAD == 1 + 32 + 8 && NONCE.start == MAC.end && NONCE.end == ENCRYPTED_OVERHEAD);
+
+/// Body of a fuzz target: whatever the bytes are, no key opens them, but the keyless one does where they fit.
+pub fn fuzz_open(bytes: &[u8]) {
+    let mut drawn = 0;
+    let mut random = |buffer: &mut [u8]| {
+        buffer.fill_with(|| {
+            drawn += 1;
+            drawn as u8
+        });
+    };
+    for mode in EncryptionMode::ALL {
+        let key = Key::generate(mode, worldkeeper_core::RepositoryId([0; 32]), &mut random);
+        _ = key.nonce_after(bytes);
+        let opened = key.open(bytes);
+        if mode.encrypts() {
+            assert!(opened.is_err(), "nobody guesses a MAC");
+        } else {
+            assert_eq!(opened.is_ok(), bytes.first() == Some(&mode.type_byte()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ctr::cipher::BlockCipherEncrypt;
+    use proptest::prelude::*;
+    use worldkeeper_core::RepositoryId;
+
+    use super::*;
+
+    fn key(mode: EncryptionMode, fill: u8) -> Key {
+        Key::generate(mode, RepositoryId([1; 32]), &mut |bytes| bytes.fill(fill))
+    }
+
+    fn sealed(key: &Key, nonce: u64, payload: &[u8]) -> Vec<u8> {
+        let mut object = vec![0; key.overhead()];
+        object.extend_from_slice(payload);
+        key.seal(nonce, &mut object);
+        object
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_other_length_is_noticed() {
+        for mode in EncryptionMode::ALL.into_iter().filter(|mode| mode.encrypts()) {
+            let key = key(mode, 1);
+            let object = sealed(&key, 77, b"twenty bytes of text");
+            for bit in 0..object.len() * 8 {
+                let mut flipped = object.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                // Of the type byte's bits, one makes the passphrase mode of it, which counts as repokey.
+                let passphrase_mode = mode == EncryptionMode::Repokey && flipped[0] == PASSPHRASE_TYPE_BYTE;
+                assert_eq!(key.open(&flipped).is_ok(), passphrase_mode, "{mode}, bit {bit}");
+            }
+            for len in 0..object.len() {
+                let expected = match len {
+                    0..41 => OpenError::TooShort { len, overhead: 41 },
+                    _ => OpenError::Mac,
+                };
+                assert_eq!(key.open(&object[..len]), Err(expected), "{mode}");
+            }
+            assert_eq!(key.open(&[&object[..], b"x"].concat()), Err(OpenError::Mac));
+        }
+    }
+
+    #[test]
+    fn objects_of_another_key_or_mode_are_refused() {
+        for mode in EncryptionMode::ALL {
+            let object = sealed(&key(mode, 1), 5, b"payload");
+            for other in EncryptionMode::ALL.into_iter().filter(|other| *other != mode) {
+                let error = key(other, 1).open(&object).unwrap_err();
+                assert_eq!(error, OpenError::TypeByte { mode: other, found: mode.type_byte() });
+            }
+            if mode.encrypts() {
+                assert_eq!(key(mode, 2).open(&object), Err(OpenError::Mac));
+            }
+        }
+    }
+
+    #[test]
+    fn objects_of_the_passphrase_mode_open_as_repokey() {
+        let key = key(EncryptionMode::Repokey, 3);
+        let mut object = sealed(&key, 1, b"old");
+        object[0] = 0x01;
+        assert_eq!(key.open(&object).unwrap(), &b"old"[..]);
+    }
+
+    #[test]
+    fn the_counter_carries_past_64_bits() {
+        let key = key(EncryptionMode::RepokeyBlake2, 9);
+        let keystream = sealed(&key, u64::MAX, &[0; 32])[ENCRYPTED_OVERHEAD..].to_vec();
+        let mut second = (u128::from(u64::MAX) + 1).to_be_bytes().into();
+        Aes256Enc::new(&[9; 32].into()).encrypt_block(&mut second);
+        assert_eq!(keystream[16..], second[..]);
+    }
+
+    #[test]
+    fn blocks_are_counted_as_borg_counts_them() {
+        let key = key(EncryptionMode::Repokey, 1);
+        for (len, blocks) in [(0, 0), (1, 1), (16, 1), (17, 2), (2 << 20, 1 << 17)] {
+            assert_eq!(key.blocks(len), blocks);
+            assert_eq!(Key::plaintext().blocks(len), 0);
+        }
+        let object = sealed(&key, 1000, &[0; 23]);
+        assert_eq!(key.nonce_after(&object), Some(1000 + 4), "64 bytes with the header");
+        assert_eq!(key.nonce_after(&object[..40]), None);
+        assert_eq!(key.nonce_after(&sealed(&key, u64::MAX, &[0; 23])), Some(u64::MAX));
+        assert_eq!(Key::plaintext().nonce_after(&object), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_is_opened(
+            payload in proptest::collection::vec(any::<u8>(), 0..300), nonce: u64, which in 0usize..7,
+        ) {
+            let key = key(EncryptionMode::ALL[which], 4);
+            let object = sealed(&key, nonce, &payload);
+            prop_assert_eq!(key.open(&object).unwrap(), payload);
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            fuzz_open(&bytes);
+        }
+    }
+}

@@ -178,3 +178,129 @@ fn hmac(key: &[u8]) -> Hmac<Sha512> {
 
 const HMAC_LEN: usize = 64;
 const TYPE: &[u8] = b"HKDF_HMAC_SHA512";
+
+/// Body of a fuzz target: whatever the bytes are, they are not taken for what somebody signed with a key.
+pub fn fuzz_verify(bytes: &[u8]) {
+    let repository_id = worldkeeper_core::RepositoryId([0; 32]);
+    let key = Key::generate(crate::EncryptionMode::Repokey, repository_id, &mut |bytes| bytes.fill(0x5a));
+    assert!(!matches!(verify(&key, Context::Manifest, bytes), Ok(Tam::Valid { .. })));
+    _ = verify(&Key::plaintext(), Context::Archive, bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use worldkeeper_core::RepositoryId;
+    use worldkeeper_testkit::fixtures;
+
+    use super::*;
+    use crate::EncryptionMode;
+
+    fn key() -> Key {
+        Key::generate(EncryptionMode::RepokeyBlake2, RepositoryId([1; 32]), &mut |bytes| bytes.fill(6))
+    }
+
+    fn signed(key: &Key, context: Context) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        encoder.map(2).raw("tam");
+        let unsigned = Unsigned::encode([3; 64], &mut encoder);
+        encoder.raw("version").uint(1);
+        let mut packed = encoder.finish();
+        unsigned.sign(key, context, &mut packed);
+        packed
+    }
+
+    /// A map with a `tam` that `write` makes up.
+    fn forged(write: impl FnOnce(&mut Encoder)) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        encoder.map(1).raw("tam");
+        write(&mut encoder);
+        encoder.finish()
+    }
+
+    #[test]
+    fn hkdf_is_as_recorded() {
+        #[derive(Deserialize)]
+        struct Vectors {
+            hkdf_hmac_sha512: Vec<Hkdf>,
+        }
+        #[derive(Deserialize)]
+        struct Hkdf {
+            ikm: String,
+            salt: String,
+            info: String,
+            length: usize,
+            okm: String,
+        }
+        let vectors: Vectors = fixtures::json("vectors/crypto.json");
+        assert!(!vectors.hkdf_hmac_sha512.is_empty());
+        for Hkdf { ikm, salt, info, length, okm } in vectors.hkdf_hmac_sha512 {
+            assert_eq!(length, HMAC_LEN);
+            let key = hkdf_sha512(&hex::decode(ikm).unwrap(), &hex::decode(salt).unwrap(), info.as_bytes());
+            assert_eq!(hex::encode(&key[..]), okm);
+        }
+    }
+
+    #[test]
+    fn signing_holds_for_one_key_and_one_context() {
+        let key = key();
+        let packed = signed(&key, Context::Manifest);
+        assert_eq!(verify(&key, Context::Manifest, &packed), Ok(Tam::Valid { salt: vec![3; 64] }));
+        assert_eq!(verify(&key, Context::Archive, &packed), Err(TamError::Invalid));
+        assert_eq!(verify(&Key::plaintext(), Context::Manifest, &packed), Err(TamError::Invalid));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let key = key();
+        let packed = signed(&key, Context::Archive);
+        for bit in 0..packed.len() * 8 {
+            let mut flipped = packed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!matches!(verify(&key, Context::Archive, &flipped), Ok(Tam::Valid { .. })), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_missing_tam_is_told_from_a_wrong_one() {
+        let key = key();
+        assert_eq!(verify(&key, Context::Manifest, b"\x81\xa7version\x01"), Ok(Tam::Missing));
+        let check = |packed: Vec<u8>| verify(&key, Context::Manifest, &packed);
+        assert_eq!(check(forged(|tam| _ = tam.nil())), Err(TamError::Invalid));
+        assert_eq!(check(forged(|tam| _ = tam.map(1).raw("type").raw(TYPE))), Err(TamError::Invalid));
+        assert_eq!(
+            check(forged(|tam| {
+                // An empty HMAC is found everywhere, one of 63 bytes nowhere in particular.
+                tam.map(3).raw("hmac").raw("").raw("salt").raw([0; 64]).raw("type").raw(TYPE);
+            })),
+            Err(TamError::Invalid)
+        );
+        assert_eq!(
+            check(forged(|tam| _ = tam.map(1).raw("type").raw("HKDF_HMAC_SHA3"))),
+            Err(TamError::UnsupportedType("HKDF_HMAC_SHA3".into()))
+        );
+        assert_eq!(check(forged(|tam| _ = tam.map(0))), Err(TamError::UnsupportedType("<none>".into())));
+        assert!(matches!(check(vec![0x01]), Err(TamError::Decode(_))));
+        assert!(matches!(check(vec![]), Err(TamError::Decode(_))));
+    }
+
+    #[test]
+    fn bytes_behind_the_map_are_refused() {
+        let key = key();
+        let packed = [signed(&key, Context::Manifest), vec![0xc0]].concat();
+        assert!(matches!(verify(&key, Context::Manifest, &packed), Err(TamError::Decode(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            fuzz_verify(&bytes);
+        }
+
+        #[test]
+        fn any_tam_is_survived(hmac in proptest::collection::vec(any::<u8>(), 0..66), salt: Vec<u8>) {
+            fuzz_verify(&forged(|tam| _ = tam.map(3).raw("hmac").raw(hmac).raw("salt").raw(salt).raw("type").raw(TYPE)));
+        }
+    }
+}

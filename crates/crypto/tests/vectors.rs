@@ -21,7 +21,7 @@ struct Mode {
     display_name: String,
     key_storage: String,
     keys: Option<Keys>,
-    objects: Vec<Object>,
+    objects: Vec<Sealed>,
     ids: Ids,
     tam: Vec<TamExample>,
 }
@@ -35,7 +35,7 @@ struct Keys {
 }
 
 #[derive(Deserialize)]
-struct Object {
+struct Sealed {
     plaintext: String,
     payload_hex: String,
     id: String,
@@ -238,8 +238,7 @@ fn key_blobs_are_sealed_as_recorded() {
     // Nobody writes blobs with fewer iterations.
     for recorded in vectors().key_blobs.iter().filter(|recorded| recorded.iterations == 100_000) {
         let text = recorded.base64_lines.join("\n");
-        let key =
-            text.parse::<KeyBlob>().unwrap().open(recorded.mode.parse().unwrap(), &recorded.passphrase).unwrap();
+        let key = text.parse::<KeyBlob>().unwrap().open(recorded.mode.parse().unwrap(), &recorded.passphrase).unwrap();
         let blob = KeyBlob::seal(&key, &recorded.passphrase, &mut |salt| salt.copy_from_slice(&unhex(&recorded.salt)));
         assert_eq!(blob.to_string(), text);
         sealed += 1;
@@ -250,7 +249,7 @@ fn key_blobs_are_sealed_as_recorded() {
 #[test]
 fn the_keys_of_recorded_repositories_are_opened() {
     #[derive(Deserialize)]
-    struct Repository {
+    struct Recorded {
         passphrase: String,
         repository_id: String,
         key_export: String,
@@ -267,7 +266,7 @@ fn the_keys_of_recorded_repositories_are_opened() {
     }
 
     for borg in ["1.2.4", "1.4.5"] {
-        let recorded: Repository = fixtures::json(&format!("vectors/repos/repokey-blake2-borg{borg}.json"));
+        let recorded: Recorded = fixtures::json(&format!("vectors/repos/repokey-blake2-borg{borg}.json"));
         let key_file: KeyFile = recorded.key_export.parse().unwrap();
         assert_eq!(key_file.repository_id.to_string(), recorded.repository_id);
         let key = key_file.blob.open(EncryptionMode::RepokeyBlake2, &recorded.passphrase).unwrap();
