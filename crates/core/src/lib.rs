@@ -17,6 +17,7 @@ pub use clock::Clock;
 pub use disk::{Disk, DiskError};
 pub use id::{ChunkId, RepositoryId};
 pub use repository::{Repository, RepositoryError, Transaction};
+pub use lock::LockIdentity;
 pub use stop::Stop;
 
 /// Largest object a repository stores, in bytes: type byte, MAC and nonce included.

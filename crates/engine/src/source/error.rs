@@ -10,7 +10,7 @@ use crate::attributes::Escaped;
 /// One object could not be read, or not all of it. It is counted and reported, and the backup goes on.
 #[derive(Debug, Error)]
 #[error("cannot {action} {}", Escaped(path))]
-pub(crate) struct SourceError {
+pub struct SourceError {
     /// Where, as walked.
     pub path: Vec<u8>,
     /// What was being done.
@@ -21,19 +21,19 @@ pub(crate) struct SourceError {
 
 impl SourceError {
     /// Makes an error of what `path` met.
-    pub(crate) fn new(path: &[u8], action: Action, source: impl Into<io::Error>) -> Self {
+    pub fn new(path: &[u8], action: Action, source: impl Into<io::Error>) -> Self {
         Self { path: path.to_vec(), action, source: source.into() }
     }
 
     /// Returns whether the object is simply not there any more: usual in a live tree.
-    pub(crate) fn vanished(&self) -> bool {
+    pub fn vanished(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
     }
 }
 
 /// What was being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     /// Asking what it is.
     Stat,
     /// Opening it.
@@ -60,7 +60,7 @@ impl fmt::Display for Action {
 
 /// What was to be backed up is not there: nothing good can come of going on.
 #[derive(Debug, Error)]
-pub(crate) enum RootError {
+pub enum RootError {
     /// The source is missing, or cannot be read.
     #[error("cannot {action} the source {}", Escaped(path))]
     Unreadable {

@@ -32,8 +32,13 @@ mod stat;
 mod walker;
 
 pub(crate) use entry::Entry;
-pub(crate) use error::{Action, RootError, SourceError};
+pub use error::{Action, RootError, SourceError};
 pub(crate) use reader::{FileReader, Verdict};
 pub(crate) use rules::{Reason, Rules};
 pub(crate) use stat::{FileId, Stat};
 pub(crate) use walker::{Found, Walker};
+
+#[cfg(test)]
+mod stock;
+#[cfg(test)]
+pub(crate) mod tests;

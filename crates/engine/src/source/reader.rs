@@ -64,6 +64,11 @@ impl FileReader {
         Ok(read)
     }
 
+    /// How many bytes are left of what the file held when it was opened.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.opened.size - self.position
+    }
+
     /// Looks at the file once more. A read that stopped before the end counts as a change.
     pub(crate) fn finish(mut self) -> Result<Verdict, SourceError> {
         if self.opened.size >= ADVISED_BYTES {

@@ -155,6 +155,11 @@ impl Walker {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn open_directories(&self) -> usize {
+        self.levels.iter().filter(|level| level.directory.is_some()).count()
+    }
+
     fn check_root(&self, root: &Root, stat: &Stat) -> Result<(), RootError> {
         if stat.file_type() == FileType::Directory && self.rules.leaves_out_directory(stat.id) {
             return Err(RootError::LeftOut { path: root.path.clone() });

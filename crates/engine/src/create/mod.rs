@@ -1,0 +1,207 @@
+//! Makes an archive of a live tree.
+//!
+//! ```text
+//!          READER (1 thread)                 SEALERS (n threads)          WRITER (the caller's thread)
+//! walk ─ stat ─ files cache ──unchanged──────────────────────────────────▶ refs from the chunk index
+//!                 │ changed or new                                         │
+//!                 ▼                                                        ▼
+//!          read ─ chunker ──chunk──▶ id ─ known? ─▶ compress ─▶ seal ──▶ dedup for good ─▶ PUT (Transaction)
+//!                                                                          │
+//!                                                    items ─ item stream ─ archive metadata ─ manifest ─ COMMIT
+//! ```
+//!
+//! The reader numbers the steps and takes their weight from the budget; the writer takes them in that order and gives
+//! it back. The writer alone changes state. A file that cannot be read is a notice and the archive goes on; a
+//! repository that fails ends it, and the dropped transaction rolls back.
+
+mod item_stream;
+mod reader;
+mod sealer;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use jiff::Timestamp;
+use worldkeeper_archive::ArchiveName;
+use worldkeeper_chunker::ChunkerParams;
+use worldkeeper_compress::Compression;
+use worldkeeper_core::ChunkId;
+
+use crate::cache::{ChunkIndex, FilesCache};
+use crate::monitor::{Monitor, Notice};
+use crate::pipeline::{Budget, CloseOnDrop};
+use crate::session::{Session, SessionError};
+use crate::source::{RootError, Rules, Walker};
+
+/// What to put into an archive, and how.
+#[derive(Clone, Debug)]
+pub struct CreateOptions {
+    /// The series: the archive is named after it and the time, and shares a files cache with its predecessors.
+    pub series: String,
+    /// The directories to archive.
+    pub sources: Vec<PathBuf>,
+    /// Directories that are left out with a notice wherever they turn up, and what they are.
+    pub left_out: Vec<(PathBuf, &'static str)>,
+    /// Names of files that are left out wherever they turn up: locks that a game holds.
+    pub left_out_names: Vec<String>,
+    /// How chunks are compressed.
+    pub compression: Compression,
+    /// How files are cut.
+    pub chunker_params: ChunkerParams,
+    /// Kept in the archive.
+    pub comment: String,
+    /// The command, for the archive's metadata.
+    pub cmdline: Vec<Vec<u8>>,
+    /// The machine's name, for the archive's metadata.
+    pub hostname: String,
+    /// The user's name, for the archive's metadata.
+    pub username: String,
+    /// The working directory, for the archive's metadata.
+    pub cwd: Vec<u8>,
+    /// Threads that compress and seal; at least one.
+    pub sealers: usize,
+}
+
+/// What a create did.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The new archive.
+    pub name: ArchiveName,
+    /// The id of its metadata object.
+    pub id: ChunkId,
+    /// When it was begun.
+    pub start: Timestamp,
+    /// When its content was complete.
+    pub end: Timestamp,
+    /// What is in it, and what it cost.
+    pub stats: CreateStats,
+}
+
+/// What a create counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CreateStats {
+    /// Regular files that the files cache did not know.
+    pub files_new: u64,
+    /// Regular files that are not what they were.
+    pub files_changed: u64,
+    /// Regular files that were taken as they were, without opening them.
+    pub files_unchanged: u64,
+    /// What is not in the archive, or not whole, because it could not be read.
+    pub files_failed: u64,
+    /// What was removed before it could be read.
+    pub files_vanished: u64,
+    /// Files that changed while they were read.
+    pub files_torn: u64,
+    /// Objects of other kinds: directories, links, devices.
+    pub others: u64,
+    /// Bytes of content in the archive.
+    pub size: u64,
+    /// Bytes that were read from files.
+    pub read_bytes: u64,
+    /// Bytes of the objects that were added.
+    pub stored_bytes: u64,
+    /// Objects that were added.
+    pub stored_objects: u64,
+}
+
+impl CreateStats {
+    /// Regular files in the archive.
+    pub fn files(&self) -> u64 {
+        self.files_new + self.files_changed + self.files_unchanged
+    }
+
+    /// Returns whether somebody should look at what happened: something is missing or may be torn. What vanished in
+    /// the course of play is no reason.
+    pub fn has_warnings(&self) -> bool {
+        self.files_failed > 0 || self.files_torn > 0
+    }
+
+    fn stored(&mut self, csize: u32) {
+        self.stored_bytes += u64::from(csize);
+        self.stored_objects += 1;
+    }
+}
+
+/// Why no archive was made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// A source is missing or is what must be left out.
+    #[error(transparent)]
+    Source(#[from] RootError),
+    /// The repository, or what is in it.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Bytes that may be under way between reading and storing.
+const BUDGET: usize = 32 * 1024 * 1024;
+
+/// Makes an archive.
+pub fn create(
+    session: &mut Session,
+    options: &CreateOptions,
+    monitor: &dyn Monitor,
+) -> Result<Created, CreateError> {
+    session.require_trust()?;
+    let mut rules = Rules::default();
+    for (path, _) in &options.left_out {
+        rules = rules.without_directory(path);
+    }
+    let names: Vec<_> = options.left_out_names.iter().map(|name| name.clone().into_bytes()).collect();
+    rules = rules.without_names(move |name| names.iter().any(|left_out| left_out == name));
+    let walker = Walker::new(&options.sources, rules)?;
+
+    let start = session.now();
+    let is_taken = |name: &str| session.archive_info(&ArchiveName::from_bytes(name)).is_some();
+    let name = ArchiveName::from_bytes(crate::series::archive_name(&options.series, start, is_taken));
+    let files = FilesCache::load(session.state(), session.key(), &options.series).unwrap_or_else(|problem| {
+        monitor.notice(Notice::CacheLost { what: "files cache", problem: &problem });
+        FilesCache::default()
+    });
+    let index = RwLock::new(session.take_index(monitor)?);
+
+    let (steps_in, steps) = crossbeam_channel::unbounded();
+    let (jobs, jobs_out) = crossbeam_channel::unbounded();
+    let budget = Budget::new(BUDGET);
+    let (committed, created, remembered) = std::thread::scope(|scope| {
+        // Whatever ends this closure, by error or panic, ends the threads.
+        let _close = CloseOnDrop(&budget);
+        for number in 0..options.sealers.max(1) {
+            let (jobs, steps) = (jobs_out.clone(), steps_in.clone());
+            let (session, index, compression) = (&*session, &index, options.compression);
+            let sealer = move || sealer::run(session, index, compression, &jobs, &steps);
+            spawn(scope, &format!("sealer {number}"), sealer);
+        }
+        drop(jobs_out);
+        let reader = reader::Reader::new(walker, session, &index, &files, options, &budget, jobs, steps_in);
+        spawn(scope, "reader", move || reader.run());
+        writer::Writer::begin(session, options, &index, &budget, monitor)?.run(steps, name, start)
+    })?;
+
+    let index = index.into_inner().unwrap_or_else(PoisonError::into_inner);
+    session.committed(committed, index, monitor)?;
+    if let Err(error) = remembered.store(session.state(), session.key(), &options.series) {
+        monitor.notice(Notice::CacheLost { what: "files cache", problem: &crate::error_text(&error) });
+    }
+    Ok(created)
+}
+
+fn spawn<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() + Send + 'scope,
+) {
+    let thread = std::thread::Builder::new().name(name.into()).spawn_scoped(scope, work);
+    thread.expect("the system starts a handful of threads");
+}
+
+/// A thread that panicked ends the whole operation; until then what it shared is only read.
+fn read(index: &RwLock<ChunkIndex>) -> RwLockReadGuard<'_, ChunkIndex> {
+    index.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(index: &RwLock<ChunkIndex>) -> RwLockWriteGuard<'_, ChunkIndex> {
+    index.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,248 @@
+//! The front of the pipeline: walks the sources, passes over what did not change, cuts what did.
+
+use std::path::Path;
+use std::sync::RwLock;
+
+use crossbeam_channel::Sender;
+use jiff::Timestamp;
+use worldkeeper_archive::{ChunkRef, Item};
+use worldkeeper_chunker::Chunker;
+
+use super::CreateOptions;
+use super::sealer::Job;
+use super::writer::{FileState, FinishedFile, Remembered, Step};
+use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
+use crate::pipeline::{Budget, Closed};
+use crate::session::{Session, SessionError};
+use crate::source::{Entry, FileReader, Found, SourceError, Stat, Verdict, Walker};
+
+/// Makes the steps of an archive, in order.
+pub(super) struct Reader<'a> {
+    walker: Walker,
+    session: &'a Session,
+    index: &'a RwLock<ChunkIndex>,
+    files: &'a FilesCache,
+    budget: &'a Budget,
+    jobs: Sender<Job>,
+    steps: Sender<(u64, Result<Step, SessionError>)>,
+    next_number: u64,
+    chunker: Chunker,
+    /// What was read and not cut yet, from `start` on.
+    pending: Vec<u8>,
+    start: usize,
+}
+
+/// Why a file's content ended early.
+enum Interrupted {
+    Source(SourceError),
+    Closed,
+}
+
+impl From<Closed> for Interrupted {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<SourceError> for Interrupted {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl<'a> Reader<'a> {
+    #[expect(clippy::too_many_arguments, reason = "these are the ends of all the pipes that meet here")]
+    pub(super) fn new(
+        walker: Walker,
+        session: &'a Session,
+        index: &'a RwLock<ChunkIndex>,
+        files: &'a FilesCache,
+        options: &CreateOptions,
+        budget: &'a Budget,
+        jobs: Sender<Job>,
+        steps: Sender<(u64, Result<Step, SessionError>)>,
+    ) -> Self {
+        let chunker = Chunker::new(&options.chunker_params, session.key().chunk_seed());
+        let (pending, start, next_number) = (Vec::new(), 0, 0);
+        Self { walker, session, index, files, budget, jobs, steps, next_number, chunker, pending, start }
+    }
+
+    /// Works until the tree ends or nobody listens any more.
+    pub(super) fn run(mut self) {
+        // An error says that the writer ended first and knows why.
+        let _ = self.walk();
+    }
+
+    fn walk(&mut self) -> Result<(), Closed> {
+        loop {
+            if self.session.check_stop().is_err() {
+                return self.send_error(SessionError::Stopped);
+            }
+            match self.walker.next() {
+                Ok(None) => return self.send(Step::End, 0),
+                Ok(Some(found)) => self.found(found)?,
+                Err(error) => return self.send(Step::RootFailed(error), 0),
+            }
+        }
+    }
+
+    fn found(&mut self, found: Found) -> Result<(), Closed> {
+        match found {
+            Found::Entry(entry) if entry.has_content() => self.file(entry),
+            Found::Entry(entry) => {
+                self.walker.archived(&entry);
+                let weight = entry.item.path.len();
+                self.send(Step::Other(entry.item), weight)
+            }
+            Found::LeftOut { path, reason } => self.send(Step::LeftOut { path, reason }, 0),
+            Found::Failed(error) => self.send(Step::Failed(error), 0),
+        }
+    }
+
+    fn file(&mut self, mut entry: Entry) -> Result<(), Closed> {
+        let key = FilesCache::key_of(self.session.key(), &entry.item.path);
+        let Stat { id, size, ctime_ns, .. } = entry.stat;
+        if let Some(cached) = self.files.unchanged(&key, id.ino, size, ctime_ns)
+            && let Some(chunks) = self.chunk_refs(cached)
+        {
+            let cached = cached.clone();
+            entry.item.chunks = Some(chunks);
+            let remembered = Some(Remembered { key, file: cached });
+            return self.finish_file(entry, FileState::Unchanged, remembered, false, 0);
+        }
+        let state = if self.files.contains(&key) { FileState::Changed } else { FileState::New };
+        // What changes from now on is newer than what is read.
+        let looked = self.session.now();
+        let content = self.walker.open(&mut entry).map_err(Interrupted::from).and_then(|file| self.content(file));
+        match content {
+            Ok((Verdict::Unchanged, read_bytes)) => {
+                let remembered = may_be_remembered(&entry.stat, looked).then(|| remembered(key, &entry.stat));
+                self.finish_file(entry, state, remembered, false, read_bytes)
+            }
+            Ok((Verdict::Changed, read_bytes)) => self.finish_file(entry, state, None, true, read_bytes),
+            Err(Interrupted::Closed) => Err(Closed),
+            Err(Interrupted::Source(error)) => {
+                self.pending.clear();
+                self.start = 0;
+                self.chunker.restart();
+                self.send(Step::Failed(error), 0)
+            }
+        }
+    }
+
+    fn finish_file(
+        &mut self,
+        entry: Entry,
+        state: FileState,
+        remembered: Option<Remembered>,
+        torn: bool,
+        read_bytes: u64,
+    ) -> Result<(), Closed> {
+        self.walker.archived(&entry);
+        let weight = file_weight(&entry.item);
+        let file = FinishedFile { item: entry.item, path: entry.path, state, remembered, torn, read_bytes };
+        self.send(Step::File(Box::new(file)), weight)
+    }
+
+    /// The chunks of a file that did not change; `None` if the repository lost one of them.
+    fn chunk_refs(&self, cached: &CachedFile) -> Option<Vec<ChunkRef>> {
+        let index = super::read(self.index);
+        let chunk_ref = |id| index.get(id).map(|entry| ChunkRef { id: *id, size: entry.size, csize: entry.csize });
+        cached.chunks.iter().map(chunk_ref).collect()
+    }
+
+    /// Reads a file and hands out its chunks; returns how much was read.
+    fn content(&mut self, mut file: FileReader) -> Result<(Verdict, u64), Interrupted> {
+        let mut read_bytes = 0;
+        loop {
+            let filled = self.pending.len();
+            self.pending.resize(filled + READ_BYTES.min(self.room(&file)), 0);
+            let read = file.read(&mut self.pending[filled..])?;
+            self.pending.truncate(filled + read);
+            read_bytes += read as u64;
+            let at_end = read == 0;
+            while let Some(len) = self.chunker.next_cut(&self.pending[self.start..], at_end) {
+                self.send_chunk(len)?;
+            }
+            if at_end {
+                return Ok((file.finish()?, read_bytes));
+            }
+            if self.session.check_stop().is_err() {
+                return Ok(self.send_error(SessionError::Stopped).and(Err(Closed))?);
+            }
+        }
+    }
+
+    /// How much a read should ask for: what is left of a small file, so that its buffer is no larger.
+    fn room(&self, file: &FileReader) -> usize {
+        usize::try_from(file.remaining()).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Hands out the next `len` bytes of what is pending.
+    fn send_chunk(&mut self, len: usize) -> Result<(), Closed> {
+        let whole = self.start == 0 && len == self.pending.len();
+        let chunk = if whole {
+            std::mem::take(&mut self.pending)
+        } else {
+            let chunk = self.pending[self.start..self.start + len].to_vec();
+            self.start += len;
+            chunk
+        };
+        if self.start == self.pending.len() || self.start >= COMPACT_BYTES {
+            self.pending.drain(..self.start);
+            self.start = 0;
+        }
+        self.budget.take(super::writer::weight(len))?;
+        let number = self.next_number;
+        self.next_number += 1;
+        self.jobs.send(Job { number, chunk }).map_err(|_| Closed)
+    }
+
+    fn send(&mut self, step: Step, weight: usize) -> Result<(), Closed> {
+        self.budget.take(super::writer::weight(weight))?;
+        self.send_unweighed(Ok(step))
+    }
+
+    fn send_error(&mut self, error: SessionError) -> Result<(), Closed> {
+        self.send_unweighed(Err(error))
+    }
+
+    fn send_unweighed(&mut self, step: Result<Step, SessionError>) -> Result<(), Closed> {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.steps.send((number, step)).map_err(|_| Closed)
+    }
+}
+
+fn remembered(key: PathKey, stat: &Stat) -> Remembered {
+    let file = CachedFile { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns, chunks: Box::default() };
+    Remembered { key, file }
+}
+
+/// The bytes that a finished file takes of the budget.
+pub(super) fn file_weight(item: &Item) -> usize {
+    item.path.len() + item.chunks.as_ref().map_or(0, |chunks| size_of_val(&chunks[..]))
+}
+
+/// Returns whether the next change of a file will show in its ctime. Clocks of file systems tick: two changes within
+/// one tick look like one, and we may have read between them.
+fn may_be_remembered(stat: &Stat, looked: Timestamp) -> bool {
+    // A time without a fraction is most likely from a file system that has none.
+    let tick_ns = if stat.ctime_ns % 1_000_000_000 == 0 { COARSE_TICK_NS } else { FINE_TICK_NS };
+    i128::from(stat.ctime_ns) + tick_ns < looked.as_nanosecond()
+}
+
+/// Several ticks of a kernel that counts 100 in a second.
+const FINE_TICK_NS: i128 = 100_000_000;
+/// FAT stores every other second.
+const COARSE_TICK_NS: i128 = 3_000_000_000;
+/// How much is asked for at a time.
+const READ_BYTES: usize = 1024 * 1024;
+/// From here on what was handed out makes room for what comes.
+const COMPACT_BYTES: usize = 4 * 1024 * 1024;
+
+/// So that a [`Path`] can be made of what was walked, for messages.
+pub(super) fn as_path(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}

@@ -1,0 +1,49 @@
+//! The middle of the pipeline: names chunks and seals those that are new. Holds no state between chunks.
+
+use std::sync::RwLock;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender};
+use worldkeeper_compress::Compression;
+use worldkeeper_core::ChunkId;
+
+use super::writer::Step;
+use crate::cache::ChunkIndex;
+use crate::session::{Session, SessionError};
+
+/// A chunk to be named and sealed.
+pub(super) struct Job {
+    /// Its place among the steps.
+    pub number: u64,
+    /// Its plaintext.
+    pub chunk: Vec<u8>,
+}
+
+/// A chunk that was named, and sealed if it was not known.
+pub(super) struct SealedChunk {
+    pub id: ChunkId,
+    /// Bytes of plaintext.
+    pub size: u32,
+    /// `None` if the repository had it when it was looked up.
+    pub object: Option<Bytes>,
+}
+
+/// Works until there are no more jobs.
+pub(super) fn run(
+    session: &Session,
+    index: &RwLock<ChunkIndex>,
+    compression: Compression,
+    jobs: &Receiver<Job>,
+    steps: &Sender<(u64, Result<Step, SessionError>)>,
+) {
+    let mut sealer = session.sealer(compression);
+    for Job { number, chunk } in jobs {
+        let id = session.key().id_hash(&chunk);
+        let is_known = super::read(index).get(&id).is_some();
+        let object = if is_known { Ok(None) } else { sealer.seal(&chunk).map(Some) };
+        let step = object.map(|object| Step::Chunk(SealedChunk { id, size: chunk.len() as u32, object }));
+        if steps.send((number, step)).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The end of the pipeline: takes the steps in order, stores what is new, and closes the archive.
+
+use std::path::PathBuf;
+use std::sync::RwLock;
+
+use crossbeam_channel::Receiver;
+use jiff::Timestamp;
+use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName, ChunkRef, Item};
+use worldkeeper_chunker::ChunkerParams;
+use worldkeeper_core::msgpack::Value;
+
+use super::item_stream::{ItemStream, store};
+use super::reader::as_path;
+use super::sealer::SealedChunk;
+use super::{CreateError, CreateOptions, CreateStats, Created};
+use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
+use crate::monitor::{Monitor, Notice, Progress};
+use crate::objects::ChunkSealer;
+use crate::pipeline::{Budget, InOrder};
+use crate::random;
+use crate::session::{Change, Committed, Session, SessionError};
+use crate::source::{Reason, RootError, SourceError};
+
+/// One thing for the writer to do.
+pub(super) enum Step {
+    /// The next chunk of the file whose step comes next.
+    Chunk(SealedChunk),
+    /// A regular file, whole, after its chunks.
+    File(Box<FinishedFile>),
+    /// An object without content.
+    Other(Item),
+    /// Something is deliberately not in the archive.
+    LeftOut { path: Vec<u8>, reason: Reason },
+    /// Something could not be read; chunks of it that came are not used.
+    Failed(SourceError),
+    /// A source cannot be read: there will be no archive.
+    RootFailed(RootError),
+    /// That was all.
+    End,
+}
+
+/// A regular file as it was read, or as it was.
+pub(super) struct FinishedFile {
+    /// Without chunks, unless the file was unchanged.
+    pub item: Item,
+    /// Where it is, as walked.
+    pub path: Vec<u8>,
+    pub state: FileState,
+    /// For the files cache, if it may be trusted next time.
+    pub remembered: Option<Remembered>,
+    /// It was written to while it was read.
+    pub torn: bool,
+    pub read_bytes: u64,
+}
+
+/// An entry of the files cache; the chunks of a file that was read are filled in by the writer.
+pub(super) struct Remembered {
+    pub key: PathKey,
+    pub file: CachedFile,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileState {
+    New,
+    Changed,
+    Unchanged,
+}
+
+/// What a step takes of the budget: its bytes, and something for being a step.
+pub(super) fn weight(bytes: usize) -> usize {
+    bytes + 512
+}
+
+/// Makes the archive of the steps.
+pub(super) struct Writer<'a> {
+    session: &'a Session,
+    options: &'a CreateOptions,
+    index: &'a RwLock<ChunkIndex>,
+    budget: &'a Budget,
+    monitor: &'a dyn Monitor,
+    change: Change<'a>,
+    items: ItemStream<'a>,
+    sealer: ChunkSealer<'a>,
+    /// Chunks of a file that is not finished.
+    chunks: Vec<ChunkRef>,
+    /// Chunks that were stored for files that then failed.
+    orphans: Vec<ChunkRef>,
+    remembered: FilesCache,
+    /// Stored bytes of the archive's content, each reference counted.
+    csize: u64,
+    stats: CreateStats,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn begin(
+        session: &'a Session,
+        options: &'a CreateOptions,
+        index: &'a RwLock<ChunkIndex>,
+        budget: &'a Budget,
+        monitor: &'a dyn Monitor,
+    ) -> Result<Self, SessionError> {
+        let sealer = || session.sealer(options.compression);
+        Ok(Self {
+            session,
+            options,
+            index,
+            budget,
+            monitor,
+            change: session.begin()?,
+            items: ItemStream::new(session.key(), sealer()),
+            sealer: sealer(),
+            chunks: Vec::new(),
+            orphans: Vec::new(),
+            remembered: FilesCache::default(),
+            csize: 0,
+            stats: CreateStats::default(),
+        })
+    }
+
+    /// Takes the steps until the last, then commits. When it returns, nobody listens to further steps.
+    pub(super) fn run(
+        mut self,
+        steps: Receiver<(u64, Result<Step, SessionError>)>,
+        name: ArchiveName,
+        start: Timestamp,
+    ) -> Result<(Committed, Created, FilesCache), CreateError> {
+        let mut in_order = InOrder::new();
+        for (number, step) in steps {
+            in_order.insert(number, step);
+            while let Some(step) = in_order.pop() {
+                self.session.check_stop()?;
+                if self.step(step?)? {
+                    return self.finish(name, start);
+                }
+            }
+        }
+        unreachable!("the reader ends with a step that says so, and a thread that panics ends the scope");
+    }
+
+    /// Does one step; returns whether it was the last.
+    fn step(&mut self, step: Step) -> Result<bool, CreateError> {
+        let given_back = match step {
+            Step::Chunk(chunk) => {
+                let size = chunk.size as usize;
+                self.chunk(chunk)?;
+                size
+            }
+            Step::File(file) => self.file(*file)?,
+            Step::Other(item) => {
+                let len = item.path.len();
+                self.item(&item)?;
+                self.stats.others += 1;
+                len
+            }
+            Step::LeftOut { path, reason } => {
+                self.left_out(&path, reason);
+                0
+            }
+            Step::Failed(error) => {
+                self.failed(&error);
+                0
+            }
+            Step::RootFailed(error) => return Err(error.into()),
+            Step::End => return Ok(true),
+        };
+        self.budget.give_back(weight(given_back));
+        let files = self.stats.files() + self.stats.others;
+        self.monitor.progress(Progress { files, bytes: self.stats.size, stored_bytes: self.stats.stored_bytes });
+        Ok(false)
+    }
+
+    fn chunk(&mut self, SealedChunk { id, size, object }: SealedChunk) -> Result<(), SessionError> {
+        let known = super::read(self.index).get(&id).map(|entry| entry.csize);
+        let csize = match (known, object) {
+            (Some(csize), _) => csize,
+            (None, Some(object)) => {
+                let csize = object.len() as u32;
+                self.change.transaction.put(id, object)?;
+                self.stats.stored(csize);
+                super::write(self.index).heal(&id, csize);
+                csize
+            }
+            (None, None) => unreachable!("the index only grows while an archive is made"),
+        };
+        let chunk = ChunkRef { id, size, csize };
+        super::write(self.index).reference(&chunk);
+        self.chunks.push(chunk);
+        Ok(())
+    }
+
+    fn file(&mut self, file: FinishedFile) -> Result<usize, SessionError> {
+        let FinishedFile { mut item, path, state, remembered, torn, read_bytes } = file;
+        let weight = super::reader::file_weight(&item);
+        if state == FileState::Unchanged {
+            let mut index = super::write(self.index);
+            item.chunks.iter().flatten().for_each(|chunk| index.reference(chunk));
+        } else {
+            item.chunks = Some(std::mem::take(&mut self.chunks));
+        }
+        let chunks = item.chunks.as_deref().unwrap_or_default();
+        let size = chunks.iter().map(|chunk| u64::from(chunk.size)).sum();
+        self.stats.size += size;
+        self.csize += chunks.iter().map(|chunk| u64::from(chunk.csize)).sum::<u64>();
+        if let Some(Remembered { key, mut file }) = remembered {
+            if state != FileState::Unchanged {
+                file.chunks = chunks.iter().map(|chunk| chunk.id).collect();
+            }
+            self.remembered.insert(key, file);
+        }
+        item.size = Some(size);
+        self.item(&item)?;
+        match state {
+            FileState::New => self.stats.files_new += 1,
+            FileState::Changed => self.stats.files_changed += 1,
+            FileState::Unchanged => self.stats.files_unchanged += 1,
+        }
+        self.stats.read_bytes += read_bytes;
+        if torn {
+            self.stats.files_torn += 1;
+            self.monitor.notice(Notice::FileChanged(as_path(&path)));
+        }
+        Ok(weight)
+    }
+
+    fn item(&mut self, item: &Item) -> Result<(), SessionError> {
+        self.items.push(item, &mut self.change, self.index, &mut self.stats)
+    }
+
+    fn left_out(&self, path: &[u8], reason: Reason) {
+        if reason == Reason::Directory {
+            let path = as_path(path);
+            // By another way the same directory can have another name; which of ours it is does not matter much.
+            let same = |own: &&(PathBuf, &'static str)| own.0.ends_with(path.file_name().unwrap_or_default());
+            let what = self.options.left_out.iter().find(same).map_or("a directory of Worldkeeper's own", |own| own.1);
+            self.monitor.notice(Notice::LeftOut { path, what });
+        }
+    }
+
+    fn failed(&mut self, error: &SourceError) {
+        // What was stored of the file may meanwhile have been found by a sealer that looked for a chunk of another
+        // file. So the references stay until the end, and only then is seen which chunks nobody else needs.
+        self.orphans.append(&mut self.chunks);
+        if error.vanished() {
+            self.stats.files_vanished += 1;
+            self.monitor.notice(Notice::FileVanished(as_path(&error.path)));
+        } else {
+            self.stats.files_failed += 1;
+            self.monitor.notice(Notice::FileFailed(error));
+        }
+    }
+
+    /// Closes the archive and commits.
+    fn finish(mut self, name: ArchiveName, start: Timestamp) -> Result<(Committed, Created, FilesCache), CreateError> {
+        let end = self.session.now();
+        let items = self.items.finish(&mut self.change, self.index, &mut self.stats)?;
+        let metadata = ArchiveMetadata {
+            time_end: Some(end),
+            hostname: Some(self.options.hostname.clone().into_bytes()),
+            username: Some(self.options.username.clone().into_bytes()),
+            comment: Some(self.options.comment.clone().into_bytes()),
+            chunker_params: Some(params_value(&self.options.chunker_params)),
+            size: Some(self.stats.size),
+            csize: Some(self.csize),
+            nfiles: Some(self.stats.files()),
+            size_parts: Some(0),
+            csize_parts: Some(0),
+            nfiles_parts: Some(0),
+            cwd: Some(self.options.cwd.clone()),
+            ..ArchiveMetadata::new(name.clone(), items, self.options.cmdline.clone(), start)
+        };
+        let mut salt = [0; 64];
+        random::fill(&mut salt).map_err(SessionError::from)?;
+        let packed = metadata.encode(self.session.key(), &salt);
+        let key = self.session.key();
+        let archive = store(&packed, key, &mut self.sealer, &mut self.change, self.index, &mut self.stats)?;
+        for chunk in self.orphans {
+            if super::write(self.index).release(&chunk.id) {
+                self.change.transaction.delete(chunk.id).map_err(SessionError::from)?;
+            }
+        }
+        self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: start });
+        let committed = self.change.commit(self.session)?;
+        let created = Created { name, id: archive.id, start, end, stats: self.stats };
+        Ok((committed, created, self.remembered))
+    }
+}
+
+/// How stock writes chunker parameters into an archive.
+fn params_value(params: &ChunkerParams) -> Value {
+    let list = |name: &str, numbers: &[u32]| {
+        let numbers = numbers.iter().map(|number| Value::Int((*number).into()));
+        Value::Array(std::iter::once(Value::Raw(name.into())).chain(numbers).collect())
+    };
+    match *params {
+        ChunkerParams::Buzhash { min_exp, max_exp, mask_bits, window, .. } => {
+            list("buzhash", &[min_exp, max_exp, mask_bits, window])
+        }
+        ChunkerParams::Fixed { block, header, .. } => list("fixed", &[block, header]),
+    }
+}

@@ -1,0 +1,67 @@
+//! Takes archives out of a repository, and what only they referred to.
+
+use std::collections::BTreeMap;
+
+use worldkeeper_archive::{ArchiveName, Operation};
+
+use crate::monitor::Monitor;
+use crate::session::{Session, SessionError};
+
+/// What a delete did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeleteStats {
+    /// Archives that were removed.
+    pub archives: u64,
+    /// Objects that nothing refers to any more.
+    pub objects: u64,
+    /// Their stored size in bytes: what a compaction can free.
+    pub stored_bytes: u64,
+}
+
+/// Why archives could not be deleted; then none was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteError {
+    /// No archive has this name.
+    #[error("there is no archive {0}")]
+    NoSuchArchive(ArchiveName),
+    /// The repository, or what is in it.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Deletes archives by name, all of them or none. Their space is freed by the next [`compact`](crate::compact).
+///
+/// An archive whose metadata cannot be read stops the whole: what it refers to is not known.
+pub fn delete(session: &mut Session, names: &[ArchiveName], monitor: &dyn Monitor) -> Result<DeleteStats, DeleteError> {
+    session.require_trust()?;
+    session.require_feature(Operation::Delete)?;
+    let find = |name: &ArchiveName| session.archive_info(name).ok_or_else(|| DeleteError::NoSuchArchive(name.clone()));
+    // A name that is given twice is deleted once.
+    let archives: BTreeMap<_, _> = names.iter().map(|name| Ok((name, find(name)?))).collect::<Result<_, DeleteError>>()?;
+
+    let mut index = session.take_index(monitor)?;
+    let mut stats = DeleteStats::default();
+    let mut dead = Vec::new();
+    for archive in archives.values() {
+        session.for_each_reference(archive, &mut |chunk| {
+            let csize = index.get(&chunk.id).map_or(0, |entry| entry.csize);
+            if index.release(&chunk.id) {
+                stats.objects += 1;
+                stats.stored_bytes += u64::from(csize);
+                dead.push(chunk.id);
+            }
+        })?;
+        stats.archives += 1;
+    }
+    let mut change = session.begin()?;
+    for id in dead {
+        change.transaction.delete(id).map_err(SessionError::from)?;
+    }
+    for name in archives.keys() {
+        change.manifest.archives.remove(*name);
+    }
+    let committed = change.commit(session)?;
+    session.committed(committed, index, monitor)?;
+    Ok(stats)
+}

@@ -1,0 +1,88 @@
+//! What a long operation tells while it works.
+
+use std::path::Path;
+
+use crate::source::SourceError;
+
+/// Listens to an operation. Called from its threads, often; must be quick.
+pub trait Monitor: Send + Sync {
+    /// Something a person should know about; the operation goes on.
+    fn notice(&self, notice: Notice<'_>);
+
+    /// How far a create or an extract has come.
+    fn progress(&self, progress: Progress);
+}
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Files of any kind done so far.
+    pub files: u64,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// Bytes the repository has grown by.
+    pub stored_bytes: u64,
+}
+
+/// Something worth a line.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// A file could not be read and is not in the archive.
+    FileFailed(&'a SourceError),
+    /// A file was removed before it could be read.
+    FileVanished(&'a Path),
+    /// A file changed while it was read: what is in the archive may be a mix.
+    FileChanged(&'a Path),
+    /// A time before 1970 or after 2038 was clamped, as borg does.
+    TimeClamped(&'a Path),
+    /// A directory of our own lies inside a source and was left out.
+    LeftOut {
+        /// The directory.
+        path: &'a Path,
+        /// What it is: the repository, the state directory.
+        what: &'static str,
+    },
+    /// Restored, but without everything that it had.
+    NotSet {
+        /// The file.
+        path: &'a Path,
+        /// What could not be set, and why.
+        problem: &'a str,
+    },
+    /// An item was not restored.
+    NotRestored {
+        /// The file.
+        path: &'a Path,
+        /// Why.
+        problem: &'a str,
+    },
+    /// A cache is missing or stale and is made anew.
+    Rebuilding {
+        /// Which one.
+        what: &'static str,
+        /// From how many archives.
+        archives: usize,
+    },
+    /// Archives refer to chunks that the repository does not have: some of their files cannot be restored.
+    ChunksMissing {
+        /// How many.
+        count: usize,
+    },
+    /// An old cache could not be used or a new one could not be stored; only time is lost.
+    CacheLost {
+        /// Which one.
+        what: &'static str,
+        /// Why.
+        problem: &'a str,
+    },
+}
+
+/// Listens to nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Monitor for Silent {
+    fn notice(&self, _: Notice<'_>) {}
+    fn progress(&self, _: Progress) {}
+}

@@ -1,0 +1,73 @@
+//! Reserves counter values before anything is sealed with them.
+//!
+//! [`crypto::nonce`](worldkeeper_crypto::nonce) decides what to reserve; here it is made durable, in the repository
+//! first and then in the state directory, before the first value is handed out.
+
+use std::sync::{Mutex, PoisonError};
+
+use worldkeeper_core::Repository;
+use worldkeeper_crypto::nonce::{self, Known};
+use worldkeeper_crypto::{Key, NonceCounter};
+
+use crate::random;
+use crate::session::SessionError;
+use crate::state::RepositoryState;
+
+/// The counter values of one open repository, shared by all threads that seal.
+pub(crate) struct Nonces {
+    counter: NonceCounter,
+    /// Held while a reservation is made, so that two threads that run out make one.
+    reserving: Mutex<()>,
+    /// Behind the values that sealed the manifest as it was opened.
+    after_manifest: Option<u64>,
+    /// The state directory has no memory of this repository: the first reservation leaps.
+    adopting: bool,
+}
+
+impl Nonces {
+    pub(crate) fn new(after_manifest: Option<u64>, adopting: bool) -> Self {
+        Self { counter: NonceCounter::new(), reserving: Mutex::new(()), after_manifest, adopting }
+    }
+
+    /// Takes the values that a payload of `len` bytes needs; returns the first.
+    pub(crate) fn take(
+        &self,
+        key: &Key,
+        len: usize,
+        repository: &dyn Repository,
+        state: &RepositoryState,
+    ) -> Result<u64, SessionError> {
+        let blocks = key.blocks(len);
+        if let Ok(first) = self.counter.take(blocks) {
+            return Ok(first);
+        }
+        let _reserving = self.reserving.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have reserved while this thread waited.
+        if let Ok(first) = self.counter.take(blocks) {
+            return Ok(first);
+        }
+        self.reserve(blocks, repository, state)?;
+        Ok(self.counter.take(blocks).expect("the reservation holds what was asked for"))
+    }
+
+    fn reserve(
+        &self,
+        blocks: u64,
+        repository: &dyn Repository,
+        state: &RepositoryState,
+    ) -> Result<(), SessionError> {
+        let own_end = self.counter.reserved_end();
+        let current = repository.free_nonce()?;
+        let remembered = state.nonce()?;
+        let known = Known { repository: current, state: remembered, manifest: self.after_manifest, own_end };
+        let reservation = if self.adopting && remembered.is_none() {
+            random::with(|random| nonce::reserve_adopting(&known, blocks, random))??
+        } else {
+            nonce::reserve(&known, blocks)?
+        };
+        repository.reserve_nonce(reservation.end, current)?;
+        state.set_nonce(reservation.end)?;
+        self.counter.renew(reservation);
+        Ok(())
+    }
+}

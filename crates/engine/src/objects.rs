@@ -1,0 +1,115 @@
+//! Chunks into objects and back.
+
+use bytes::Bytes;
+use worldkeeper_compress::{Compression, Compressor, DecompressError, Decompressor};
+use worldkeeper_core::{ChunkId, Repository, RepositoryError};
+use worldkeeper_crypto::{IdMismatch, Key, OpenError};
+
+use crate::nonces::Nonces;
+use crate::session::SessionError;
+use crate::state::RepositoryState;
+
+/// No chunk is larger than this before it is compressed: borg's largest object.
+pub(crate) const MAX_CHUNK_SIZE: usize = worldkeeper_core::MAX_DATA_SIZE;
+
+/// Why an object gives no chunk.
+#[derive(Debug, thiserror::Error)]
+#[error("object {id} cannot be read")]
+pub struct ObjectError {
+    /// Which one.
+    pub id: ChunkId,
+    /// What is wrong with it.
+    #[source]
+    pub source: Box<ObjectProblem>,
+}
+
+/// What is wrong with an object.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObjectProblem {
+    /// The repository did not give it.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// It was not sealed with our key.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Its payload cannot be decompressed.
+    #[error(transparent)]
+    Decompress(#[from] DecompressError),
+    /// It is another object.
+    #[error(transparent)]
+    WrongId(#[from] IdMismatch),
+}
+
+/// Reads chunks; keeps what one thread needs for that.
+pub(crate) struct ChunkReader<'a> {
+    repository: &'a dyn Repository,
+    key: &'a Key,
+    decompressor: Decompressor,
+}
+
+impl<'a> ChunkReader<'a> {
+    pub(crate) fn new(repository: &'a dyn Repository, key: &'a Key) -> Self {
+        Self { repository, key, decompressor: Decompressor::new() }
+    }
+
+    /// Reads a chunk and checks that it is the one asked for.
+    pub(crate) fn read(&mut self, id: &ChunkId, size: Option<u32>) -> Result<Vec<u8>, ObjectError> {
+        self.read_with_csize(id, size).map(|(_, chunk)| chunk)
+    }
+
+    /// As [`read`](Self::read), and tells the length of the stored object.
+    pub(crate) fn read_with_csize(&mut self, id: &ChunkId, size: Option<u32>) -> Result<(u32, Vec<u8>), ObjectError> {
+        let chunk = self.open(id, size).and_then(|(object, chunk)| {
+            self.key.verify_id(id, &chunk)?;
+            Ok((object.len() as u32, chunk))
+        });
+        chunk.map_err(|source| ObjectError { id: *id, source: Box::new(source) })
+    }
+
+    /// Reads the manifest, whose id is not derived from its content; its object comes along.
+    pub(crate) fn read_manifest(&mut self) -> Result<(Bytes, Vec<u8>), ObjectError> {
+        let id = ChunkId::MANIFEST;
+        self.open(&id, None).map_err(|source| ObjectError { id, source: Box::new(source) })
+    }
+
+    fn open(&mut self, id: &ChunkId, size: Option<u32>) -> Result<(Bytes, Vec<u8>), ObjectProblem> {
+        let object = self.repository.get(id)?;
+        let payload = self.key.open(&object)?;
+        let chunk = self.decompressor.decompress(&payload, size.map(|size| size as usize), MAX_CHUNK_SIZE)?;
+        drop(payload);
+        Ok((object, chunk))
+    }
+}
+
+/// Seals chunks; keeps what one thread needs for that.
+pub(crate) struct ChunkSealer<'a> {
+    repository: &'a dyn Repository,
+    state: &'a RepositoryState,
+    key: &'a Key,
+    nonces: &'a Nonces,
+    compressor: Compressor,
+}
+
+impl<'a> ChunkSealer<'a> {
+    pub(crate) fn new(
+        repository: &'a dyn Repository,
+        state: &'a RepositoryState,
+        key: &'a Key,
+        nonces: &'a Nonces,
+        compression: Compression,
+    ) -> Self {
+        Self { repository, state, key, nonces, compressor: Compressor::new(compression) }
+    }
+
+    /// Compresses and seals a chunk.
+    pub(crate) fn seal(&mut self, chunk: &[u8]) -> Result<Bytes, SessionError> {
+        let overhead = self.key.overhead();
+        let mut object = Vec::with_capacity(overhead + chunk.len() + 64);
+        object.resize(overhead, 0);
+        self.compressor.compress(chunk, &mut object);
+        let nonce = self.nonces.take(self.key, object.len() - overhead, self.repository, self.state)?;
+        self.key.seal(nonce, &mut object);
+        Ok(object.into())
+    }
+}

@@ -1,0 +1,34 @@
+//! Removes the archives that no rule keeps.
+
+mod plan;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use worldkeeper_archive::ArchiveName;
+
+pub use plan::{Candidate, Count, Decision, Period, Reason, Rules, plan};
+
+use crate::delete::{DeleteError, DeleteStats, delete};
+use crate::monitor::Monitor;
+use crate::series;
+use crate::session::{ArchiveInfo, Session};
+
+/// Decides about every archive of a series, newest first. Other archives in the repository are not looked at.
+pub fn plan_series(session: &Session, series: &str, rules: &Rules, now: Timestamp, zone: &TimeZone) -> Vec<Decision> {
+    let member = |archive: ArchiveInfo| {
+        let name = archive.name.as_str().filter(|name| series::is_member(name, series))?.to_owned();
+        Some(Candidate { name, time: archive.time })
+    };
+    let candidates: Vec<_> = session.archives().into_iter().filter_map(member).collect();
+    plan(&candidates, rules, now, zone)
+}
+
+/// Deletes the archives that a plan lets go, all in one transaction.
+pub fn prune(session: &mut Session, plan: &[Decision], monitor: &dyn Monitor) -> Result<DeleteStats, DeleteError> {
+    let gone = plan.iter().filter(|decision| decision.keep.is_none());
+    let gone: Vec<_> = gone.map(|decision| ArchiveName::from_bytes(decision.archive.name.as_bytes())).collect();
+    if gone.is_empty() {
+        return Ok(DeleteStats::default());
+    }
+    delete(session, &gone, monitor)
+}

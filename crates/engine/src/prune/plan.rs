@@ -1,0 +1,281 @@
+//! Which archives stay: borg's rules, without a repository.
+//!
+//! Rules are applied one after the other, finest first. Each looks at all archives from the newest back and keeps the
+//! first of every period that no earlier rule has kept already, until it has kept its number. A rule that runs out of
+//! periods before its number is reached keeps the oldest archive too.
+//!
+//! Source: borg 1.4 `helpers/misc.py`, `prune_split`, `prune_within`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+/// How many archives a rule keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// At most so many; zero switches the rule off.
+    AtMost(u32),
+    /// One in every period there is; borg writes −1.
+    Unlimited,
+}
+
+/// A period of which one archive is kept, in local time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Period {
+    /// A second; `--keep-last` means this one.
+    Secondly,
+    /// A minute.
+    Minutely,
+    /// An hour.
+    Hourly,
+    /// A day.
+    Daily,
+    /// A week, Monday to Sunday.
+    Weekly,
+    /// A calendar month.
+    Monthly,
+    /// Thirteen ISO weeks.
+    Quarterly13Weekly,
+    /// Three calendar months.
+    Quarterly3Monthly,
+    /// A calendar year.
+    Yearly,
+}
+
+/// What to keep. The default keeps nothing, and [`plan`] with it is a caller's mistake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Everything younger than this.
+    pub within: Option<Duration>,
+    /// One archive in each period, so many times. Applied from the shortest period to the longest.
+    pub periods: Vec<(Period, Count)>,
+}
+
+/// An archive as the rules see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its name.
+    pub name: String,
+    /// When it was started.
+    pub time: Timestamp,
+}
+
+/// Why an archive stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The rule; `None` for `within`.
+    pub period: Option<Period>,
+    /// Kept only because it is the oldest and the rule had not found enough.
+    pub oldest: bool,
+    /// How many the rule had kept with this one.
+    pub number: u32,
+}
+
+/// What happens to one archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The archive.
+    pub archive: Candidate,
+    /// Why it stays; `None` if it goes.
+    pub keep: Option<Reason>,
+}
+
+impl Rules {
+    /// Returns whether no rule keeps anything, so that all archives would go.
+    pub fn keep_nothing(&self) -> bool {
+        self.within.is_none() && self.periods.iter().all(|(_, count)| *count == Count::AtMost(0))
+    }
+}
+
+impl Period {
+    /// The name that borg lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Secondly => "secondly",
+            Self::Minutely => "minutely",
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+            Self::Quarterly13Weekly => "quarterly_13weekly",
+            Self::Quarterly3Monthly => "quarterly_3monthly",
+            Self::Yearly => "yearly",
+        }
+    }
+
+    /// A text that is the same for all moments in one period. An hour that a clock change repeats is one period, as
+    /// in borg.
+    fn of(self, time: &Zoned) -> String {
+        let format = match self {
+            Self::Secondly => "%Y-%m-%d %H:%M:%S",
+            Self::Minutely => "%Y-%m-%d %H:%M",
+            Self::Hourly => "%Y-%m-%d %H",
+            Self::Daily => "%Y-%m-%d",
+            Self::Weekly => "%G-%V",
+            Self::Monthly => "%Y-%m",
+            Self::Yearly => "%Y",
+            Self::Quarterly13Weekly => {
+                let week = time.date().iso_week_date();
+                // A 53rd week belongs to the last quarter.
+                return format!("{}-{}", week.year(), ((week.week() - 1) / 13).min(3));
+            }
+            Self::Quarterly3Monthly => return format!("{}-{}", time.year(), (time.month() - 1) / 3),
+        };
+        time.strftime(format).to_string()
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rule = self.period.map_or("within", Period::name);
+        let oldest = if self.oldest { "[oldest]" } else { "" };
+        write!(f, "{rule}{oldest} #{}", self.number)
+    }
+}
+
+/// Decides about every archive, newest first. `now` matters to `within` only.
+pub fn plan(archives: &[Candidate], rules: &Rules, now: Timestamp, zone: &TimeZone) -> Vec<Decision> {
+    let mut archives: Vec<_> = archives.to_vec();
+    archives.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.name.cmp(&a.name)));
+    let mut kept: HashMap<usize, Reason> = HashMap::new();
+    if let Some(within) = rules.within {
+        let young = archives.iter().enumerate().filter(|(_, archive)| now.duration_since(archive.time).unsigned_abs() < within || archive.time > now);
+        for (number, (index, _)) in (1..).zip(young) {
+            kept.insert(index, Reason { period: None, oldest: false, number });
+        }
+    }
+    let mut periods = rules.periods.clone();
+    periods.sort_by_key(|(period, _)| *period);
+    for (period, count) in periods {
+        keep_periods(&archives, period, count, zone, &mut kept);
+    }
+    let decide = |(index, archive)| Decision { archive, keep: kept.get(&index).copied() };
+    archives.into_iter().enumerate().map(decide).collect()
+}
+
+fn keep_periods(
+    archives: &[Candidate],
+    period: Period,
+    count: Count,
+    zone: &TimeZone,
+    kept: &mut HashMap<usize, Reason>,
+) {
+    let limit = match count {
+        Count::AtMost(0) => return,
+        Count::AtMost(limit) => Some(limit),
+        Count::Unlimited => None,
+    };
+    let mut number = 0;
+    let mut last = None;
+    for (index, archive) in archives.iter().enumerate() {
+        let this = Some(period.of(&archive.time.to_zoned(zone.clone())));
+        // An archive that an earlier rule kept still uses up its period.
+        if this == last {
+            continue;
+        }
+        last = this;
+        if kept.contains_key(&index) {
+            continue;
+        }
+        number += 1;
+        kept.insert(index, Reason { period: Some(period), oldest: false, number });
+        if limit == Some(number) {
+            return;
+        }
+    }
+    if limit.is_some() && !archives.is_empty() {
+        let oldest = Reason { period: Some(period), oldest: true, number: number + 1 };
+        kept.entry(archives.len() - 1).or_insert(oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use worldkeeper_core::time;
+    use worldkeeper_testkit::fixtures;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Vectors {
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        tz: String,
+        archives: Vec<(String, String)>,
+        keep_rules: HashMap<String, i64>,
+        kept: Vec<(String, String, u32)>,
+    }
+
+    const PERIODS: [Period; 9] = [
+        Period::Secondly,
+        Period::Minutely,
+        Period::Hourly,
+        Period::Daily,
+        Period::Weekly,
+        Period::Monthly,
+        Period::Quarterly13Weekly,
+        Period::Quarterly3Monthly,
+        Period::Yearly,
+    ];
+
+    #[test]
+    fn every_decision_of_stock_is_ours() {
+        let vectors: Vectors = fixtures::json("vectors/prune.json");
+        assert!(!vectors.cases.is_empty());
+        for (number, case) in vectors.cases.iter().enumerate() {
+            let archives: Vec<_> = case
+                .archives
+                .iter()
+                .map(|(name, time)| Candidate { name: name.clone(), time: time::parse(time).unwrap() })
+                .collect();
+            let rule = |(name, count): (&String, &i64)| {
+                let period = PERIODS.into_iter().find(|period| period.name() == name).expect("a rule of borg's");
+                (period, u32::try_from(*count).map_or(Count::Unlimited, Count::AtMost))
+            };
+            let rules = Rules { within: None, periods: case.keep_rules.iter().map(rule).collect() };
+            let zone = TimeZone::get(&case.tz).unwrap();
+            let mut kept: Vec<_> = plan(&archives, &rules, Timestamp::UNIX_EPOCH, &zone)
+                .into_iter()
+                .filter_map(|decision| Some((decision.archive.name, decision.keep?.to_string())))
+                .collect();
+            let mut expected: Vec<_> =
+                case.kept.iter().map(|(name, rule, number)| (name.clone(), format!("{rule} #{number}"))).collect();
+            kept.sort();
+            expected.sort();
+            assert_eq!(kept, expected, "case {number}");
+        }
+    }
+
+    fn kept(rules: &Rules, now: &str, archives: &[&str]) -> Vec<String> {
+        let archives: Vec<_> = archives
+            .iter()
+            .map(|time| Candidate { name: (*time).into(), time: time::parse(time).unwrap() })
+            .collect();
+        plan(&archives, rules, time::parse(now).unwrap(), &TimeZone::UTC)
+            .into_iter()
+            .filter(|decision| decision.keep.is_some())
+            .map(|decision| decision.archive.name)
+            .collect()
+    }
+
+    #[test]
+    fn within_keeps_what_is_younger_and_what_is_from_the_future() {
+        let rules = Rules { within: Some(Duration::from_hours(1)), periods: vec![] };
+        let archives = ["2026-11-20T10:00:00", "2026-11-20T10:00:01", "2026-11-20T10:59:00", "2026-11-20T18:00:00"];
+        let expected = ["2026-11-20T18:00:00", "2026-11-20T10:59:00", "2026-11-20T10:00:01"];
+        assert_eq!(kept(&rules, "2026-11-20T11:00:00", &archives), expected);
+    }
+
+    #[test]
+    fn rules_that_keep_nothing_are_known_as_such() {
+        assert!(Rules::default().keep_nothing());
+        assert!(Rules { within: None, periods: vec![(Period::Daily, Count::AtMost(0))] }.keep_nothing());
+        assert!(!Rules { within: None, periods: vec![(Period::Daily, Count::Unlimited)] }.keep_nothing());
+    }
+}

@@ -1,0 +1,163 @@
+//! The archives of a repository: by name, and item by item.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use worldkeeper_archive::{ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, Item, ItemError, ItemReader};
+use worldkeeper_core::ChunkId;
+use worldkeeper_crypto::tam::Tam;
+
+use super::{Session, SessionError};
+use crate::objects::ChunkReader;
+
+/// An archive as the manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveInfo {
+    /// Its name.
+    pub name: ArchiveName,
+    /// The id of its metadata object.
+    pub id: ChunkId,
+    /// When it was begun.
+    pub time: Timestamp,
+}
+
+/// An archive whose metadata was read.
+#[derive(Clone, Debug)]
+pub struct OpenArchive {
+    /// What it says of itself.
+    pub metadata: ArchiveMetadata,
+    /// Whether a TAM proves that somebody with the key wrote it; borg before 1.0.9 made none.
+    pub is_authenticated: bool,
+    /// Its metadata object: the size and stored size of what [`ArchiveInfo::id`] names.
+    object: ChunkRef,
+}
+
+/// An archive whose metadata or items cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("archive {name} is damaged or forged")]
+pub struct BrokenArchive {
+    /// Which one.
+    pub name: ArchiveName,
+    /// What is wrong with it.
+    #[source]
+    pub source: ArchiveProblem,
+}
+
+/// What is wrong with an archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveProblem {
+    /// Its metadata.
+    #[error(transparent)]
+    Metadata(#[from] ArchiveError),
+    /// The metadata is that of another archive.
+    #[error("its metadata says that it is archive {0}")]
+    OtherName(ArchiveName),
+    /// One of its items.
+    #[error("its list of items cannot be read")]
+    Items(#[from] ItemError),
+}
+
+impl Session {
+    /// The archives, oldest first.
+    pub fn archives(&self) -> Vec<ArchiveInfo> {
+        let info = |(name, entry): (&ArchiveName, &worldkeeper_archive::ArchiveEntry)| ArchiveInfo {
+            name: name.clone(),
+            id: entry.id,
+            time: entry.time,
+        };
+        let mut archives: Vec<_> = self.manifest.archives.iter().map(info).collect();
+        archives.sort_by_key(|archive| archive.time);
+        archives
+    }
+
+    /// The archive of this name, if there is one.
+    pub fn archive_info(&self, name: &ArchiveName) -> Option<ArchiveInfo> {
+        let entry = self.manifest.archives.get(name)?;
+        Some(ArchiveInfo { name: name.clone(), id: entry.id, time: entry.time })
+    }
+
+    /// Reads an archive's metadata.
+    pub fn open_archive(&self, archive: &ArchiveInfo) -> Result<OpenArchive, SessionError> {
+        let (csize, packed) = self.reader().read_with_csize(&archive.id, None)?;
+        let object = ChunkRef { id: archive.id, size: packed.len() as u32, csize };
+        let broken = |source| BrokenArchive { name: archive.name.clone(), source };
+        let (metadata, tam) = ArchiveMetadata::decode(&self.key, &packed).map_err(|error| broken(error.into()))?;
+        if metadata.name != archive.name {
+            // The TAM says who wrote the metadata, not under which name the manifest should list it.
+            return Err(broken(ArchiveProblem::OtherName(metadata.name)).into());
+        }
+        Ok(OpenArchive { metadata, is_authenticated: matches!(tam, Tam::Valid { .. }), object })
+    }
+
+    /// Reads an archive's items, one by one.
+    pub fn items<'s>(&'s self, archive: &'s OpenArchive) -> Items<'s> {
+        Items {
+            reader: self.reader(),
+            name: &archive.metadata.name,
+            chunks: archive.metadata.items.iter(),
+            item_reader: Some(ItemReader::new()),
+            sizes: VecDeque::new(),
+        }
+    }
+
+    /// Tells every reference that an archive holds: its own object, the chunks of its item stream, those of its files.
+    pub(crate) fn for_each_reference(
+        &self,
+        archive: &ArchiveInfo,
+        tell: &mut dyn FnMut(&ChunkRef),
+    ) -> Result<(), SessionError> {
+        let archive = self.open_archive(archive)?;
+        tell(&archive.object);
+        let mut items = self.items(&archive);
+        while let Some(item) = items.next() {
+            self.check_stop()?;
+            items.sizes.drain(..).for_each(|chunk| tell(&chunk));
+            item?.chunks.iter().flatten().for_each(&mut *tell);
+        }
+        items.sizes.drain(..).for_each(|chunk| tell(&chunk));
+        Ok(())
+    }
+}
+
+/// The items of an archive, in order. After an error there are no more.
+pub struct Items<'s> {
+    reader: ChunkReader<'s>,
+    name: &'s ArchiveName,
+    chunks: std::slice::Iter<'s, ChunkId>,
+    /// `None` at the end.
+    item_reader: Option<ItemReader>,
+    /// The chunks of the stream that were read since somebody looked.
+    sizes: VecDeque<ChunkRef>,
+}
+
+impl Items<'_> {
+    fn advance(&mut self) -> Result<Option<Item>, SessionError> {
+        let broken = |error: ItemError| BrokenArchive { name: self.name.clone(), source: error.into() };
+        loop {
+            let Some(item_reader) = &mut self.item_reader else { return Ok(None) };
+            if let Some(item) = item_reader.next_item().map_err(broken)? {
+                return Ok(Some(item));
+            }
+            let Some(id) = self.chunks.next() else {
+                let whole = self.item_reader.take().expect("it was there").finish();
+                return Ok(whole.map(|()| None).map_err(broken)?);
+            };
+            let (csize, chunk) = self.reader.read_with_csize(id, None)?;
+            self.sizes.push_back(ChunkRef { id: *id, size: chunk.len() as u32, csize });
+            item_reader.push(&chunk);
+        }
+    }
+}
+
+impl Iterator for Items<'_> {
+    type Item = Result<Item, SessionError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.advance().transpose();
+        if matches!(item, Some(Err(_))) {
+            self.item_reader = None;
+        }
+        item
+    }
+}

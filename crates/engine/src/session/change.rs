@@ -1,0 +1,79 @@
+//! A change of the repository: objects, the manifest, one commit.
+
+use bytes::Bytes;
+use worldkeeper_archive::{Manifest, Operation};
+use worldkeeper_compress::Compression;
+use worldkeeper_core::repository::CompactStats;
+use worldkeeper_core::{ChunkId, Transaction};
+
+use super::{Session, SessionError, Trust, read_manifest};
+use crate::cache::ChunkIndex;
+use crate::monitor::{Monitor, Notice};
+use crate::random;
+
+/// A transaction and the manifest it will leave. Dropped without a commit, it changes nothing.
+pub(crate) struct Change<'s> {
+    pub(crate) transaction: Box<dyn Transaction + 's>,
+    pub(crate) manifest: Manifest,
+}
+
+/// What a commit left.
+pub(crate) struct Committed {
+    manifest: Manifest,
+    manifest_id: ChunkId,
+}
+
+impl Session {
+    /// Begins a change.
+    pub(crate) fn begin(&self) -> Result<Change<'_>, SessionError> {
+        self.require_trust()?;
+        self.manifest.check_features(Operation::Write)?;
+        Ok(Change { transaction: self.repository.begin()?, manifest: self.manifest.clone() })
+    }
+
+    /// Goes on with what a commit left. `index` is what its references amount to.
+    pub(crate) fn committed(
+        &mut self,
+        committed: Committed,
+        index: ChunkIndex,
+        monitor: &dyn Monitor,
+    ) -> Result<(), SessionError> {
+        self.manifest = committed.manifest;
+        self.manifest_id = committed.manifest_id;
+        self.trust = Trust::Known;
+        self.remember()?;
+        if let Err(error) = index.store(&self.state, &self.key, self.manifest_id) {
+            // The archive is safe; the next run makes the index anew.
+            monitor.notice(Notice::CacheLost { what: "chunk index", problem: &crate::error_text(&error) });
+        }
+        self.index = Some(index);
+        Ok(())
+    }
+}
+
+impl Change<'_> {
+    /// Writes the manifest and commits. When this returns `Ok`, the change is durable and was read back.
+    pub(crate) fn commit(mut self, session: &Session) -> Result<Committed, SessionError> {
+        let mut salt = [0; 64];
+        random::fill(&mut salt)?;
+        let packed = self.manifest.write(&session.key, &salt, session.now())?;
+        // Stock's default, whatever the archives use: a manifest is small.
+        let object = session.sealer(Compression::Lz4).seal(&packed)?;
+        self.transaction.put(ChunkId::MANIFEST, object)?;
+        self.transaction.commit()?;
+        let (_, found) = session.reader().read_manifest()?;
+        if found != packed || read_manifest(&session.key, &found)? != self.manifest {
+            return Err(SessionError::NotReadBack);
+        }
+        Ok(Committed { manifest: self.manifest, manifest_id: session.key.id_hash(&packed) })
+    }
+
+    /// Commits without a new manifest and compacts.
+    ///
+    /// A server begins a transaction with the first write, so the manifest is put back as it is, as stock does.
+    pub(crate) fn compact(mut self, session: &Session, threshold_percent: u8) -> Result<CompactStats, SessionError> {
+        let object: Bytes = session.repository.get(&ChunkId::MANIFEST)?;
+        self.transaction.put(ChunkId::MANIFEST, object)?;
+        Ok(self.transaction.commit_and_compact(threshold_percent)?)
+    }
+}

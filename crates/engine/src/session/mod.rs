@@ -1,0 +1,279 @@
+//! An open repository with its key and its manifest: what every operation begins with.
+
+mod archive;
+mod change;
+mod index;
+mod initialize;
+mod trust;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use worldkeeper_archive::{Manifest, ManifestError, Operation, TamPolicy};
+use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError, RepositoryId, Stop};
+use worldkeeper_crypto::nonce::WornOut;
+use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyBlobError, KeyStorage, UnknownTypeByte};
+
+pub use archive::{ArchiveInfo, BrokenArchive, Items, OpenArchive};
+pub(crate) use change::{Change, Committed};
+pub use trust::{Suspicion, Trust};
+
+use crate::cache::ChunkIndex;
+use crate::nonces::Nonces;
+use crate::objects::{ChunkReader, ChunkSealer, ObjectError};
+use crate::state::{Known, RepositoryState, StateDir, StateError};
+
+/// An open repository with its key and its manifest.
+pub struct Session {
+    repository: Box<dyn Repository>,
+    key: Key,
+    manifest: Manifest,
+    /// The id hash of the packed manifest: what caches are valid for.
+    manifest_id: ChunkId,
+    trust: Trust,
+    state: RepositoryState,
+    nonces: Nonces,
+    /// The chunk index, once it was needed.
+    index: Option<ChunkIndex>,
+    clock: Arc<dyn Clock>,
+    stop: Stop,
+}
+
+/// What a session needs from outside.
+#[derive(Clone)]
+pub struct SessionOptions<'a> {
+    /// Where what we know of the repository is kept.
+    pub state: &'a StateDir,
+    /// The passphrase, where the key asks for one.
+    pub passphrase: Option<&'a str>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ends operations early.
+    pub stop: Stop,
+}
+
+/// Why a repository cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The repository failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The state directory failed.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// An object in the repository is missing or damaged.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The repository was created, but never got a manifest; nothing is lost by [initialising](Session::initialize) it.
+    #[error("the repository at {0} was never finished: it holds nothing, not even a manifest")]
+    Unfinished(String),
+    /// The manifest is gone, while other objects are there.
+    #[error("the repository at {0} has no manifest")]
+    NoManifest(String),
+    /// The manifest is of no mode that borg 1.x knows.
+    #[error("the manifest cannot be read")]
+    UnknownMode(#[from] UnknownTypeByte),
+    /// The mode is known, but not supported yet.
+    #[error("the repository is encrypted in mode {0}, which is not supported yet")]
+    UnsupportedMode(EncryptionMode),
+    /// The key should be in the repository.
+    #[error("the repository at {0} holds no key, though its mode needs one")]
+    NoKey(String),
+    /// The key cannot be opened.
+    #[error("the key of the repository cannot be opened")]
+    Key(#[from] KeyBlobError),
+    /// There is a key, but no passphrase was given, and the empty one does not open it.
+    #[error("the repository at {0} needs a passphrase")]
+    PassphraseNeeded(String),
+    /// The key was made for another repository.
+    #[error("the key stored in the repository belongs to repository {0}")]
+    ForeignKey(RepositoryId),
+    /// The manifest is damaged, forged or from another borg.
+    #[error("the manifest cannot be used")]
+    Manifest(#[from] ManifestError),
+    /// An archive is not what its name promises.
+    #[error(transparent)]
+    Archive(#[from] BrokenArchive),
+    /// It is not what was left: nothing is written.
+    #[error("nothing is written to a repository that looks replaced or rolled back")]
+    Untrusted(#[source] Suspicion),
+    /// The counter is used up.
+    #[error(transparent)]
+    WornOut(#[from] WornOut),
+    /// The commit was made, but what it should have made is not there.
+    #[error("the manifest that was just committed does not read back: the repository's disk is not to be trusted")]
+    NotReadBack,
+    /// A stop was asked for; nothing was changed.
+    #[error("stopped on request")]
+    Stopped,
+}
+
+impl Session {
+    /// Opens what is in a repository.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Unfinished`] if the repository is empty: it was created, but the first manifest never came.
+    pub fn open(repository: Box<dyn Repository>, options: &SessionOptions<'_>) -> Result<Self, SessionError> {
+        let location = repository.location();
+        let object = match repository.get(&ChunkId::MANIFEST) {
+            Ok(object) => object,
+            Err(RepositoryError::ObjectNotFound(_)) if repository.ids()?.is_empty() => {
+                return Err(SessionError::Unfinished(location));
+            }
+            Err(RepositoryError::ObjectNotFound(_)) => return Err(SessionError::NoManifest(location)),
+            Err(error) => return Err(error.into()),
+        };
+        let mode = EncryptionMode::of_object(&object)?;
+        let key = open_key(repository.as_ref(), mode, options.passphrase)?;
+        let (object, packed) = ChunkReader::new(repository.as_ref(), &key).read_manifest()?;
+        let manifest = read_manifest(&key, &packed)?;
+        manifest.check_features(Operation::Read)?;
+        let manifest_id = key.id_hash(&packed);
+
+        let id = repository.id();
+        let state = options.state.repository(id);
+        let found = Known { key_type: mode.type_byte(), location, manifest_timestamp: written(&manifest) };
+        let here = options.state.repository_at(&found.location)?;
+        let trust = trust::judge(id, &found, state.known()?.as_ref(), here);
+        if matches!(trust, Trust::Known | Trust::Moved { .. }) {
+            state.remember(&found)?;
+        }
+        let nonces = Nonces::new(key.nonce_after(&object), trust == Trust::Adopted);
+        Ok(Self {
+            repository,
+            key,
+            manifest,
+            manifest_id,
+            trust,
+            state,
+            nonces,
+            index: None,
+            clock: Arc::clone(&options.clock),
+            stop: options.stop.clone(),
+        })
+    }
+
+    /// What the state directory knows about the repository, held against what was found.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The repository's id.
+    pub fn id(&self) -> RepositoryId {
+        self.repository.id()
+    }
+
+    /// Where the repository is.
+    pub fn location(&self) -> String {
+        self.repository.location()
+    }
+
+    /// How the repository is encrypted.
+    pub fn mode(&self) -> EncryptionMode {
+        self.key.mode()
+    }
+
+    /// When the manifest was written.
+    pub fn last_modified(&self) -> Timestamp {
+        written(&self.manifest)
+    }
+
+    /// Takes the repository as it is from now on, whatever the state directory remembers of this id or this place.
+    pub fn accept(&mut self, state: &StateDir) -> Result<(), SessionError> {
+        let location = self.repository.location();
+        while let Some(other) = state.repository_at(&location)? {
+            if other == self.repository.id() {
+                break;
+            }
+            state.forget_location(other)?;
+        }
+        self.remember()?;
+        self.trust = Trust::Known;
+        Ok(())
+    }
+
+    /// Requires that the repository is not suspicious, before anything is written.
+    pub(crate) fn require_trust(&self) -> Result<(), SessionError> {
+        match &self.trust {
+            Trust::Suspicious(suspicion) => Err(SessionError::Untrusted(suspicion.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Requires that no feature of the repository stands in the way.
+    pub(crate) fn require_feature(&self, operation: Operation) -> Result<(), SessionError> {
+        Ok(self.manifest.check_features(operation)?)
+    }
+
+    /// Ends the operation if that was asked for.
+    pub(crate) fn check_stop(&self) -> Result<(), SessionError> {
+        if self.stop.is_requested() { Err(SessionError::Stopped) } else { Ok(()) }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn state(&self) -> &RepositoryState {
+        &self.state
+    }
+
+    pub(crate) fn repository(&self) -> &dyn Repository {
+        self.repository.as_ref()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn reader(&self) -> ChunkReader<'_> {
+        ChunkReader::new(self.repository.as_ref(), &self.key)
+    }
+
+    pub(crate) fn sealer(&self, compression: worldkeeper_compress::Compression) -> ChunkSealer<'_> {
+        ChunkSealer::new(self.repository.as_ref(), &self.state, &self.key, &self.nonces, compression)
+    }
+
+    fn remember(&self) -> Result<(), SessionError> {
+        let key_type = self.key.mode().type_byte();
+        let (location, manifest_timestamp) = (self.repository.location(), self.last_modified());
+        Ok(self.state.remember(&Known { key_type, location, manifest_timestamp })?)
+    }
+}
+
+/// Opens the key of a repository that has one.
+fn open_key(
+    repository: &dyn Repository,
+    mode: EncryptionMode,
+    passphrase: Option<&str>,
+) -> Result<Key, SessionError> {
+    match mode.key_storage() {
+        KeyStorage::Nowhere => return Ok(Key::plaintext()),
+        KeyStorage::KeyFile => return Err(SessionError::UnsupportedMode(mode)),
+        KeyStorage::Repository => {}
+    }
+    let location = repository.location();
+    let blob: KeyBlob = repository.load_key()?.ok_or_else(|| SessionError::NoKey(location.clone()))?.parse()?;
+    // As stock does, a repository without a passphrase of ours is tried with the empty one.
+    let key = match (blob.open(mode, passphrase.unwrap_or_default()), passphrase) {
+        (Err(KeyBlobError::WrongPassphrase), None) => return Err(SessionError::PassphraseNeeded(location)),
+        (key, _) => key?,
+    };
+    match key.repository_id() {
+        Some(id) if id != repository.id() => Err(SessionError::ForeignKey(id)),
+        _ => Ok(key),
+    }
+}
+
+/// Reads a packed manifest. Without a TAM it is believed only where the key says that none is needed.
+fn read_manifest(key: &Key, packed: &[u8]) -> Result<Manifest, ManifestError> {
+    let policy = if key.tam_required() == Some(false) { TamPolicy::Optional } else { TamPolicy::Required };
+    Manifest::decode(key, packed, policy).map(|(manifest, _)| manifest)
+}
+
+/// When a manifest was written; every one that was stored says so.
+fn written(manifest: &Manifest) -> Timestamp {
+    manifest.timestamp.unwrap_or(Timestamp::UNIX_EPOCH)
+}

@@ -1,0 +1,111 @@
+//! Is this the repository we left?
+//!
+//! Who can write to a repository's disk can put an older copy of it back, or another one in its place. Neither can be
+//! seen in the repository itself; so what was seen last is kept in the state directory and held against what is found.
+//!
+//! Source: borg 1.4 `cache.py`, `SecurityManager.assert_secure`.
+
+use jiff::Timestamp;
+use worldkeeper_core::{RepositoryId, time};
+
+use crate::state::Known;
+
+/// What the state directory knows about a repository, held against what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It is as it was left, or somebody with the key has written since.
+    Known,
+    /// The same, found at another place.
+    Moved {
+        /// Where it was.
+        from: String,
+    },
+    /// It was never seen from here: taken over as it is.
+    Adopted,
+    /// It is not what was left. Only read until the user says otherwise.
+    Suspicious(Suspicion),
+}
+
+/// Why a repository is not written to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Suspicion {
+    /// An older copy of what we knew.
+    #[error("the repository is older than it was: its manifest is of {}, one of {} was seen", time::to_text(*found), time::to_text(*seen))]
+    RolledBack {
+        /// The newest manifest that was seen.
+        seen: Timestamp,
+        /// The manifest that is there.
+        found: Timestamp,
+    },
+    /// The same repository id with another kind of key.
+    #[error("the repository's key type is {found:#04x}, it was {seen:#04x}")]
+    OtherKeyType {
+        /// The type byte that was seen.
+        seen: u8,
+        /// The type byte that is there.
+        found: u8,
+    },
+    /// Another repository where one we know was.
+    #[error("repository {found} is where repository {seen} was")]
+    Replaced {
+        /// The id of the one that was seen here.
+        seen: RepositoryId,
+        /// The id of the one that is there.
+        found: RepositoryId,
+    },
+}
+
+/// Judges a repository. `known` is what was last seen of the one with this id, `here` which one was last seen at this
+/// location.
+pub(super) fn judge(id: RepositoryId, found: &Known, known: Option<&Known>, here: Option<RepositoryId>) -> Trust {
+    let Some(known) = known else {
+        return match here {
+            Some(seen) if seen != id => Trust::Suspicious(Suspicion::Replaced { seen, found: id }),
+            _ => Trust::Adopted,
+        };
+    };
+    if known.key_type != found.key_type {
+        return Trust::Suspicious(Suspicion::OtherKeyType { seen: known.key_type, found: found.key_type });
+    }
+    if found.manifest_timestamp < known.manifest_timestamp {
+        let (seen, found) = (known.manifest_timestamp, found.manifest_timestamp);
+        return Trust::Suspicious(Suspicion::RolledBack { seen, found });
+    }
+    match here {
+        Some(seen) if seen != id => Trust::Suspicious(Suspicion::Replaced { seen, found: id }),
+        _ if known.location != found.location => Trust::Moved { from: known.location.clone() },
+        _ => Trust::Known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: RepositoryId = RepositoryId([1; 32]);
+    const OTHER: RepositoryId = RepositoryId([2; 32]);
+
+    fn seen(key_type: u8, location: &str, second: i64) -> Known {
+        let manifest_timestamp = Timestamp::from_second(second).unwrap();
+        Known { key_type, location: location.into(), manifest_timestamp }
+    }
+
+    #[test]
+    fn what_is_as_it_was_or_newer_is_known() {
+        let known = seen(5, "/r", 100);
+        assert_eq!(judge(ID, &seen(5, "/r", 100), Some(&known), Some(ID)), Trust::Known);
+        assert_eq!(judge(ID, &seen(5, "/r", 101), Some(&known), Some(ID)), Trust::Known);
+        assert_eq!(judge(ID, &seen(5, "/s", 101), Some(&known), None), Trust::Moved { from: "/r".into() });
+        assert_eq!(judge(ID, &seen(5, "/r", 1), None, None), Trust::Adopted);
+    }
+
+    #[test]
+    fn an_older_another_or_differently_keyed_one_is_suspicious() {
+        let known = seen(5, "/r", 100);
+        let suspicious = |trust| matches!(trust, Trust::Suspicious(_));
+        assert!(suspicious(judge(ID, &seen(5, "/r", 99), Some(&known), Some(ID))));
+        assert!(suspicious(judge(ID, &seen(2, "/r", 101), Some(&known), Some(ID))));
+        assert!(suspicious(judge(ID, &seen(5, "/r", 100), None, Some(OTHER))));
+        assert!(suspicious(judge(ID, &seen(5, "/r", 100), Some(&known), Some(OTHER))));
+    }
+}

@@ -1,0 +1,110 @@
+//! Who we are in locks, across containers and their process ids.
+//!
+//! A process id says nothing about a process in another container, and a host name changes with each of them. So the
+//! state directory has a name of its own (`instance`), and every process that uses it draws a number, its
+//! incarnation, and holds a file lock on `processes/<incarnation>` while it lives. The system drops that lock with
+//! the process, however it ends: a repository lock of ours is dead exactly when its incarnation can be locked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use worldkeeper_core::disk::{self, Disk, FileLock};
+use worldkeeper_core::lock::LockId;
+use worldkeeper_core::LockIdentity;
+
+use super::{SMALL_FILE, StateError};
+use crate::random;
+
+pub(super) struct Identity {
+    disk: Arc<dyn Disk>,
+    processes: PathBuf,
+    own: LockId,
+    /// The part of the host id behind the `@`; the part before it is for people.
+    instance: String,
+    _alive: Box<dyn FileLock>,
+}
+
+impl Identity {
+    pub(super) fn open(disk: Arc<dyn Disk>, state: &Path, name: &str) -> Result<Self, StateError> {
+        let instance = instance(disk.as_ref(), &state.join("instance"))?;
+        let processes = state.join("processes");
+        disk::create_dir_all(disk.as_ref(), &processes)?;
+        let (incarnation, alive) = loop {
+            let mut bytes = [0; 8];
+            random::fill(&mut bytes)?;
+            // Zero is what stock writes; 63 bits suffice and fit what Python prints either way.
+            let incarnation = (u64::from_le_bytes(bytes) >> 1).max(1);
+            if let Some(alive) = disk.try_lock(&processes.join(file_name(incarnation)))? {
+                break (incarnation, alive);
+            }
+        };
+        let host_id = format!("{}@{instance}", safe(name));
+        let own = LockId { host_id, process: std::process::id().into(), thread: incarnation };
+        let identity = Self { disk, processes, own, instance, _alive: alive };
+        identity.forget_the_dead();
+        Ok(identity)
+    }
+
+    /// Removes the files of processes that ended without doing so. A repository's lock that names one of them is
+    /// then known to be dead by the file's absence.
+    fn forget_the_dead(&self) {
+        let Ok(names) = self.disk.list(&self.processes) else { return };
+        for (name, _) in names {
+            let path = self.processes.join(&name);
+            if name != *file_name(self.own.thread) && matches!(self.disk.try_lock(&path), Ok(Some(_))) {
+                let _ = self.disk.remove_file(&path);
+            }
+        }
+    }
+}
+
+impl LockIdentity for Identity {
+    fn own(&self) -> LockId {
+        self.own.clone()
+    }
+
+    fn is_dead(&self, holder: &LockId) -> bool {
+        let ours = holder.host_id.rsplit_once('@').is_some_and(|(_, instance)| instance == self.instance);
+        if !ours || holder.thread == 0 || holder.thread == self.own.thread {
+            return false;
+        }
+        let path = self.processes.join(file_name(holder.thread));
+        match self.disk.metadata(&path) {
+            Err(error) => error.is_not_found(),
+            Ok(_) => matches!(self.disk.try_lock(&path), Ok(Some(_))),
+        }
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        let _ = self.disk.remove_file(&self.processes.join(file_name(self.own.thread)));
+    }
+}
+
+fn file_name(incarnation: u64) -> String {
+    format!("{incarnation:x}")
+}
+
+/// The name of this state directory: read, or drawn on first use.
+fn instance(disk: &dyn Disk, path: &Path) -> Result<String, StateError> {
+    if let Some(bytes) = disk::read_if_there(disk, path, SMALL_FILE)? {
+        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+        if text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(text);
+        }
+        return Err(StateError::Damaged { path: path.into(), reason: "expected 32 hex digits".into() });
+    }
+    let mut bytes = [0; 16];
+    random::fill(&mut bytes)?;
+    let text = hex::encode(bytes);
+    disk::replace(disk, path, text.as_bytes())?;
+    Ok(text)
+}
+
+/// A name that can stand in a lock's file name: borg splits those at dots, dashes and the `@` of ours.
+fn safe(name: &str) -> String {
+    let safe: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).take(40).collect();
+    if safe.is_empty() { "worldkeeper".into() } else { safe }
+}

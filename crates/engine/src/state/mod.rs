@@ -1,0 +1,148 @@
+//! The state directory: what must survive a restart and the loss of a container.
+//!
+//! | name | content |
+//! |---|---|
+//! | `instance` | 32 hex digits, drawn once: who we are in locks |
+//! | `processes/<incarnation>` | empty; locked (`flock`) by the process that drew the number, as long as it lives |
+//! | `daemon` | empty; locked by the one daemon of this directory |
+//! | `passphrase` | the passphrase that was generated for a new repository |
+//! | `repositories/<id>/` | what is known of one repository: [`RepositoryState`] |
+//!
+//! Losing it costs time and a warning, never an archive; but the generated passphrase is in it.
+
+mod identity;
+mod repository;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use worldkeeper_core::disk::{self, Disk, DiskError, FileLock};
+use worldkeeper_core::{LockIdentity, RepositoryId};
+use zeroize::Zeroizing;
+
+pub use repository::{Known, RepositoryState};
+
+use crate::random;
+
+/// Small files in the state directory are never longer than this, in bytes.
+const SMALL_FILE: u64 = 64 * 1024;
+
+/// An open state directory; keeps this process's lock identity alive.
+pub struct StateDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    identity: Arc<identity::Identity>,
+}
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A file operation failed.
+    #[error("the state directory cannot be used")]
+    Disk(#[from] DiskError),
+    /// A file holds something else than it should.
+    #[error("{path} in the state directory is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another daemon runs on this directory.
+    #[error("another worldkeeper daemon uses the state directory {0}")]
+    DaemonRunning(PathBuf),
+    /// The operating system gave no random numbers.
+    #[error("the system gives no random numbers")]
+    NoRandomness(#[source] getrandom::Error),
+}
+
+impl StateDir {
+    /// Opens the directory at `path`, made if it is missing, and draws this process's incarnation.
+    /// `name` shows in locks and is for people only.
+    pub fn open(disk: Arc<dyn Disk>, path: &Path, name: &str) -> Result<Self, StateError> {
+        disk::create_dir_all(disk.as_ref(), path)?;
+        let path = disk.canonicalize(path)?;
+        let identity = Arc::new(identity::Identity::open(Arc::clone(&disk), &path, name)?);
+        Ok(Self { disk, path, identity })
+    }
+
+    /// Where it is, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The disk it lies on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Who this process is in locks, and which of our own locks are dead.
+    pub fn identity(&self) -> Arc<dyn LockIdentity> {
+        Arc::clone(&self.identity) as Arc<dyn LockIdentity>
+    }
+
+    /// Claims the place of the one daemon, as long as the value lives.
+    pub fn claim_daemon(&self) -> Result<Box<dyn FileLock>, StateError> {
+        self.disk.try_lock(&self.path.join("daemon"))?.ok_or_else(|| StateError::DaemonRunning(self.path.clone()))
+    }
+
+    /// Returns whether a daemon runs on this directory right now.
+    pub fn has_daemon(&self) -> Result<bool, StateError> {
+        Ok(self.disk.try_lock(&self.path.join("daemon"))?.is_none())
+    }
+
+    /// What is known of a repository; nothing, if it was never seen.
+    pub fn repository(&self, id: RepositoryId) -> RepositoryState {
+        RepositoryState::new(Arc::clone(&self.disk), self.path.join("repositories").join(id.to_string()))
+    }
+
+    /// The id of the repository that was last seen at `location`, if one was.
+    pub fn repository_at(&self, location: &str) -> Result<Option<RepositoryId>, StateError> {
+        let repositories = self.path.join("repositories");
+        let names = match self.disk.list(&repositories) {
+            Ok(names) => names,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        for (name, _) in names {
+            let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            if self.repository(id).known()?.is_some_and(|known| known.location == location) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets where a repository was last seen, because another one is there now and was accepted.
+    pub fn forget_location(&self, id: RepositoryId) -> Result<(), StateError> {
+        let state = self.repository(id);
+        match state.known()? {
+            Some(known) => state.remember(&Known { location: String::new(), ..known }),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the generated passphrase is kept.
+    pub fn passphrase_path(&self) -> PathBuf {
+        self.path.join("passphrase")
+    }
+
+    /// The passphrase that was generated here, if one was.
+    pub fn passphrase(&self) -> Result<Option<Zeroizing<String>>, StateError> {
+        let path = self.passphrase_path();
+        let Some(bytes) = disk::read_if_there(self.disk.as_ref(), &path, SMALL_FILE)? else { return Ok(None) };
+        let text = String::from_utf8(bytes)
+            .map_err(|_| StateError::Damaged { path, reason: "a passphrase is UTF-8 text".into() })?;
+        Ok(Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+
+    /// Draws a passphrase of 256 random bits and stores it, durably and readable by the owner alone.
+    pub fn generate_passphrase(&self) -> Result<Zeroizing<String>, StateError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        random::fill(bytes.as_mut_slice())?;
+        let text = Zeroizing::new(hex::encode(bytes.as_slice()));
+        disk::replace(self.disk.as_ref(), &self.passphrase_path(), format!("{}\n", *text).as_bytes())?;
+        Ok(text)
+    }
+}

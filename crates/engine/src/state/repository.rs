@@ -1,0 +1,111 @@
+//! What is known of one repository, so that a swapped, rolled back or forged one is noticed.
+//!
+//! | file | content |
+//! |---|---|
+//! | `key-type` | decimal key type byte |
+//! | `location` | where it was last seen |
+//! | `manifest-timestamp` | of the newest manifest seen |
+//! | `nonce` | 16 hex digits: the first nonce that was not reserved from here |
+//! | `key.export` | the key file, to be stored elsewhere |
+//! | `chunks`, `files-<series>` | caches, in formats of our own |
+//!
+//! The first four are borg's security directory, in borg's forms.
+//! Source: borg 1.4 `cache.py`, `SecurityManager`; `crypto/nonces.py`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use worldkeeper_core::disk::{self, Disk};
+use worldkeeper_core::time;
+
+use super::{SMALL_FILE, StateError};
+
+/// The folder of one repository in the state directory; made when something is first written.
+pub struct RepositoryState {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+}
+
+/// What was seen of a repository when it was last used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The type byte of its key.
+    pub key_type: u8,
+    /// Where it was.
+    pub location: String,
+    /// The timestamp of its manifest.
+    pub manifest_timestamp: Timestamp,
+}
+
+impl RepositoryState {
+    pub(super) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
+        Self { disk, path }
+    }
+
+    /// What was seen last; `None` for a repository that was never used from here.
+    pub fn known(&self) -> Result<Option<Known>, StateError> {
+        let Some(key_type) = self.text("key-type")? else { return Ok(None) };
+        let Some(location) = self.text("location")? else { return Ok(None) };
+        let Some(timestamp) = self.text("manifest-timestamp")? else { return Ok(None) };
+        let key_type = key_type.parse().map_err(|_| self.damaged("key-type", "expected a decimal number"))?;
+        let manifest_timestamp =
+            time::parse(&timestamp).map_err(|error| self.damaged("manifest-timestamp", error.to_string()))?;
+        Ok(Some(Known { key_type, location, manifest_timestamp }))
+    }
+
+    /// Remembers what was seen. The timestamp goes last: without it the repository counts as never seen.
+    pub fn remember(&self, known: &Known) -> Result<(), StateError> {
+        if self.known()?.as_ref() == Some(known) {
+            return Ok(());
+        }
+        self.write("key-type", known.key_type.to_string().as_bytes())?;
+        self.write("location", known.location.as_bytes())?;
+        self.write("manifest-timestamp", time::to_text(known.manifest_timestamp).as_bytes())
+    }
+
+    /// The first nonce that was not reserved from here; `None` before the first reservation.
+    pub fn nonce(&self) -> Result<Option<u64>, StateError> {
+        let Some(text) = self.text("nonce")? else { return Ok(None) };
+        let well_formed = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let nonce = if well_formed { u64::from_str_radix(&text, 16).ok() } else { None };
+        nonce.map(Some).ok_or_else(|| self.damaged("nonce", "expected 16 hex digits"))
+    }
+
+    /// Stores the first nonce that is not reserved, durably.
+    pub fn set_nonce(&self, nonce: u64) -> Result<(), StateError> {
+        self.write("nonce", format!("{nonce:016x}").as_bytes())
+    }
+
+    /// Writes the key file that is to be stored elsewhere; returns where it is.
+    pub fn export_key(&self, key_file: &str) -> Result<PathBuf, StateError> {
+        self.write("key.export", key_file.as_bytes())?;
+        Ok(self.file("key.export"))
+    }
+
+    /// The path of a file in this folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The disk the folder lies on.
+    pub fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
+    }
+
+    /// Replaces a file in this folder, durably; makes the folder if need be.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        disk::create_dir_all(self.disk.as_ref(), &self.path)?;
+        Ok(disk::replace(self.disk.as_ref(), &self.file(name), bytes)?)
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, StateError> {
+        let bytes = disk::read_if_there(self.disk.as_ref(), &self.file(name), SMALL_FILE)?;
+        let text = bytes.map(String::from_utf8).transpose();
+        Ok(text.map_err(|_| self.damaged(name, "expected text"))?.map(|text| text.trim_end().to_owned()))
+    }
+
+    fn damaged(&self, name: &str, reason: impl Into<String>) -> StateError {
+        StateError::Damaged { path: self.path.join(Path::new(name)), reason: reason.into() }
+    }
+}
