@@ -20,10 +20,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{self, Receiver};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{Level, debug, error, info, warn};
 use worldkeeper_core::{Clock, Stop};
-use worldkeeper_docker::{ContainerName, Endpoint, Watcher};
+use worldkeeper_docker::{ContainerName, Endpoint, Watch, Watcher};
 
 use crate::policy::{Action, Event, Now};
 use crate::{Job, JobOutcome, Scheduler};
@@ -72,13 +72,13 @@ impl Daemon {
         let ended = runtime.block_on(async {
             let signals = Signals::listen()?;
             reaper::start();
-            let (sender, watch) = mpsc::channel(1);
-            let containers = match self.watch {
+            let (watch, containers) = match self.watch {
                 Some((endpoint, names)) => {
+                    let (sender, receiver) = mpsc::channel(1);
                     tokio::spawn(Watcher::new(endpoint, names.clone()).run(sender));
-                    names
+                    (Some(receiver), names)
                 }
-                None => Vec::new(),
+                None => (None, Vec::new()),
             };
             let scheduler = Scheduler::new(self.interval, &containers);
             Loop { scheduler, job: self.job, clock: self.clock, stop: Stop::default() }
@@ -100,7 +100,7 @@ pub fn stoppable<T: Send + 'static>(work: impl FnOnce(&Stop) -> T + Send + 'stat
         let mut signals = Signals::listen()?.into_receiver();
         reaper::start();
         let stop = Stop::default();
-        let mut work = tokio::task::spawn_blocking({
+        let mut work = spawn_blocking({
             let stop = stop.clone();
             move || work(&stop)
         });
@@ -138,62 +138,55 @@ struct Loop {
     stop: Stop,
 }
 
-/// What goes on in another thread. There is one at a time, the scheduler sees to that.
-type Work = JoinHandle<Event>;
-
 impl Loop {
     async fn run(
         mut self,
         mut signals: Receiver<Signal>,
-        mut watch: Receiver<worldkeeper_docker::Watch>,
+        mut watch: Option<Receiver<Watch>>,
     ) -> Result<(), DaemonError> {
-        let mut work: Option<Work> = None;
-        let mut event = self.started().await;
+        // Read in another thread, too: a disk that hangs must not make the daemon deaf.
+        let mut work = Some(self.ask(|last_good| Event::Started { last_good }));
         loop {
-            for action in self.scheduler.handle(event, Now::read(&*self.clock)) {
-                match action {
-                    Action::Say(level, text) => say(level, &text),
-                    Action::ReadLastGood => work = Some(self.read_last_good()),
-                    Action::StartJob => work = Some(self.start_job()),
-                    Action::StopJob => self.stop.request(),
-                    Action::Exit => return Ok(()),
-                }
-            }
-            event = tokio::select! {
+            let event = tokio::select! {
+                biased;
                 signal = signals.recv() => match signal {
                     Some(Signal::Stop) if self.stop.is_requested() => return Err(DaemonError::Interrupted),
                     // Without its signals the daemon could not be stopped any more.
                     Some(Signal::Stop) | None => Event::StopRequested,
                     Some(Signal::Backup) => Event::BackupRequested,
                 },
-                event = ended(&mut work) => {
-                    work = None;
-                    event
-                }
-                Some(known) = watch.recv() => Event::Watch(known),
+                event = Work::ended(&mut work) => event,
+                known = next(&mut watch) => Event::Watch(known),
                 () = self.timer() => Event::Timer,
             };
+            for action in self.scheduler.handle(event, Now::read(&*self.clock)) {
+                match action {
+                    Action::Say(level, text) => say(level, &text),
+                    Action::ReadLastGood => work = Some(self.ask(Event::LastGood)),
+                    Action::StartJob => work = Some(self.start_job()),
+                    Action::StopJob => self.stop.request(),
+                    Action::Exit => return Ok(()),
+                }
+            }
         }
     }
 
-    /// The first event.
-    async fn started(&self) -> Event {
+    /// Reads the last good archive; the answer comes as the event that `answer` makes of it.
+    fn ask(&self, answer: fn(Option<Timestamp>) -> Event) -> Work {
         let job = Arc::clone(&self.job);
-        let last_good = tokio::task::spawn_blocking(move || job.last_good()).await.unwrap_or_default();
-        Event::Started { last_good }
-    }
-
-    fn read_last_good(&self) -> Work {
-        let job = Arc::clone(&self.job);
-        tokio::task::spawn_blocking(move || Event::LastGood(job.last_good()))
+        Work { handle: spawn_blocking(move || answer(job.last_good())), after_panic: answer(None) }
     }
 
     fn start_job(&self) -> Work {
         let (job, stop) = (Arc::clone(&self.job), self.stop.clone());
-        tokio::task::spawn_blocking(move || {
-            let outcome = job.run(&stop);
-            Event::JobFinished { outcome, last_good: job.last_good() }
-        })
+        let error = "it ended by a panic, which is a bug in Worldkeeper".to_owned();
+        Work {
+            handle: spawn_blocking(move || {
+                let outcome = job.run(&stop);
+                Event::JobFinished { outcome, last_good: job.last_good() }
+            }),
+            after_panic: Event::JobFinished { outcome: JobOutcome::Failed { error, retry: true }, last_good: None },
+        }
     }
 
     /// Comes back when the scheduler wants to be woken.
@@ -205,15 +198,33 @@ impl Loop {
     }
 }
 
-/// The event that work in another thread ends with. A panic there is a failed job, not the end of the daemon.
-async fn ended(work: &mut Option<Work>) -> Event {
-    match work {
-        None => pending().await,
-        Some(work) => work.await.unwrap_or_else(|_| {
-            let error = "it ended by a panic, which is a bug in Worldkeeper".to_owned();
-            Event::JobFinished { outcome: JobOutcome::Failed { error, retry: true }, last_good: None::<Timestamp> }
-        }),
+/// What goes on in another thread. There is one at a time: the scheduler waits for its end before it wants another,
+/// but for a backup that is asked for while the last good archive is read, whose answer nobody waits for any more.
+struct Work {
+    handle: JoinHandle<Event>,
+    /// What happened, if the thread panicked: a failed job is not the end of the daemon.
+    after_panic: Event,
+}
+
+impl Work {
+    /// Waits for the work there is, if any, and takes it.
+    async fn ended(work: &mut Option<Self>) -> Event {
+        let Some(running) = work else { return pending().await };
+        let ended = (&mut running.handle).await;
+        let after_panic = work.take().map(|work| work.after_panic);
+        ended.ok().or(after_panic).expect("there is work")
     }
+}
+
+/// The next word on the containers.
+async fn next(watch: &mut Option<Receiver<Watch>>) -> Watch {
+    let Some(receiver) = watch else { return pending().await };
+    if let Some(known) = receiver.recv().await {
+        return known;
+    }
+    // The watcher goes on for as long as it is listened to. If it does not, the game's state is not known any more.
+    *watch = None;
+    Watch::Unreachable { reason: "the watcher has ended, which is a bug in Worldkeeper".to_owned() }
 }
 
 fn say(level: Level, text: &str) {

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn names_are_plain_short_and_unique() {
-        assert_eq!(name("mc", "/repository"), "mc-9efc1d5f9f2b3a8c.json");
+        assert_eq!(name("mc", "/repository"), "mc-16884fcd4ba3a2d3.json");
         let name_of = |series: &str| name(series, "/repository");
         assert!(name_of("../../etc/passwd").starts_with("______etc_passwd-"));
         assert!(name_of(&"x".repeat(1000)).len() < 80);

@@ -4,6 +4,8 @@
 //! depends on it that cannot do without: a damaged file is set aside with a warning and a new one begun.
 
 mod file;
+#[cfg(test)]
+mod memory_disk;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ pub enum HistoryError {
 }
 
 /// What to do with a damaged file: only who holds the lock may move it.
+#[derive(Clone, Copy)]
 enum Damaged {
     Leave,
     SetAside,

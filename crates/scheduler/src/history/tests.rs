@@ -1,1 +1,190 @@
+//! What is remembered, and what survives what.
 
+use std::path::Path;
+use std::sync::Mutex;
+
+use jiff::SignedDuration;
+
+use super::memory_disk::MemoryDisk;
+use super::*;
+
+/// A clock that only sleeping moves.
+#[derive(Default)]
+struct SleepClock(Mutex<Duration>);
+
+impl Clock for SleepClock {
+    fn now(&self) -> Timestamp {
+        epoch()
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        *self.0.lock().unwrap() += duration;
+    }
+}
+
+fn epoch() -> Timestamp {
+    "2026-11-06T12:00:00Z".parse().unwrap()
+}
+
+fn setting() -> (Arc<MemoryDisk>, History) {
+    let disk = Arc::new(MemoryDisk::default());
+    disk::create_dir_all(&*disk, Path::new("/")).unwrap();
+    let history = History::new(Arc::clone(&disk) as Arc<dyn Disk>, Arc::new(SleepClock::default()), "/state");
+    (disk, history)
+}
+
+/// A backup that began at such a minute.
+fn backup(minute: i64, outcome: RunOutcome) -> Run {
+    let start = epoch() + SignedDuration::from_mins(minute);
+    Run {
+        kind: Kind::Backup,
+        start,
+        end: start + SignedDuration::from_secs(30),
+        outcome,
+        archive: (outcome == RunOutcome::Good).then(|| format!("mc-{minute}")),
+        files: Files { new: 1, changed: 2, unchanged: 3, failed: 0 },
+        read_bytes: 1 << 30,
+        added_bytes: 1 << 20,
+        freed_bytes: 0,
+        error: (outcome == RunOutcome::Failed).then(|| "no route to host".to_owned()),
+    }
+}
+
+#[test]
+fn runs_are_remembered_per_series_and_repository() {
+    let (_, history) = setting();
+    assert_eq!(history.last_good("mc", "local").unwrap(), None);
+    assert!(history.all().unwrap().is_empty());
+    let runs = [backup(0, RunOutcome::Good), backup(60, RunOutcome::Failed)];
+    for run in &runs {
+        history.record("mc", "local", run.clone()).unwrap();
+    }
+    history.record("mc", "remote", backup(61, RunOutcome::Warnings)).unwrap();
+    assert_eq!(history.runs("mc", "local").unwrap(), runs);
+    assert_eq!(history.last_good("mc", "local").unwrap(), Some(runs[0].start));
+    assert_eq!(history.last_good("mc", "remote").unwrap(), Some(epoch() + SignedDuration::from_mins(61)));
+    assert_eq!(history.last_good("valheim", "local").unwrap(), None);
+    let all = history.all().unwrap();
+    let names: Vec<_> = all.iter().map(|records| (records.series.as_str(), records.repository.as_str())).collect();
+    assert_eq!(names, [("mc", "local"), ("mc", "remote")]);
+}
+
+#[test]
+fn only_backups_are_counted_from() {
+    let (_, history) = setting();
+    for (kind, outcome) in [
+        (Kind::Backup, RunOutcome::Stopped),
+        (Kind::Backup, RunOutcome::Failed),
+        (Kind::Prune, RunOutcome::Good),
+        (Kind::Compact, RunOutcome::Good),
+    ] {
+        history.record("mc", "local", Run { kind, ..backup(0, outcome) }).unwrap();
+    }
+    assert_eq!(history.last_good("mc", "local").unwrap(), None);
+}
+
+#[test]
+fn the_last_good_archive_is_the_one_recorded_last_whatever_the_clock_said() {
+    let (_, history) = setting();
+    history.record("mc", "local", backup(1_000_000, RunOutcome::Good)).unwrap();
+    history.record("mc", "local", backup(5, RunOutcome::Good)).unwrap();
+    assert_eq!(history.last_good("mc", "local").unwrap(), Some(epoch() + SignedDuration::from_mins(5)));
+}
+
+#[test]
+fn old_runs_are_forgotten_but_the_last_good_backup_is_not() {
+    let (_, history) = setting();
+    history.record("mc", "local", backup(0, RunOutcome::Good)).unwrap();
+    history.record("mc", "local", backup(1, RunOutcome::Good)).unwrap();
+    for minute in 2..300 {
+        history.record("mc", "local", backup(minute, RunOutcome::Failed)).unwrap();
+    }
+    let runs = history.runs("mc", "local").unwrap();
+    assert_eq!(runs.len(), MAX_RUNS);
+    assert_eq!(runs[0], backup(1, RunOutcome::Good));
+    assert_eq!(runs[1], backup(201, RunOutcome::Failed));
+    assert_eq!(runs[99], backup(299, RunOutcome::Failed));
+}
+
+#[test]
+fn long_texts_are_cut_at_a_character() {
+    let (_, history) = setting();
+    let error = Some("ä".repeat(100_000));
+    history.record("mc", "local", Run { error, ..backup(0, RunOutcome::Failed) }).unwrap();
+    let runs = history.runs("mc", "local").unwrap();
+    assert_eq!(runs[0].error, Some("ä".repeat(1000) + "…"));
+}
+
+#[test]
+fn a_damaged_file_is_no_history_and_set_aside_by_the_next_run() {
+    let too_long = vec![b' '; 5 << 20];
+    for damage in
+        [&b""[..], b"{", b"\xff\xfe", b"[]", br#"{"version":2,"series":"","repository":"","runs":[]}"#, &too_long]
+    {
+        let (disk, history) = setting();
+        history.record("mc", "local", backup(0, RunOutcome::Good)).unwrap();
+        disk.overwrite("json", damage);
+        assert_eq!(history.last_good("mc", "local").unwrap(), None);
+        assert!(history.all().unwrap().is_empty());
+        history.record("mc", "local", backup(1, RunOutcome::Good)).unwrap();
+        assert_eq!(history.runs("mc", "local").unwrap(), [backup(1, RunOutcome::Good)]);
+        assert!(disk.names().iter().any(|name| name.ends_with(".damaged")));
+    }
+}
+
+#[test]
+fn every_cut_of_a_file_is_survived() {
+    let (disk, history) = setting();
+    history.record("mc", "local", backup(0, RunOutcome::Good)).unwrap();
+    let path = Path::new("/state/history").join(file::name("mc", "local"));
+    let whole = disk::read(&*disk, &path, 1 << 20).unwrap();
+    for len in 0..whole.len() {
+        disk.overwrite("json", &whole[..len]);
+        assert!(history.runs("mc", "local").unwrap().is_empty(), "cut at {len}");
+    }
+}
+
+#[test]
+fn fields_of_later_versions_are_passed_over() {
+    let (disk, history) = setting();
+    history.record("mc", "local", backup(0, RunOutcome::Good)).unwrap();
+    let path = Path::new("/state/history").join(file::name("mc", "local"));
+    let text = String::from_utf8(disk::read(&*disk, &path, 1 << 20).unwrap()).unwrap();
+    disk.overwrite("json", text.replace("\"kind\"", "\"later\":{\"a\":[1]},\"kind\"").as_bytes());
+    assert_eq!(history.runs("mc", "local").unwrap(), [backup(0, RunOutcome::Good)]);
+}
+
+#[test]
+fn a_disk_that_fails_leaves_the_old_or_the_new_history() {
+    let old = [backup(0, RunOutcome::Good)];
+    let new = [backup(0, RunOutcome::Good), backup(1, RunOutcome::Good)];
+    for changes in 0.. {
+        let (disk, history) = setting();
+        history.record("mc", "local", old[0].clone()).unwrap();
+        disk.fail_after(Some(changes));
+        let recorded = history.record("mc", "local", new[1].clone());
+        disk.fail_after(None);
+        let runs = history.runs("mc", "local").unwrap();
+        assert!(runs == old || runs == new, "after {changes} changes");
+        history.record("mc", "local", backup(2, RunOutcome::Good)).unwrap();
+        assert_eq!(history.runs("mc", "local").unwrap().len(), runs.len() + 1, "it goes on after {changes} changes");
+        if recorded.is_ok() {
+            assert_eq!(runs, new);
+            return;
+        }
+    }
+}
+
+#[test]
+fn another_process_is_waited_for_but_not_for_ever() {
+    let (disk, history) = setting();
+    let lock = disk.try_lock(Path::new("/state/history/lock")).unwrap().unwrap();
+    let error = history.record("mc", "local", backup(0, RunOutcome::Good)).unwrap_err();
+    assert_eq!(error.to_string(), "the run history is being written by another process");
+    drop(lock);
+    history.record("mc", "local", backup(0, RunOutcome::Good)).unwrap();
+}

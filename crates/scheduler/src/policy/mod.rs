@@ -15,6 +15,8 @@ mod game;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod story;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;

@@ -1,1 +1,370 @@
+//! The rules, one by one.
 
+use jiff::SignedDuration;
+use worldkeeper_docker::State::{Missing, NotRunning, Running};
+
+use super::story::{HOUR, MINUTE, Story, known, unreachable};
+use super::{Event, UNKNOWN_LIMIT};
+use crate::JobOutcome;
+
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+#[test]
+fn the_first_backup_is_made_at_once() {
+    let mut story = Story::begun(HOUR, &[], None);
+    assert!(story.job_runs());
+    assert_eq!(
+        story.said(),
+        [
+            "INFO a backup every 1 h, always, as no container is watched",
+            "INFO no good archive is known yet: the first one is due now",
+            "INFO a backup is due: starting",
+        ]
+    );
+    story.pass(MINUTE);
+    story.finish_well();
+    assert_eq!(story.said(), ["INFO archive mc-1 is complete: the next backup is in 59 min"]);
+}
+
+#[test]
+fn the_interval_counts_from_the_last_good_archive_across_restarts() {
+    let mut story = Story::begun(HOUR, &[], minutes(20));
+    assert_eq!(story.wait(), Some(40 * MINUTE));
+    assert_eq!(
+        story.said()[1],
+        "INFO the last good archive was begun at 2026-11-06T11:40:00Z: the next backup is in 40 min"
+    );
+    story.pass(40 * MINUTE);
+    assert!(story.job_runs());
+    story.pass(10 * MINUTE);
+    story.finish_well();
+    assert_eq!(story.wait(), Some(50 * MINUTE), "it counts from the begin of the archive, not from its end");
+}
+
+#[test]
+fn missed_slots_are_caught_up_once() {
+    let mut story = Story::begun(HOUR, &[], minutes(10 * 60));
+    assert!(story.job_runs());
+    story.finish_well();
+    assert_eq!(story.wait(), Some(HOUR));
+}
+
+#[test]
+fn a_job_longer_than_the_interval_is_followed_by_one_other() {
+    let mut story = Story::begun(HOUR, &[], None);
+    story.pass(210 * MINUTE);
+    assert_eq!(story.starts.len(), 1, "no two at a time");
+    story.finish_well();
+    assert_eq!(story.starts.len(), 2);
+    story.finish_well();
+    assert_eq!(story.wait(), Some(HOUR), "three slots were missed, one was caught up");
+}
+
+#[test]
+fn nothing_happens_while_the_game_does_not_run() {
+    let mut story = Story::begun(HOUR, &["mc"], None);
+    story.watch(known(&[("mc", NotRunning("exited"))]));
+    story.pass(1000 * HOUR);
+    assert_eq!((story.starts.len(), story.wait()), (0, None));
+    assert!(story.said().contains(&"INFO container mc is not running (exited): no backups until it runs".to_owned()));
+    story.watch(known(&[("mc", Running)]));
+    assert!(story.job_runs());
+    assert_eq!(
+        story.said(),
+        ["INFO container mc is running", "INFO the next backup is due now", "INFO a backup is due: starting"]
+    );
+}
+
+#[test]
+fn a_game_that_comes_back_early_waits_for_the_rest_of_the_interval() {
+    let mut story = Story::begun(HOUR, &["mc"], minutes(10));
+    story.watch(known(&[("mc", Running)]));
+    assert_eq!(story.wait(), Some(50 * MINUTE));
+    story.watch(known(&[("mc", NotRunning("exited"))]));
+    assert_eq!(story.wait(), None);
+    story.pass(5 * MINUTE);
+    story.watch(known(&[("mc", Running)]));
+    assert_eq!(story.wait(), Some(45 * MINUTE));
+}
+
+#[test]
+fn a_paused_game_is_not_woken() {
+    let mut story = Story::begun(HOUR, &["mc"], None);
+    story.watch(known(&[("mc", NotRunning("paused"))]));
+    story.pass(10 * HOUR);
+    assert!(story.starts.is_empty());
+}
+
+#[test]
+fn a_running_job_goes_on_when_the_game_stops() {
+    let mut story = Story::begun(HOUR, &["mc"], None);
+    story.watch(known(&[("mc", Running)]));
+    story.said();
+    story.watch(known(&[("mc", NotRunning("exited"))]));
+    assert!(story.job_runs());
+    assert_eq!(
+        story.said(),
+        [
+            "INFO container mc is not running (exited): no backups until it runs",
+            "INFO the running backup goes on to its end",
+        ]
+    );
+    story.finish_well();
+    assert_eq!(story.said(), ["INFO archive mc-1 is complete: the next backup is due in 1 h, if the game runs then"]);
+    assert_eq!(story.wait(), None);
+}
+
+#[test]
+fn any_of_several_containers_counts() {
+    let mut story = Story::begun(HOUR, &["lobby", "world"], None);
+    story.watch(known(&[("lobby", NotRunning("exited")), ("world", Running)]));
+    assert!(story.job_runs());
+    assert!(
+        story
+            .said()
+            .contains(&"INFO container lobby is not running (exited): backups go on while another one runs".to_owned())
+    );
+    story.finish_well();
+    story.watch(known(&[("lobby", NotRunning("exited")), ("world", Missing)]));
+    story.pass(10 * HOUR);
+    assert!(!story.job_runs());
+    story.watch(known(&[("lobby", Running), ("world", Missing)]));
+    assert!(story.job_runs());
+}
+
+#[test]
+fn a_missing_container_is_warned_of_once_and_waited_for() {
+    let mut story = Story::begun(HOUR, &["mc"], None);
+    story.said();
+    story.watch(known(&[("mc", Missing)]));
+    assert_eq!(story.said(), ["WARN container mc does not exist, waiting for it: no backups until it runs"]);
+    story.watch(unreachable("no answer within 10 s"));
+    story.watch(known(&[("mc", Missing)]));
+    story.pass(100 * HOUR);
+    assert!(!story.said().iter().any(|line| line.contains("does not exist")));
+    story.watch(known(&[("mc", NotRunning("created"))]));
+    story.watch(known(&[("mc", Running)]));
+    assert!(story.job_runs());
+    story.watch(known(&[("mc", Missing)]));
+    assert!(story.said().iter().any(|line| line.contains("does not exist")), "it is gone again: that is news");
+}
+
+#[test]
+fn what_was_known_last_counts_while_docker_is_silent_then_the_game_is_taken_to_run() {
+    let mut story = Story::begun(HOUR, &["mc"], None);
+    story.watch(known(&[("mc", NotRunning("exited"))]));
+    story.said();
+    story.watch(unreachable("connection refused"));
+    story.watch(unreachable("no answer within 10 s"));
+    assert_eq!(
+        story.said(),
+        ["WARN Docker does not say how the game is: connection refused; \
+             the game did not run when it was last seen, so backups wait"],
+        "said once, however often the reason changes"
+    );
+    assert_eq!(story.wait(), Some(UNKNOWN_LIMIT));
+    story.pass(UNKNOWN_LIMIT.saturating_sub(MINUTE));
+    assert!(!story.job_runs());
+    story.pass(MINUTE);
+    assert!(story.job_runs());
+    assert!(story.said()[0].starts_with("WARN nothing has been known of the game for 5 min: backups are made"));
+    story.finish_well();
+    story.pass(3 * HOUR);
+    assert_eq!(story.starts.len(), 2);
+    story.finish_well();
+    assert_eq!(story.starts.len(), 3, "it was still due");
+    story.finish_well();
+    story.said();
+    story.watch(known(&[("mc", NotRunning("exited"))]));
+    assert_eq!(story.said(), ["INFO Docker answers again"]);
+    story.pass(10 * HOUR);
+    assert!(!story.job_runs(), "what is known counts again");
+}
+
+#[test]
+fn a_running_game_goes_on_being_backed_up_while_docker_is_silent() {
+    let mut story = Story::begun(HOUR, &["mc"], minutes(58));
+    story.watch(known(&[("mc", Running)]));
+    story.watch(unreachable("connection refused"));
+    story.pass(2 * MINUTE);
+    assert!(story.job_runs());
+}
+
+#[test]
+fn a_docker_that_never_says_a_word_does_not_stop_backups() {
+    let mut story = Story::begun(HOUR, &["mc"], None);
+    assert_eq!(story.wait(), Some(UNKNOWN_LIMIT));
+    story.pass(UNKNOWN_LIMIT);
+    assert!(story.job_runs());
+}
+
+#[test]
+fn failures_are_retried_after_doubling_waits_up_to_the_interval() {
+    let mut story = Story::begun(HOUR, &[], None);
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        story.fail(true);
+        let wait = story.wait().unwrap();
+        waits.push(wait.as_secs() / 60);
+        story.pass(wait);
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+    story.said();
+    story.fail(true);
+    assert_eq!(story.said(), ["ERROR the backup failed: no route to host; the next backup is in 1 h"]);
+    story.pass(HOUR);
+    assert_eq!(story.said(), ["INFO a backup is due, again after a failure: starting"]);
+    story.finish_well();
+    story.pass(HOUR);
+    story.fail(true);
+    assert_eq!(story.wait(), Some(MINUTE), "a good archive ends the series of failures");
+}
+
+#[test]
+fn short_intervals_are_not_stretched_by_failures() {
+    let mut story = Story::begun(MINUTE / 2, &[], None);
+    story.fail(true);
+    assert_eq!(story.wait(), Some(MINUTE / 2));
+}
+
+#[test]
+fn what_does_not_mend_itself_is_retried_at_the_usual_pace() {
+    let mut story = Story::begun(HOUR, &[], None);
+    story.fail(false);
+    assert_eq!(story.wait(), Some(HOUR));
+}
+
+#[test]
+fn an_archive_made_by_hand_meanwhile_counts() {
+    let mut story = Story::begun(HOUR, &[], minutes(30));
+    story.pass(20 * MINUTE);
+    story.last_good = Some(story.now.wall);
+    story.said();
+    story.pass(10 * MINUTE);
+    assert!(!story.job_runs());
+    assert_eq!(
+        story.said(),
+        ["INFO another archive was made meanwhile, begun at 2026-11-06T12:20:00Z: the next backup is in 50 min"]
+    );
+    story.pass(50 * MINUTE);
+    assert!(story.job_runs());
+}
+
+#[test]
+fn an_archive_made_by_hand_ends_the_retries() {
+    let mut story = Story::begun(HOUR, &[], None);
+    story.fail(true);
+    story.last_good = Some(story.now.wall);
+    story.pass(MINUTE);
+    assert!(!story.job_runs());
+    assert_eq!(story.wait(), Some(59 * MINUTE));
+}
+
+#[test]
+fn records_that_are_lost_do_not_stop_backups() {
+    let mut story = Story::begun(HOUR, &[], minutes(30));
+    story.last_good = None;
+    story.pass(30 * MINUTE);
+    assert!(story.job_runs());
+}
+
+#[test]
+fn a_wall_clock_that_jumps_changes_nothing() {
+    for jump in [SignedDuration::from_hours(24 * 365), SignedDuration::from_hours(-24 * 365)] {
+        let mut story = Story::begun(HOUR, &[], minutes(20));
+        story.now.wall += jump;
+        story.pass(39 * MINUTE);
+        assert!(!story.job_runs(), "{jump}: no backup before its time");
+        story.pass(MINUTE);
+        assert!(story.job_runs(), "{jump}: and none after it");
+        story.now.wall -= jump;
+        story.finish_well();
+        story.pass(HOUR);
+        assert_eq!(story.starts.len(), 2, "{jump}");
+    }
+}
+
+#[test]
+fn an_archive_from_the_near_future_is_taken_for_one_of_just_now() {
+    let story = Story::begun(HOUR, &[], minutes(-30));
+    assert_eq!(story.wait(), Some(HOUR));
+}
+
+#[test]
+fn an_archive_from_the_far_future_is_followed_by_one_of_now() {
+    let mut story = Story::begun(HOUR, &[], minutes(-60 * 24 * 400));
+    assert!(story.job_runs());
+    assert_eq!(
+        story.said()[1],
+        "WARN the last good archive is dated 2027-12-11T12:00:00Z, but it is 2026-11-06T12:00:00Z: the clock was or \
+         is wrong, so its age is not known and a backup is due now"
+    );
+    story.finish_well();
+    assert_eq!(story.wait(), Some(HOUR), "once, not over and over");
+}
+
+#[test]
+fn a_stop_without_a_job_ends_at_once() {
+    for containers in [&[][..], &["mc"]] {
+        let mut story = Story::begun(HOUR, containers, minutes(1));
+        story.tell(Event::StopRequested);
+        assert!(story.ended);
+    }
+    let mut story = Story::new(HOUR, &[]);
+    story.tell(Event::StopRequested);
+    assert!(story.ended, "before it has started, too");
+}
+
+#[test]
+fn a_stop_waits_for_the_job() {
+    let mut story = Story::begun(HOUR, &[], None);
+    story.said();
+    story.tell(Event::StopRequested);
+    story.stop_requested = true;
+    story.tell(Event::StopRequested);
+    story.tell(Event::BackupRequested);
+    assert!(!story.ended);
+    story.finish(JobOutcome::Stopped);
+    assert!(story.ended);
+    assert_eq!(
+        story.said(),
+        [
+            "INFO stopping as soon as the running backup has rolled back",
+            "INFO a backup was asked for, and one is running already",
+            "INFO the backup was stopped before it was complete, and rolled back",
+            "INFO stopped",
+        ]
+    );
+}
+
+#[test]
+fn a_job_that_was_complete_before_it_heard_the_stop_is_said_to_be() {
+    let mut story = Story::begun(HOUR, &[], None);
+    story.tell(Event::StopRequested);
+    story.finish_well();
+    assert!(story.ended);
+    assert!(story.said().iter().any(|line| line.contains("archive mc-1 is complete")));
+}
+
+#[test]
+fn a_person_may_ask_at_any_time() {
+    let mut story = Story::begun(HOUR, &["mc"], minutes(5));
+    story.watch(known(&[("mc", NotRunning("exited"))]));
+    story.tell(Event::BackupRequested);
+    assert!(story.job_runs());
+    story.tell(Event::BackupRequested);
+    story.finish_well();
+    assert_eq!(story.starts.len(), 1, "requests do not pile up");
+    story.watch(known(&[("mc", Running)]));
+    assert_eq!(story.wait(), Some(HOUR));
+}
+
+#[test]
+fn warnings_are_counted_in_the_log() {
+    let mut story = Story::begun(HOUR, &[], None);
+    story.said();
+    story.finish(JobOutcome::Good { archive: "mc-1".to_owned(), warnings: 1 });
+    assert_eq!(story.said(), ["WARN archive mc-1 is complete, with 1 warning: the next backup is in 1 h"]);
+}

@@ -1,0 +1,154 @@
+//! For tests: a scheduler whose actions are carried out by hand, and two clocks that are moved by hand.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::Level;
+use worldkeeper_docker::{Container, ContainerName, State, Watch};
+
+use super::{Action, Event, Now, Scheduler};
+use crate::JobOutcome;
+
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
+
+/// A moment to count from.
+pub(super) fn epoch() -> Timestamp {
+    "2026-11-06T12:00:00Z".parse().unwrap()
+}
+
+pub(super) fn names(names: &[&str]) -> Vec<ContainerName> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+pub(super) fn known(states: &[(&str, State)]) -> Watch {
+    Watch::Known(states.iter().map(|(name, state)| Container { name: name.parse().unwrap(), state: *state }).collect())
+}
+
+pub(super) fn unreachable(reason: &str) -> Watch {
+    Watch::Unreachable { reason: reason.to_owned() }
+}
+
+pub(super) struct Story {
+    pub(super) scheduler: Scheduler,
+    pub(super) now: Now,
+    /// What the records say.
+    pub(super) last_good: Option<Timestamp>,
+    /// When the running job was started, if one runs.
+    pub(super) job: Option<Now>,
+    /// When jobs were started, on the monotonic clock.
+    pub(super) starts: Vec<Duration>,
+    pub(super) stop_requested: bool,
+    pub(super) ended: bool,
+    /// What was said since it was last looked at.
+    said: Vec<(Level, String)>,
+}
+
+impl Story {
+    /// A story that has not begun. The monotonic clock starts anywhere but at zero.
+    pub(super) fn new(interval: Duration, containers: &[&str]) -> Self {
+        Self {
+            scheduler: Scheduler::new(interval, &names(containers)),
+            now: Now { wall: epoch(), monotonic: Duration::from_secs(12_345) },
+            last_good: None,
+            job: None,
+            starts: Vec::new(),
+            stop_requested: false,
+            ended: false,
+            said: Vec::new(),
+        }
+    }
+
+    /// A story that has begun, with the last good archive of so long ago.
+    pub(super) fn begun(
+        interval: Duration,
+        containers: &[&str],
+        last_good_age: impl Into<Option<SignedDuration>>,
+    ) -> Self {
+        let mut story = Self::new(interval, containers);
+        story.last_good = last_good_age.into().map(|age| story.now.wall - age);
+        story.start();
+        story
+    }
+
+    pub(super) fn start(&mut self) {
+        self.tell(Event::Started { last_good: self.last_good });
+    }
+
+    /// Tells the scheduler and carries its actions out, the job's end excepted.
+    pub(super) fn tell(&mut self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for action in self.scheduler.handle(event, self.now) {
+                assert!(!self.ended, "{action:?} after the end");
+                match action {
+                    Action::Say(level, text) => self.said.push((level, text)),
+                    Action::ReadLastGood => events.push(Event::LastGood(self.last_good)),
+                    Action::StartJob => {
+                        assert!(self.job.is_none(), "two jobs at a time");
+                        assert!(!self.stop_requested, "a job after the stop");
+                        self.job = Some(self.now);
+                        self.starts.push(self.now.monotonic);
+                    }
+                    Action::StopJob => assert!(self.job.is_some(), "a job that does not run cannot be stopped"),
+                    Action::Exit => {
+                        assert!(self.job.is_none(), "the end must wait for the job");
+                        self.ended = true;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn watch(&mut self, watch: Watch) {
+        self.tell(Event::Watch(watch));
+    }
+
+    /// Lets time pass, with every wake-up on the way.
+    pub(super) fn pass(&mut self, duration: Duration) {
+        let end = self.now.monotonic + duration;
+        while let Some(at) = self.scheduler.wake_at().filter(|at| *at <= end) {
+            self.advance(at.saturating_sub(self.now.monotonic));
+            self.tell(Event::Timer);
+            assert!(self.scheduler.wake_at() != Some(at), "the scheduler wants to be woken over and over");
+        }
+        self.advance(end.saturating_sub(self.now.monotonic));
+    }
+
+    fn advance(&mut self, duration: Duration) {
+        self.now.monotonic += duration;
+        self.now.wall += duration;
+    }
+
+    /// Ends the running job; a good one is recorded with the time it was started at.
+    pub(super) fn finish(&mut self, outcome: JobOutcome) {
+        let started = self.job.take().expect("a job runs");
+        if matches!(outcome, JobOutcome::Good { .. }) {
+            self.last_good = Some(started.wall);
+        }
+        self.tell(Event::JobFinished { outcome, last_good: self.last_good });
+    }
+
+    pub(super) fn finish_well(&mut self) {
+        self.finish(JobOutcome::Good { archive: "mc-1".to_owned(), warnings: 0 });
+    }
+
+    pub(super) fn fail(&mut self, retry: bool) {
+        self.finish(JobOutcome::Failed { error: "no route to host".to_owned(), retry });
+    }
+
+    pub(super) fn job_runs(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// How long until the next wake-up.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        self.scheduler.wake_at().map(|at| at.saturating_sub(self.now.monotonic))
+    }
+
+    /// What was said since the last look, debug lines excepted.
+    pub(super) fn said(&mut self) -> Vec<String> {
+        let said = std::mem::take(&mut self.said).into_iter();
+        said.filter(|(level, _)| *level <= Level::INFO).map(|(level, text)| format!("{level} {text}")).collect()
+    }
+}
