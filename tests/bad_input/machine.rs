@@ -6,6 +6,7 @@ use std::process::Command;
 
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::worldkeeper::PASSPHRASE;
 use worldkeeper_testkit::{peers, tree};
 use worldkeeper_tests::locks;
@@ -38,8 +39,15 @@ fn a_full_disk() {
 fn a_container_to_watch_but_no_socket() {
     let (_folder, keeper) = place();
     let keeper = keeper.with("GAME_CONTAINER_NAME", "minecraft").without("DOCKER_HOST");
-    let _ = keeper.run(["run", "--once"]).says(&["minecraft", "socket"]);
-    assert_eq!(keeper.archives().len(), 1);
+    // The machine's own engine, if it has one, listens below /run.
+    let hide = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\"", "sh"];
+    let possible = Outcome::of(Command::new(hide[0]).args(&hide[1..]).arg("true"));
+    let possible = if possible.code() == Some(0) { Ok(()) } else { Err(possible.to_string()) };
+    if peers::or_skip("mount", possible).is_some() {
+        let outcome = Outcome::of(&mut keeper.command_under(&hide, ["run", "--once"]));
+        let _ = outcome.exits(0).says(&["minecraft", "socket"]);
+        assert_eq!(keeper.archives().len(), 1);
+    }
 }
 
 /// A file system in memory with a size of its own.

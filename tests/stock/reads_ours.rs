@@ -8,7 +8,7 @@ use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
 
 use crate::{MODES, place};
 
-const COMPRESSIONS: [&str; 6] = ["none", "lz4", "zstd,3", "zlib,6", "lzma,0", "auto,zstd"];
+const COMPRESSIONS: [&str; 5] = ["none", "lz4", "zstd,3", "zlib,6", "lzma,0"];
 
 #[test]
 fn in_mode_none() {

@@ -1,6 +1,7 @@
 //! Helpers for tests: fixtures, sample data, faulty disks, stock borg as the oracle. Never part of a product.
 
 pub mod borg;
+pub mod docker;
 pub mod fixtures;
 pub mod outcome;
 pub mod peers;

@@ -19,6 +19,8 @@ impl Worldkeeper {
         let bare = Self { program: program(), folder: folder.to_owned(), environment: Vec::new() };
         let keeper = bare.with("BORG_PASSPHRASE", PASSPHRASE).with("WORLDKEEPER_NAME", "world");
         let (world, repository, state) = (keeper.world(), keeper.repository(), keeper.state());
+        // Whether a game container runs is the business of the tests that bring an engine.
+        let keeper = keeper.with("DOCKER_HOST", NO_ENGINE);
         keeper.with("BACKUP_SOURCES", world).with("BORG_REPO_PATH", repository).with("WORLDKEEPER_STATE_DIR", state)
     }
 
@@ -73,8 +75,7 @@ impl Worldkeeper {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(args).env_clear().env("LANG", "C.UTF-8").env("TZ", "UTC");
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        // No socket: whether a game container runs is the business of the tests that bring an engine.
-        command.env("HOME", self.folder.join("home")).env("DOCKER_HOST", NO_ENGINE);
+        command.env("HOME", self.folder.join("home"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
