@@ -11,7 +11,8 @@
 //! | 8n+8..8n+12| id      | u32 LE   | user or group number; `u32::MAX` for others |
 //!
 //! borg keeps libacl's long text, one entry a line without a newline at the end, and gives entries that name a user
-//! or a group their number as a fourth field: `user:steve:rw-:1000`. Who has no name is named by number.
+//! or a group their number as a fourth field: `user:steve:rw-:1000`. Who has no name is named by number. Where the mask
+//! takes rights from an entry, libacl says so in a comment behind a tab; borg cuts the comment off and leaves the tab.
 //!
 //! Source: Linux `include/uapi/linux/posix_acl_xattr.h`; borg 1.4 `platform/linux.pyx`, `acl_append_numeric_ids`.
 
@@ -104,6 +105,7 @@ impl Acl {
 
     /// Writes borg's text.
     pub(crate) fn to_text(&self, names: &mut Names) -> Vec<u8> {
+        let mask = self.0.iter().find(|entry| entry.tag == Tag::Mask).map_or(7, |mask| mask.perm);
         let mut text = Vec::new();
         for (at, entry) in self.0.iter().enumerate() {
             if at > 0 {
@@ -120,6 +122,10 @@ impl Acl {
             text.push(b':');
             for (bit, letter) in [(4, b'r'), (2, b'w'), (1, b'x')] {
                 text.push(if entry.perm & bit == 0 { b'-' } else { letter });
+            }
+            let masked = matches!(entry.tag, Tag::User | Tag::OwningGroup | Tag::Group);
+            if masked && entry.perm & !mask != 0 {
+                text.push(b'\t');
             }
             if let Some(name) = name {
                 // borg asks for the number of the name that libacl gave, so that of the first who has it.
@@ -176,7 +182,7 @@ fn entry_from_text(line: &[u8], names: &mut Names, numeric_ids: bool) -> Result<
         }
         _ => NO_ID,
     };
-    let perm = match *perm {
+    let perm = match *perm.trim_ascii() {
         [r @ (b'r' | b'-'), w @ (b'w' | b'-'), x @ (b'x' | b'-')] => {
             u16::from(r == b'r') << 2 | u16::from(w == b'w') << 1 | u16::from(x == b'x')
         }
@@ -224,6 +230,15 @@ mod tests {
         let mut unsorted = entries;
         unsorted.swap(1, 2);
         assert_eq!(Acl::from_xattr(&xattr(&unsorted)).unwrap().to_text(&mut names), TEXT);
+    }
+
+    #[test]
+    fn rights_that_the_mask_takes_leave_a_tab() {
+        let entries = [(0x01, 7, NO_ID), (0x02, 5, 4711), (0x04, 7, NO_ID), (0x08, 1, 4711), (0x10, 1, NO_ID)];
+        let acl = Acl::from_xattr(&xattr(&entries)).unwrap();
+        let text = acl.to_text(&mut Names::default());
+        assert_eq!(text, b"user::rwx\nuser:4711:r-x\t:4711\ngroup::rwx\t\ngroup:4711:--x:4711\nmask::--x");
+        assert_eq!(Acl::from_text(&text, &mut Names::default(), false), Ok(acl));
     }
 
     #[test]

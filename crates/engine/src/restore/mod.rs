@@ -34,3 +34,6 @@ pub(crate) use error::{Attribute, RestoreError, Unset};
 pub(crate) use links::HardLinks;
 pub(crate) use target::{Options, Target};
 pub(crate) use writer::FileWriter;
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,8 @@ fn paths_are_those_of_stock() {
             arguments.push(slashdot.to_str().unwrap());
         }
         for (number, argument) in arguments.into_iter().enumerate() {
-            let stored = stocks_items(&borg, &repository, &format!("a{number}"), &folder.path().join("in"), &[argument]);
+            let stored =
+                stocks_items(&borg, &repository, &format!("a{number}"), &folder.path().join("in"), &[argument]);
             let root = Root::new(argument.as_bytes());
             assert_eq!(root.archive_path(&root.path), stored[0].path, "{borg}: {argument}");
             if let Some(entry) = stored.get(1) {
@@ -164,7 +165,8 @@ fn acls(root: &Path) {
 }
 
 fn times(root: &Path) {
-    for (name, seconds) in [("before", -1), ("long before", -20_000_000_000), ("after", 2_147_400_000), ("late", 1 << 33)]
+    for (name, seconds) in
+        [("before", -1), ("long before", -20_000_000_000), ("after", 2_147_400_000), ("late", 1 << 33)]
     {
         tree::write(&root.join(name), b"");
         let time = Timespec { tv_sec: seconds, tv_nsec: 1 };

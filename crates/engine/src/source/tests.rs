@@ -64,7 +64,8 @@ impl Tree {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        // `join` of an empty name adds a slash.
+        if name.is_empty() { self.root.clone() } else { self.root.join(name) }
     }
 
     fn walker(&self) -> Walker {
@@ -112,7 +113,9 @@ fn directories_come_before_what_is_in_them_and_entries_by_inode_number() {
         fs::create_dir(tree.path(name)).unwrap();
         fs::write(tree.path(name).join("file"), name).unwrap();
     }
-    let mut inodes: Vec<_> = ["a", "b", "c"].map(|name| (Stat::of(CWD, tree.path(name).as_os_str().as_bytes()).unwrap().id.ino, name)).to_vec();
+    let mut inodes: Vec<_> = ["a", "b", "c"]
+        .map(|name| (Stat::of(CWD, tree.path(name).as_os_str().as_bytes()).unwrap().id.ino, name))
+        .to_vec();
     inodes.sort_unstable();
     let expected: Vec<_> = std::iter::once(String::new())
         .chain(inodes.iter().flat_map(|(_, name)| [(*name).to_owned(), format!("{name}/file")]))
@@ -321,8 +324,7 @@ fn deep_trees_are_walked_with_few_descriptors_and_beyond_the_longest_path() {
     for _ in 0..depth {
         rustix::fs::mkdirat(&directory, "folder-x", Mode::RWXU).unwrap();
         rustix::fs::mkdirat(&directory, "sibling", Mode::RWXU).unwrap();
-        directory =
-            rustix::fs::openat(&directory, "folder-x", rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
+        directory = rustix::fs::openat(&directory, "folder-x", rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
     }
     let mut walker = tree.walker();
     let mut entries = 0;
