@@ -150,11 +150,6 @@ impl Acl {
         entries.sort_by_key(|entry: &Entry| (entry.tag, entry.id));
         Ok(Self(entries))
     }
-
-    /// Returns whether it has no entry: for a default ACL, that there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 fn entry_from_text(line: &[u8], names: &mut Names, numeric_ids: bool) -> Result<Entry, AclError> {

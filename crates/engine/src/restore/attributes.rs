@@ -1,15 +1,17 @@
 //! Giving a restored object its attributes, in the order in which none undoes another.
 //!
-//! The owner comes first, as changing it clears setuid bits and capabilities; times late, as other changes touch them;
-//! flags last, as an immutable file takes no change.
+//! The owner comes first, as changing it clears setuid bits and capabilities; extended attributes before permissions,
+//! as only root may set them on a file that its owner must not write; times late, as other changes touch them; flags
+//! last, as an immutable file takes no change.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fsetxattr,
-    futimens, ioctl_getflags, ioctl_setflags, setxattr, utimensat,
+    AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fchmod, fremovexattr,
+    fsetxattr, futimens, ioctl_getflags, ioctl_setflags, removexattr, setxattr, utimensat,
 };
+use rustix::io::Errno;
 use worldkeeper_archive::Item;
 
 use super::error::{Attribute, Unset};
@@ -39,24 +41,11 @@ impl Setter {
     pub(super) fn set(&mut self, object: Object<'_>, item: &Item) {
         let symlink = FileType::from_raw_mode(item.mode) == FileType::Symlink;
         let owned = self.attempt(item, Attribute::Owner, |this| this.owner(object, item));
-        if !symlink {
-            let mut mode = item.mode & 0o7777;
-            if !owned && mode & SET_ID != 0 {
-                // They would give away the rights of whoever restores.
-                mode &= !SET_ID;
-                self.unset(item, Attribute::SetId, io::Error::other("the owner could not be set"));
-            }
-            self.attempt(item, Attribute::Mode, |_| object.chmod(mode));
-            let directory = FileType::from_raw_mode(item.mode) == FileType::Directory;
-            let default = item.acl_default.as_ref().filter(|_| directory);
-            for (name, text) in [(acl::ACCESS, item.acl_access.as_ref()), (acl::DEFAULT, default)] {
-                if let Some(text) = text {
-                    self.attempt(item, Attribute::Acl, |this| this.acl(object, name, text));
-                }
-            }
-        }
         for (name, value) in item.xattrs.iter().flatten() {
             self.attempt(item, Attribute::Xattr(name.clone()), |_| object.set_xattr(name, value));
+        }
+        if !symlink {
+            self.permissions(object, item, owned);
         }
         let times = Timestamps {
             last_access: timespec(item.atime_ns.unwrap_or(item.mtime_ns)),
@@ -65,6 +54,32 @@ impl Setter {
         self.attempt(item, Attribute::Times, |_| object.set_times(&times));
         if let Some(bsdflags) = item.bsdflags {
             self.attempt(item, Attribute::Flags, |_| object.set_flags(bsdflags));
+        }
+    }
+
+    /// Sets permission bits and ACLs.
+    fn permissions(&mut self, object: Object<'_>, item: &Item, owned: bool) {
+        let directory = FileType::from_raw_mode(item.mode) == FileType::Directory;
+        let given = |text: &Option<Vec<u8>>| text.clone().filter(|text| !text.is_empty());
+        let mut acls = vec![(acl::ACCESS, given(&item.acl_access))];
+        if directory {
+            acls.push((acl::DEFAULT, given(&item.acl_default)));
+        }
+        // What is made in a directory with a default ACL has inherited one, and then permission bits mean its mask.
+        for (name, _) in acls.iter().filter(|(_, text)| text.is_none()) {
+            self.attempt(item, Attribute::Acl, |_| object.remove_xattr(name));
+        }
+        let mut mode = item.mode & 0o7777;
+        if !owned && mode & SET_ID != 0 {
+            // They would give away the rights of whoever restores.
+            mode &= !SET_ID;
+            self.unset(item, Attribute::SetId, io::Error::other("the owner could not be set"));
+        }
+        self.attempt(item, Attribute::Mode, |_| object.chmod(mode));
+        for (name, text) in acls {
+            if let Some(text) = text {
+                self.attempt(item, Attribute::Acl, |this| this.acl(object, name, &text));
+            }
         }
     }
 
@@ -89,7 +104,7 @@ impl Setter {
     fn acl(&mut self, object: Object<'_>, name: &[u8], text: &[u8]) -> io::Result<()> {
         let invalid = |error: AclError| io::Error::new(io::ErrorKind::InvalidData, error);
         let acl = Acl::from_text(text, &mut self.names, self.numeric_ids).map_err(invalid)?;
-        if acl.is_empty() { Ok(()) } else { object.set_xattr(name, &acl.to_xattr()) }
+        object.set_xattr(name, &acl.to_xattr())
     }
 }
 
@@ -118,6 +133,18 @@ impl<'a> Object<'a> {
             Self::Open(file) => fsetxattr(file, name, value, XattrFlags::empty()),
             Self::Named(_) => setxattr(self.path(), name, value, XattrFlags::empty()),
         }?)
+    }
+
+    /// Removes an extended attribute, if there is one.
+    fn remove_xattr(self, name: &[u8]) -> io::Result<()> {
+        let removed = match self {
+            Self::Open(file) => fremovexattr(file, name),
+            Self::Named(_) => removexattr(self.path(), name),
+        };
+        match removed {
+            Err(Errno::NODATA | Errno::NOTSUP) => Ok(()),
+            removed => Ok(removed?),
+        }
     }
 
     fn set_times(self, times: &Timestamps) -> io::Result<()> {

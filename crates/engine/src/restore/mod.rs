@@ -30,7 +30,8 @@ mod path;
 mod target;
 mod writer;
 
-pub(crate) use error::{Attribute, RestoreError, Unset};
+pub use error::RestoreError;
+pub(crate) use error::Unset;
 pub(crate) use links::HardLinks;
 pub(crate) use target::{Options, Target};
 pub(crate) use writer::FileWriter;

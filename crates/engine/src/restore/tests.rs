@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use rustix::fs::{XattrFlags, lsetxattr};
 use tempfile::TempDir;
 use worldkeeper_archive::Item;
 use worldkeeper_testkit::{peers, tree};
@@ -148,6 +149,19 @@ fn what_was_stored_comes_back_with_everything() {
         assert_eq!(item, restored);
     }
     assert!(again.is_empty());
+}
+
+#[test]
+fn what_a_directory_gives_to_all_that_is_made_in_it_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("nasty");
+    tree::nasty(&root);
+    let place = Place::new();
+    let default = b"\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x02\0\x07\0\x67\x12\0\0\x04\0\x07\0\xff\xff\xff\xff\
+        \x10\0\x07\0\xff\xff\xff\xff\x20\0\x07\0\xff\xff\xff\xff";
+    lsetxattr(place.path(""), "system.posix_acl_default", default, XattrFlags::empty()).unwrap();
+    restore_tree(&place, &store(&root), |_| true);
+    tree::assert_same(&root, &place.path(root.strip_prefix("/").unwrap().to_str().unwrap()));
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(crate) use entry::Entry;
 pub use error::{Action, RootError, SourceError};
 pub(crate) use reader::{FileReader, Verdict};
 pub(crate) use rules::{Reason, Rules};
-pub(crate) use stat::{FileId, Stat};
+pub(crate) use stat::Stat;
 pub(crate) use walker::{Found, Walker};
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Our items beside those of stock borg, for the same tree.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
