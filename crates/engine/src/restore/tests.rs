@@ -12,7 +12,7 @@ use worldkeeper_archive::Item;
 use worldkeeper_testkit::{peers, tree};
 
 use super::*;
-use crate::source::tests::store;
+use crate::source::tests::{nasty, store};
 
 const FILE: u32 = 0o100_644;
 const DIRECTORY: u32 = 0o040_755;
@@ -104,7 +104,7 @@ fn restore_tree(place: &Place, stored: &[(Item, Vec<u8>)], selected: impl Fn(&[u
 fn what_was_stored_comes_back_with_everything() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("nasty");
-    tree::nasty(&root);
+    nasty(&root);
     let stored = store(&root);
     let place = Place::new();
     restore_tree(&place, &stored, |_| true);
@@ -155,7 +155,7 @@ fn what_was_stored_comes_back_with_everything() {
 fn what_a_directory_gives_to_all_that_is_made_in_it_is_taken_back() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("nasty");
-    tree::nasty(&root);
+    nasty(&root);
     let place = Place::new();
     let default = b"\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x02\0\x07\0\x67\x12\0\0\x04\0\x07\0\xff\xff\xff\xff\
         \x10\0\x07\0\xff\xff\xff\xff\x20\0\x07\0\xff\xff\xff\xff";

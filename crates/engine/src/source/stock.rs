@@ -14,7 +14,7 @@ use worldkeeper_testkit::borg::{Borg, location};
 use worldkeeper_testkit::{outcome::Outcome, peers, tree};
 
 use super::root::Root;
-use super::tests::store;
+use super::tests::{nasty, store};
 
 /// The items that stock makes of `arguments`, given in the directory `within`.
 fn stocks_items(borg: &Borg, repository: &Path, archive: &str, within: &Path, arguments: &[&str]) -> Vec<Item> {
@@ -49,7 +49,7 @@ fn items_are_those_of_stock_to_the_byte() {
     for borg in Borg::all() {
         let folder = tempfile::tempdir().unwrap();
         let (root, repository) = (folder.path().join("tree"), folder.path().join("repository"));
-        tree::nasty(&root.join("nasty"));
+        nasty(&root.join("nasty"));
         peculiar(&root.join("peculiar"));
         borg.init(&repository, "none");
 

@@ -38,6 +38,16 @@ pub(crate) fn store(root: &Path) -> Vec<(Item, Vec<u8>)> {
     stored
 }
 
+/// The nasty tree, less what only root can read.
+pub(crate) fn nasty(root: &Path) {
+    tree::nasty(root);
+    if !peers::is_root() {
+        for name in ["modes/0000", "modes/0200"] {
+            fs::remove_file(root.join(name)).unwrap();
+        }
+    }
+}
+
 fn read_all(file: &mut FileReader) -> u64 {
     let mut buffer = vec![0; 1 << 20];
     let mut len = 0;
@@ -370,7 +380,7 @@ fn what_may_not_be_read_is_told() {
 #[test]
 fn an_entry_is_all_that_the_item_needs() {
     let tree = Tree::new();
-    tree::nasty(&tree.path("nasty"));
+    nasty(&tree.path("nasty"));
     for (item, _) in store(&tree.root) {
         let file = item.mode & 0o170_000 == 0o100_000;
         assert_eq!(item.hardlink_master.is_none(), item.source.is_some() || item.mode & 0o170_000 == 0o040_000);
