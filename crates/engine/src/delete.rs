@@ -38,7 +38,8 @@ pub fn delete(session: &mut Session, names: &[ArchiveName], monitor: &dyn Monito
     session.require_feature(Operation::Delete)?;
     let find = |name: &ArchiveName| session.archive_info(name).ok_or_else(|| DeleteError::NoSuchArchive(name.clone()));
     // A name that is given twice is deleted once.
-    let archives: BTreeMap<_, _> = names.iter().map(|name| Ok((name, find(name)?))).collect::<Result<_, DeleteError>>()?;
+    let archives: BTreeMap<_, _> =
+        names.iter().map(|name| Ok((name, find(name)?))).collect::<Result<_, DeleteError>>()?;
 
     let mut index = session.take_index(monitor)?;
     let mut stats = DeleteStats::default();

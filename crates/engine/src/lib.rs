@@ -9,9 +9,11 @@ mod cache;
 mod compact;
 mod create;
 mod delete;
+mod extract;
 mod monitor;
 mod nonces;
 mod objects;
+mod paths;
 mod pipeline;
 pub mod prune;
 mod random;
@@ -24,8 +26,10 @@ mod state;
 pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
 pub use create::{CreateError, CreateOptions, CreateStats, Created, create};
 pub use delete::{DeleteError, DeleteStats, delete};
+pub use extract::{ExtractError, ExtractOptions, ExtractStats, extract};
 pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};
+pub use restore::RestoreError;
 pub use session::{
     ArchiveInfo, BrokenArchive, Items, OpenArchive, Session, SessionError, SessionOptions, Suspicion, Trust,
 };

@@ -50,12 +50,7 @@ impl Nonces {
         Ok(self.counter.take(blocks).expect("the reservation holds what was asked for"))
     }
 
-    fn reserve(
-        &self,
-        blocks: u64,
-        repository: &dyn Repository,
-        state: &RepositoryState,
-    ) -> Result<(), SessionError> {
+    fn reserve(&self, blocks: u64, repository: &dyn Repository, state: &RepositoryState) -> Result<(), SessionError> {
         let own_end = self.counter.reserved_end();
         let current = repository.free_nonce()?;
         let remembered = state.nonce()?;

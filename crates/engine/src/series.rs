@@ -9,7 +9,14 @@ pub fn archive_name(series: &str, now: Timestamp, is_taken: impl Fn(&str) -> boo
     if !is_taken(&name) {
         return name;
     }
-    (2u32..).map(|number| format!("{name}-{number}")).find(|name| !is_taken(name)).expect("numbers do not end")
+    let mut number = 2;
+    loop {
+        let name = format!("{name}-{number}");
+        if !is_taken(&name) {
+            return name;
+        }
+        number += 1;
+    }
 }
 
 /// Returns whether an archive is named as one of the series.

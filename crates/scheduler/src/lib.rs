@@ -6,6 +6,7 @@
 
 pub mod daemon;
 pub mod history;
+pub mod job;
 mod outcome;
 pub mod policy;
 mod words;

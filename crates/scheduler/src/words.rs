@@ -1,4 +1,4 @@
-//! Durations as people say them.
+//! Durations and sizes as people say them.
 
 use std::time::Duration;
 
@@ -13,6 +13,22 @@ pub(crate) fn duration(duration: Duration) -> String {
         () if minutes > 0 => pair(minutes, "min", seconds % 60, "s"),
         () => format!("{seconds} s"),
     }
+}
+
+/// The size in the largest unit that leaves something before the point: `512 B`, `1.4 MB`; powers of 1000, as borg.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    // What would be rounded to 1000.0 is one of the next unit.
+    while size >= 999.95 {
+        size /= 1000.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", units[unit])
 }
 
 fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
@@ -38,5 +54,19 @@ mod tests {
             assert_eq!(duration(Duration::from_secs(seconds)), expected);
         }
         assert_eq!(duration(Duration::from_millis(1)), "1 s");
+    }
+
+    #[test]
+    fn sizes_have_one_digit_behind_the_point() {
+        for (size, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (1_449_999, "1.4 MB"),
+            (999_960, "1.0 MB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(bytes(size), expected);
+        }
     }
 }

@@ -38,7 +38,9 @@ impl Value {
             Self::Raw(bytes) => _ = encoder.raw(bytes),
             Self::Array(members) => {
                 encoder.array(members.len());
-                members.iter().for_each(|member| member.encode(encoder));
+                for member in members {
+                    member.encode(encoder);
+                }
             }
             Self::Map(pairs) => {
                 encoder.map(pairs.len());

@@ -21,7 +21,7 @@ const RECORD_LEN: usize = 32 + 4 + 4 + 4;
 
 /// What is known of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkEntry {
+pub(crate) struct ChunkEntry {
     /// How many references all archives hold.
     pub references: u32,
     /// Bytes of plaintext.
@@ -32,7 +32,7 @@ pub struct ChunkEntry {
 
 /// The chunks of a repository.
 #[derive(Clone, Debug, Default)]
-pub struct ChunkIndex {
+pub(crate) struct ChunkIndex {
     entries: HashMap<ChunkId, ChunkEntry, BuildHasherDefault<IdHasher>>,
     /// Referred to, but not in the repository: damage that a later create of the same content heals.
     missing: HashSet<ChunkId>,
@@ -40,22 +40,18 @@ pub struct ChunkIndex {
 
 impl ChunkIndex {
     /// The chunk, if it is there to be referred to.
-    pub fn get(&self, id: &ChunkId) -> Option<&ChunkEntry> {
+    pub(crate) fn get(&self, id: &ChunkId) -> Option<&ChunkEntry> {
         self.entries.get(id).filter(|_| self.missing.is_empty() || !self.missing.contains(id))
     }
 
-    /// How many chunks archives refer to.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Returns whether archives refer to nothing.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Counts one reference more. Sizes that are known stay as they are: one id has one size.
-    pub fn reference(&mut self, chunk: &ChunkRef) {
+    pub(crate) fn reference(&mut self, chunk: &ChunkRef) {
         let new = ChunkEntry { references: 0, size: chunk.size, csize: chunk.csize };
         let entry = self.entries.entry(chunk.id).or_insert(new);
         // A csize of 0 means "unknown" and comes from clients that ran without a cache.
@@ -68,7 +64,7 @@ impl ChunkIndex {
     /// Counts one reference less; returns whether it was the last one and the chunk is to be deleted.
     ///
     /// A count that ran into its upper limit is not known any more; such a chunk stays for ever, as in borg.
-    pub fn release(&mut self, id: &ChunkId) -> bool {
+    pub(crate) fn release(&mut self, id: &ChunkId) -> bool {
         let Some(entry) = self.entries.get_mut(id) else { return false };
         if entry.references == u32::MAX {
             return false;
@@ -82,7 +78,7 @@ impl ChunkIndex {
     }
 
     /// Says that a missing chunk has been stored again.
-    pub fn heal(&mut self, id: &ChunkId, csize: u32) {
+    pub(crate) fn heal(&mut self, id: &ChunkId, csize: u32) {
         if self.missing.remove(id)
             && let Some(entry) = self.entries.get_mut(id)
         {

@@ -15,11 +15,11 @@ use super::chunk_index::IdHasher;
 use crate::state::{RepositoryState, StateError};
 
 /// Finds a file again: half of the id hash of its path in the archive.
-pub type PathKey = [u8; 16];
+pub(crate) type PathKey = [u8; 16];
 
 /// A file as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CachedFile {
+pub(crate) struct CachedFile {
     /// Its inode number.
     pub inode: u64,
     /// Its size in bytes.
@@ -32,40 +32,30 @@ pub struct CachedFile {
 
 /// The files of one series.
 #[derive(Clone, Debug, Default)]
-pub struct FilesCache {
+pub(crate) struct FilesCache {
     files: HashMap<PathKey, CachedFile, BuildHasherDefault<IdHasher>>,
 }
 
 impl FilesCache {
     /// The key of a path.
-    pub fn key_of(key: &Key, path: &[u8]) -> PathKey {
+    pub(crate) fn key_of(key: &Key, path: &[u8]) -> PathKey {
         *key.id_hash(path).0.first_chunk().expect("an id is longer")
     }
 
     /// The file as it was, if it is still that.
-    pub fn unchanged(&self, path: &PathKey, inode: u64, size: u64, ctime_ns: i64) -> Option<&CachedFile> {
+    pub(crate) fn unchanged(&self, path: &PathKey, inode: u64, size: u64, ctime_ns: i64) -> Option<&CachedFile> {
         let same = |file: &&CachedFile| file.inode == inode && file.size == size && file.ctime_ns == ctime_ns;
         self.files.get(path).filter(same)
     }
 
     /// Returns whether the file was there at all.
-    pub fn contains(&self, path: &PathKey) -> bool {
+    pub(crate) fn contains(&self, path: &PathKey) -> bool {
         self.files.contains_key(path)
     }
 
     /// Remembers a file.
-    pub fn insert(&mut self, path: PathKey, file: CachedFile) {
+    pub(crate) fn insert(&mut self, path: PathKey, file: CachedFile) {
         self.files.insert(path, file);
-    }
-
-    /// How many files are remembered.
-    pub fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Returns whether no file is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
     }
 
     /// Loads the cache of a series. `Err` says why it cannot be used.
@@ -100,7 +90,8 @@ impl FilesCache {
             decoder.array()?;
             let (inode, size, ctime_ns) = (decoder.int_as()?, decoder.int_as()?, decoder.int_as()?);
             let (ids, _) = decoder.raw()?.as_chunks();
-            files.insert(path, CachedFile { inode, size, ctime_ns, chunks: ids.iter().copied().map(ChunkId).collect() });
+            files
+                .insert(path, CachedFile { inode, size, ctime_ns, chunks: ids.iter().copied().map(ChunkId).collect() });
         }
         Ok(Self { files })
     }

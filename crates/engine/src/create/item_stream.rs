@@ -6,8 +6,8 @@ use std::sync::RwLock;
 
 use worldkeeper_archive::{ChunkRef, Item};
 use worldkeeper_chunker::{Chunker, ChunkerParams};
-use worldkeeper_core::msgpack::Encoder;
 use worldkeeper_core::ChunkId;
+use worldkeeper_core::msgpack::Encoder;
 use worldkeeper_crypto::Key;
 
 use super::CreateStats;
@@ -90,16 +90,15 @@ pub(super) fn store(
     let id = key.id_hash(chunk);
     let size = chunk.len() as u32;
     let known = super::read(index).get(&id).map(|entry| entry.csize);
-    let csize = match known {
-        Some(csize) => csize,
-        None => {
-            let object = sealer.seal(chunk)?;
-            let csize = object.len() as u32;
-            change.transaction.put(id, object)?;
-            stats.stored(csize);
-            super::write(index).heal(&id, csize);
-            csize
-        }
+    let csize = if let Some(csize) = known {
+        csize
+    } else {
+        let object = sealer.seal(chunk)?;
+        let csize = object.len() as u32;
+        change.transaction.put(id, object)?;
+        stats.stored(csize);
+        super::write(index).heal(&id, csize);
+        csize
     };
     let chunk = ChunkRef { id, size, csize };
     super::write(index).reference(&chunk);

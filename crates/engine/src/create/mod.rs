@@ -30,7 +30,7 @@ use worldkeeper_core::ChunkId;
 
 use crate::cache::{ChunkIndex, FilesCache};
 use crate::monitor::{Monitor, Notice};
-use crate::pipeline::{Budget, CloseOnDrop};
+use crate::pipeline::{Budget, CloseOnDrop, spawn};
 use crate::session::{Session, SessionError};
 use crate::source::{RootError, Rules, Walker};
 
@@ -139,11 +139,7 @@ pub enum CreateError {
 const BUDGET: usize = 32 * 1024 * 1024;
 
 /// Makes an archive.
-pub fn create(
-    session: &mut Session,
-    options: &CreateOptions,
-    monitor: &dyn Monitor,
-) -> Result<Created, CreateError> {
+pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Monitor) -> Result<Created, CreateError> {
     session.require_trust()?;
     let mut rules = Rules::default();
     for (path, _) in &options.left_out {
@@ -186,15 +182,6 @@ pub fn create(
         monitor.notice(Notice::CacheLost { what: "files cache", problem: &crate::error_text(&error) });
     }
     Ok(created)
-}
-
-fn spawn<'scope>(
-    scope: &'scope std::thread::Scope<'scope, '_>,
-    name: &str,
-    work: impl FnOnce() + Send + 'scope,
-) {
-    let thread = std::thread::Builder::new().name(name.into()).spawn_scoped(scope, work);
-    thread.expect("the system starts a handful of threads");
 }
 
 /// A thread that panicked ends the whole operation; until then what it shared is only read.

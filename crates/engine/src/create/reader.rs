@@ -1,6 +1,5 @@
 //! The front of the pipeline: walks the sources, passes over what did not change, cuts what did.
 
-use std::path::Path;
 use std::sync::RwLock;
 
 use crossbeam_channel::Sender;
@@ -92,7 +91,7 @@ impl<'a> Reader<'a> {
             Found::Entry(entry) => {
                 self.walker.archived(&entry);
                 let weight = entry.item.path.len();
-                self.send(Step::Other(entry.item), weight)
+                self.send(Step::Other(Box::new(entry.item)), weight)
             }
             Found::LeftOut { path, reason } => self.send(Step::LeftOut { path, reason }, 0),
             Found::Failed(error) => self.send(Step::Failed(error), 0),
@@ -156,7 +155,7 @@ impl<'a> Reader<'a> {
         let mut read_bytes = 0;
         loop {
             let filled = self.pending.len();
-            self.pending.resize(filled + READ_BYTES.min(self.room(&file)), 0);
+            self.pending.resize(filled + next_read(&file), 0);
             let read = file.read(&mut self.pending[filled..])?;
             self.pending.truncate(filled + read);
             read_bytes += read as u64;
@@ -171,11 +170,6 @@ impl<'a> Reader<'a> {
                 return Ok(self.send_error(SessionError::Stopped).and(Err(Closed))?);
             }
         }
-    }
-
-    /// How much a read should ask for: what is left of a small file, so that its buffer is no larger.
-    fn room(&self, file: &FileReader) -> usize {
-        usize::try_from(file.remaining()).unwrap_or(usize::MAX).max(1)
     }
 
     /// Hands out the next `len` bytes of what is pending.
@@ -219,6 +213,11 @@ fn remembered(key: PathKey, stat: &Stat) -> Remembered {
     Remembered { key, file }
 }
 
+/// How much to ask for: of a small file what is left, so that its buffer is no larger.
+fn next_read(file: &FileReader) -> usize {
+    usize::try_from(file.remaining()).unwrap_or(usize::MAX).clamp(1, READ_BYTES)
+}
+
 /// The bytes that a finished file takes of the budget.
 pub(super) fn file_weight(item: &Item) -> usize {
     item.path.len() + item.chunks.as_ref().map_or(0, |chunks| size_of_val(&chunks[..]))
@@ -240,9 +239,3 @@ const COARSE_TICK_NS: i128 = 3_000_000_000;
 const READ_BYTES: usize = 1024 * 1024;
 /// From here on what was handed out makes room for what comes.
 const COMPACT_BYTES: usize = 4 * 1024 * 1024;
-
-/// So that a [`Path`] can be made of what was walked, for messages.
-pub(super) fn as_path(bytes: &[u8]) -> &Path {
-    use std::os::unix::ffi::OsStrExt;
-    Path::new(std::ffi::OsStr::from_bytes(bytes))
-}

@@ -10,12 +10,12 @@ use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::msgpack::Value;
 
 use super::item_stream::{ItemStream, store};
-use super::reader::as_path;
 use super::sealer::SealedChunk;
 use super::{CreateError, CreateOptions, CreateStats, Created};
 use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ChunkSealer;
+use crate::paths::as_path;
 use crate::pipeline::{Budget, InOrder};
 use crate::random;
 use crate::session::{Change, Committed, Session, SessionError};
@@ -28,7 +28,7 @@ pub(super) enum Step {
     /// A regular file, whole, after its chunks.
     File(Box<FinishedFile>),
     /// An object without content.
-    Other(Item),
+    Other(Box<Item>),
     /// Something is deliberately not in the archive.
     LeftOut { path: Vec<u8>, reason: Reason },
     /// Something could not be read; chunks of it that came are not used.

@@ -10,3 +10,13 @@ mod in_order;
 
 pub(crate) use budget::{Budget, CloseOnDrop, Closed};
 pub(crate) use in_order::InOrder;
+
+/// Starts a named thread.
+pub(crate) fn spawn<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() + Send + 'scope,
+) {
+    let thread = std::thread::Builder::new().name(name.into()).spawn_scoped(scope, work);
+    thread.expect("the system starts a handful of threads");
+}

@@ -141,7 +141,10 @@ pub fn plan(archives: &[Candidate], rules: &Rules, now: Timestamp, zone: &TimeZo
     archives.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.name.cmp(&a.name)));
     let mut kept: HashMap<usize, Reason> = HashMap::new();
     if let Some(within) = rules.within {
-        let young = archives.iter().enumerate().filter(|(_, archive)| now.duration_since(archive.time).unsigned_abs() < within || archive.time > now);
+        let young = archives
+            .iter()
+            .enumerate()
+            .filter(|(_, archive)| now.duration_since(archive.time).unsigned_abs() < within || archive.time > now);
         for (number, (index, _)) in (1..).zip(young) {
             kept.insert(index, Reason { period: None, oldest: false, number });
         }
@@ -253,10 +256,8 @@ mod tests {
     }
 
     fn kept(rules: &Rules, now: &str, archives: &[&str]) -> Vec<String> {
-        let archives: Vec<_> = archives
-            .iter()
-            .map(|time| Candidate { name: (*time).into(), time: time::parse(time).unwrap() })
-            .collect();
+        let archives: Vec<_> =
+            archives.iter().map(|time| Candidate { name: (*time).into(), time: time::parse(time).unwrap() }).collect();
         plan(&archives, rules, time::parse(now).unwrap(), &TimeZone::UTC)
             .into_iter()
             .filter(|decision| decision.keep.is_some())

@@ -109,6 +109,13 @@ pub enum SessionError {
     Stopped,
 }
 
+impl SessionError {
+    /// Returns whether this only says that a stop was asked for.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Repository(RepositoryError::Stopped))
+    }
+}
+
 impl Session {
     /// Opens what is in a repository.
     ///
@@ -220,10 +227,6 @@ impl Session {
         &self.state
     }
 
-    pub(crate) fn repository(&self) -> &dyn Repository {
-        self.repository.as_ref()
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -244,11 +247,7 @@ impl Session {
 }
 
 /// Opens the key of a repository that has one.
-fn open_key(
-    repository: &dyn Repository,
-    mode: EncryptionMode,
-    passphrase: Option<&str>,
-) -> Result<Key, SessionError> {
+fn open_key(repository: &dyn Repository, mode: EncryptionMode, passphrase: Option<&str>) -> Result<Key, SessionError> {
     match mode.key_storage() {
         KeyStorage::Nowhere => return Ok(Key::plaintext()),
         KeyStorage::KeyFile => return Err(SessionError::UnsupportedMode(mode)),

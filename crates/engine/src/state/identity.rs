@@ -8,9 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use worldkeeper_core::LockIdentity;
 use worldkeeper_core::disk::{self, Disk, FileLock};
 use worldkeeper_core::lock::LockId;
-use worldkeeper_core::LockIdentity;
 
 use super::{SMALL_FILE, StateError};
 use crate::random;

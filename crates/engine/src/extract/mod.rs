@@ -1,0 +1,96 @@
+//! Puts what an archive holds on a file system.
+//!
+//! ```text
+//!        PLANNER (1 thread)            OPENERS (n threads)                     WRITER (the caller's thread)
+//! items ─ selected? ─ hard links ──item──────────────────────────────────────▶ place
+//!                        └──chunks──▶ get ─ open ─ decompress ─ id ─────────▶ write ─ attributes
+//! ```
+//!
+//! What cannot be restored is a notice, and the next item is tried: whoever restores wants all that can be had.
+
+mod opener;
+mod planner;
+mod writer;
+
+use std::path::Path;
+
+use crate::monitor::Monitor;
+use crate::pipeline::{Budget, CloseOnDrop, spawn};
+use crate::restore::RestoreError;
+use crate::session::{OpenArchive, Session, SessionError};
+
+/// What to restore, and how.
+#[derive(Clone, Debug)]
+pub struct ExtractOptions {
+    /// Paths in the archive; each means itself and what is beneath. None means all.
+    pub paths: Vec<Vec<u8>>,
+    /// Owners are those of the stored numbers, not those of the stored names.
+    pub numeric_ids: bool,
+    /// Threads that fetch and open chunks; at least one.
+    pub openers: usize,
+}
+
+/// What an extract did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtractStats {
+    /// Regular files that were restored.
+    pub files: u64,
+    /// Objects of other kinds that were restored.
+    pub others: u64,
+    /// Bytes of content.
+    pub size: u64,
+    /// What was not restored, or not whole.
+    pub failed: u64,
+    /// Attributes that could not be set.
+    pub unset: u64,
+    /// Paths that were asked for and match nothing.
+    pub unmatched: Vec<Vec<u8>>,
+}
+
+impl ExtractStats {
+    /// Returns whether something that was asked for is not as it was.
+    pub fn has_warnings(&self) -> bool {
+        self.failed > 0 || self.unset > 0 || !self.unmatched.is_empty()
+    }
+}
+
+/// Why nothing more was restored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// The target is full, read-only or broken.
+    #[error("cannot restore into the target")]
+    Target(#[from] RestoreError),
+    /// The repository, or the archive's list of items.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Bytes that may be under way between the repository and the target.
+const BUDGET: usize = 48 * 1024 * 1024;
+
+/// Restores an archive beneath the directory `target`, which is made if it is missing. What is in the way of an item
+/// is replaced; nothing outside of the target is touched, whatever the archive says.
+pub fn extract(
+    session: &Session,
+    archive: &OpenArchive,
+    target: &Path,
+    options: &ExtractOptions,
+    monitor: &dyn Monitor,
+) -> Result<ExtractStats, ExtractError> {
+    let (steps_in, steps) = crossbeam_channel::unbounded();
+    let (jobs, jobs_out) = crossbeam_channel::unbounded();
+    let budget = Budget::new(BUDGET);
+    std::thread::scope(|scope| {
+        // Whatever ends this closure, by error or panic, ends the threads.
+        let _close = CloseOnDrop(&budget);
+        for number in 0..options.openers.max(1) {
+            let (jobs, steps) = (jobs_out.clone(), steps_in.clone());
+            spawn(scope, &format!("opener {number}"), move || opener::run(session, &jobs, &steps));
+        }
+        drop(jobs_out);
+        let planner = planner::Planner::new(session, archive, options, &budget, jobs, steps_in);
+        spawn(scope, "planner", move || planner.run());
+        writer::Writer::open(session, target, options, &budget, monitor)?.run(steps)
+    })
+}

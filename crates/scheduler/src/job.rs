@@ -1,0 +1,239 @@
+//! One backup from beginning to end: an archive, and after a good one retention and compaction.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tracing::{info, warn};
+use worldkeeper_core::repository::CompactStats;
+use worldkeeper_core::{Clock, Stop};
+use worldkeeper_engine::prune::{self, Rules};
+use worldkeeper_engine::{
+    CreateError, CreateOptions, Created, DEFAULT_THRESHOLD_PERCENT, DeleteError, DeleteStats, Monitor, Session,
+    SessionError, compact, create,
+};
+
+use crate::history::{Files, History, Kind, Run, RunOutcome};
+use crate::words::bytes;
+use crate::{Job, JobOutcome};
+
+/// Opens a session: knows where the repository is, how to wait for it and how to make a missing one.
+pub trait OpenSession: Send + Sync {
+    /// Opens for writing. Waiting for a lock ends when `stop` is requested.
+    fn open(&self, stop: &Stop) -> Result<Session, OpenError>;
+
+    /// What the repository is called in the run history.
+    fn location(&self) -> String;
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A stop was asked for while waiting.
+    #[error("stopped on request")]
+    Stopped,
+    /// The repository cannot be used.
+    #[error("cannot open the repository")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// What to do when a backup is due.
+pub struct BackupJob {
+    /// Opens the repository.
+    pub repository: Box<dyn OpenSession>,
+    /// What to archive, and how.
+    pub options: CreateOptions,
+    /// Which archives stay.
+    pub rules: Rules,
+    /// In which zone the rules count days.
+    pub zone: TimeZone,
+    /// Where runs are recorded.
+    pub history: History,
+    /// Told what happens.
+    pub monitor: Arc<dyn Monitor>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a backup made no archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The repository cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The archive cannot be made.
+    #[error("cannot create an archive of {series}")]
+    Create {
+        /// Its series.
+        series: String,
+        /// Why.
+        source: CreateError,
+    },
+}
+
+impl BackupError {
+    /// Returns whether this only says that a stop was asked for.
+    pub fn is_stopped(&self) -> bool {
+        match self {
+            Self::Open(error) => matches!(error, OpenError::Stopped),
+            Self::Create { source, .. } => matches!(source, CreateError::Session(error) if error.is_stopped()),
+        }
+    }
+}
+
+/// Why the repository was not tidied up after a good archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetentionError {
+    /// Archives could not be removed.
+    #[error("cannot prune")]
+    Prune(#[from] DeleteError),
+    /// Space could not be freed.
+    #[error("cannot compact")]
+    Compact(#[from] SessionError),
+}
+
+/// What retention did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// What was deleted.
+    pub deleted: DeleteStats,
+    /// What was freed.
+    pub compacted: CompactStats,
+}
+
+impl BackupJob {
+    /// Makes an archive, and tidies up after a good one.
+    ///
+    /// Nothing is pruned after an archive that lacks something: the older ones may be the only ones that have it.
+    pub fn backup(&self, stop: &Stop) -> Result<Created, BackupError> {
+        let begun = self.clock.now();
+        let made = self.archive(stop);
+        self.record(&Self::run_of(&made, begun, self.clock.now()));
+        let (mut session, created) = made?;
+        if created.stats.files_failed > 0 {
+            warn!("nothing is pruned after an archive that lacks {} files", created.stats.files_failed);
+        } else if !stop.is_requested()
+            && let Err(error) = self.retain(&mut session)
+        {
+            warn!("the archive is safe, but what should follow failed: {}", text(&error));
+        }
+        Ok(created)
+    }
+
+    /// Applies the retention rules, and frees the space of what goes.
+    pub fn retain(&self, session: &mut Session) -> Result<Retained, RetentionError> {
+        let begun = self.clock.now();
+        let plan = prune::plan_series(session, &self.options.series, &self.rules, begun, &self.zone);
+        if self.rules.keep_nothing() || plan.iter().all(|decision| decision.keep.is_some()) {
+            return Ok(Retained::default());
+        }
+        let pruned = prune::prune(session, &plan, self.monitor.as_ref());
+        self.record_step(Kind::Prune, begun, pruned.as_ref().err().map(|error| text(error)), 0);
+        let deleted = pruned?;
+        let begun = self.clock.now();
+        let compacted = compact(session, DEFAULT_THRESHOLD_PERCENT);
+        let freed = compacted.as_ref().map_or(0, |stats| stats.freed_bytes);
+        self.record_step(Kind::Compact, begun, compacted.as_ref().err().map(|error| text(error)), freed);
+        let compacted = compacted?;
+        info!("pruned {} of {} archives, freed {}", deleted.archives, plan.len(), bytes(compacted.freed_bytes));
+        Ok(Retained { deleted, compacted })
+    }
+
+    fn archive(&self, stop: &Stop) -> Result<(Session, Created), BackupError> {
+        let mut session = self.repository.open(stop)?;
+        let created = create(&mut session, &self.options, self.monitor.as_ref());
+        let series = || self.options.series.clone();
+        let created = created.map_err(|source| BackupError::Create { series: series(), source })?;
+        let Created { name, start, end, stats, .. } = &created;
+        info!(
+            "created {name}: {} files ({} new, {} changed, {} unchanged), {} in all; read {}, stored {}, took {}",
+            stats.files(),
+            stats.files_new,
+            stats.files_changed,
+            stats.files_unchanged,
+            bytes(stats.size),
+            bytes(stats.read_bytes),
+            bytes(stats.stored_bytes),
+            crate::words::duration(end.duration_since(*start).unsigned_abs()),
+        );
+        Ok((session, created))
+    }
+
+    fn run_of(made: &Result<(Session, Created), BackupError>, start: Timestamp, end: Timestamp) -> Run {
+        match made {
+            Ok((_, Created { name, start, stats, .. })) => Run {
+                kind: Kind::Backup,
+                start: *start,
+                end,
+                outcome: if stats.has_warnings() { RunOutcome::Warnings } else { RunOutcome::Good },
+                archive: Some(name.to_string()),
+                files: Files {
+                    new: stats.files_new,
+                    changed: stats.files_changed,
+                    unchanged: stats.files_unchanged,
+                    failed: stats.files_failed,
+                },
+                read_bytes: stats.read_bytes,
+                added_bytes: stats.stored_bytes,
+                freed_bytes: 0,
+                error: None,
+            },
+            Err(error) => Run {
+                outcome: if error.is_stopped() { RunOutcome::Stopped } else { RunOutcome::Failed },
+                ..step(Kind::Backup, start, end, Some(text(error)), 0)
+            },
+        }
+    }
+
+    fn record_step(&self, kind: Kind, start: Timestamp, error: Option<String>, freed_bytes: u64) {
+        self.record(&step(kind, start, self.clock.now(), error, freed_bytes));
+    }
+
+    /// The history is for people and the next schedule: what it cannot take is no reason to fail.
+    fn record(&self, run: &Run) {
+        if let Err(error) = self.history.record(&self.options.series, &self.repository.location(), run.clone()) {
+            warn!("{}", text(&error));
+        }
+    }
+}
+
+impl Job for BackupJob {
+    fn run(&self, stop: &Stop) -> JobOutcome {
+        match self.backup(stop) {
+            Ok(created) => {
+                let stats = &created.stats;
+                JobOutcome::Good { archive: created.name.to_string(), warnings: stats.files_failed + stats.files_torn }
+            }
+            Err(error) if error.is_stopped() => JobOutcome::Stopped,
+            Err(error) => JobOutcome::Failed { error: text(&error), retry: true },
+        }
+    }
+
+    fn last_good(&self) -> Option<Timestamp> {
+        let last_good = self.history.last_good(&self.options.series, &self.repository.location());
+        last_good.unwrap_or_else(|error| {
+            warn!("{}", text(&error));
+            None
+        })
+    }
+}
+
+fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<String>, freed_bytes: u64) -> Run {
+    let outcome = if error.is_some() { RunOutcome::Failed } else { RunOutcome::Good };
+    let (files, archive) = (Files::default(), None);
+    Run { kind, start, end, outcome, archive, files, read_bytes: 0, added_bytes: 0, freed_bytes, error }
+}
+
+/// An error and its causes in one line.
+fn text(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
