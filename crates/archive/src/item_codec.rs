@@ -201,3 +201,217 @@ pub fn fuzz_item(bytes: &[u8]) {
         assert_eq!(again, item);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `{"path": "a", …}` with the keys that stock cannot do without, but for `left_out`, and then what `more` writes.
+    fn packed(left_out: &str, more: &[(&str, &[u8])]) -> Vec<u8> {
+        let required: [(&str, &[u8]); 7] = [
+            ("gid", b"\x00"),
+            ("group", b"\xc0"),
+            ("mode", b"\xcd\x81\xa4"),
+            ("mtime", b"\x05"),
+            ("path", b"\xa1a"),
+            ("uid", b"\x00"),
+            ("user", b"\xa4root"),
+        ];
+        let keys: Vec<_> = required.iter().filter(|(key, _)| *key != left_out).chain(more).collect();
+        let mut encoder = Encoder::new();
+        encoder.map(keys.len());
+        for (key, value) in keys {
+            encoder.raw(key).packed(value);
+        }
+        encoder.finish()
+    }
+
+    fn with(more: &[(&str, &[u8])]) -> Result<Item, ItemError> {
+        Item::decode(&packed("", more))
+    }
+
+    #[test]
+    fn what_stock_needs_is_missed_by_name() {
+        assert!(with(&[]).is_ok());
+        for key in ["gid", "group", "mode", "mtime", "path", "uid", "user"] {
+            assert_eq!(Item::decode(&packed(key, &[])), Err(ItemError::Missing(key)));
+        }
+    }
+
+    #[test]
+    fn user_and_group_may_be_nil_chunks_may_not() {
+        let item = with(&[("chunks", b"\x90")]).unwrap();
+        assert_eq!((item.user.as_deref(), item.group), (Some(&b"root"[..]), None));
+        assert_eq!(item.chunks, Some(vec![]));
+        let error = with(&[("chunks", b"\xc0")]).unwrap_err();
+        assert!(matches!(error, ItemError::Decode(DecodeError::Unexpected { .. })), "{error:?}");
+    }
+
+    #[test]
+    fn chunk_references_have_three_members() {
+        let id = [&b"\xda\x00\x20"[..], &[7; 32]].concat();
+        let reference =
+            |head: &[u8], id: &[u8], sizes: &[u8]| with(&[("chunks", &[b"\x91", head, id, sizes].concat())]);
+        let item = reference(b"\x93", &id, b"\x05\x06").unwrap();
+        assert_eq!(item.chunks, Some(vec![ChunkRef { id: ChunkId([7; 32]), size: 5, csize: 6 }]));
+        assert!(reference(b"\x92", &id, b"\x05").is_err());
+        assert!(reference(b"\x94", &id, b"\x05\x06\x07").is_err());
+        assert!(reference(b"\x93", &id[..34], b"\x05\x06").is_err());
+        assert!(reference(b"\x93", b"\xa3abc", b"\x05\x06").is_err());
+        assert!(reference(b"\x93", &id, b"\xff\x06").is_err(), "a negative size");
+        assert!(reference(b"\x93", &id, b"\xcf\0\0\0\x01\0\0\0\0\x06").is_err(), "a size of 33 bits");
+    }
+
+    #[test]
+    fn empty_xattr_values_are_nil() {
+        let item = with(&[("xattrs", b"\x82\xa1a\xc0\xa1b\xa1x")]).unwrap();
+        let xattrs = vec![(b"a".to_vec(), vec![]), (b"b".to_vec(), b"x".to_vec())];
+        assert_eq!(item.xattrs, Some(xattrs.clone()));
+        let mut encoder = Encoder::new();
+        Item { xattrs: Some(xattrs.into_iter().rev().collect()), ..item }.encode(&mut encoder);
+        assert!(encoder.finish().ends_with(b"\xa6xattrs\x82\xa1a\xc0\xa1b\xa1x"));
+    }
+
+    #[test]
+    fn times_of_borg_1_0_may_be_byte_strings() {
+        let mtime = |bytes: &[u8]| {
+            let mut encoder = Encoder::new();
+            encoder.raw(bytes);
+            Item::decode(&packed("mtime", &[("mtime", &encoder.finish())])).unwrap().mtime_ns
+        };
+        assert_eq!(mtime(b""), 0);
+        assert_eq!(mtime(b"\x02\x01"), 0x0102);
+        assert_eq!(mtime(b"\xfe"), -2);
+        assert_eq!(mtime(&i64::MAX.to_le_bytes()), i64::MAX);
+        assert_eq!(mtime(&i64::MIN.to_le_bytes()), i64::MIN);
+        assert_eq!(mtime(b"\x05\0\0\0\0\0\0\0\0\0"), 5);
+        assert_eq!(mtime(b"\xfb\xff\xff\xff\xff\xff\xff\xff\xff"), -5);
+        // Beyond what 64 bits hold: the nearest.
+        assert_eq!(mtime(b"\0\0\0\0\0\0\0\x80\0"), i64::MAX);
+        assert_eq!(mtime(b"\0\0\0\0\0\0\0\0\x01"), i64::MAX);
+        assert_eq!(mtime(b"\xff\xff\xff\xff\xff\xff\xff\x7f\xff"), i64::MIN);
+        assert_eq!(mtime(b"\xff\xff\xff\xff\xff\xff\xff\xff\xfe"), i64::MIN);
+        let above = Item::decode(&packed("mtime", &[("mtime", b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff")])).unwrap();
+        assert_eq!(above.mtime_ns, i64::MAX);
+    }
+
+    #[test]
+    fn keys_of_later_versions_are_kept_in_their_order() {
+        let item = with(&[("zebra", b"\x91\xc3"), ("btime", b"\x07")]).unwrap();
+        assert_eq!(item.unknown.len(), 2);
+        let mut encoder = Encoder::new();
+        item.encode(&mut encoder);
+        let expected = b"\x89\xa5btime\x07\xa3gid\x00\xa5group\xc0\xa4mode\xcd\x81\xa4\xa5mtime\x05\xa4path\xa1a\xa3uid\x00\xa4user\xa4root\xa5zebra\x91\xc3";
+        assert_eq!(encoder.finish(), expected);
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let packed = packed("", &[("xattrs", b"\x81\xa1a\xc0"), ("new", b"\x92\x01\xa1x")]);
+        for len in 0..packed.len() {
+            assert!(matches!(Item::decode(&packed[..len]), Err(ItemError::Decode(DecodeError::Truncated { .. }))));
+        }
+        assert!(matches!(
+            Item::decode(&[&packed[..], b"\x80"].concat()),
+            Err(ItemError::Decode(DecodeError::Trailing { .. }))
+        ));
+    }
+
+    #[test]
+    fn a_length_without_bytes_behind_it_allocates_nothing() {
+        for value in [&b"\xdd\xff\xff\xff\xff"[..], b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"] {
+            for key in ["chunks", "xattrs", "path", "new"] {
+                assert!(with(&[(key, value)]).is_err(), "{key}");
+            }
+        }
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        vec(any::<u8>(), 0..40)
+    }
+
+    fn chunk_refs() -> impl Strategy<Value = Vec<ChunkRef>> {
+        vec(any::<([u8; 32], u32, u32)>().prop_map(|(id, size, csize)| ChunkRef { id: ChunkId(id), size, csize }), 0..5)
+    }
+
+    /// Items as they can be, which is more than stock would make.
+    pub(crate) fn any_item() -> impl Strategy<Value = Item> {
+        let required = (bytes(), any::<(u32, i64, i64, i64)>(), option::of(bytes()), option::of(bytes()));
+        let times = any::<(Option<i64>, Option<i64>, Option<i64>)>();
+        let content = (option::of(chunk_refs()), option::of(chunk_refs()), option::of(bytes()));
+        let numbers = any::<(Option<u64>, Option<bool>, Option<u64>, Option<u32>, Option<u64>)>();
+        let acls = (option::of(bytes()), option::of(bytes()), option::of(bytes()), option::of(bytes()));
+        let xattrs = option::of(proptest::collection::btree_map(bytes(), bytes(), 0..4));
+        let unknown = proptest::collection::btree_map("zz[a-z]{1,40}", bytes(), 0..3);
+        (required, times, content, numbers, acls, xattrs, unknown).prop_map(
+            |(required, times, content, numbers, acls, xattrs, unknown)| {
+                let (path, (mode, uid, gid, mtime_ns), user, group) = required;
+                Item {
+                    path,
+                    mode,
+                    uid,
+                    gid,
+                    user,
+                    group,
+                    mtime_ns,
+                    ctime_ns: times.0,
+                    atime_ns: times.1,
+                    birthtime_ns: times.2,
+                    chunks: content.0,
+                    chunks_healthy: content.1,
+                    source: content.2,
+                    size: numbers.0,
+                    hardlink_master: numbers.1,
+                    rdev: numbers.2,
+                    bsdflags: numbers.3,
+                    part: numbers.4,
+                    xattrs: xattrs.map(|xattrs| xattrs.into_iter().collect()),
+                    acl_access: acls.0,
+                    acl_default: acls.1,
+                    acl_nfs4: acls.2,
+                    acl_extended: acls.3,
+                    unknown: unknown.into_iter().map(|(key, value)| (key.into(), Value::Raw(value))).collect(),
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(item in any_item()) {
+            let mut encoder = Encoder::new();
+            item.encode(&mut encoder);
+            let packed = encoder.finish();
+            prop_assert_eq!(Item::decode(&packed), Ok(item));
+
+            // Stock's order is that of the keys.
+            let mut decoder = Decoder::new(&packed);
+            let mut last: &[u8] = b"";
+            for _ in 0..decoder.map().unwrap() {
+                let key = decoder.raw().unwrap();
+                prop_assert!(last < key);
+                last = key;
+                decoder.skip().unwrap();
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in vec(any::<u8>(), 0..200)) {
+            fuzz_item(&bytes);
+        }
+
+        #[test]
+        fn any_change_is_survived(item in any_item(), at: proptest::sample::Index, byte: u8) {
+            let mut encoder = Encoder::new();
+            item.encode(&mut encoder);
+            let mut packed = encoder.finish();
+            let at = at.index(packed.len());
+            packed[at] = byte;
+            fuzz_item(&packed);
+        }
+    }
+}

@@ -61,3 +61,118 @@ impl ItemReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use worldkeeper_core::ChunkId;
+    use worldkeeper_core::msgpack::{DecodeError, Encoder};
+
+    use super::*;
+    use crate::item::ChunkRef;
+    use crate::item_codec::tests::any_item;
+
+    fn pack(items: &[Item]) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        for item in items {
+            item.encode(&mut encoder);
+        }
+        encoder.finish()
+    }
+
+    #[test]
+    fn a_stream_without_items_is_whole() {
+        let mut reader = ItemReader::new();
+        assert_eq!(reader.next_item(), Ok(None));
+        reader.push(b"");
+        assert_eq!(reader.next_item(), Ok(None));
+        assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_stream_that_ends_inside_an_item_is_not_whole() {
+        let stream = pack(&[Item::default(), Item::default()]);
+        for len in 1..stream.len() {
+            let mut reader = ItemReader::new();
+            reader.push(&stream[..len]);
+            let mut items = 0;
+            while reader.next_item().unwrap().is_some() {
+                items += 1;
+            }
+            let left = len % (stream.len() / 2);
+            assert_eq!(items, len / (stream.len() / 2));
+            assert_eq!(reader.finish(), if left == 0 { Ok(()) } else { Err(ItemError::Incomplete(left)) });
+        }
+    }
+
+    #[test]
+    fn items_that_were_not_taken_count_as_left() {
+        let mut reader = ItemReader::new();
+        reader.push(&pack(&[Item::default()]));
+        assert!(matches!(reader.finish(), Err(ItemError::Incomplete(_))));
+    }
+
+    #[test]
+    fn an_item_of_megabytes_in_small_pieces() {
+        let chunk = ChunkRef { id: ChunkId([0xcd; 32]), size: 2 << 20, csize: 1 << 20 };
+        let large = Item { chunks: Some(vec![chunk; 100_000]), ..Item::default() };
+        let stream = pack(&[Item::default(), large.clone(), Item::default()]);
+        let mut reader = ItemReader::new();
+        let mut items = Vec::new();
+        for piece in stream.chunks(1000) {
+            reader.push(piece);
+            while let Some(item) = reader.next_item().unwrap() {
+                items.push(item);
+            }
+            assert!(reader.buffer.len() <= stream.len());
+        }
+        assert_eq!(reader.finish(), Ok(()));
+        assert!(items == [Item::default(), large, Item::default()]);
+    }
+
+    #[test]
+    fn an_item_that_never_ends_is_given_up() {
+        let mut reader = ItemReader::new();
+        reader.push(b"\x81\xa4path\xdb\xff\xff\xff\xff");
+        let piece = vec![0; 64 << 20];
+        for _ in 0..ItemReader::MAX_ITEM_LEN / piece.len() - 1 {
+            reader.push(&piece);
+            assert_eq!(reader.next_item(), Ok(None));
+        }
+        reader.push(&piece);
+        assert_eq!(reader.next_item(), Err(ItemError::TooLarge(ItemReader::MAX_ITEM_LEN)));
+    }
+
+    #[test]
+    fn what_is_no_item_is_an_error() {
+        for stream in [&b"\x01"[..], b"\xc1", b"\x80", b"\x81\x01\x02"] {
+            let mut reader = ItemReader::new();
+            reader.push(stream);
+            assert!(reader.next_item().is_err(), "{stream:02x?}");
+        }
+        let mut reader = ItemReader::new();
+        reader.push(b"\xcb");
+        assert!(matches!(reader.next_item(), Err(ItemError::Decode(DecodeError::Unexpected { .. }))));
+    }
+
+    proptest! {
+        #[test]
+        fn items_come_out_however_the_stream_is_cut(items in vec(any_item(), 0..4), cuts in vec(1usize..200, 1..50)) {
+            let stream = pack(&items);
+            let mut reader = ItemReader::new();
+            let mut read = Vec::new();
+            let (mut rest, mut cuts) = (&stream[..], cuts.iter().cycle());
+            while !rest.is_empty() {
+                let (piece, behind) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
+                reader.push(piece);
+                while let Some(item) = reader.next_item().unwrap() {
+                    read.push(item);
+                }
+                rest = behind;
+            }
+            prop_assert_eq!(reader.finish(), Ok(()));
+            prop_assert_eq!(read, items);
+        }
+    }
+}

@@ -125,6 +125,7 @@ impl Manifest {
     /// a smaller one for an attack.
     pub fn write(&mut self, key: &Key, salt: &[u8; 64], now: Timestamp) -> Result<Vec<u8>, ManifestError> {
         self.check_limits()?;
+        let now = Timestamp::from_microsecond(now.as_microsecond()).expect("cutting digits off stays in range");
         let next = self.timestamp.map(|last| last.saturating_add(SignedDuration::from_micros(1)).unwrap_or(last));
         let timestamp = next.map_or(now, |next| next.max(now));
         self.timestamp = Some(timestamp);
@@ -330,5 +331,231 @@ pub fn fuzz_manifest(bytes: &[u8]) {
         let (again, tam) = Manifest::decode(&key, &packed, TamPolicy::Required).expect("what was written can be read");
         manifest.unknown.sort_by(|left, right| left.0.cmp(&right.0));
         assert_eq!((again, tam), (manifest, Tam::Valid { salt: salt.to_vec() }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use worldkeeper_core::RepositoryId;
+    use worldkeeper_crypto::EncryptionMode;
+
+    use super::*;
+
+    fn key() -> Key {
+        Key::generate(EncryptionMode::Repokey, RepositoryId([1; 32]), &mut |bytes| bytes.fill(8))
+    }
+
+    fn at(text: &str) -> Timestamp {
+        time::parse(text).unwrap()
+    }
+
+    fn manifest() -> Manifest {
+        let mut manifest = Manifest::new();
+        for (name, fill) in [("b", 1), ("a", 2), ("späce", 3)] {
+            let entry = ArchiveEntry { id: ChunkId([fill; 32]), time: at("2026-11-06T12:00:00.000001") };
+            manifest.archives.insert(name.parse().unwrap(), entry);
+        }
+        manifest
+    }
+
+    fn written(manifest: &Manifest, key: &Key) -> Vec<u8> {
+        manifest.clone().write(key, &[4; 64], at("2026-11-06T12:00:00")).unwrap()
+    }
+
+    /// A manifest without a TAM: a map of these keys and packed values.
+    fn packed(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        encoder.map(pairs.len());
+        for (key, value) in pairs {
+            encoder.raw(key).packed(value);
+        }
+        encoder.finish()
+    }
+
+    fn decode(packed: &[u8]) -> Result<Manifest, ManifestError> {
+        Manifest::decode(&Key::plaintext(), packed, TamPolicy::Optional).map(|(manifest, _)| manifest)
+    }
+
+    const REQUIRED: [(&str, &[u8]); 3] = [("archives", b"\x80"), ("config", b"\x80"), ("version", b"\x01")];
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (key, mut manifest) = (key(), manifest());
+        let packed = manifest.write(&key, &[4; 64], at("2026-11-06T12:00:00")).unwrap();
+        assert!(manifest.tam_required());
+        let (again, tam) = Manifest::decode(&key, &packed, TamPolicy::Required).unwrap();
+        assert_eq!((again, tam), (manifest, Tam::Valid { salt: vec![4; 64] }));
+    }
+
+    #[test]
+    fn the_timestamp_always_moves_on() {
+        let (key, mut manifest) = (key(), Manifest::new());
+        let mut write = |now: &str| {
+            manifest.write(&key, &[4; 64], at(now)).unwrap();
+            time::to_text(manifest.timestamp.unwrap())
+        };
+        assert_eq!(write("2026-11-06T12:00:00.000000"), "2026-11-06T12:00:00.000000");
+        assert_eq!(write("2026-11-06T12:00:00.000000"), "2026-11-06T12:00:00.000001");
+        assert_eq!(write("2026-11-05T12:00:00.000000"), "2026-11-06T12:00:00.000002", "the clock went back");
+        assert_eq!(write("2026-11-06T12:00:00.000002"), "2026-11-06T12:00:00.000003");
+        assert_eq!(write("2026-11-06T12:00:00.000100"), "2026-11-06T12:00:00.000100");
+    }
+
+    #[test]
+    fn a_clock_finer_than_microseconds_does_not_repeat_a_timestamp() {
+        let (key, mut manifest) = (key(), Manifest::new());
+        let now = Timestamp::from_nanosecond(1_700_000_000_000_000_900).unwrap();
+        let mut texts = Vec::new();
+        for now in [now, now, now + SignedDuration::from_nanos(50)] {
+            let packed = manifest.write(&key, &[4; 64], now).unwrap();
+            assert_eq!(Manifest::decode(&key, &packed, TamPolicy::Required).unwrap().0, manifest);
+            texts.push(time::to_text(manifest.timestamp.unwrap()));
+        }
+        assert!(texts.is_sorted_by(|left, right| left < right), "{texts:?}");
+    }
+
+    #[test]
+    fn without_a_tam_it_is_refused_where_one_is_required() {
+        let packed = packed(&REQUIRED);
+        assert_eq!(Manifest::decode(&key(), &packed, TamPolicy::Required), Err(ManifestError::TamRequired));
+        assert_eq!(Manifest::decode(&key(), &packed, TamPolicy::Optional).unwrap().1, Tam::Missing);
+    }
+
+    #[test]
+    fn a_wrong_tam_is_always_refused() {
+        let other = Key::generate(EncryptionMode::Repokey, RepositoryId([1; 32]), &mut |bytes| bytes.fill(9));
+        let archive = crate::ArchiveMetadata::new("a".parse().unwrap(), vec![], vec![], Timestamp::UNIX_EPOCH);
+        for policy in [TamPolicy::Required, TamPolicy::Optional] {
+            for packed in [written(&manifest(), &other), archive.encode(&key(), &[4; 64])] {
+                let error = Manifest::decode(&key(), &packed, policy).unwrap_err();
+                assert_eq!(error, ManifestError::Tam(TamError::Invalid));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tam_of_another_type_is_no_tam() {
+        let tam = b"\x81\xa4type\xa6HMAC42";
+        let packed = packed(&[REQUIRED.as_slice(), &[("tam", tam)]].concat());
+        let error = Manifest::decode(&key(), &packed, TamPolicy::Required).unwrap_err();
+        assert_eq!(error, ManifestError::Tam(TamError::UnsupportedType("HMAC42".into())));
+        assert_eq!(Manifest::decode(&key(), &packed, TamPolicy::Optional).unwrap().1, Tam::Missing);
+    }
+
+    #[test]
+    fn formats_of_later_borgs_are_refused_by_name() {
+        assert_eq!(decode(b"\xc1\xc1\xc1\xc1\x01"), Err(ManifestError::FutureFormat));
+        assert_eq!(decode(b"\xc1\xc1\xc1\xc1"), Err(ManifestError::FutureFormat));
+        let version = |version: &'static [u8]| decode(&packed(&[REQUIRED[0], REQUIRED[1], ("version", version)]));
+        assert!(version(b"\x01").is_ok());
+        assert!(version(b"\x02").is_ok());
+        assert_eq!(version(b"\x03"), Err(ManifestError::UnsupportedVersion(3)));
+        assert_eq!(version(b"\x00"), Err(ManifestError::UnsupportedVersion(0)));
+    }
+
+    #[test]
+    fn what_every_manifest_has_is_missed_by_name() {
+        for left_out in REQUIRED {
+            let rest: Vec<_> = REQUIRED.into_iter().filter(|pair| *pair != left_out).collect();
+            assert_eq!(decode(&packed(&rest)), Err(ManifestError::Missing(left_out.0)));
+        }
+        let archives = |archives: &'static [u8]| decode(&packed(&[("archives", archives), REQUIRED[1], REQUIRED[2]]));
+        assert_eq!(archives(b"\x81\xa1a\x80"), Err(ManifestError::Missing("id of an archive")));
+        assert!(matches!(archives(b"\x81\xa1a\x81\xa4time\xa1x"), Err(ManifestError::Time(_))));
+    }
+
+    #[test]
+    fn two_archives_of_one_name_are_refused() {
+        let mut entry = b"\x82\xa2id\xda\x00\x20".to_vec();
+        entry.extend([7; 32]);
+        entry.extend(b"\xa4time\xb32026-11-06T12:00:00");
+        let twice = [&b"\x82\xa1a"[..], &entry, b"\xa1a", &entry].concat();
+        let error = decode(&packed(&[("archives", &twice), REQUIRED[1], REQUIRED[2]])).unwrap_err();
+        assert_eq!(error, ManifestError::Duplicate("a".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_unknown_mandatory_feature_stands_in_the_way_of_its_operation_alone() {
+        // {"feature_flags": {"write": {"mandatory": ["shiny", "new"]}, "check": {"mandatory": []}, "read": {}}}
+        let config = b"\x81\xadfeature_flags\x83\xa5write\x81\xa9mandatory\x92\xa5shiny\xa3new\xa5check\x81\xa9mandatory\x90\xa4read\x80";
+        let manifest = decode(&packed(&[REQUIRED[0], ("config", config), REQUIRED[2]])).unwrap();
+        let expected = ManifestError::UnsupportedFeatures(vec!["shiny".into(), "new".into()]);
+        assert_eq!(manifest.check_features(Operation::Write), Err(expected));
+        for operation in [Operation::Read, Operation::Check, Operation::Delete] {
+            assert_eq!(manifest.check_features(operation), Ok(()));
+        }
+
+        // What is of another kind is not understood either.
+        let odd = b"\x81\xadfeature_flags\x81\xa6delete\x81\xa9mandatory\x07";
+        let manifest = decode(&packed(&[REQUIRED[0], ("config", odd), REQUIRED[2]])).unwrap();
+        assert!(manifest.check_features(Operation::Delete).is_err());
+    }
+
+    #[test]
+    fn settings_and_item_keys_of_others_are_kept() {
+        let pairs: [(&str, &[u8]); 5] = [
+            REQUIRED[0],
+            ("config", b"\x82\xa3new\x91\x01\xactam_required\xc2"),
+            ("item_keys", b"\x92\xa4path\xa4glow"),
+            ("novelty", b"\xa1x"),
+            REQUIRED[2],
+        ];
+        let mut manifest = decode(&packed(&pairs)).unwrap();
+        assert!(!manifest.tam_required());
+        assert_eq!(manifest.item_keys.len(), ITEM_KEYS.len() + 1);
+
+        let key = key();
+        let packed = manifest.write(&key, &[4; 64], at("2026-11-06T12:00:00")).unwrap();
+        let (again, _) = Manifest::decode(&key, &packed, TamPolicy::Required).unwrap();
+        assert_eq!(again.config[b"new".as_slice()], Value::Array(vec![Value::Int(1)]));
+        assert!(again.tam_required(), "the key says so");
+        assert!(again.item_keys.contains(b"glow".as_slice()));
+        assert_eq!(again.unknown, [(b"novelty".to_vec(), Value::Raw(b"x".to_vec()))]);
+    }
+
+    #[test]
+    fn in_mode_none_a_tam_is_written_but_not_required() {
+        let (key, mut manifest) = (Key::plaintext(), manifest());
+        let packed = manifest.write(&key, &[4; 64], at("2026-11-06T12:00:00")).unwrap();
+        assert!(!manifest.tam_required());
+        assert!(matches!(Manifest::decode(&key, &packed, TamPolicy::Optional), Ok((_, Tam::Valid { .. }))));
+    }
+
+    #[test]
+    fn what_stock_could_not_read_is_not_written() {
+        let mut long_name = manifest();
+        let entry = long_name.archives[b"a".as_slice()];
+        long_name.archives.insert(ArchiveName::from_bytes(vec![b'x'; 256]), entry);
+        let mut many_keys = manifest();
+        many_keys.item_keys.extend((0..100).map(|number| format!("key{number}").into_bytes()));
+        for mut manifest in [long_name, many_keys] {
+            let error = manifest.write(&key(), &[4; 64], Timestamp::UNIX_EPOCH).unwrap_err();
+            assert!(matches!(error, ManifestError::TooMany { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let key = key();
+        let packed = written(&manifest(), &key);
+        for len in 0..packed.len() {
+            assert!(Manifest::decode(&key, &packed[..len], TamPolicy::Optional).is_err(), "{len} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            fuzz_manifest(&bytes);
+        }
+
+        #[test]
+        fn any_change_is_survived(at: proptest::sample::Index, byte: u8) {
+            let mut packed = written(&manifest(), &Key::plaintext());
+            let at = at.index(packed.len());
+            packed[at] = byte;
+            fuzz_manifest(&packed);
+        }
     }
 }

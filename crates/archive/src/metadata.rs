@@ -210,3 +210,163 @@ pub fn fuzz_archive(bytes: &[u8]) {
         assert_eq!(again, (metadata, Tam::Valid { salt: salt.to_vec() }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use worldkeeper_core::RepositoryId;
+    use worldkeeper_crypto::EncryptionMode;
+
+    use super::*;
+
+    fn key() -> Key {
+        Key::generate(EncryptionMode::RepokeyBlake2, RepositoryId([1; 32]), &mut |bytes| bytes.fill(8))
+    }
+
+    fn metadata() -> ArchiveMetadata {
+        let time = time::parse("2026-11-06T12:00:00.000123").unwrap();
+        let name = "world".parse().unwrap();
+        ArchiveMetadata::new(name, vec![ChunkId([3; 32])], vec![b"borg".to_vec()], time)
+    }
+
+    /// A map of these keys and packed values, without a TAM.
+    fn packed(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        encoder.map(pairs.len());
+        for (key, value) in pairs {
+            encoder.raw(key).packed(value);
+        }
+        encoder.finish()
+    }
+
+    const REQUIRED: [(&str, &[u8]); 5] = [
+        ("cmdline", b"\x91\xa4borg"),
+        ("items", b"\x90"),
+        ("name", b"\xa1a"),
+        ("time", b"\xb32026-11-06T12:00:00"),
+        ("version", b"\x01"),
+    ];
+
+    #[test]
+    fn metadata_is_authenticated_as_an_archives() {
+        let key = key();
+        let packed = metadata().encode(&key, &[4; 64]);
+        assert_eq!(ArchiveMetadata::decode(&key, &packed), Ok((metadata(), Tam::Valid { salt: vec![4; 64] })));
+
+        let other = Key::generate(EncryptionMode::RepokeyBlake2, RepositoryId([1; 32]), &mut |bytes| bytes.fill(9));
+        assert_eq!(ArchiveMetadata::decode(&other, &packed), Err(ArchiveError::Tam(TamError::Invalid)));
+        assert_eq!(ArchiveMetadata::decode_unverified(&packed), Ok(metadata()));
+    }
+
+    #[test]
+    fn a_name_that_changed_without_a_new_tam_is_refused() {
+        // What `borg rename` of 1.2.4 and older leaves behind.
+        let key = key();
+        let mut packed = metadata().encode(&key, &[4; 64]);
+        let at = packed.windows(5).position(|window| window == b"world").unwrap();
+        packed[at] = b'W';
+        assert_eq!(ArchiveMetadata::decode(&key, &packed), Err(ArchiveError::Tam(TamError::Invalid)));
+        assert_eq!(ArchiveMetadata::decode_unverified(&packed).unwrap().name.as_str(), Some("World"));
+    }
+
+    #[test]
+    fn a_missing_tam_is_the_callers_matter() {
+        let (metadata, tam) = ArchiveMetadata::decode(&key(), &packed(&REQUIRED)).unwrap();
+        assert_eq!(tam, Tam::Missing);
+        assert_eq!(time::to_text(metadata.time), "2026-11-06T12:00:00.000000");
+    }
+
+    #[test]
+    fn what_stock_needs_is_missed_by_name() {
+        for left_out in REQUIRED {
+            let rest: Vec<_> = REQUIRED.into_iter().filter(|pair| *pair != left_out).collect();
+            assert_eq!(ArchiveMetadata::decode_unverified(&packed(&rest)), Err(ArchiveError::Missing(left_out.0)));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_name() {
+        let with = |key: &'static str, value: &'static [u8]| {
+            let pairs: Vec<_> = REQUIRED.into_iter().filter(|pair| pair.0 != key).chain([(key, value)]).collect();
+            ArchiveMetadata::decode_unverified(&packed(&pairs)).unwrap_err()
+        };
+        assert_eq!(with("version", b"\x02"), ArchiveError::UnsupportedVersion(2));
+        assert!(matches!(with("time", b"\xa5today"), ArchiveError::Time("time", _)));
+        assert!(matches!(with("time_end", b"\xa0"), ArchiveError::Time("time_end", _)));
+        assert!(matches!(with("items", b"\x91\xa3abc"), ArchiveError::Decode(_)));
+        assert!(matches!(with("items", b"\xdd\xff\xff\xff\xff"), ArchiveError::Decode(_)));
+        assert!(matches!(with("nfiles", b"\xff"), ArchiveError::Decode(DecodeError::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let key = key();
+        let packed = metadata().encode(&key, &[4; 64]);
+        for len in 0..packed.len() {
+            assert!(ArchiveMetadata::decode(&key, &packed[..len]).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn keys_of_other_versions_survive_a_new_tam() {
+        let mut metadata = metadata();
+        metadata.unknown = vec![
+            (b"recreate_partial_chunks".to_vec(), Value::Nil),
+            (b"cockpit".to_vec(), Value::Map(vec![(Value::Raw(b"x".to_vec()), Value::Bool(false))])),
+        ];
+        let packed = metadata.encode(&key(), &[1; 64]);
+        let (again, _) = ArchiveMetadata::decode(&key(), &packed).unwrap();
+        metadata.unknown.reverse();
+        assert_eq!(again, metadata);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            texts in vec(option::of(vec(any::<u8>(), 0..70)), 4),
+            numbers in vec(any::<Option<u64>>(), 6),
+            ids in vec(any::<[u8; 32]>(), 0..20),
+            recreated in option::of(vec(vec(any::<u8>(), 0..40), 0..3)),
+            seconds in -60_000_000_000i64..250_000_000_000,
+            salt in proptest::array::uniform32(any::<u8>()),
+        ) {
+            let mut texts = texts.into_iter();
+            let mut numbers = numbers.into_iter();
+            let metadata = ArchiveMetadata {
+                items: ids.into_iter().map(ChunkId).collect(),
+                time_end: Some(Timestamp::from_second(seconds).unwrap()),
+                hostname: texts.next().unwrap(),
+                username: texts.next().unwrap(),
+                comment: texts.next().unwrap(),
+                cwd: texts.next().unwrap(),
+                size: numbers.next().unwrap(),
+                csize: numbers.next().unwrap(),
+                nfiles: numbers.next().unwrap(),
+                size_parts: numbers.next().unwrap(),
+                csize_parts: numbers.next().unwrap(),
+                nfiles_parts: numbers.next().unwrap(),
+                recreate_cmdline: recreated,
+                ..metadata()
+            };
+            let salt: [u8; 64] = [salt, salt].concat().try_into().unwrap();
+            let packed = metadata.encode(&key(), &salt);
+            let valid = Tam::Valid { salt: salt.to_vec() };
+            prop_assert_eq!(ArchiveMetadata::decode(&key(), &packed), Ok((metadata, valid)));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in vec(any::<u8>(), 0..200)) {
+            fuzz_archive(&bytes);
+        }
+
+        #[test]
+        fn any_change_is_survived(at: proptest::sample::Index, byte: u8) {
+            let mut packed = metadata().encode(&Key::plaintext(), &[2; 64]);
+            let at = at.index(packed.len());
+            packed[at] = byte;
+            fuzz_archive(&packed);
+        }
+    }
+}
