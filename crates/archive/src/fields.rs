@@ -119,11 +119,3 @@ pub(crate) fn raw_list(decoder: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Decode
     }
     Ok(list)
 }
-
-/// Keeps a key that is not known. Of several the last counts, as in Python's maps.
-pub(crate) fn keep_unknown(unknown: &mut Vec<(Vec<u8>, Value)>, key: &[u8], value: Value) {
-    match unknown.iter_mut().find(|(known, _)| known == key) {
-        Some((_, old)) => *old = value,
-        None => unknown.push((key.to_vec(), value)),
-    }
-}

@@ -2,10 +2,12 @@
 //!
 //! Source: borg 1.4 `item.pyx`, `Item`; `constants.py`, `ITEM_KEYS`; `archive.py`, `MetadataCollector`.
 
+use std::collections::BTreeMap;
+
 use worldkeeper_core::ChunkId;
 use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder, Kind, Value};
 
-use crate::fields::{Entry, Field, encode_map, keep_unknown};
+use crate::fields::{Entry, Field, encode_map};
 use crate::item::{ChunkRef, Item};
 
 /// Why bytes are no item.
@@ -93,6 +95,7 @@ impl Item {
         let mut item = Self::default();
         let (mut path, mut mode, mut uid, mut gid, mut mtime) = (None, None, None, None, None);
         let (mut user, mut group) = (None, None);
+        let mut unknown = BTreeMap::new();
         for _ in 0..decoder.map()? {
             match decoder.raw()? {
                 b"acl_access" => item.acl_access = Some(decoder.raw()?.to_vec()),
@@ -118,7 +121,7 @@ impl Item {
                 b"uid" => uid = Some(decoder.int_as()?),
                 b"user" => user = Some(raw_or_nil(&mut decoder)?),
                 b"xattrs" => item.xattrs = Some(xattrs(&mut decoder)?),
-                unknown => keep_unknown(&mut item.unknown, unknown, Value::decode(&mut decoder)?),
+                key => _ = unknown.insert(key.to_vec(), Value::decode(&mut decoder)?),
             }
         }
         decoder.finish()?;
@@ -130,6 +133,7 @@ impl Item {
             user: user.ok_or(ItemError::Missing("user"))?,
             group: group.ok_or(ItemError::Missing("group"))?,
             mtime_ns: mtime.ok_or(ItemError::Missing("mtime"))?,
+            unknown: unknown.into_iter().collect(),
             ..item
         })
     }
@@ -193,7 +197,6 @@ pub fn fuzz_item(bytes: &[u8]) {
         let mut again = Item::decode(&encoder.finish()).expect("what was written can be read");
         let mut item = item;
         for item in [&mut item, &mut again] {
-            item.unknown.sort_by(|left, right| left.0.cmp(&right.0));
             if let Some(xattrs) = &mut item.xattrs {
                 xattrs.sort();
             }

@@ -7,6 +7,7 @@
 //! What is written is byte for byte what stock borg 1.4 would write, so that both deduplicate against each other. What
 //! is read may come from any borg 1.x, or from an attacker.
 
+mod features;
 mod fields;
 mod item;
 mod item_codec;
@@ -15,9 +16,10 @@ mod manifest;
 mod metadata;
 mod name;
 
+pub use features::Operation;
 pub use item::{ChunkRef, Item};
 pub use item_codec::{ITEM_KEYS, ItemError, fuzz_item};
 pub use item_reader::ItemReader;
-pub use manifest::{ArchiveEntry, Manifest, ManifestError, Operation, TamPolicy, fuzz_manifest};
+pub use manifest::{ArchiveEntry, Manifest, ManifestError, TamPolicy, fuzz_manifest};
 pub use metadata::{ArchiveError, ArchiveMetadata, fuzz_archive};
 pub use name::{ArchiveName, InvalidName};

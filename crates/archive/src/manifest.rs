@@ -14,7 +14,8 @@ use worldkeeper_core::time::{self, ParseTimeError};
 use worldkeeper_crypto::Key;
 use worldkeeper_crypto::tam::{self, Context, Tam, TamError};
 
-use crate::fields::{Field, encode_map, keep_unknown};
+use crate::features::Operation;
+use crate::fields::{Field, encode_map};
 use crate::item_codec::ITEM_KEYS;
 use crate::name::{ArchiveName, MAX_NAME_LEN};
 
@@ -51,19 +52,6 @@ pub enum TamPolicy {
     Optional,
 }
 
-/// What a client is about to do; feature flags can forbid each by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// List and extract.
-    Read,
-    /// Check and repair, and whatever must understand every detail.
-    Check,
-    /// Add archives.
-    Write,
-    /// Delete archives, for which every reference must be counted.
-    Delete,
-}
-
 /// Why bytes are no manifest, or none to be believed or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -92,8 +80,8 @@ pub enum ManifestError {
     /// It was not written by somebody who had the key, or was changed since.
     #[error("the manifest cannot be authenticated")]
     Tam(#[source] TamError),
-    /// Someone used a feature that we do not know and must know for this.
-    #[error("the repository uses features that this needs and that are not known here: {}", .0.join(", "))]
+    /// Somebody used features that we would have to know for what is to be done.
+    #[error("the repository uses features that are not known here: {}", .0.join(", "))]
     UnsupportedFeatures(Vec<String>),
     /// Stock could not read what would be written.
     #[error("the manifest would have {count} {what}, borg reads at most {limit}")]
@@ -158,20 +146,6 @@ impl Manifest {
         self.config.get(b"tam_required".as_slice()) == Some(&Value::Bool(true))
     }
 
-    /// Requires that no feature stands in the way of `operation`. None are known here, and none was ever used by
-    /// borg 1.x.
-    pub fn check_features(&self, operation: Operation) -> Result<(), ManifestError> {
-        let Some(flags) = self.config.get(b"feature_flags".as_slice()) else { return Ok(()) };
-        let Some(mandatory) = flags.get(operation.key()).and_then(|flags| flags.get("mandatory")) else {
-            return Ok(());
-        };
-        let features: Vec<_> = match mandatory {
-            Value::Array(features) => features.iter().map(feature_name).collect(),
-            other => vec![feature_name(other)],
-        };
-        if features.is_empty() { Ok(()) } else { Err(ManifestError::UnsupportedFeatures(features)) }
-    }
-
     fn check_limits(&self) -> Result<(), ManifestError> {
         let longest = self.archives.keys().map(|name| name.as_bytes().len()).max().unwrap_or(0);
         for (what, count, limit) in [
@@ -227,6 +201,7 @@ impl Manifest {
         let mut decoder = Decoder::new(packed);
         let mut manifest = Self::new();
         let (mut version, mut archives, mut config) = (None, None, None);
+        let mut unknown = BTreeMap::new();
         for _ in 0..decoder.map()? {
             match decoder.raw()? {
                 b"archives" => archives = Some(decode_archives(&mut decoder)?),
@@ -239,7 +214,7 @@ impl Manifest {
                 b"tam" => _ = decoder.skip()?,
                 b"timestamp" => manifest.timestamp = Some(moment(&mut decoder)?),
                 b"version" => version = Some(decoder.int()?),
-                unknown => keep_unknown(&mut manifest.unknown, unknown, Value::decode(&mut decoder)?),
+                key => _ = unknown.insert(key.to_vec(), Value::decode(&mut decoder)?),
             }
         }
         decoder.finish()?;
@@ -250,6 +225,7 @@ impl Manifest {
         Ok(Self {
             archives: archives.ok_or(ManifestError::Missing("archives"))?,
             config: config.ok_or(ManifestError::Missing("config"))?,
+            unknown: unknown.into_iter().collect(),
             ..manifest
         })
     }
@@ -258,17 +234,6 @@ impl Manifest {
 impl Default for Manifest {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Operation {
-    fn key(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Check => "check",
-            Self::Write => "write",
-            Self::Delete => "delete",
-        }
     }
 }
 
@@ -307,10 +272,6 @@ fn moment(decoder: &mut Decoder<'_>) -> Result<Timestamp, ManifestError> {
     time::parse(&String::from_utf8_lossy(decoder.raw()?)).map_err(ManifestError::Time)
 }
 
-fn feature_name(value: &Value) -> String {
-    String::from_utf8_lossy(value.as_raw().unwrap_or(b"?")).chars().take(64).collect()
-}
-
 /// How a manifest begins that borg 1.x shall not try to read.
 const FUTURE_FORMAT: &[u8] = &[0xc1; 4];
 /// What stock reads and refuses to exceed.
@@ -329,7 +290,6 @@ pub fn fuzz_manifest(bytes: &[u8]) {
         let salt = [7; 64];
         let Ok(packed) = manifest.write(&key, &salt, Timestamp::UNIX_EPOCH) else { return };
         let (again, tam) = Manifest::decode(&key, &packed, TamPolicy::Required).expect("what was written can be read");
-        manifest.unknown.sort_by(|left, right| left.0.cmp(&right.0));
         assert_eq!((again, tam), (manifest, Tam::Valid { salt: salt.to_vec() }));
     }
 }
@@ -473,23 +433,6 @@ mod tests {
         let twice = [&b"\x82\xa1a"[..], &entry, b"\xa1a", &entry].concat();
         let error = decode(&packed(&[("archives", &twice), REQUIRED[1], REQUIRED[2]])).unwrap_err();
         assert_eq!(error, ManifestError::Duplicate("a".parse().unwrap()));
-    }
-
-    #[test]
-    fn an_unknown_mandatory_feature_stands_in_the_way_of_its_operation_alone() {
-        // {"feature_flags": {"write": {"mandatory": ["shiny", "new"]}, "check": {"mandatory": []}, "read": {}}}
-        let config = b"\x81\xadfeature_flags\x83\xa5write\x81\xa9mandatory\x92\xa5shiny\xa3new\xa5check\x81\xa9mandatory\x90\xa4read\x80";
-        let manifest = decode(&packed(&[REQUIRED[0], ("config", config), REQUIRED[2]])).unwrap();
-        let expected = ManifestError::UnsupportedFeatures(vec!["shiny".into(), "new".into()]);
-        assert_eq!(manifest.check_features(Operation::Write), Err(expected));
-        for operation in [Operation::Read, Operation::Check, Operation::Delete] {
-            assert_eq!(manifest.check_features(operation), Ok(()));
-        }
-
-        // What is of another kind is not understood either.
-        let odd = b"\x81\xadfeature_flags\x81\xa6delete\x81\xa9mandatory\x07";
-        let manifest = decode(&packed(&[REQUIRED[0], ("config", odd), REQUIRED[2]])).unwrap();
-        assert!(manifest.check_features(Operation::Delete).is_err());
     }
 
     #[test]

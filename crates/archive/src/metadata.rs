@@ -2,6 +2,8 @@
 //!
 //! Source: borg 1.4 `item.pyx`, `ArchiveItem`; `archive.py`, `Archive.save`; `constants.py`, `ARCHIVE_KEYS`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use worldkeeper_core::ChunkId;
 use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder, Value};
@@ -9,7 +11,7 @@ use worldkeeper_core::time::{self, ParseTimeError};
 use worldkeeper_crypto::Key;
 use worldkeeper_crypto::tam::{self, Context, Tam, TamError};
 
-use crate::fields::{Field, encode_map, keep_unknown, raw_list};
+use crate::fields::{Field, encode_map, raw_list};
 use crate::name::ArchiveName;
 
 /// What an archive's own object says; its id is in the manifest. Texts are bytes, for they need not be UTF-8.
@@ -144,6 +146,7 @@ impl ArchiveMetadata {
     pub fn decode_unverified(packed: &[u8]) -> Result<Self, ArchiveError> {
         let mut decoder = Decoder::new(packed);
         let (mut version, mut name, mut items, mut cmdline, mut started) = (None, None, None, None, None);
+        let mut unknown = BTreeMap::new();
         // Stands in for the required fields until all keys are read.
         let nothing = ArchiveName::from_bytes(Vec::new());
         let mut metadata = Self::new(nothing, Vec::new(), Vec::new(), Timestamp::UNIX_EPOCH);
@@ -168,7 +171,7 @@ impl ArchiveMetadata {
                 b"time_end" => metadata.time_end = Some(moment(&mut decoder, "time_end")?),
                 b"username" => metadata.username = Some(decoder.raw()?.to_vec()),
                 b"version" => version = Some(decoder.int()?),
-                unknown => keep_unknown(&mut metadata.unknown, unknown, Value::decode(&mut decoder)?),
+                key => _ = unknown.insert(key.to_vec(), Value::decode(&mut decoder)?),
             }
         }
         decoder.finish()?;
@@ -181,6 +184,7 @@ impl ArchiveMetadata {
             items: items.ok_or(ArchiveError::Missing("items"))?,
             cmdline: cmdline.ok_or(ArchiveError::Missing("cmdline"))?,
             time: started.ok_or(ArchiveError::Missing("time"))?,
+            unknown: unknown.into_iter().collect(),
             ..metadata
         })
     }
@@ -202,11 +206,10 @@ fn moment(decoder: &mut Decoder<'_>, key: &'static str) -> Result<Timestamp, Arc
 pub fn fuzz_archive(bytes: &[u8]) {
     let key = Key::plaintext();
     _ = ArchiveMetadata::decode(&key, bytes);
-    if let Ok(mut metadata) = ArchiveMetadata::decode_unverified(bytes) {
+    if let Ok(metadata) = ArchiveMetadata::decode_unverified(bytes) {
         let salt = [7; 64];
         let packed = metadata.encode(&key, &salt);
         let again = ArchiveMetadata::decode(&key, &packed).expect("what was written can be read");
-        metadata.unknown.sort_by(|left, right| left.0.cmp(&right.0));
         assert_eq!(again, (metadata, Tam::Valid { salt: salt.to_vec() }));
     }
 }
