@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, inotify, mknodat};
 use tempfile::TempDir;
 use worldkeeper_archive::Item;
 use worldkeeper_testkit::{peers, tree};
@@ -204,6 +205,29 @@ fn sockets_are_left_out_and_fifos_are_not_opened() {
     let mut seen = walk(&mut tree.walker(), &tree.root);
     seen.sort();
     assert_eq!(seen, ["", "fifo", "socket: Socket"]);
+}
+
+#[test]
+fn an_entry_is_made_without_opening_the_file() {
+    let tree = Tree::new();
+    nasty(&tree.path("nasty"));
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
+    let mut directories = vec![tree.root.clone()];
+    while let Some(directory) = directories.pop() {
+        inotify::add_watch(&watch, &directory, inotify::WatchFlags::OPEN).unwrap();
+        let entries = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap());
+        directories.extend(entries.filter(|entry| entry.file_type().unwrap().is_dir()).map(|entry| entry.path()));
+    }
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&watch, &mut buffer);
+    while events.next().is_ok() {} // what the listing above opened
+    assert!(walk(&mut tree.walker(), &tree.root).len() > 50);
+    let mut directories = 0;
+    while let Ok(event) = events.next() {
+        assert!(event.events().contains(inotify::ReadFlags::ISDIR), "{:?} was opened", event.file_name());
+        directories += 1;
+    }
+    assert!(directories > 50, "the watch works");
 }
 
 #[test]
