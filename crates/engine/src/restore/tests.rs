@@ -185,13 +185,14 @@ fn a_link_whose_first_is_not_wanted_has_the_content() {
     }
 }
 
+type Expected<'a> = &'a dyn Fn(&RestoreError) -> bool;
+
 #[test]
 fn hostile_items_leave_the_target_alone_and_what_is_outside_too() {
     let outside = |error: &RestoreError| matches!(error, RestoreError::Outside { .. });
     let behind = |error: &RestoreError| matches!(error, RestoreError::Behind { .. });
     let io = |error: &RestoreError| matches!(error, RestoreError::Io { .. });
     let kind = |error: &RestoreError| matches!(error, RestoreError::Type { .. });
-    type Expected<'a> = &'a dyn Fn(&RestoreError) -> bool;
     // Items that are restored, and the last one that must not be.
     let cases: &[(&[Item], Expected<'_>)] = &[
         (&[item("../outside/secret", FILE)], &outside),
@@ -227,7 +228,7 @@ fn hostile_items_leave_the_target_alone_and_what_is_outside_too() {
             items.iter().map(|item| String::from_utf8_lossy(&item.path).chars().take(30).collect::<String>()).collect();
         let last = results.pop().unwrap().expect_err(&names.join(", "));
         assert!(expected(&last), "{names:?}: {last:?}");
-        results.into_iter().for_each(|result| result.unwrap_or_else(|error| panic!("{names:?}: {error:?}")));
+        assert!(results.iter().all(Result::is_ok), "{names:?}: {results:?}");
         place.assert_outside_untouched();
         remove_deep(&place);
     }

@@ -4,16 +4,17 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
-use rustix::fs::CWD;
-use rustix::fs::{AtFlags, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::stat::{FileId, Stat};
+
+type Names = Box<dyn Fn(&[u8]) -> bool + Send>;
 
 /// What is left out of an archive.
 #[derive(Default)]
 pub(crate) struct Rules {
     directories: HashSet<FileId>,
-    names: Option<Box<dyn Fn(&[u8]) -> bool + Send>>,
+    names: Option<Names>,
 }
 
 impl Rules {

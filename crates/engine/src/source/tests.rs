@@ -395,7 +395,7 @@ fn what_may_not_be_read_is_told() {
     }
     let tree = Tree::new();
     fs::create_dir(tree.path("closed")).unwrap();
-    fs::set_permissions(tree.path("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(tree.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let seen = walk(&mut tree.walker(), &tree.root);
     fs::set_permissions(tree.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(seen, ["", "closed: cannot open"]);

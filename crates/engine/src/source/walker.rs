@@ -30,6 +30,7 @@ const LISTING_BYTES: usize = 64 * 1024;
 
 /// What the walk came upon.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are entries, and each is taken at once")]
 pub(crate) enum Found {
     /// An object for the archive.
     Entry(Entry),
