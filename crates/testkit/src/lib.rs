@@ -1,8 +1,10 @@
 //! Helpers for tests: fixtures, sample data, faulty disks, stock borg as the oracle. Never part of a product.
 
 pub mod borg;
+pub mod clock;
 pub mod docker;
 pub mod fixtures;
+pub mod memory_repository;
 pub mod outcome;
 pub mod peers;
 pub mod tree;

@@ -1,0 +1,387 @@
+//! The operations over a repository in memory: what stays, what goes, what is noticed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use worldkeeper_archive::ArchiveName;
+use worldkeeper_chunker::ChunkerParams;
+use worldkeeper_compress::Compression;
+use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
+use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
+use worldkeeper_engine::prune::{self, Count, Period, Rules};
+use worldkeeper_engine::{
+    CreateError, CreateOptions, Created, DeleteError, ExtractOptions, Monitor, Notice, Progress, Session, SessionError,
+    SessionOptions, Silent, StateDir, Suspicion, Trust, create, delete, extract,
+};
+use worldkeeper_repository::OsDisk;
+use worldkeeper_testkit::clock::ManualClock;
+use worldkeeper_testkit::memory_repository::MemoryRepository;
+use worldkeeper_testkit::tree;
+
+const PASSPHRASE: &str = "correct horse";
+
+/// A world, a state directory and a repository in memory.
+struct House {
+    folder: TempDir,
+    repository: MemoryRepository,
+    clock: Arc<ManualClock>,
+    stop: Stop,
+}
+
+impl House {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        tree::world(&folder.path().join("world"), 40, "operations");
+        let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
+        Self { folder, repository: MemoryRepository::new(1), clock, stop: Stop::default() }
+    }
+
+    /// A house whose repository is initialised.
+    fn ready(mode: EncryptionMode) -> Self {
+        let house = Self::new();
+        let state = house.state();
+        Session::initialize(Box::new(house.repository.clone()), mode, &house.options(&state)).unwrap();
+        house
+    }
+
+    fn world(&self) -> PathBuf {
+        self.folder.path().join("world")
+    }
+
+    fn state(&self) -> StateDir {
+        self.state_at("state")
+    }
+
+    fn state_at(&self, name: &str) -> StateDir {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        StateDir::open(disk, &self.folder.path().join(name), "test").unwrap()
+    }
+
+    fn options<'a>(&self, state: &'a StateDir) -> SessionOptions<'a> {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        SessionOptions { state, passphrase: Some(PASSPHRASE), clock, stop: self.stop.clone() }
+    }
+
+    fn open(&self) -> Session {
+        self.try_open(&self.repository).unwrap()
+    }
+
+    fn try_open(&self, repository: &MemoryRepository) -> Result<Session, SessionError> {
+        Session::open(Box::new(repository.clone()), &self.options(&self.state()))
+    }
+
+    fn create_options(&self) -> CreateOptions {
+        CreateOptions {
+            series: "mc".into(),
+            sources: vec![self.world()],
+            left_out: Vec::new(),
+            left_out_names: vec!["session.lock".into()],
+            compression: Compression::Lz4,
+            chunker_params: ChunkerParams::DEFAULT,
+            comment: String::new(),
+            cmdline: vec![b"worldkeeper".to_vec()],
+            hostname: "host".into(),
+            username: "user".into(),
+            cwd: b"/".to_vec(),
+            sealers: 2,
+        }
+    }
+
+    /// Makes an archive an hour after the last one.
+    fn backup(&self) -> Created {
+        self.clock.advance(Duration::from_secs(3600));
+        create(&mut self.open(), &self.create_options(), &Silent).unwrap()
+    }
+
+    /// Restores an archive and compares it with the world.
+    fn assert_restores(&self, archive: &ArchiveName, expected: &Path) {
+        let session = self.open();
+        let target = TempDir::new().unwrap();
+        let archive = session.open_archive(&session.archive_info(archive).unwrap()).unwrap();
+        let options = ExtractOptions { paths: Vec::new(), numeric_ids: false, openers: 2 };
+        let stats = extract(&session, &archive, target.path(), &options, &Silent).unwrap();
+        assert!(!stats.has_warnings(), "{stats:?}");
+        tree::assert_same(expected, &target.path().join(expected.strip_prefix("/").unwrap()));
+    }
+
+    /// Requires that the repository holds what its archives refer to, and nothing else.
+    fn assert_nothing_missing_or_left_over(&self) {
+        let session = self.open();
+        let mut referenced = BTreeSet::new();
+        for archive in session.archives() {
+            let open = session.open_archive(&archive).unwrap();
+            referenced.insert(archive.id);
+            referenced.extend(open.metadata.items.iter().copied());
+            for item in session.items(&open) {
+                referenced.extend(item.unwrap().chunks.iter().flatten().map(|chunk| chunk.id));
+            }
+        }
+        assert_eq!(self.repository.chunk_ids(), referenced);
+    }
+}
+
+/// Collects notices as text.
+#[derive(Default)]
+struct Notices(Mutex<Vec<String>>);
+
+impl Monitor for Notices {
+    fn notice(&self, notice: Notice<'_>) {
+        self.0.lock().unwrap().push(format!("{notice:?}"));
+    }
+
+    fn progress(&self, _: Progress) {}
+}
+
+#[test]
+fn what_is_archived_is_restored_in_every_mode() {
+    for mode in [EncryptionMode::None, EncryptionMode::Repokey, EncryptionMode::RepokeyBlake2] {
+        let house = House::ready(mode);
+        let created = house.backup();
+        assert_eq!(created.name.to_string(), "mc-2030-01-01T01:00:00");
+        assert_eq!(created.stats.files_new, created.stats.files());
+        house.assert_restores(&created.name, &house.world());
+        house.assert_nothing_missing_or_left_over();
+    }
+}
+
+#[test]
+fn an_unchanged_tree_adds_only_the_archive_itself() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let first = house.backup();
+    let second = house.backup();
+    assert_eq!(second.stats.files_unchanged, first.stats.files());
+    assert_eq!(second.stats.read_bytes, 0);
+    assert_eq!(second.stats.stored_objects, 1, "the archive's metadata: {:?}", second.stats);
+    house.assert_restores(&second.name, &house.world());
+}
+
+#[test]
+fn a_changed_file_is_read_again_and_the_rest_is_not() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    house.backup();
+    std::fs::write(house.world().join("level.dat"), b"changed").unwrap();
+    let second = house.backup();
+    assert_eq!(second.stats.files_changed + second.stats.files_new, 1, "{:?}", second.stats);
+    house.assert_restores(&second.name, &house.world());
+}
+
+#[test]
+fn no_counter_value_is_ever_used_twice() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    for round in 0..4 {
+        std::fs::write(house.world().join("level.dat"), format!("round {round}")).unwrap();
+        house.backup();
+    }
+    let mut ranges: Vec<_> = house
+        .repository
+        .store()
+        .put
+        .iter()
+        .map(|object| {
+            let nonce = u64::from_be_bytes(object[33..41].try_into().unwrap());
+            (nonce, nonce + (object.len() as u64 - 41).div_ceil(16))
+        })
+        .collect();
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
+        assert!(pair[0].1 <= pair[1].0, "{pair:?} overlap");
+    }
+}
+
+#[test]
+fn a_failing_repository_leaves_the_old_archives_and_the_next_run_succeeds() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let first = house.backup();
+    let before = house.repository.chunk_ids();
+    for limit in 0.. {
+        tree::write(&house.world().join("new.dat"), format!("content {limit}").as_bytes());
+        let mut session = house.open();
+        let failing = MemoryRepository::clone(&house.repository);
+        let done = {
+            let mut store = failing.store();
+            store.fail_after = Some(limit);
+            store.restart_counting();
+            drop(store);
+            create(&mut session, &house.create_options(), &Silent)
+        };
+        house.repository.store().fail_after = None;
+        match done {
+            Ok(_) => break,
+            Err(CreateError::Session(SessionError::Repository(RepositoryError::Other(_)))) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+        assert_eq!(house.repository.chunk_ids(), before, "limit {limit}");
+        assert_eq!(house.open().archives().len(), 1);
+    }
+    house.assert_restores(&house.backup().name, &house.world());
+    house.assert_nothing_missing_or_left_over();
+    drop(first);
+}
+
+#[test]
+fn deleting_leaves_nothing_over_and_takes_nothing_that_is_needed() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let mut names = Vec::new();
+    for round in 0..4 {
+        tree::write(&house.world().join(format!("only-in-{round}")), format!("round {round}").as_bytes());
+        names.push(house.backup().name);
+    }
+    delete(&mut house.open(), &[names[1].clone(), names[0].clone(), names[1].clone()], &Silent).unwrap();
+    house.assert_nothing_missing_or_left_over();
+    house.assert_restores(&names[3], &house.world());
+    // With the state lost, the index comes from the archives.
+    std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
+    delete(&mut house.open(), &[names[2].clone()], &Silent).unwrap();
+    house.assert_nothing_missing_or_left_over();
+    house.assert_restores(&names[3], &house.world());
+}
+
+#[test]
+fn deleting_an_archive_that_is_not_there_deletes_nothing() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let name = house.backup().name;
+    let wrong = ArchiveName::from_bytes(*b"mc-other");
+    let error = delete(&mut house.open(), &[name.clone(), wrong.clone()], &Silent).unwrap_err();
+    assert!(matches!(error, DeleteError::NoSuchArchive(missing) if missing == wrong));
+    house.assert_restores(&name, &house.world());
+}
+
+#[test]
+fn pruning_touches_its_own_series_only() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    for _ in 0..3 {
+        house.backup();
+    }
+    let other = CreateOptions { series: "mc-creative".into(), ..house.create_options() };
+    create(&mut house.open(), &other, &Silent).unwrap();
+    let mut session = house.open();
+    let rules = Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] };
+    let plan = prune::plan_series(&session, "mc", &rules, house.clock.now(), &jiff::tz::TimeZone::UTC);
+    assert_eq!(plan.len(), 3);
+    assert_eq!(prune::prune(&mut session, &plan, &Silent).unwrap().archives, 2);
+    let left: Vec<_> = session.archives().iter().map(|archive| archive.name.to_string()).collect();
+    assert_eq!(left, ["mc-2030-01-01T03:00:00", "mc-creative-2030-01-01T03:00:00"]);
+    drop(session);
+    house.assert_nothing_missing_or_left_over();
+}
+
+#[test]
+fn a_rolled_back_repository_is_read_but_not_written_until_it_is_accepted() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let first = house.backup();
+    let old = house.repository.snapshot();
+    house.backup();
+    let mut session = house.try_open(&old).unwrap();
+    assert!(matches!(session.trust(), Trust::Suspicious(Suspicion::RolledBack { .. })), "{:?}", session.trust());
+    assert!(session.open_archive(&session.archive_info(&first.name).unwrap()).is_ok());
+    let refused = create(&mut session, &house.create_options(), &Silent).unwrap_err();
+    assert!(matches!(refused, CreateError::Session(SessionError::Untrusted(_))), "{refused:?}");
+    let refused = delete(&mut session, &[first.name.clone()], &Silent).unwrap_err();
+    assert!(matches!(refused, DeleteError::Session(SessionError::Untrusted(_))), "{refused:?}");
+    session.accept(&house.state()).unwrap();
+    create(&mut session, &house.create_options(), &Silent).unwrap();
+}
+
+#[test]
+fn another_repository_in_the_place_of_ours_is_not_written() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let other = MemoryRepository::new(2);
+    let elsewhere = house.state_at("elsewhere");
+    Session::initialize(Box::new(other.clone()), EncryptionMode::None, &house.options(&elsewhere)).unwrap();
+    let other = other.at("/memory/1");
+    let mut session = house.try_open(&other).unwrap();
+    assert!(matches!(session.trust(), Trust::Suspicious(Suspicion::Replaced { .. })), "{:?}", session.trust());
+    session.accept(&house.state()).unwrap();
+    assert_eq!(*house.try_open(&other).unwrap().trust(), Trust::Known);
+}
+
+#[test]
+fn a_repository_that_was_never_seen_is_adopted_with_a_leap_of_the_counter() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    house.backup();
+    let before = house.repository.store().nonce.unwrap();
+    std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
+    assert_eq!(*house.open().trust(), Trust::Adopted);
+    house.backup();
+    let leap = house.repository.store().nonce.unwrap() - before;
+    assert!((1 << 48..1 << 57).contains(&leap), "{leap:#x}");
+    assert_eq!(*house.open().trust(), Trust::Known);
+}
+
+#[test]
+fn an_adoption_that_is_cut_short_still_leaps() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    house.backup();
+    let before = house.repository.store().nonce.unwrap();
+    std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
+    // Opened, and even looked at, but nothing was sealed.
+    drop(house.open());
+    house.backup();
+    assert!(house.repository.store().nonce.unwrap() - before >= 1 << 48);
+}
+
+#[test]
+fn a_creation_that_was_cut_short_is_finished() {
+    let house = House::new();
+    house.repository.store().key = Some("cut short".into());
+    assert!(matches!(house.try_open(&house.repository), Err(SessionError::Unfinished(_))));
+    let state = house.state();
+    let mode = EncryptionMode::RepokeyBlake2;
+    Session::initialize(Box::new(house.repository.clone()), mode, &house.options(&state)).unwrap();
+    house.assert_restores(&house.backup().name, &house.world());
+}
+
+#[test]
+fn a_wrong_or_missing_passphrase_is_told_apart() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let state = house.state();
+    let open = |passphrase| {
+        let options = SessionOptions { passphrase, ..house.options(&state) };
+        Session::open(Box::new(house.repository.clone()), &options).map(drop)
+    };
+    assert!(matches!(open(Some("wrong")), Err(SessionError::Key(KeyBlobError::WrongPassphrase))));
+    assert!(matches!(open(None), Err(SessionError::PassphraseNeeded(_))));
+}
+
+#[test]
+fn a_stop_ends_a_create_and_changes_nothing() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let before = house.repository.chunk_ids();
+    house.stop.request();
+    let error = create(&mut house.open(), &house.create_options(), &Silent).unwrap_err();
+    assert!(matches!(error, CreateError::Session(SessionError::Stopped)), "{error:?}");
+    assert_eq!(house.repository.chunk_ids(), before);
+}
+
+#[test]
+fn a_missing_source_makes_no_archive() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let options = CreateOptions { sources: vec![house.folder.path().join("nowhere")], ..house.create_options() };
+    let error = create(&mut house.open(), &options, &Silent).unwrap_err();
+    assert!(matches!(error, CreateError::Source(_)), "{error:?}");
+}
+
+#[test]
+fn a_lost_chunk_is_noticed_and_stored_again() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let first = house.backup();
+    let lost = {
+        let session = house.open();
+        let archive = session.open_archive(&session.archive_info(&first.name).unwrap()).unwrap();
+        let mut chunks = session.items(&archive).flat_map(|item| item.unwrap().chunks.unwrap_or_default());
+        chunks.next().unwrap().id
+    };
+    house.repository.store().objects.remove(&lost);
+    std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
+    let notices = Notices::default();
+    house.clock.advance(Duration::from_secs(3600));
+    create(&mut house.open(), &house.create_options(), &notices).unwrap();
+    let notices = notices.0.into_inner().unwrap();
+    assert!(notices.iter().any(|notice| notice.contains("ChunksMissing { count: 1 }")), "{notices:?}");
+    assert!(house.repository.chunk_ids().contains(&lost));
+    house.assert_restores(&first.name, &house.world());
+}

@@ -1,0 +1,47 @@
+//! A clock that a test moves by hand.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use worldkeeper_core::Clock;
+
+/// Stands still until it is moved; who sleeps moves it.
+pub struct ManualClock(Mutex<(Timestamp, Duration)>);
+
+impl ManualClock {
+    /// Stands at `now`, in the form `2026-11-06T12:00:00Z`.
+    ///
+    /// # Panics
+    ///
+    /// If it is another form.
+    pub fn at(now: &str) -> Self {
+        Self(Mutex::new((now.parse().expect("a time"), Duration::ZERO)))
+    }
+
+    /// Lets time pass on both clocks.
+    pub fn advance(&self, duration: Duration) {
+        let mut now = self.0.lock().expect("no test panics while it looks");
+        now.0 += SignedDuration::try_from(duration).expect("a test's durations are short");
+        now.1 += duration;
+    }
+
+    /// Sets the wall clock alone, as an administrator would.
+    pub fn set_wall(&self, now: Timestamp) {
+        self.0.lock().expect("no test panics while it looks").0 = now;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.0.lock().expect("no test panics while it looks").0
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.lock().expect("no test panics while it looks").1
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.advance(duration);
+    }
+}

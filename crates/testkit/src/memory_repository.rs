@@ -1,0 +1,166 @@
+//! A repository in memory, that can be made to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use worldkeeper_core::repository::CompactStats;
+use worldkeeper_core::{ChunkId, Repository, RepositoryError, RepositoryId, Transaction};
+
+/// A repository in memory. Clones are the same repository, so that it can be opened again.
+#[derive(Clone)]
+pub struct MemoryRepository {
+    id: RepositoryId,
+    location: String,
+    store: Arc<Mutex<Store>>,
+}
+
+/// What the repository holds, and what has happened to it.
+#[derive(Clone, Default)]
+pub struct Store {
+    /// The objects that were committed.
+    pub objects: BTreeMap<ChunkId, Bytes>,
+    /// The key blob's text.
+    pub key: Option<String>,
+    /// The first free nonce.
+    pub nonce: Option<u64>,
+    /// Every object that was ever given to a PUT, committed or not.
+    pub put: Vec<Bytes>,
+    /// How many objects were read.
+    pub reads: u64,
+    /// The number of calls that change something after which they fail.
+    pub fail_after: Option<u64>,
+    changes: u64,
+}
+
+impl MemoryRepository {
+    /// An empty one.
+    pub fn new(id: u8) -> Self {
+        Self { id: RepositoryId([id; 32]), location: format!("/memory/{id}"), store: Arc::default() }
+    }
+
+    /// A copy that goes its own way, as a file system's snapshot would.
+    pub fn snapshot(&self) -> Self {
+        Self { store: Arc::new(Mutex::new(self.store().clone())), ..self.clone() }
+    }
+
+    /// The same repository at another place.
+    pub fn at(&self, location: &str) -> Self {
+        Self { location: location.into(), ..self.clone() }
+    }
+
+    /// What it holds.
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().expect("no test panics while it looks")
+    }
+
+    /// The ids of all objects but the manifest.
+    pub fn chunk_ids(&self) -> BTreeSet<ChunkId> {
+        self.store().objects.keys().filter(|id| **id != ChunkId::MANIFEST).copied().collect()
+    }
+}
+
+impl Store {
+    /// Counts changes from here, for `fail_after`.
+    pub fn restart_counting(&mut self) {
+        self.changes = 0;
+    }
+
+    fn change(&mut self) -> Result<(), RepositoryError> {
+        self.changes += 1;
+        match self.fail_after {
+            Some(limit) if self.changes > limit => Err(RepositoryError::Other("made to fail".into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Repository for MemoryRepository {
+    fn id(&self) -> RepositoryId {
+        self.id
+    }
+
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
+        let mut store = self.store();
+        store.reads += 1;
+        store.objects.get(id).cloned().ok_or(RepositoryError::ObjectNotFound(*id))
+    }
+
+    fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+        Ok(self.store().objects.keys().copied().collect())
+    }
+
+    fn load_key(&self) -> Result<Option<String>, RepositoryError> {
+        Ok(self.store().key.clone())
+    }
+
+    fn save_key(&self, key: &str) -> Result<(), RepositoryError> {
+        let mut store = self.store();
+        store.change()?;
+        store.key = Some(key.into());
+        Ok(())
+    }
+
+    fn free_nonce(&self) -> Result<Option<u64>, RepositoryError> {
+        Ok(self.store().nonce)
+    }
+
+    fn reserve_nonce(&self, next: u64, current: Option<u64>) -> Result<(), RepositoryError> {
+        let mut store = self.store();
+        store.change()?;
+        if store.nonce != current {
+            return Err(RepositoryError::NonceConflict { expected: current, found: store.nonce });
+        }
+        store.nonce = Some(next);
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<Box<dyn Transaction + '_>, RepositoryError> {
+        let before = self.store().objects.clone();
+        Ok(Box::new(MemoryTransaction { repository: self, before: Some(before) }))
+    }
+}
+
+/// Writes straight into the store, so that what was put can be read, and puts everything back when it is dropped.
+struct MemoryTransaction<'a> {
+    repository: &'a MemoryRepository,
+    before: Option<BTreeMap<ChunkId, Bytes>>,
+}
+
+impl Transaction for MemoryTransaction<'_> {
+    fn put(&mut self, id: ChunkId, object: Bytes) -> Result<(), RepositoryError> {
+        let mut store = self.repository.store();
+        store.change()?;
+        store.put.push(object.clone());
+        store.objects.insert(id, object);
+        Ok(())
+    }
+
+    fn delete(&mut self, id: ChunkId) -> Result<(), RepositoryError> {
+        let mut store = self.repository.store();
+        store.change()?;
+        store.objects.remove(&id).map(drop).ok_or(RepositoryError::ObjectNotFound(id))
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<(), RepositoryError> {
+        self.repository.store().change()?;
+        self.before = None;
+        Ok(())
+    }
+
+    fn commit_and_compact(self: Box<Self>, _: u8) -> Result<CompactStats, RepositoryError> {
+        self.commit().map(|()| CompactStats::default())
+    }
+}
+
+impl Drop for MemoryTransaction<'_> {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.repository.store().objects = before;
+        }
+    }
+}
