@@ -1,0 +1,263 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use worldkeeper_core::disk::Disk;
+use worldkeeper_testkit::fixtures;
+
+use super::*;
+use crate::OsDisk;
+use crate::integrity::Digester;
+
+#[derive(Deserialize)]
+struct Vectors {
+    empty: Table,
+    ns_20_inserted: Table,
+    ns_collisions: Table,
+    ns_collisions_reuse: Table,
+    chunks_5: Table,
+    growth: Vec<Growth>,
+    sizes: Vec<u32>,
+}
+
+/// What stock's table looked like after some operations.
+#[derive(Deserialize)]
+struct Table {
+    file_name_for_digest: String,
+    header_hex: String,
+    num_entries: usize,
+    num_buckets: usize,
+    size: usize,
+    sha256: String,
+    integrity: Digests,
+    used_buckets: Vec<(usize, String, Vec<u32>)>,
+    tombstones: Vec<(usize, String)>,
+    #[serde(default)]
+    keys_hex: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Digests {
+    digests: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Growth {
+    entries_after_insert: Option<usize>,
+    entries_after_delete: Option<usize>,
+    num_buckets: usize,
+}
+
+fn vectors() -> Vectors {
+    fixtures::json("vectors/hashindex.json")
+}
+
+/// The recipe of the vectors.
+fn numbered(number: u32) -> ChunkId {
+    ChunkId(Sha256::digest(format!("borg-vector:idx:{number}")).into())
+}
+
+fn at(segment: u32, offset: u32) -> Location {
+    Location { segment, offset }
+}
+
+fn saved(index: &Index, name: &str) -> (Vec<u8>, crate::integrity::Digests) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    let digests = index.save(&mut *OsDisk.create(&path).unwrap(), name).unwrap();
+    (std::fs::read(&path).unwrap(), digests)
+}
+
+fn loaded(bytes: &[u8], name: &str, digests: Option<&crate::integrity::Digests>) -> Result<Index, file::IndexError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("index");
+    std::fs::write(&path, bytes).unwrap();
+    Index::load(&*OsDisk.open(&path).unwrap(), name, digests)
+}
+
+/// Requires that our table has become the very file that stock wrote.
+fn check(index: &Index, expected: &Table) {
+    let (bytes, digests) = saved(index, &expected.file_name_for_digest);
+    assert_eq!(hex::encode(&bytes[..HEADER_LEN]), expected.header_hex);
+    assert_eq!(bytes.len(), expected.size);
+    assert_eq!(index.file_len(), expected.size as u64);
+    for (bucket, key, value) in &expected.used_buckets {
+        let found = &index.buckets[*bucket];
+        assert_eq!(
+            (hex::encode(&found[..32]), vec![mark(found), location(found).offset]),
+            (key.clone(), value.clone())
+        );
+    }
+    for (bucket, key) in &expected.tombstones {
+        let found = &index.buckets[*bucket];
+        assert_eq!((hex::encode(&found[..32]), mark(found)), (key.clone(), DELETED));
+    }
+    assert_eq!(hex::encode(Sha256::digest(&bytes)), expected.sha256);
+    let json: crate::integrity::Digests = expected.integrity.digests.clone().into();
+    assert_eq!(digests, json);
+
+    let read = loaded(&bytes, &expected.file_name_for_digest, Some(&json)).unwrap();
+    assert_eq!(read.buckets, index.buckets);
+    assert_eq!((read.len(), read.buckets.len()), (expected.num_entries, expected.num_buckets));
+    assert!(loaded(&bytes, "index.99", Some(&json)).is_err(), "a file of another name");
+}
+
+#[test]
+fn tables_are_the_ones_stock_makes() {
+    let vectors = vectors();
+    check(&Index::new(), &vectors.empty);
+
+    let mut index = Index::new();
+    for number in 0..20 {
+        index.insert(&numbered(number), at(number, 8 + 100 * number));
+    }
+    check(&index, &vectors.ns_20_inserted);
+
+    let keys: Vec<ChunkId> = vectors.ns_collisions.keys_hex.iter().map(|key| key.parse().unwrap()).collect();
+    let mut index = Index::new();
+    for (number, key) in (0..).zip(&keys) {
+        index.insert(key, at(number, number));
+    }
+    assert_eq!(index.remove(&keys[1]), Some(at(1, 1)));
+    assert_eq!(index.remove(&keys[1]), None);
+    check(&index, &vectors.ns_collisions);
+
+    let mut key = [0xee; 32];
+    key[..4].copy_from_slice(&[1, 0, 0, 0]);
+    index.insert(&ChunkId(key), at(9, 9));
+    check(&index, &vectors.ns_collisions_reuse);
+}
+
+/// The chunk index of stock's cache has other values; it is none of ours, but its digests follow the same rule.
+#[test]
+fn digests_are_the_ones_stock_computes() {
+    let table = vectors().chunks_5;
+    let mut bytes = hex::decode(&table.header_hex).unwrap();
+    let mut bucket = [0; 44];
+    bucket[32..36].copy_from_slice(&EMPTY.to_le_bytes());
+    let mut buckets = vec![bucket; table.num_buckets];
+    for (at, key, values) in &table.used_buckets {
+        buckets[*at][..32].copy_from_slice(&hex::decode(key).unwrap());
+        for (place, value) in buckets[*at][32..].chunks_mut(4).zip(values) {
+            place.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    bytes.extend_from_slice(buckets.as_flattened());
+    assert_eq!(hex::encode(Sha256::digest(&bytes)), table.sha256);
+
+    let mut digester = Digester::new(&table.file_name_for_digest);
+    digester.update(&bytes[..HEADER_LEN]);
+    digester.finish_part("HashHeader");
+    digester.update(&bytes[HEADER_LEN..]);
+    assert_eq!(digester.finish(), table.integrity.digests.into());
+    assert_eq!(
+        loaded(&bytes, "chunks", None).map(drop).unwrap_err().to_string(),
+        "the header is none of a repository index"
+    );
+}
+
+#[test]
+fn tables_grow_and_shrink_where_stocks_do() {
+    let vectors = vectors();
+    assert_eq!(vectors.sizes, SIZES);
+    let mut index = Index::new();
+    let (inserts, deletes): (Vec<_>, Vec<_>) =
+        vectors.growth.iter().partition(|growth| growth.entries_after_insert.is_some());
+    let last = inserts.last().unwrap().entries_after_insert.unwrap();
+    let key = |number: usize| ChunkId(Sha256::digest(number.to_le_bytes()).into());
+    let mut sizes = vec![];
+    for number in 0..last {
+        index.insert(&key(number), at(0, 8));
+        if sizes.last().is_none_or(|(_, size)| *size != index.buckets.len()) {
+            sizes.push((index.len(), index.buckets.len()));
+        }
+    }
+    assert_eq!(
+        sizes,
+        inserts.iter().map(|growth| (growth.entries_after_insert.unwrap(), growth.num_buckets)).collect::<Vec<_>>()
+    );
+
+    let mut sizes = vec![(index.len(), index.buckets.len())];
+    for number in 0..last {
+        index.remove(&key(number)).unwrap();
+        if sizes.last().is_none_or(|(_, size)| *size != index.buckets.len()) {
+            sizes.push((index.len(), index.buckets.len()));
+        }
+    }
+    let expected = deletes.iter().map(|growth| (growth.entries_after_delete.unwrap(), growth.num_buckets));
+    assert_eq!(sizes[1..], expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_table_of_any_size_is_read() {
+    for buckets in [7, 8, 20, 64] {
+        let mut table = Index::with_buckets(buckets);
+        for number in 0..7u32 {
+            let Slot::Free(Some(free)) = table.find(&numbered(number)) else { panic!() };
+            table.buckets[free][..32].copy_from_slice(&numbered(number).0);
+            table.buckets[free][32..36].copy_from_slice(&number.to_le_bytes());
+            table.entries += 1;
+        }
+        let (bytes, digests) = saved(&table, "index.1");
+        let mut index = loaded(&bytes, "index.1", Some(&digests)).unwrap();
+        for number in 0..7 {
+            assert_eq!(index.get(&numbered(number)), Some(at(number, 0)), "{buckets} buckets");
+        }
+        assert_eq!(index.get(&numbered(8)), None);
+        for number in 0..3000 {
+            index.insert(&numbered(number), at(number, 1));
+        }
+        assert_eq!(index.len(), 3000);
+    }
+}
+
+#[test]
+fn damage_is_noticed() {
+    let mut index = Index::new();
+    for number in 0..5 {
+        index.insert(&numbered(number), at(number, 8));
+    }
+    let (bytes, digests) = saved(&index, "index.1");
+    for len in [0, 17, 18, 19, bytes.len() - 1] {
+        assert!(loaded(&bytes[..len], "index.1", None).is_err(), "{len} bytes");
+    }
+    assert!(loaded(&[&bytes[..], b"x"].concat(), "index.1", None).is_err());
+    for (position, value) in [(0, b'b'), (8, 6), (8, 4), (11, 0x80), (15, 0x80), (12, 8), (16, 33), (17, 12)] {
+        let mut wrong = bytes.clone();
+        wrong[position] = value;
+        assert!(loaded(&wrong, "index.1", None).is_err(), "byte {position}");
+    }
+    let mut flipped = bytes.clone();
+    for byte in [18, 5000, bytes.len() - 1] {
+        flipped[byte] ^= 1;
+        assert!(loaded(&flipped, "index.1", Some(&digests)).is_err(), "byte {byte}");
+        flipped[byte] ^= 1;
+    }
+    assert!(loaded(&bytes, "index.1", Some(&digests)).is_ok());
+}
+
+proptest! {
+    /// Keys come from a small set that collides, so that buckets are deleted, reused and crowded.
+    #[test]
+    fn an_index_is_a_map(steps in proptest::collection::vec((any::<bool>(), 0u16..1500, 0u8..4), 0..4000)) {
+        let mut index = Index::new();
+        let mut map = BTreeMap::new();
+        for (step, (insert, key, bits)) in (0u32..).zip(steps) {
+            let mut id = [0; 32];
+            id[0] = bits;
+            id[8..10].copy_from_slice(&key.to_le_bytes());
+            let id = ChunkId(id);
+            if insert {
+                index.insert(&id, at(step, step));
+                map.insert(id, at(step, step));
+            } else {
+                prop_assert_eq!(index.remove(&id), map.remove(&id));
+            }
+            prop_assert_eq!(index.get(&id), map.get(&id).copied());
+            prop_assert_eq!(index.len(), map.len());
+        }
+        prop_assert_eq!(index.iter().collect::<BTreeMap<_, _>>(), map);
+        prop_assert_eq!(index.empty, index.buckets.iter().filter(|bucket| mark(bucket) == EMPTY).count());
+    }
+}
