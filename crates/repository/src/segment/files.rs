@@ -1,0 +1,237 @@
+//! Where segments lie, and which of them there are.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use worldkeeper_core::disk::{self, DiskFile, EntryKind};
+use worldkeeper_core::{ChunkId, Disk, DiskError, RepositoryError};
+
+use super::entry::{Body, COMMIT, PutHeader};
+use super::open_files::OpenFiles;
+use super::{ATTIC_MAGIC, Location, MAGIC, MAX_SEGMENT, SegmentReader, SegmentWriter, damaged};
+
+/// How much is read of an object before its size is known; small objects are complete with it.
+const FIRST_READ_BYTES: usize = 4096;
+
+/// The segments of a repository: `data/<number div per_directory>/<number>`.
+pub(crate) struct Segments {
+    disk: Arc<dyn Disk>,
+    data: PathBuf,
+    per_directory: u32,
+    open: OpenFiles,
+}
+
+impl Segments {
+    pub(crate) fn new(disk: Arc<dyn Disk>, repository: &Path, per_directory: u32) -> Self {
+        Self { disk, data: repository.join("data"), per_directory, open: OpenFiles::default() }
+    }
+
+    /// The numbers of all segment files, ascending. What is not named like a segment is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::CheckNeeded`] if a segment lies in another directory than its number says. Stock would
+    /// not find it either; whoever goes on then, writes a second history beside the first.
+    pub(crate) fn list(&self) -> Result<Vec<u32>, RepositoryError> {
+        let mut segments = Vec::new();
+        for directory in self.numbers(&self.data, EntryKind::Directory)? {
+            for segment in self.numbers(&self.data.join(directory.to_string()), EntryKind::File)? {
+                if segment / self.per_directory != directory {
+                    let per_directory = self.per_directory;
+                    return Err(RepositoryError::CheckNeeded(format!(
+                        "segment {segment} lies in data/{directory}, but with segments_per_dir = {per_directory} \
+                         it belongs into data/{}",
+                        segment / per_directory
+                    )));
+                }
+                segments.push(segment);
+            }
+        }
+        segments.sort_unstable();
+        Ok(segments)
+    }
+
+    /// Numbers that name an entry of the wanted kind in `directory`.
+    fn numbers(&self, directory: &Path, wanted: EntryKind) -> Result<Vec<u32>, DiskError> {
+        let mut numbers = Vec::new();
+        for (name, kind) in self.disk.list(directory)? {
+            let Some(number) = name.to_str().and_then(parse_number) else { continue };
+            let kind = match kind {
+                // Perhaps a symlink, which stock follows.
+                EntryKind::Other => self.disk.metadata(&directory.join(&name)).map_or(kind, |found| found.kind),
+                kind => kind,
+            };
+            if kind == wanted {
+                numbers.push(number);
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// Length of a segment in bytes; `None` if it is missing or empty, which means the same: stock empties a
+    /// segment before it removes it.
+    pub(crate) fn len(&self, segment: u32) -> Result<Option<u64>, DiskError> {
+        match self.disk.metadata(&self.path(segment)) {
+            Ok(metadata) => Ok(Some(metadata.len).filter(|len| *len > 0)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns whether a segment is from borg's predecessor.
+    pub(crate) fn is_from_attic(&self, segment: u32) -> Result<bool, RepositoryError> {
+        let mut magic = [0; MAGIC.len()];
+        self.open(segment)?.read_at(&mut magic, 0)?;
+        Ok(magic == ATTIC_MAGIC)
+    }
+
+    /// Starts to read a segment's entries.
+    pub(crate) fn read(&self, segment: u32) -> Result<SegmentReader, RepositoryError> {
+        SegmentReader::new(self.open(segment)?, segment)
+    }
+
+    /// Returns whether a segment makes valid what stands in it and before it: it ends with a COMMIT, behind which
+    /// nothing but COMMITs may stand, and all its entries are intact.
+    ///
+    /// Bytes that look like a COMMIT do not suffice: they may be the end of an object, or of its torn remains.
+    pub(crate) fn is_committed(&self, segment: u32) -> Result<bool, RepositoryError> {
+        if !self.ends_with_commit(segment)? {
+            return Ok(false);
+        }
+        let file = self.open(segment)?;
+        let entries = || {
+            let mut reader = SegmentReader::new(file, segment)?;
+            let mut committed = false;
+            while let Some(entry) = reader.next()? {
+                match entry.body {
+                    Body::Commit => committed = true,
+                    _ if committed => return Ok(false),
+                    _ => {}
+                }
+            }
+            Ok(committed)
+        };
+        match entries() {
+            Err(RepositoryError::Damaged { .. }) => Ok(false),
+            result => result,
+        }
+    }
+
+    /// Returns whether a segment's last bytes look like a COMMIT.
+    pub(crate) fn ends_with_commit(&self, segment: u32) -> Result<bool, RepositoryError> {
+        let file = self.open(segment)?;
+        let mut tail = [0; COMMIT.len()];
+        let Some(offset) = file.len()?.checked_sub(tail.len() as u64) else { return Ok(false) };
+        file.read_at(&mut tail, offset)?;
+        Ok(tail == COMMIT)
+    }
+
+    /// Reads the object `id` that was put at `location`.
+    pub(crate) fn object(&self, location: Location, id: &ChunkId) -> Result<Bytes, RepositoryError> {
+        let Location { segment, offset } = location;
+        let file = self.open(segment)?;
+        let mut first = [0; FIRST_READ_BYTES];
+        let read = file.read_at(&mut first, offset.into())?;
+        let put = PutHeader::decode_put(&first[..read], id).map_err(|error| damaged(segment, offset, &error))?;
+        let rest = &first[PutHeader::LEN..read];
+        let mut data = vec![0; put.header.size as usize - PutHeader::LEN];
+        let known = rest.len().min(data.len());
+        data[..known].copy_from_slice(&rest[..known]);
+        if known < data.len() {
+            let read = file.read_at(&mut data[known..], u64::from(offset) + (PutHeader::LEN + known) as u64)?;
+            let missing = data.len() - known - read;
+            if missing > 0 {
+                return Err(damaged(
+                    segment,
+                    offset,
+                    &format!("the file ends {missing} bytes before object {id} does"),
+                ));
+            }
+        }
+        put.verify(&data).map_err(|error| damaged(segment, offset, &format!("object {id}: {error}")))?;
+        Ok(data.into())
+    }
+
+    /// Size in bytes of the whole PUT entry of `id` at `location`. Only the header is read, so the size is as good
+    /// as the header.
+    pub(crate) fn entry_size(&self, location: Location, id: &ChunkId) -> Result<u32, RepositoryError> {
+        let mut header = [0; PutHeader::LEN];
+        let read = self.open(location.segment)?.read_at(&mut header, location.offset.into())?;
+        PutHeader::decode_put(&header[..read], id)
+            .map(|put| put.header.size)
+            .map_err(|error| damaged(location.segment, location.offset, &error))
+    }
+
+    /// Creates a segment. One that exists is an error: it would be somebody else's.
+    pub(crate) fn create(&self, segment: u32) -> Result<SegmentWriter, RepositoryError> {
+        if segment > MAX_SEGMENT {
+            return Err(RepositoryError::Other("the repository has no segment numbers left".into()));
+        }
+        disk::create_dir_all(&*self.disk, &self.directory(segment))?;
+        self.open.forget(segment);
+        Ok(SegmentWriter::new(segment, self.disk.create(&self.path(segment))?))
+    }
+
+    /// Waits until the names in the directories of these segments are durable.
+    pub(crate) fn sync_names(&self, segments: impl IntoIterator<Item = u32>) -> Result<(), DiskError> {
+        let directories: BTreeSet<_> = segments.into_iter().map(|segment| self.directory(segment)).collect();
+        directories.iter().try_for_each(|directory| self.disk.sync_dir(directory))
+    }
+
+    /// Removes a segment; a missing one is fine.
+    pub(crate) fn remove(&self, segment: u32) -> Result<(), DiskError> {
+        self.open.forget(segment);
+        disk::remove_if_there(&*self.disk, &self.path(segment))
+    }
+
+    /// Removes the directories that have become empty.
+    pub(crate) fn remove_empty_directories(&self) -> Result<(), DiskError> {
+        let mut removed = false;
+        for directory in self.numbers(&self.data, EntryKind::Directory)? {
+            // Only an empty one can be removed, so there is no need to look first.
+            removed |= self.disk.remove_dir(&self.data.join(directory.to_string())).is_ok();
+        }
+        if removed { self.disk.sync_dir(&self.data) } else { Ok(()) }
+    }
+
+    /// Closes a segment that is kept open, so that it is opened anew.
+    pub(crate) fn close(&self, segment: u32) {
+        self.open.forget(segment);
+    }
+
+    fn open(&self, segment: u32) -> Result<Arc<dyn DiskFile>, RepositoryError> {
+        self.open.get_or_open(segment, || self.disk.open(&self.path(segment))).map_err(|error| {
+            if error.is_not_found() { damaged(segment, 0u32, &"the file is missing") } else { error.into() }
+        })
+    }
+
+    fn directory(&self, segment: u32) -> PathBuf {
+        self.data.join((segment / self.per_directory).to_string())
+    }
+
+    fn path(&self, segment: u32) -> PathBuf {
+        self.directory(segment).join(segment.to_string())
+    }
+}
+
+/// Reads a decimal number as it would be written: without padding or sign.
+pub(crate) fn parse_number(name: &str) -> Option<u32> {
+    let canonical = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    if canonical { name.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_numbers_name_segments() {
+        assert_eq!(parse_number("0"), Some(0));
+        assert_eq!(parse_number("4294967295"), Some(u32::MAX));
+        for name in ["", "00", "07", "+7", "-7", " 7", "7 ", "7.tmp", ".nfs7", "4294967296", "٣"] {
+            assert_eq!(parse_number(name), None, "{name:?}");
+        }
+    }
+}
