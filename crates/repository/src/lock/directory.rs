@@ -1,0 +1,141 @@
+//! `lock.exclusive`: a directory that whoever holds it has a file in.
+//!
+//! It appears by renaming a directory that has the file already. A rename onto a directory that is not empty fails,
+//! so exactly one of several comes through; making it first and the file then would not do, because a rename
+//! replaces an *empty* directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::warn;
+use worldkeeper_core::disk::{self, EntryKind};
+use worldkeeper_core::lock::{LockId, LockIdentity};
+use worldkeeper_core::{Disk, DiskError};
+
+use super::name;
+use crate::options::Holder;
+
+const NAME: &str = "lock.exclusive";
+
+/// The directory, and the file in it that would be ours.
+pub(super) struct LockDirectory {
+    disk: Arc<dyn Disk>,
+    repository: PathBuf,
+    path: PathBuf,
+    own_name: String,
+}
+
+impl LockDirectory {
+    pub(super) fn new(disk: Arc<dyn Disk>, repository: &Path, own: &LockId) -> Self {
+        let own_name = name::format(own);
+        Self { disk, repository: repository.to_owned(), path: repository.join(NAME), own_name }
+    }
+
+    /// Tries once to take the directory; returns who has it, if that fails. What our own dead have left is cleared
+    /// first. The caller makes sure that no other handle of this process has it.
+    pub(super) fn try_take(&self, identity: &dyn LockIdentity) -> Result<Option<Holder>, DiskError> {
+        // A look first, so that waiting leaves the file system alone.
+        if let Some(holder) = self.clear_dead(identity)? {
+            return Ok(Some(holder));
+        }
+        let temporary = self.repository.join(format!("{NAME}.{:016x}.tmp", random_number()?));
+        self.disk.create_dir(&temporary)?;
+        let own_file = temporary.join(&self.own_name);
+        let renamed = self.disk.create(&own_file).and_then(|_| self.disk.rename(&temporary, &self.path));
+        if let Err(error) = renamed {
+            // Whatever cannot be removed hurts nobody.
+            let _ = self.disk.remove_file(&own_file);
+            let _ = self.disk.remove_dir(&temporary);
+            // File systems have several words for a target that is not empty, so it is looked at instead.
+            return match (self.holder()?, error.kind()) {
+                (Some(holder), _) => Ok(Some(holder)),
+                // Whoever was quicker is gone again.
+                (None, io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty) => {
+                    Ok(Some(Holder::Unknown("somebody who just took it".into())))
+                }
+                (None, _) => Err(error),
+            };
+        }
+        Ok(None)
+    }
+
+    /// Returns whether our file is there.
+    pub(super) fn is_own(&self) -> Result<bool, DiskError> {
+        match self.disk.metadata(&self.path.join(&self.own_name)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who has the directory.
+    pub(super) fn holder(&self) -> Result<Option<Holder>, DiskError> {
+        Ok(self.names()?.first().map(|name| holder(name)))
+    }
+
+    /// Removes our file, and the directory if nobody else has come into it.
+    pub(super) fn release(&self) -> Result<(), DiskError> {
+        disk::remove_if_there(&*self.disk, &self.path.join(&self.own_name))?;
+        remove_dir_if_empty(&*self.disk, &self.path)
+    }
+
+    /// Removes the files of our own dead, and our own, which nobody uses now. Returns who is left.
+    fn clear_dead(&self, identity: &dyn LockIdentity) -> Result<Option<Holder>, DiskError> {
+        for name in self.names()? {
+            let found = holder(&name);
+            match &found {
+                Holder::Exclusive(id) if name == self.own_name || identity.is_dead(id) => {
+                    warn!("removing the repository's lock of {id}, which is gone");
+                    disk::remove_if_there(&*self.disk, &self.path.join(&name))?;
+                }
+                _ => return Ok(Some(found)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn names(&self) -> Result<Vec<String>, DiskError> {
+        match self.disk.list(&self.path) {
+            Ok(names) => Ok(names.into_iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect()),
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Empties and removes the directory, whoever is in it.
+pub(super) fn break_directory(disk: &dyn Disk, repository: &Path) -> Result<(), DiskError> {
+    let path = repository.join(NAME);
+    match disk.list(&path) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(names) => {
+            for (name, kind) in names {
+                let inside = path.join(name);
+                if kind == EntryKind::Directory {
+                    disk.remove_dir(&inside)?;
+                } else {
+                    disk::remove_if_there(disk, &inside)?;
+                }
+            }
+        }
+    }
+    remove_dir_if_empty(disk, &path)
+}
+
+fn holder(name: &str) -> Holder {
+    name::parse(name).map_or_else(|| Holder::Unknown(name.to_owned()), Holder::Exclusive)
+}
+
+fn remove_dir_if_empty(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    match disk.remove_dir(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        result => result,
+    }
+}
+
+fn random_number() -> Result<u64, DiskError> {
+    getrandom::u64().map_err(|error| DiskError::new("draw a random number for", NAME, io::Error::other(error)))
+}
