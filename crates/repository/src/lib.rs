@@ -1,9 +1,31 @@
 //! A borg repository on a disk: segments, index, hints, integrity, locks, compaction.
+//!
+//! A repository is a log. Its segments hold PUTs, DELETEs and COMMITs in the order in which they happened; everything
+//! else (the index, the hints, the digests of both) is derived from them and can be lost. [`LocalRepository`] reads
+//! and writes that log through [`Disk`](worldkeeper_core::Disk), so that every call to the disk can be made to fail
+//! in tests; [`OsDisk`] is the disk of this machine. Objects are opaque here: what they mean, and how they are
+//! encrypted, is known above.
 
+mod compact;
+mod config;
+mod create;
+mod hints;
+mod index;
+mod integrity;
+mod load;
+mod lock;
+mod nonce;
 mod options;
 mod os_disk;
+mod place;
+mod replay;
 mod repository;
+mod segment;
+mod state_files;
+mod sync;
+mod transaction;
 
+pub use lock::break_lock;
 pub use options::{CreateOptions, Holder, Mode, OnWait, OpenOptions};
 pub use os_disk::OsDisk;
-pub use repository::{LocalRepository, break_lock};
+pub use repository::LocalRepository;

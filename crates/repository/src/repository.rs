@@ -1,42 +1,173 @@
 //! A repository in a directory.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 
 use bytes::Bytes;
-use worldkeeper_core::{ChunkId, Disk, Repository, RepositoryError, RepositoryId, Transaction};
+use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop, Transaction};
 
-use crate::{CreateOptions, OpenOptions};
+use crate::config::Config;
+use crate::index::Index;
+use crate::load::Loaded;
+use crate::lock::RepositoryLock;
+use crate::options::{CreateOptions, Mode, OpenOptions};
+use crate::place::{absolute, require_repository};
+use crate::segment::{Location, PutHeader, SegmentWriter, Segments, damaged};
+use crate::state_files::StateFiles;
+use crate::sync::{lock, read, write};
+use crate::transaction::LocalTransaction;
+use crate::{create, nonce};
 
 /// A borg repository in a directory, open and locked.
+///
+/// What it contains is found out when it is first asked for: a repository whose segments cannot be read still gives
+/// its key.
 pub struct LocalRepository {
-    id: RepositoryId,
-    path: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) path: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) segments: Segments,
+    pub(crate) state_files: StateFiles,
+    pub(crate) mode: Mode,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stop: Stop,
+    /// `None` without a lock.
+    pub(crate) lock: Option<Mutex<RepositoryLock>>,
+    /// What it contains; `None` until it is needed, and after a rollback.
+    pub(crate) loaded: RwLock<Option<Loaded>>,
+    /// The segment that the transaction is writing. Never locked while `loaded` is.
+    pub(crate) writer: Mutex<Option<SegmentWriter>>,
+    pub(crate) in_transaction: AtomicBool,
 }
 
 impl LocalRepository {
-    /// Creates an empty repository; it is not open afterwards.
-    pub fn create(disk: &Arc<dyn Disk>, path: &Path, options: &CreateOptions) -> Result<(), RepositoryError> {
-        let _ = (disk, options);
-        Err(RepositoryError::DoesNotExist(path.display().to_string()))
+    /// Creates an empty repository; [`open`](Self::open) opens it. If this fails, nothing is left of it.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::AlreadyExists`] if a repository is there or above; [`RepositoryError::NotARepository`] if
+    /// there is a file, or a directory that is not empty, or nothing to create it in.
+    pub fn create(disk: &dyn Disk, path: &Path, options: &CreateOptions) -> Result<(), RepositoryError> {
+        create::create(disk, &absolute(path)?, options)
     }
 
     /// Opens the repository at `path`, waiting for its lock as `options` say.
-    pub fn open(disk: Arc<dyn Disk>, path: &Path, options: OpenOptions) -> Result<Self, RepositoryError> {
-        drop((disk, options));
-        Err(RepositoryError::DoesNotExist(path.display().to_string()))
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::DoesNotExist`] if nothing is there, or an empty directory;
+    /// [`RepositoryError::NotARepository`] if something else is; [`RepositoryError::UnsupportedVersion`] for a
+    /// repository of borg 2; [`RepositoryError::InvalidConfig`]; [`RepositoryError::LockTimeout`] or
+    /// [`RepositoryError::Stopped`] if the lock was not to be had. On read-only media no lock can be taken, which is
+    /// a [`RepositoryError::Disk`]; [`Mode::WithoutLock`] helps there.
+    pub fn open(disk: Arc<dyn Disk>, path: &Path, options: &OpenOptions) -> Result<Self, RepositoryError> {
+        let path = absolute(path)?;
+        // Before the lock is taken: nothing may be written to what is no repository of ours.
+        require_repository(&*disk, &path)?;
+        Config::load(&*disk, &path)?;
+        let lock = match options.mode {
+            Mode::WithoutLock => None,
+            mode => {
+                let exclusive = mode == Mode::Exclusive;
+                Some(Mutex::new(RepositoryLock::acquire(Arc::clone(&disk), &path, exclusive, options)?))
+            }
+        };
+        let config = Config::load(&*disk, &path)?;
+        Ok(Self {
+            segments: Segments::new(Arc::clone(&disk), &path, config.segments_per_dir),
+            state_files: StateFiles::new(Arc::clone(&disk), &path),
+            disk,
+            path,
+            config,
+            mode: options.mode,
+            clock: Arc::clone(&options.clock),
+            stop: options.stop.clone(),
+            lock,
+            loaded: RwLock::new(None),
+            writer: Mutex::new(None),
+            in_transaction: AtomicBool::new(false),
+        })
     }
-}
 
-/// Removes whatever locks a repository, whoever holds them: the user's word that nobody does.
-pub fn break_lock(disk: &dyn Disk, path: &Path) -> Result<(), RepositoryError> {
-    let _ = disk;
-    Err(RepositoryError::DoesNotExist(path.display().to_string()))
+    /// Returns whether nothing is ever compacted here.
+    pub fn is_append_only(&self) -> bool {
+        self.config.append_only
+    }
+
+    /// Requires the exclusive lock, and that it is still ours.
+    pub(crate) fn require_exclusive(&self) -> Result<(), RepositoryError> {
+        match (&self.lock, self.mode) {
+            (Some(repository_lock), Mode::Exclusive) => lock(repository_lock).verify(),
+            _ => Err(RepositoryError::NotWritable("it was opened for reading".into())),
+        }
+    }
+
+    /// Looks at what the repository contains, after finding that out if need be.
+    pub(crate) fn with_loaded<T>(&self, look: impl FnOnce(&Loaded) -> T) -> Result<T, RepositoryError> {
+        if let Some(loaded) = &*read(&self.loaded) {
+            return Ok(look(loaded));
+        }
+        self.with_loaded_mut(|loaded| look(loaded))
+    }
+
+    /// Like [`with_loaded`](Self::with_loaded), for changing it.
+    pub(crate) fn with_loaded_mut<T>(&self, change: impl FnOnce(&mut Loaded) -> T) -> Result<T, RepositoryError> {
+        let mut loaded = write(&self.loaded);
+        if loaded.is_none() {
+            *loaded = Some(self.load()?);
+        }
+        Ok(change(loaded.as_mut().expect("it was just loaded")))
+    }
+
+    pub(crate) fn with_index_mut<T>(&self, change: impl FnOnce(&mut Index) -> T) -> Result<T, RepositoryError> {
+        self.with_loaded_mut(|loaded| change(&mut loaded.index))
+    }
+
+    /// Where an object lies, committed or not.
+    pub(crate) fn locate(&self, id: &ChunkId) -> Result<Option<Location>, RepositoryError> {
+        self.with_loaded(|loaded| loaded.index.get(id))
+    }
+
+    /// Size in bytes of the whole PUT entry of `id` at `location`.
+    pub(crate) fn entry_size(&self, location: Location, id: &ChunkId) -> Result<u32, RepositoryError> {
+        let buffered = self.unwritten(location, |entry| PutHeader::decode_put(entry, id).map(|put| put.header.size))?;
+        match buffered {
+            Some(Ok(size)) => Ok(size),
+            Some(Err(error)) => Err(damaged(location.segment, location.offset, &error)),
+            None => self.segments.entry_size(location, id),
+        }
+    }
+
+    fn read_object(&self, location: Location, id: &ChunkId) -> Result<Bytes, RepositoryError> {
+        let buffered = self.unwritten(location, |entry| {
+            let put = PutHeader::decode_put(entry, id)?;
+            let data = &entry[PutHeader::LEN..put.header.size as usize];
+            put.verify(data).map(|()| Bytes::copy_from_slice(data))
+        })?;
+        match buffered {
+            Some(Ok(object)) => Ok(object),
+            Some(Err(error)) => Err(damaged(location.segment, location.offset, &error)),
+            None => self.segments.object(location, id),
+        }
+    }
+
+    /// Looks at an entry that the transaction has written but not yet given to the file; `None` for all others.
+    fn unwritten<T>(&self, location: Location, look: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, RepositoryError> {
+        let committed = self.with_loaded(|loaded| loaded.transaction)?;
+        if Some(location.segment) <= committed {
+            // Most objects: reading them must not wait for the one who writes.
+            return Ok(None);
+        }
+        let writer = lock(&self.writer);
+        let writer = writer.as_ref().filter(|writer| writer.number() == location.segment);
+        Ok(writer.and_then(|writer| writer.buffered(location.offset.into())).map(look))
+    }
 }
 
 impl Repository for LocalRepository {
     fn id(&self) -> RepositoryId {
-        self.id
+        self.config.id
     }
 
     fn location(&self) -> String {
@@ -44,30 +175,67 @@ impl Repository for LocalRepository {
     }
 
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
-        Err(RepositoryError::ObjectNotFound(*id))
+        let mut location = self.locate(id)?.ok_or(RepositoryError::ObjectNotFound(*id))?;
+        let mut tries = 0;
+        loop {
+            let error = match self.read_object(location, id) {
+                Ok(object) => return Ok(object),
+                Err(error) => error,
+            };
+            // A compaction may have moved the object meanwhile, or a rollback taken it away; and a file that was
+            // opened before its name was given to another one, or its server lost track of it, is opened again.
+            let now = self.locate(id)?.ok_or(RepositoryError::ObjectNotFound(*id))?;
+            if now == location {
+                tries += 1;
+                if tries > 1 {
+                    return Err(error);
+                }
+                self.segments.close(location.segment);
+            }
+            location = now;
+        }
     }
 
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
-        Ok(Vec::new())
+        self.with_loaded(|loaded| {
+            let mut ids = Vec::with_capacity(loaded.index.len());
+            ids.extend(loaded.index.iter().map(|(id, _)| id));
+            ids
+        })
     }
 
     fn load_key(&self) -> Result<Option<String>, RepositoryError> {
-        Ok(None)
+        // Read anew each time: stock changes a passphrase under a shared lock.
+        Ok(Config::load(&*self.disk, &self.path)?.key().map(str::to_owned))
     }
 
-    fn save_key(&self, _key: &str) -> Result<(), RepositoryError> {
-        Err(RepositoryError::NotWritable("not open".into()))
+    fn save_key(&self, key: &str) -> Result<(), RepositoryError> {
+        self.require_exclusive()?;
+        let mut config = Config::load(&*self.disk, &self.path)?;
+        config.set_key(key);
+        config.save(&*self.disk, &self.path)
     }
 
     fn free_nonce(&self) -> Result<Option<u64>, RepositoryError> {
-        Ok(None)
+        nonce::load(&*self.disk, &self.path)
     }
 
-    fn reserve_nonce(&self, _next: u64, _current: Option<u64>) -> Result<(), RepositoryError> {
-        Err(RepositoryError::NotWritable("not open".into()))
+    fn reserve_nonce(&self, next: u64, current: Option<u64>) -> Result<(), RepositoryError> {
+        self.require_exclusive()?;
+        nonce::reserve(&*self.disk, &self.path, next, current)
     }
 
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, RepositoryError> {
-        Err(RepositoryError::NotWritable("not open".into()))
+        self.require_exclusive()?;
+        if self.in_transaction.swap(true, Ordering::SeqCst) {
+            return Err(RepositoryError::NotWritable("another transaction is open".into()));
+        }
+        match LocalTransaction::begin(self) {
+            Ok(transaction) => Ok(Box::new(transaction)),
+            Err(error) => {
+                self.in_transaction.store(false, Ordering::SeqCst);
+                Err(error)
+            }
+        }
     }
 }

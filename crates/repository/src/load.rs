@@ -1,0 +1,158 @@
+//! Finding out what a repository contains: from its state files if they are of its last commit, else by replay.
+
+use tracing::{info, warn};
+use worldkeeper_core::RepositoryError;
+use worldkeeper_core::time::to_text;
+
+use crate::LocalRepository;
+use crate::hints::Hints;
+use crate::index::Index;
+use crate::options::Mode;
+use crate::replay::Replay;
+use crate::sync::lock;
+
+/// What a repository contains.
+pub(crate) struct Loaded {
+    pub(crate) index: Index,
+    /// `None` until a transaction needs them, and while it has them.
+    pub(crate) hints: Option<Hints>,
+    /// The segment that ends with the last COMMIT; `None` in a repository without any.
+    pub(crate) transaction: Option<u32>,
+}
+
+impl LocalRepository {
+    /// Finds out what the last commit left, and writes the state files anew if they do not say so.
+    pub(crate) fn load(&self) -> Result<Loaded, RepositoryError> {
+        let segments = self.existing_segments()?;
+        if let Some(latest) = segments.last()
+            && self.segments.is_from_attic(*latest)?
+        {
+            return Err(RepositoryError::NotARepository {
+                path: self.path.display().to_string(),
+                reason: "it is an attic repository, which borg 1.2 can upgrade".into(),
+            });
+        }
+        let committed = self.last_commit(&segments)?;
+        let indexed = self.state_files.transaction()?;
+        let Some(committed) = committed else { return self.without_commit(&segments, indexed) };
+        if indexed == Some(committed)
+            && let Some(index) = self.state_files.load_index(committed)
+        {
+            return Ok(Loaded { index, hints: None, transaction: Some(committed) });
+        }
+        let base = indexed.filter(|indexed| *indexed < committed).and_then(|indexed| {
+            Some((indexed, self.state_files.load_index(indexed)?, self.state_files.load_hints(indexed)?))
+        });
+        self.replay(&segments, base, committed)
+    }
+
+    /// Loads what a transaction needs besides the index; a replay may be necessary for that.
+    pub(crate) fn load_for_writing(&self) -> Result<(Hints, Option<u32>), RepositoryError> {
+        let (hints, transaction) = self.with_loaded_mut(|loaded| (loaded.hints.take(), loaded.transaction))?;
+        let (Some(transaction), None) = (transaction, &hints) else {
+            return Ok((hints.unwrap_or_default(), transaction));
+        };
+        if let Some(hints) = self.state_files.load_hints(transaction) {
+            return Ok((hints, Some(transaction)));
+        }
+        let mut replayed = self.replay(&self.existing_segments()?, None, transaction)?;
+        let hints = replayed.hints.take().unwrap_or_default();
+        self.with_loaded_mut(|loaded| *loaded = replayed)?;
+        Ok((hints, Some(transaction)))
+    }
+
+    /// Writes the state files of the last commit, and in an append-only repository a line about it.
+    pub(crate) fn save_state(&self, transaction: u32, index: &Index, hints: &Hints) -> Result<(), RepositoryError> {
+        if self.config.append_only {
+            let path = self.path.join("transactions");
+            let line = format!("transaction {transaction}, UTC time {}\n", to_text(self.clock.now()));
+            let mut log = match self.disk.open_append(&path) {
+                Err(error) if error.is_not_found() => self.disk.create(&path)?,
+                result => result?,
+            };
+            log.append(line.as_bytes())?;
+        }
+        Ok(self.state_files.save(transaction, index, hints)?)
+    }
+
+    /// Numbers of the segments that have content, ascending.
+    fn existing_segments(&self) -> Result<Vec<u32>, RepositoryError> {
+        let mut segments = Vec::new();
+        for segment in self.segments.list()? {
+            if self.segments.len(segment)?.is_some() {
+                segments.push(segment);
+            }
+        }
+        Ok(segments)
+    }
+
+    fn last_commit(&self, segments: &[u32]) -> Result<Option<u32>, RepositoryError> {
+        for segment in segments.iter().rev() {
+            if self.segments.is_committed(*segment)? {
+                return Ok(Some(*segment));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A repository in which no commit can be found. It is a new one only if nothing hints at lost ones: the next
+    /// writer removes every segment that is not committed.
+    fn without_commit(&self, segments: &[u32], indexed: Option<u32>) -> Result<Loaded, RepositoryError> {
+        if let Some(indexed) = indexed {
+            return Err(RepositoryError::CheckNeeded(format!(
+                "there is an index of transaction {indexed}, but no segment with an intact commit"
+            )));
+        }
+        for segment in segments {
+            if self.segments.ends_with_commit(*segment)? {
+                return Err(RepositoryError::CheckNeeded(format!(
+                    "segment {segment} ends with a commit but is damaged, and no other commit is left"
+                )));
+            }
+        }
+        Ok(Loaded { index: Index::new(), hints: Some(Hints::default()), transaction: None })
+    }
+
+    /// Replays the segments behind `base`, or all, up to the last commit.
+    fn replay(
+        &self,
+        segments: &[u32],
+        base: Option<(u32, Index, Hints)>,
+        committed: u32,
+    ) -> Result<Loaded, RepositoryError> {
+        let (from, index, hints) = match base {
+            Some((indexed, index, hints)) => (Some(indexed), index, hints),
+            None => (None, Index::new(), Hints::default()),
+        };
+        let behind = segments.iter().filter(|segment| Some(**segment) > from && **segment <= committed);
+        warn!("replaying {} segments of {}", behind.clone().count(), self.path.display());
+        let mut replay = Replay::new(&self.segments, segments, index, hints);
+        for segment in behind {
+            replay.segment(*segment)?;
+        }
+        let (index, hints) = replay.finish();
+        self.keep_replayed(committed, &index, &hints);
+        Ok(Loaded { index, hints: Some(hints), transaction: Some(committed) })
+    }
+
+    /// Saves what a replay has found, if that is possible now. If not, the next one to open replays again.
+    fn keep_replayed(&self, transaction: u32, index: &Index, hints: &Hints) {
+        let Some(repository_lock) = &self.lock else { return };
+        let mut repository_lock = lock(repository_lock);
+        let shared = self.mode == Mode::Shared;
+        let result = (|| {
+            if shared {
+                repository_lock.upgrade()?;
+            }
+            repository_lock.verify()?;
+            let saved = self.save_state(transaction, index, hints);
+            if shared {
+                repository_lock.downgrade()?;
+            }
+            saved
+        })();
+        if let Err(error) = result {
+            info!("the replayed index is not saved: {error}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Working out what a repository contains from its log.
+
+use worldkeeper_core::{ChunkId, RepositoryError};
+
+use crate::hints::Hints;
+use crate::index::Index;
+use crate::segment::{Body, Location, Segments};
+
+/// Applies segments, one after the other, to an index and its hints.
+pub(crate) struct Replay<'a> {
+    segments: &'a Segments,
+    /// Numbers of all segments there are, ascending.
+    existing: &'a [u32],
+    pub(crate) index: Index,
+    pub(crate) hints: Hints,
+}
+
+impl<'a> Replay<'a> {
+    /// Starts from what an earlier state says; `existing` are all segments there are, ascending.
+    pub(crate) fn new(segments: &'a Segments, existing: &'a [u32], index: Index, hints: Hints) -> Self {
+        Self { segments, existing, index, hints }
+    }
+
+    /// Applies all entries of one segment, which must be younger than what was applied before.
+    pub(crate) fn segment(&mut self, number: u32) -> Result<(), RepositoryError> {
+        let Some(len) = self.segments.len(number)? else { return Ok(()) };
+        self.hints.remove_segment(number);
+        self.hints.segments.insert(number, 0);
+        let mut reader = self.segments.read(number)?;
+        while let Some(entry) = reader.next()? {
+            let size = entry.bytes.len() as u32;
+            match entry.body {
+                Body::Put(id) => {
+                    if let Some(old) = self.index.get(&id) {
+                        self.supersede(id, old)?;
+                    }
+                    self.index.insert(&id, Location { segment: number, offset: entry.offset });
+                    self.hints.put(number, size);
+                }
+                Body::Delete(id) => {
+                    if let Some(old) = self.index.remove(&id) {
+                        self.supersede(id, old)?;
+                    }
+                    self.hints.disposable(number, size);
+                }
+                Body::Commit => self.hints.disposable(number, size),
+            }
+        }
+        if self.hints.segments.get(&number) == Some(&0) {
+            self.hints.compact.insert(number, len);
+        }
+        Ok(())
+    }
+
+    /// Ends the replay: what an earlier state said about segments that are gone is forgotten.
+    pub(crate) fn finish(mut self) -> (Index, Hints) {
+        let exists = |segment: &u32| self.existing.binary_search(segment).is_ok();
+        self.hints.segments.retain(|segment, _| exists(segment));
+        self.hints.compact.retain(|segment, _| exists(segment));
+        for segments in self.hints.shadow_index.values_mut() {
+            segments.retain(exists);
+        }
+        (self.index, self.hints)
+    }
+
+    fn supersede(&mut self, id: ChunkId, old: Location) -> Result<(), RepositoryError> {
+        // An index older than a compaction points to segments that are gone, and their bookkeeping with them.
+        if self.existing.binary_search(&old.segment).is_ok() {
+            let size = self.segments.entry_size(old, &id)?;
+            self.hints.supersede(id, old.segment, size);
+        }
+        Ok(())
+    }
+}

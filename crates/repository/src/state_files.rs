@@ -1,0 +1,157 @@
+//! The three files that spare a replay: `index.<T>`, `hints.<T>` and `integrity.<T>`, for transaction T.
+//!
+//! They are a cache: whatever is wrong with them, the segments are the truth. The order in which they are written is
+//! the one stock uses, so that a crash at any point leaves files that verify, or none that count.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::warn;
+use worldkeeper_core::disk::{self, DiskFile};
+use worldkeeper_core::{Disk, DiskError};
+
+use crate::hints::Hints;
+use crate::index::Index;
+use crate::integrity::{Digester, Digests, Integrity};
+use crate::segment::parse_number;
+
+/// More than any hints or integrity file has; a limit for what is read into memory.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+const PREFIXES: [&str; 3] = ["index.", "hints.", "integrity."];
+
+/// The index, hints and integrity files of a repository.
+pub(crate) struct StateFiles {
+    disk: Arc<dyn Disk>,
+    repository: PathBuf,
+}
+
+impl StateFiles {
+    pub(crate) fn new(disk: Arc<dyn Disk>, repository: &Path) -> Self {
+        Self { disk, repository: repository.to_owned() }
+    }
+
+    /// The latest transaction there is an index of. Empty files do not count.
+    pub(crate) fn transaction(&self) -> Result<Option<u32>, DiskError> {
+        let mut latest = None;
+        for (name, _) in self.disk.list(&self.repository)? {
+            let number = name.to_str().and_then(|name| name.strip_prefix("index.")).and_then(parse_number);
+            if number > latest && self.disk.metadata(&self.repository.join(&name))?.len > 0 {
+                latest = number;
+            }
+        }
+        Ok(latest)
+    }
+
+    /// Loads the index of a transaction; `None`, and a warning, if it cannot be used.
+    pub(crate) fn load_index(&self, transaction: u32) -> Option<Index> {
+        let name = format!("index.{transaction}");
+        let index = self.integrity(transaction).and_then(|integrity| {
+            let file = self.disk.open(&self.repository.join(&name)).map_err(|error| describe(&error))?;
+            Index::load(&*file, &name, integrity.index.as_ref()).map_err(|error| describe(&error))
+        });
+        index.inspect_err(|reason| warn!("{name} cannot be used: {reason}")).ok()
+    }
+
+    /// Loads the hints of a transaction; `None`, and a warning, if they cannot be used.
+    pub(crate) fn load_hints(&self, transaction: u32) -> Option<Hints> {
+        let name = format!("hints.{transaction}");
+        let hints = self.integrity(transaction).and_then(|integrity| {
+            let bytes = disk::read(&*self.disk, &self.repository.join(&name), MAX_FILE_BYTES);
+            let bytes = bytes.map_err(|error| describe(&error))?;
+            if let Some(noted) = integrity.hints
+                && noted.mismatch(&digest(&name, &bytes)).is_some()
+            {
+                return Err("their digest does not match".to_owned());
+            }
+            Hints::decode(&bytes).map_err(|error| describe(&error))
+        });
+        hints.inspect_err(|reason| warn!("{name} cannot be used: {reason}")).ok()
+    }
+
+    /// Writes the files of a transaction, durably, and removes those of all others.
+    pub(crate) fn save(&self, transaction: u32, index: &Index, hints: &Hints) -> Result<(), DiskError> {
+        let [index_name, hints_name, integrity_name] = PREFIXES.map(|prefix| format!("{prefix}{transaction}"));
+        let hints_digests = self.write(&hints_name, |file| {
+            let bytes = hints.encode();
+            file.append(&bytes)?;
+            Ok(digest(&hints_name, &bytes))
+        })?;
+        let index_digests = self.write(&index_name, |file| index.save(file, &index_name))?;
+        self.write(&integrity_name, |file| file.append(&Integrity::encode(&hints_digests, &index_digests)))?;
+        // The digests come first and durably: an index that cannot be verified would be believed, a digest that
+        // does not match costs a replay.
+        self.rename(&integrity_name)?;
+        self.disk.sync_dir(&self.repository)?;
+        self.rename(&hints_name)?;
+        self.rename(&index_name)?;
+        self.disk.sync_dir(&self.repository)?;
+        self.remove_all_but(Some(transaction))
+    }
+
+    /// Removes the state files of every transaction but one, and what a crash left of them.
+    pub(crate) fn remove_all_but(&self, transaction: Option<u32>) -> Result<(), DiskError> {
+        let keep = transaction.map(|transaction| transaction.to_string());
+        for (name, _) in self.disk.list(&self.repository)? {
+            let Some(name) = name.to_str() else { continue };
+            let transaction = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+            if transaction.is_some() && transaction != keep.as_deref() {
+                disk::remove_if_there(&*self.disk, &self.repository.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn integrity(&self, transaction: u32) -> Result<Integrity, String> {
+        let path = self.repository.join(format!("integrity.{transaction}"));
+        match disk::read_if_there(&*self.disk, &path, MAX_FILE_BYTES).map_err(|error| describe(&error))? {
+            Some(bytes) => Integrity::decode(&bytes).map_err(|error| format!("the integrity file is torn: {error}")),
+            None => Ok(Integrity::default()),
+        }
+    }
+
+    fn write<T>(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut dyn DiskFile) -> Result<T, DiskError>,
+    ) -> Result<T, DiskError> {
+        let path = self.temporary(name);
+        disk::remove_if_there(&*self.disk, &path)?;
+        let written = (|| {
+            let mut file = self.disk.create(&path)?;
+            let value = content(&mut *file)?;
+            file.sync()?;
+            Ok(value)
+        })();
+        if written.is_err() {
+            // On a full disk its space is needed; elsewhere the next writer removes it.
+            let _ = self.disk.remove_file(&path);
+        }
+        written
+    }
+
+    fn rename(&self, name: &str) -> Result<(), DiskError> {
+        self.disk.rename(&self.temporary(name), &self.repository.join(name))
+    }
+
+    fn temporary(&self, name: &str) -> PathBuf {
+        self.repository.join(format!("{name}.tmp"))
+    }
+}
+
+fn digest(name: &str, bytes: &[u8]) -> Digests {
+    let mut digester = Digester::new(name);
+    digester.update(bytes);
+    digester.finish()
+}
+
+/// An error with its causes, in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
