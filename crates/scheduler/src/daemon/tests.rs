@@ -1,14 +1,20 @@
 //! The loop, with time that passes by itself as soon as nobody has anything to do.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use jiff::SignedDuration;
-use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc::{self, Sender, UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use worldkeeper_docker::{Container, State};
+use worldkeeper_core::{Clock, Stop};
+use worldkeeper_docker::{Container, ContainerName, State, Watch};
 
-use super::*;
+use super::DaemonError;
+use super::event_loop::EventLoop;
+use super::signals::Signal;
+use crate::{Job, JobOutcome, Scheduler};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -82,8 +88,7 @@ impl Setting {
         let (signals, signals_receiver) = mpsc::channel(1);
         let (watch, watch_receiver) = mpsc::channel(1);
         let receiver = (!names.is_empty()).then_some(watch_receiver);
-        let event_loop = Loop { scheduler, job: Arc::new(job), clock, stop: Stop::default() };
-        let ended = tokio::spawn(event_loop.run(signals_receiver, receiver));
+        let ended = tokio::spawn(EventLoop::new(scheduler, Arc::new(job), clock).run(signals_receiver, receiver));
         Self { signals, watch: Some(watch), starts, ended }
     }
 

@@ -1,0 +1,127 @@
+//! The loop: waits for whatever happens next, asks the scheduler, does what it says.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::{Level, debug, error, info, warn};
+use worldkeeper_core::{Clock, Stop};
+use worldkeeper_docker::Watch;
+
+use super::DaemonError;
+use super::signals::Signal;
+use crate::policy::{Action, Event, Now};
+use crate::{Job, JobOutcome, Scheduler};
+
+/// The loop and what it holds.
+pub(super) struct EventLoop {
+    scheduler: Scheduler,
+    job: Arc<dyn Job>,
+    clock: Arc<dyn Clock>,
+    stop: Stop,
+}
+
+impl EventLoop {
+    pub(super) fn new(scheduler: Scheduler, job: Arc<dyn Job>, clock: Arc<dyn Clock>) -> Self {
+        Self { scheduler, job, clock, stop: Stop::default() }
+    }
+
+    /// Runs until a stop that was asked for is done.
+    pub(super) async fn run(
+        mut self,
+        mut signals: Receiver<Signal>,
+        mut watch: Option<Receiver<Watch>>,
+    ) -> Result<(), DaemonError> {
+        // Read in another thread, too: a disk that hangs must not make the daemon deaf.
+        let mut work = Some(self.ask(|last_good| Event::Started { last_good }));
+        loop {
+            let event = tokio::select! {
+                biased;
+                signal = signals.recv() => match signal {
+                    Some(Signal::Stop) if self.stop.is_requested() => return Err(DaemonError::Interrupted),
+                    // Without its signals the daemon could not be stopped any more.
+                    Some(Signal::Stop) | None => Event::StopRequested,
+                    Some(Signal::Backup) => Event::BackupRequested,
+                },
+                event = Work::ended(&mut work) => event,
+                known = next(&mut watch) => Event::Watch(known),
+                () = self.timer() => Event::Timer,
+            };
+            for action in self.scheduler.handle(event, Now::read(&*self.clock)) {
+                match action {
+                    Action::Say(level, text) => say(level, &text),
+                    Action::ReadLastGood => work = Some(self.ask(Event::LastGood)),
+                    Action::StartJob => work = Some(self.start_job()),
+                    Action::StopJob => self.stop.request(),
+                    Action::Exit => return Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Reads the last good archive; the answer comes as the event that `answer` makes of it.
+    fn ask(&self, answer: fn(Option<Timestamp>) -> Event) -> Work {
+        let job = Arc::clone(&self.job);
+        Work { handle: spawn_blocking(move || answer(job.last_good())), after_panic: answer(None) }
+    }
+
+    fn start_job(&self) -> Work {
+        let (job, stop) = (Arc::clone(&self.job), self.stop.clone());
+        let error = "it ended by a panic, which is a bug in Worldkeeper".to_owned();
+        Work {
+            handle: spawn_blocking(move || {
+                let outcome = job.run(&stop);
+                Event::JobFinished { outcome, last_good: job.last_good() }
+            }),
+            after_panic: Event::JobFinished { outcome: JobOutcome::Failed { error, retry: true }, last_good: None },
+        }
+    }
+
+    /// Comes back when the scheduler wants to be woken.
+    async fn timer(&self) {
+        match self.scheduler.wake_at() {
+            Some(at) => tokio::time::sleep(at.saturating_sub(self.clock.monotonic())).await,
+            None => pending().await,
+        }
+    }
+}
+
+/// What goes on in another thread. There is one at a time: the scheduler waits for its end before it wants another,
+/// but for a backup that is asked for while the last good archive is read, whose answer nobody waits for any more.
+struct Work {
+    handle: JoinHandle<Event>,
+    /// What happened, if the thread panicked: a failed job is not the end of the daemon.
+    after_panic: Event,
+}
+
+impl Work {
+    /// Waits for the work there is, if any, and takes it.
+    async fn ended(work: &mut Option<Self>) -> Event {
+        let Some(running) = work else { return pending().await };
+        let ended = (&mut running.handle).await;
+        let after_panic = work.take().map(|work| work.after_panic);
+        ended.ok().or(after_panic).expect("there is work")
+    }
+}
+
+/// The next word on the containers.
+async fn next(watch: &mut Option<Receiver<Watch>>) -> Watch {
+    let Some(receiver) = watch else { return pending().await };
+    if let Some(known) = receiver.recv().await {
+        return known;
+    }
+    // The watcher goes on for as long as it is listened to. If it does not, the game's state is not known any more.
+    *watch = None;
+    Watch::Unreachable { reason: "the watcher has ended, which is a bug in Worldkeeper".to_owned() }
+}
+
+fn say(level: Level, text: &str) {
+    match level {
+        Level::ERROR => error!("{text}"),
+        Level::WARN => warn!("{text}"),
+        Level::INFO => info!("{text}"),
+        Level::DEBUG | Level::TRACE => debug!("{text}"),
+    }
+}
