@@ -16,21 +16,27 @@ pub fn copy(from: &Path, to: &Path) {
     assert!(copied.success(), "cannot copy {} to {}", from.display(), to.display());
 }
 
-/// Asks `look` again and again until it gives something, for things only another process can bring about.
+/// Asks `look` again and again until it gives something, for things only another process can bring about; `None` if it
+/// has not within `limit`.
+pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        let found = look();
+        if found.is_some() || start.elapsed() > limit {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The same for what must come.
 ///
 /// # Panics
 ///
 /// If it has not after `limit`.
 #[track_caller]
-pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < limit, "{what}: not within {limit:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+pub fn eventually<T>(what: &str, limit: Duration, look: impl FnMut() -> Option<T>) -> T {
+    within(limit, look).unwrap_or_else(|| panic!("{what}: not within {limit:?}"))
 }
 
 /// The locks that lie in a repository or a state directory.

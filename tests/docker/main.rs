@@ -16,7 +16,7 @@ use worldkeeper_testkit::docker::Engine;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::peers;
 use worldkeeper_testkit::worldkeeper::{self, PASSPHRASE};
-use worldkeeper_tests::{eventually, project};
+use worldkeeper_tests::{eventually, project, within};
 
 /// How long anything that the engine and the sidecar do together may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -133,16 +133,16 @@ impl<'a> Sidecar<'a> {
     /// Waits until there are more archives than `count` and returns how many.
     #[track_caller]
     fn more_than(&self, count: usize) -> usize {
-        eventually("one more archive", PATIENCE, || Some(self.archives().len()).filter(|now| *now > count))
+        let more = within(PATIENCE, || Some(self.archives().len()).filter(|now| *now > count));
+        more.unwrap_or_else(|| panic!("no more than {count} archives:\n{}", self.engine.logs(self.name)))
     }
 
     /// Waits until it has written `word`.
     #[track_caller]
     fn says(&self, word: &str) {
-        let word = word.to_lowercase();
-        eventually(&format!("a line with {word:?}"), PATIENCE, || {
-            self.engine.logs(self.name).to_lowercase().contains(&word).then_some(())
-        });
+        let log = || self.engine.logs(self.name).to_lowercase();
+        let said = within(PATIENCE, || log().contains(&word.to_lowercase()).then_some(()));
+        assert!(said.is_some(), "no line with {word:?}:\n{}", log());
     }
 
     /// Asserts that for a while no archive is made, however short the interval.

@@ -11,19 +11,22 @@ use crate::{MODES, place};
 
 #[test]
 fn stock_adds_only_archive_metadata() {
+    let source = tempfile::tempdir().unwrap();
+    let world = source.path().join("world");
+    tree::nasty(&world.join("nasty"));
+    // Several chunks of file content, and an item stream of several chunks.
+    tree::write(&world.join("region/r.0.0.mca"), &sha_stream("region", 24 << 20));
+    tree::world(&world.join("playerdata"), 2500, "players");
     for mode in MODES {
         for mut borg in Borg::all() {
             borg = borg.with_passphrase(PASSPHRASE);
             let (_folder, keeper) = place(mode);
-            tree::nasty(&keeper.world().join("nasty"));
-            // Several chunks of file content, and an item stream of several chunks.
-            tree::write(&keeper.world().join("region/r.0.0.mca"), &sha_stream("region", 24 << 20));
-            tree::world(&keeper.world().join("playerdata"), 3000, "players");
+            let keeper = keeper.with("BACKUP_SOURCES", &world);
             let _ = keeper.backup();
 
             let before = unique_chunks(&borg, &keeper.repository());
             borg.forget();
-            let _ = borg.create(&keeper.repository(), "stock", &keeper.world(), &[]);
+            let _ = borg.create(&keeper.repository(), "stock", &world, &[]);
             // The metadata of the new archive, and nothing else: its items and its files were all there.
             assert_eq!(unique_chunks(&borg, &keeper.repository()), before + 1, "{borg}, {mode}");
         }

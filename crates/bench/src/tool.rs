@@ -45,9 +45,9 @@ impl Tool {
     pub(crate) fn prepare(&self, place: &Path) -> Result<(), Box<dyn Error>> {
         if self.kind == Kind::Borg {
             let mut init = self.command(place);
-            let status = init.args(["init", "--encryption", MODE]).arg(place.join("repository")).status()?;
-            if !status.success() {
-                return Err(format!("{init:?} ended with {status}").into());
+            let output = init.args(["init", "--encryption", MODE]).arg(place.join("repository")).output()?;
+            if !output.status.success() {
+                return Err(format!("{init:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
             }
         }
         Ok(())
