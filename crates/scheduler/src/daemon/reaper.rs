@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::process::{Pid, WaitOptions, getpgrp, getpid, waitpid};
+use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::debug;
 
@@ -20,42 +20,57 @@ pub(super) fn start() {
     let Ok(mut died) = signal(SignalKind::child()) else { return };
     tokio::spawn(async move {
         while died.recv().await.is_some() {
-            for orphan in dead_orphans(Path::new("/proc"), getpid(), getpgrp()) {
+            for orphan in dead_orphans(Path::new("/proc"), getpid()) {
                 if let Ok(Some(_)) = waitpid(Some(orphan), WaitOptions::NOHANG) {
-                    debug!("collected the orphaned process {orphan:?}");
+                    debug!("collected the orphaned process {orphan}");
                 }
             }
         }
     });
 }
 
-/// The dead children of `parent` that are not in its process group `group`.
-fn dead_orphans(proc: &Path, parent: Pid, group: Pid) -> Vec<Pid> {
+/// The dead children of `parent` that are not in its process group.
+fn dead_orphans(proc: &Path, parent: Pid) -> Vec<Pid> {
+    // Not `getpgrp`: where the group began outside our namespace its id is 0, which rustix takes for impossible.
+    let Some(own) = Stat::read(&proc.join(parent.to_string())) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
     entries
         .flatten()
         .filter_map(|entry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
             // A process may be gone before its file is read.
-            let stat = fs::read(entry.path().join("stat")).ok()?;
-            let (parent_of, group_of) = parse_zombie(&stat)?;
-            let is_orphan = parent_of == parent.as_raw_nonzero().get() && group_of != group.as_raw_nonzero().get();
-            is_orphan.then(|| Pid::from_raw(pid)).flatten()
+            let stat = Stat::read(&entry.path())?;
+            let is_orphan = stat.is_dead && stat.parent == parent.as_raw_pid() && stat.group != own.group;
+            is_orphan.then_some(pid)
         })
         .collect()
 }
 
-/// Parent and process group of a process that is dead and not collected, from its `/proc/PID/stat`.
-///
-/// The second field is the program's name in parentheses and may hold anything, parentheses and blanks too: what
-/// counts stands after the last `)`.
-fn parse_zombie(stat: &[u8]) -> Option<(i32, i32)> {
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
-    let is_dead = fields.next()? == "Z";
-    let parent = fields.next()?.parse().ok()?;
-    let group = fields.next()?.parse().ok()?;
-    is_dead.then_some((parent, group))
+/// What `/proc/PID/stat` says.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// Dead, and not collected.
+    is_dead: bool,
+    parent: i32,
+    group: i32,
+}
+
+impl Stat {
+    fn read(process: &Path) -> Option<Self> {
+        Self::parse(&fs::read(process.join("stat")).ok()?)
+    }
+
+    /// The second field is the program's name in parentheses and may hold anything, parentheses and blanks too: what
+    /// counts stands after the last `)`.
+    fn parse(stat: &[u8]) -> Option<Self> {
+        let end = stat.iter().rposition(|byte| *byte == b')')?;
+        let mut fields = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
+        Some(Self {
+            is_dead: fields.next()? == "Z",
+            parent: fields.next()?.parse().ok()?,
+            group: fields.next()?.parse().ok()?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +95,7 @@ mod tests {
         }
         fs::create_dir(proc.path().join("13")).unwrap();
         let one = Pid::from_raw(1).unwrap();
-        let mut orphans = dead_orphans(proc.path(), one, one);
+        let mut orphans = dead_orphans(proc.path(), one);
         orphans.sort_by_key(|pid| pid.as_raw_nonzero());
         assert_eq!(orphans, [Pid::from_raw(7).unwrap(), Pid::from_raw(10).unwrap()]);
     }

@@ -8,7 +8,7 @@
 //! **Clocks.** Waits are reckoned on the monotonic clock alone, so a jump of the wall clock neither delays a backup nor
 //! brings one forward. The wall clock is asked only when a last good archive is learnt that this process did not make
 //! (at the start, or when somebody else made one): its age is taken from the interval once and is the monotonic
-//! clock's business from then on. An age that cannot be true is bounded in both directions, see [`due_after`].
+//! clock's business from then on. An age that cannot be true is bounded in both directions, see `due_after`.
 //! While a machine sleeps, the monotonic clock stands still, and so does the game.
 
 mod game;
