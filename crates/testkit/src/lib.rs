@@ -2,10 +2,12 @@
 
 pub mod borg;
 pub mod clock;
+pub mod disk;
 pub mod docker;
 pub mod fixtures;
 pub mod memory_repository;
 pub mod outcome;
 pub mod peers;
+pub mod repositories;
 pub mod tree;
 pub mod worldkeeper;
