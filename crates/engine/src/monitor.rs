@@ -34,8 +34,6 @@ pub enum Notice<'a> {
     FileVanished(&'a Path),
     /// A file changed while it was read: what is in the archive may be a mix.
     FileChanged(&'a Path),
-    /// A time before 1970 or after 2038 was clamped, as borg does.
-    TimeClamped(&'a Path),
     /// A directory of our own lies inside a source and was left out.
     LeftOut {
         /// The directory.

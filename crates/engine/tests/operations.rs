@@ -36,7 +36,7 @@ impl House {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         tree::world(&folder.path().join("world"), 40, "operations");
-        let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
+        let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00.123456789Z"));
         Self { folder, repository: MemoryRepository::new(1), clock, stop: Stop::default() }
     }
 

@@ -62,10 +62,11 @@ impl Change<'_> {
         self.transaction.put(ChunkId::MANIFEST, object)?;
         self.transaction.commit()?;
         let (_, found) = session.reader().read_manifest()?;
-        if found != packed || read_manifest(&session.key, &found)? != self.manifest {
+        if found != packed {
             return Err(SessionError::NotReadBack);
         }
-        Ok(Committed { manifest: self.manifest, manifest_id: session.key.id_hash(&packed) })
+        // What was stored is the truth: its times have no nanoseconds.
+        Ok(Committed { manifest: read_manifest(&session.key, &found)?, manifest_id: session.key.id_hash(&found) })
     }
 
     /// Commits without a new manifest and compacts.
