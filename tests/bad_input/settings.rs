@@ -7,7 +7,7 @@ use crate::{backup_is_refused, contents, is_refused, place, place_with_archive};
 
 #[test]
 fn an_interval_that_is_no_duration() {
-    for text in ["soon", "", "1 fortnight", "-5", "0"] {
+    for text in ["soon", "1 fortnight", "-5", "1m1h"] {
         let (_folder, keeper) = place();
         let keeper = keeper.with("BACKUP_INTERVAL", text);
         let _ = is_refused(&keeper, &["run", "--once"], &["BACKUP_INTERVAL", "1h"]);
