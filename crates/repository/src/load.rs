@@ -41,7 +41,7 @@ impl LocalRepository {
             return Ok(Loaded { index, hints: None, transaction: Some(committed) });
         }
         let base = indexed.filter(|indexed| *indexed < committed).and_then(|indexed| {
-            Some((indexed, self.state_files.load_index(indexed)?, self.state_files.load_hints(indexed)?))
+            Some((indexed, (self.state_files.load_index(indexed)?, self.state_files.load_hints(indexed)?)))
         });
         self.replay(&segments, base, committed)
     }
@@ -117,16 +117,13 @@ impl LocalRepository {
     fn replay(
         &self,
         segments: &[u32],
-        base: Option<(u32, Index, Hints)>,
+        base: Option<(u32, (Index, Hints))>,
         committed: u32,
     ) -> Result<Loaded, RepositoryError> {
-        let (from, index, hints) = match base {
-            Some((indexed, index, hints)) => (Some(indexed), index, hints),
-            None => (None, Index::new(), Hints::default()),
-        };
+        let (from, earlier) = base.unzip();
         let behind = segments.iter().filter(|segment| Some(**segment) > from && **segment <= committed);
         warn!("replaying {} segments of {}", behind.clone().count(), self.path.display());
-        let mut replay = Replay::new(&self.segments, segments, index, hints);
+        let mut replay = Replay::new(&self.segments, segments, earlier);
         for segment in behind {
             replay.segment(*segment)?;
         }

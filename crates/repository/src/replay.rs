@@ -11,14 +11,18 @@ pub(crate) struct Replay<'a> {
     segments: &'a Segments,
     /// Numbers of all segments there are, ascending.
     existing: &'a [u32],
-    pub(crate) index: Index,
-    pub(crate) hints: Hints,
+    /// All segments there are will have been applied, so that nothing about superseded PUTs remains unknown.
+    from_scratch: bool,
+    index: Index,
+    hints: Hints,
 }
 
 impl<'a> Replay<'a> {
-    /// Starts from what an earlier state says; `existing` are all segments there are, ascending.
-    pub(crate) fn new(segments: &'a Segments, existing: &'a [u32], index: Index, hints: Hints) -> Self {
-        Self { segments, existing, index, hints }
+    /// Starts from what an earlier state says, or from nothing; `existing` are all segments there are, ascending.
+    pub(crate) fn new(segments: &'a Segments, existing: &'a [u32], earlier: Option<(Index, Hints)>) -> Self {
+        let from_scratch = earlier.is_none();
+        let (index, hints) = earlier.unwrap_or_else(|| (Index::new(), Hints::default()));
+        Self { segments, existing, from_scratch, index, hints }
     }
 
     /// Applies all entries of one segment, which must be younger than what was applied before.
@@ -40,6 +44,9 @@ impl<'a> Replay<'a> {
                 Body::Delete(id) => {
                     if let Some(old) = self.index.remove(&id) {
                         self.supersede(id, old)?;
+                    } else if self.from_scratch {
+                        // What it took back is gone; the empty list says that it may go, too.
+                        self.hints.shadow_index.entry(id).or_default();
                     }
                     self.hints.disposable(number, size);
                 }

@@ -195,6 +195,8 @@ impl<'a> LocalTransaction<'a> {
             if !this.changed {
                 return Ok(());
             }
+            // Closed first, for what stands in a buffer takes no space yet.
+            this.close_segment(&mut lock(&this.repository.writer))?;
             this.require_free_space()?;
             this.write_commit()
         })?;

@@ -8,6 +8,7 @@ pub mod fixtures;
 pub mod memory_repository;
 pub mod outcome;
 pub mod peers;
+pub mod process;
 pub mod repositories;
 pub mod tree;
 pub mod worldkeeper;

@@ -1,0 +1,4 @@
+//! The repository from outside: what it promises, on disks that work and disks that fail.
+
+mod common;
+mod transactions;
