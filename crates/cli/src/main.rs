@@ -1,1 +1,46 @@
-fn main() {}
+//! The command line of Worldkeeper.
+//!
+//! One file per thing: [`args`] says what can be typed, [`settings`] what it means together with the environment,
+//! [`secrets`] where the passphrase comes from. [`place`] puts these together for the [`commands`], [`open`] opens the
+//! repository for them. [`report`] alone turns errors into text and exit codes.
+
+mod args;
+mod commands;
+mod demo;
+mod escape;
+mod logging;
+mod open;
+mod place;
+mod progress;
+mod report;
+mod secrets;
+mod settings;
+mod system_clock;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use indicatif::MultiProgress;
+
+use args::{Args, Command};
+use report::Done;
+use settings::{Environment, Settings};
+
+/// musl's own allocator makes threads wait for each other.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    report::end(run(Args::parse()))
+}
+
+fn run(args: Args) -> anyhow::Result<Done> {
+    let environment = Environment::of_process();
+    let settings = Settings::resolve(&args.flags, &environment)?;
+    let screen = MultiProgress::new();
+    let stream = if matches!(args.command, Command::Run(_)) { logging::Stream::Output } else { logging::Stream::Error };
+    logging::start(settings.log_level.value, stream, screen.clone());
+    commands::run(args.command, settings, environment, screen)
+}

@@ -1,0 +1,245 @@
+//! The command line: verbs, and flags that may stand before or after them.
+//!
+//! Flags stay text here; what they mean is decided together with the environment, in `settings`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Backs up game servers into borg repositories.
+///
+/// Worldkeeper writes real borg 1.x archives without borg. It runs beside a game server, makes an archive whenever one is due
+/// while the game runs, and keeps as many as you want. What it writes, stock borg lists, checks, extracts and mounts.
+#[derive(Debug, Parser)]
+#[command(name = "worldkeeper", version, max_term_width = 110, after_help = EXAMPLES)]
+#[command(help_template = "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}")]
+#[command(subcommand_value_name = "COMMAND", disable_help_subcommand = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Back up ./world now and every hour until Ctrl-C; no Docker, no configuration:
+      worldkeeper run --source ./world --repository ./backups/world
+  See what is there, and put one folder of the newest archive elsewhere:
+      worldkeeper list --repository ./backups/world
+      worldkeeper restore latest world/region --to ./restored --repository ./backups/world
+  Beside a game container, where the environment holds the settings:
+      docker exec worldkeeper worldkeeper backup
+
+Flags beat environment variables (in brackets), those beat the defaults. Secrets have no flag: the passphrase comes from
+BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND, BORG_PASSPHRASE_FD or BORG_PASSPHRASE, else it is generated into the state
+directory.
+
+Exit codes: 0 done; 1 done, with warnings; 2 failed.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Backs up on schedule until it is told to stop
+    Run(Run),
+    /// Makes one archive now
+    Backup,
+    /// Lists the archives, or what is in one
+    List {
+        /// The archive to list, or `latest`
+        archive: Option<String>,
+    },
+    /// Puts files of an archive back
+    #[command(visible_alias = "extract")]
+    Restore(Restore),
+    /// Deletes archives
+    Delete {
+        /// Their names
+        #[arg(required = true, value_name = "ARCHIVE")]
+        archives: Vec<String>,
+    },
+    /// Deletes the archives of this series that the retention does not keep, and frees their space
+    Prune {
+        /// Only says what would be deleted, and why the others stay
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Frees the space of what was deleted
+    Compact,
+    /// Removes the repository's lock: your word that nobody uses it
+    BreakLock,
+    /// Accepts a repository that is not as it was left
+    Adopt {
+        /// Its directory; named again, so that it cannot be the wrong one
+        repository: OsString,
+    },
+    /// Says how the backups are
+    Status,
+}
+
+/// How the daemon runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// Makes one archive, then exits
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Makes a source that does not exist, with a small sample world in it
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+/// What to put back, and where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Restore {
+    /// The archive, or `latest`
+    pub(crate) archive: String,
+    /// Only these files and directories, as `list ARCHIVE` shows them; everything if none is named
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Restores into this directory instead of to where it came from
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    /// Replaces files that are there
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Sets owners by number, not by name
+    #[arg(long)]
+    pub(crate) numeric_ids: bool,
+}
+
+/// The settings that have a flag.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// A directory to back up; repeatable [BACKUP_SOURCES, comma-separated] [default: /data]
+    #[arg(long = "source", value_name = "DIR", global = true, help_heading = WHAT)]
+    pub(crate) sources: Vec<OsString>,
+    /// What archives are named after [WORLDKEEPER_NAME] [default: the container's name, else the source's]
+    #[arg(long, value_name = "NAME", global = true, help_heading = WHAT)]
+    pub(crate) name: Option<String>,
+    /// The borg repository's directory, made on first use [BORG_REPO_PATH, BORG_REPO] [default: /repository]
+    #[arg(long, value_name = "PATH", global = true, help_heading = WHERE)]
+    pub(crate) repository: Option<OsString>,
+    /// How a new repository is encrypted: repokey-blake2, repokey or none [BORG_ENCRYPTION] [default: repokey-blake2]
+    #[arg(long, value_name = "MODE", global = true, help_heading = WHERE)]
+    pub(crate) encryption: Option<String>,
+    /// A file with the passphrase, readable by its owner alone [BORG_PASSPHRASE_FILE]
+    #[arg(long, value_name = "FILE", global = true, help_heading = WHERE)]
+    pub(crate) passphrase_file: Option<OsString>,
+    /// How chunks are compressed: none, lz4, zstd[,1-22], zlib[,0-9] or lzma[,0-9] [BORG_COMPRESSION] [default: lz4]
+    #[arg(long, value_name = "SPEC", global = true, help_heading = WHERE)]
+    pub(crate) compression: Option<String>,
+    /// Time from one good archive to the next: seconds, or like 1h30m [BACKUP_INTERVAL] [default: 1h]
+    #[arg(long, value_name = "DURATION", global = true, help_heading = WHEN)]
+    pub(crate) interval: Option<String>,
+    /// A game container; repeatable. Backs up while any of them runs [GAME_CONTAINER_NAME, comma-separated] [default: none,
+    /// backs up always]
+    #[arg(long = "container", value_name = "NAME", global = true, help_heading = WHEN)]
+    pub(crate) containers: Vec<String>,
+    /// Where Docker listens: a socket, unix://PATH or tcp://HOST:PORT [DOCKER_HOST] [default: the usual socket]
+    #[arg(long, value_name = "ENDPOINT", global = true, help_heading = WHEN)]
+    pub(crate) docker_host: Option<String>,
+    /// Keeps the newest N archives (-1: all) [KEEP_LAST]
+    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
+    pub(crate) keep_last: Option<String>,
+    /// Keeps one archive of each of N hours [KEEP_HOURLY] [default: 24]
+    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
+    pub(crate) keep_hourly: Option<String>,
+    /// Of N days [KEEP_DAILY] [default: 7]
+    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
+    pub(crate) keep_daily: Option<String>,
+    /// Of N weeks [KEEP_WEEKLY] [default: 4]
+    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
+    pub(crate) keep_weekly: Option<String>,
+    /// Of N months [KEEP_MONTHLY] [default: 6]
+    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
+    pub(crate) keep_monthly: Option<String>,
+    /// Of N years [KEEP_YEARLY]
+    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
+    pub(crate) keep_yearly: Option<String>,
+    /// Keeps everything younger, like 36H, 7d, 4w, 6m or 1y [KEEP_WITHIN]
+    #[arg(long, value_name = "INTERVAL", global = true, help_heading = KEEP)]
+    pub(crate) keep_within: Option<String>,
+    /// Our own directory: keys, caches, a generated passphrase; must outlive the container [WORLDKEEPER_STATE_DIR]
+    /// [default: ~/.local/state/worldkeeper]
+    #[arg(long, value_name = "DIR", global = true, help_heading = HOW)]
+    pub(crate) state_dir: Option<OsString>,
+    /// How long to wait for the repository when somebody else uses it [LOCK_WAIT] [default: 10m, for ever in run]
+    #[arg(long, value_name = "DURATION", global = true, help_heading = HOW)]
+    pub(crate) lock_wait: Option<String>,
+    /// debug, info, warn or error [WORLDKEEPER_LOG] [default: info]
+    #[arg(long, value_name = "LEVEL", global = true, help_heading = HOW)]
+    pub(crate) log_level: Option<String>,
+}
+
+impl Flags {
+    /// The rules that count, in the order of `settings::retention::COUNTED`.
+    pub(crate) fn keep_counts(&self) -> [Option<&str>; 6] {
+        [&self.keep_last, &self.keep_hourly, &self.keep_daily, &self.keep_weekly, &self.keep_monthly, &self.keep_yearly]
+            .map(|count| count.as_deref())
+    }
+}
+
+const WHAT: &str = "What to back up";
+const WHERE: &str = "Where to, and how it is stored";
+const WHEN: &str = "When";
+const KEEP: &str = "What to keep (one that is set replaces all defaults)";
+const HOW: &str = "Running";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn clap_finds_no_fault() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_on_either_side_of_the_verb() {
+        for line in ["worldkeeper --name mc backup", "worldkeeper backup --name mc"] {
+            assert_eq!(parse(line).unwrap().flags.name.as_deref(), Some("mc"), "{line}");
+        }
+        let args = parse("worldkeeper run --source a --source b --keep-last -1").unwrap();
+        assert_eq!(args.flags.sources, ["a", "b"]);
+        assert_eq!(args.flags.keep_counts()[0], Some("-1"));
+    }
+
+    #[test]
+    fn restore_is_extract_too() {
+        for verb in ["restore", "extract"] {
+            let args = parse(&format!("worldkeeper {verb} latest world/region --to x --overwrite")).unwrap();
+            let Command::Restore(restore) = args.command else { panic!("{verb} is no restore") };
+            assert_eq!((restore.archive.as_str(), restore.paths), ("latest", vec![PathBuf::from("world/region")]));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for line in [
+            "worldkeeper",
+            "worldkeeper delete",
+            "worldkeeper restore",
+            "worldkeeper --passphrase x run",
+            "worldkeeper adopt",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_line_of_the_help_is_too_wide_and_every_flag_names_its_variable() {
+        let mut command = Args::command().term_width(110);
+        let help = command.render_help().to_string();
+        for variable in ["BACKUP_SOURCES", "BORG_REPO_PATH", "KEEP_WITHIN", "GAME_CONTAINER_NAME", "LOCK_WAIT"] {
+            assert!(help.contains(variable), "{variable}");
+        }
+        assert!(help.lines().all(|line| line.chars().count() <= 120), "{help}");
+    }
+}

@@ -1,0 +1,45 @@
+//! `adopt`: the user's word that a repository is right although it is not as it was left.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use worldkeeper_core::Stop;
+use worldkeeper_engine::Trust;
+
+use super::output::Output;
+use crate::open::{Patience, Purpose};
+use crate::place::Place;
+use crate::report::Done;
+use crate::settings::{Origin, Setting, Settings, SettingsError, parse_repository};
+
+/// Makes the repository that was named the one the command is about. It must be the one that is set, if one is.
+pub(super) fn name_repository(settings: &mut Settings, named: &OsStr) -> Result<(), SettingsError> {
+    let named = parse_repository(named)?;
+    if settings.repository.origin != Origin::Default && settings.repository.value != named.value {
+        return Err(SettingsError::AnotherRepository {
+            named: named.value,
+            set: settings.repository.value.clone(),
+            origin: settings.repository.origin,
+        });
+    }
+    settings.repository = Setting { value: named.value, origin: named.origin };
+    Ok(())
+}
+
+/// Takes the repository as it is from now on.
+pub(super) fn adopt(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
+    let mut session = place.session(Purpose::Adopt, Patience::ByHand, stop)?;
+    let (location, id) = (session.location(), session.id());
+    let accepted = match session.trust() {
+        Trust::Known => format!("the repository at {location} is as it was left, there was nothing to accept"),
+        Trust::Suspicious(suspicion) => format!("accepted: {suspicion}"),
+        Trust::Moved { from } => format!("the repository at {location} is the one that was at {from}"),
+        Trust::Adopted => format!("the repository at {location} is known from now on"),
+    };
+    session.accept(&place.state)?;
+    let mut output = Output::new();
+    output.line(&accepted)?;
+    output.line(&format!("backups go on into repository {id}, {} archives", session.archives().len()))?;
+    output.finish()?;
+    Ok(Done::Well)
+}

@@ -1,0 +1,98 @@
+//! `backup`: one archive, now. And what a backup is made of, for the daemon too.
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::{env, fs, io, thread};
+
+use worldkeeper_chunker::ChunkerParams;
+use worldkeeper_core::Stop;
+use worldkeeper_engine::{CreateOptions, Monitor};
+use worldkeeper_scheduler::job::BackupJob;
+
+use super::containers;
+use crate::open::{Opener, Patience};
+use crate::place::Place;
+use crate::progress::Reporter;
+use crate::report::Done;
+use crate::settings::Origin;
+
+/// Files that a game holds locked, and whose content means nothing after a restore.
+const GAME_LOCKS: [&str; 1] = ["session.lock"];
+
+/// What is to be backed up is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("the source {} cannot be backed up", path.display())]
+pub(crate) struct SourceMissing {
+    /// Where it should be.
+    pub(crate) path: PathBuf,
+    /// Who said so.
+    pub(crate) origin: Origin,
+    /// What the system says.
+    #[source]
+    pub(crate) source: io::Error,
+}
+
+/// Makes one archive. Whoever asks for one by hand gets it whether the game runs or not.
+pub(super) fn backup(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
+    once(place, Patience::ByHand, stop)
+}
+
+/// Makes one archive.
+pub(super) fn once(place: &Arc<Place>, patience: Patience, stop: &Stop) -> anyhow::Result<Done> {
+    require_sources(place)?;
+    containers::require(place)?;
+    let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
+    let created = job(place, patience, Arc::clone(&reporter) as Arc<dyn Monitor>).backup(stop)?;
+    let stats = created.stats;
+    Ok(Done::with((stats.files_failed + stats.files_torn).max(reporter.warnings())))
+}
+
+/// Requires that there is something to back up, before anything is made or locked.
+pub(super) fn require_sources(place: &Place) -> Result<(), SourceMissing> {
+    let sources = &place.settings.sources;
+    for path in &sources.value {
+        if let Err(source) = fs::symlink_metadata(path) {
+            return Err(SourceMissing { path: path.clone(), origin: sources.origin, source });
+        }
+    }
+    Ok(())
+}
+
+/// What is done when a backup is due.
+pub(super) fn job(place: &Arc<Place>, patience: Patience, monitor: Arc<dyn Monitor>) -> BackupJob {
+    BackupJob {
+        repository: Box::new(Opener { place: Arc::clone(place), patience }),
+        options: create_options(place),
+        rules: place.settings.retention.value.clone(),
+        zone: place.zone.clone(),
+        history: place.history(),
+        monitor,
+        clock: Arc::clone(&place.clock),
+    }
+}
+
+fn create_options(place: &Place) -> CreateOptions {
+    let settings = &place.settings;
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| place.environment.value(name));
+    CreateOptions {
+        series: settings.name.value.clone(),
+        sources: settings.sources.value.clone(),
+        left_out: vec![
+            (settings.repository.value.clone(), "the repository"),
+            (place.state.path().to_owned(), "the state directory"),
+        ],
+        left_out_names: GAME_LOCKS.map(str::to_owned).to_vec(),
+        compression: settings.compression.value,
+        chunker_params: ChunkerParams::default(),
+        comment: String::new(),
+        cmdline: env::args_os().map(OsStringExt::into_vec).collect(),
+        hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        username: user.map_or_else(
+            || rustix::process::geteuid().as_raw().to_string(),
+            |user| user.to_string_lossy().into_owned(),
+        ),
+        cwd: env::current_dir().map(|cwd| cwd.as_os_str().as_bytes().to_vec()).unwrap_or_default(),
+        sealers: thread::available_parallelism().map_or(1, Into::into),
+    }
+}

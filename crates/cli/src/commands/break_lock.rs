@@ -1,0 +1,18 @@
+//! `break-lock`: removes the repository's lock, whoever holds it.
+
+use worldkeeper_repository::break_lock as remove_lock;
+
+use super::output::Output;
+use crate::place::Place;
+use crate::report::Done;
+
+/// Removes the lock, and says what that means.
+pub(super) fn break_lock(place: &Place) -> anyhow::Result<Done> {
+    remove_lock(place.disk.as_ref(), &place.settings.repository.value)?;
+    let mut output = Output::new();
+    output.line(&format!("the repository at {} is not locked any more", place.location()))?;
+    output
+        .line("Had anybody been at work on it, both would now write at once, and damage it: watch the next backup.")?;
+    output.finish()?;
+    Ok(Done::Well)
+}

@@ -1,0 +1,60 @@
+//! What the game containers do, asked once.
+
+use tokio::runtime::Builder;
+use tracing::{info, warn};
+use worldkeeper_docker::{ContainerName, DockerError, State, inspect};
+
+use crate::place::Place;
+use crate::settings::Origin;
+
+/// A container that should be there is not.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no container {name}")]
+pub(crate) struct ContainerError {
+    /// The name that was looked for.
+    pub(crate) name: ContainerName,
+    /// Who said so.
+    pub(crate) origin: Origin,
+}
+
+/// What each container does; empty where none is to be watched, or no daemon is there to ask.
+pub(super) fn states(place: &Place) -> anyhow::Result<Vec<(ContainerName, Result<State, DockerError>)>> {
+    let containers = &place.settings.containers.value;
+    let Some(endpoint) = place.settings.docker.value.as_ref().filter(|_| !containers.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let ask = |name: &ContainerName| (name.clone(), runtime.block_on(inspect(endpoint, name)));
+    Ok(containers.iter().map(ask).collect())
+}
+
+/// Requires that the containers exist: a name that is misspelt would never be noticed otherwise. Where nobody can be
+/// asked, a backup too many is better than none.
+pub(super) fn require(place: &Place) -> anyhow::Result<()> {
+    warn_without_socket(place);
+    for (name, state) in states(place)? {
+        match state {
+            Ok(State::Running) => {}
+            Ok(_) => info!("container {name} does not run; as this backup was asked for, it is made all the same"),
+            Err(DockerError::NoSuchContainer(name)) => {
+                return Err(ContainerError { name, origin: place.settings.containers.origin }.into());
+            }
+            Err(error) => warn!("it is not known whether container {name} runs: {error}"),
+        }
+    }
+    Ok(())
+}
+
+/// Says, loudly, that containers are to be watched and nothing is there to watch them through.
+pub(super) fn warn_without_socket(place: &Place) {
+    let settings = &place.settings;
+    if settings.docker.value.is_none()
+        && let Some(name) = settings.containers.value.first()
+    {
+        warn!(
+            "{} names container {name}, but there is no Docker socket to watch it through: backups are made whether it \
+             runs or not. Mount /var/run/docker.sock, or set DOCKER_HOST",
+            settings.containers.origin
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! `delete`: archives, by name.
+
+use std::sync::Arc;
+
+use worldkeeper_archive::ArchiveName;
+use worldkeeper_core::Stop;
+use worldkeeper_engine::delete as delete_archives;
+
+use super::output::Output;
+use crate::open::{Patience, Purpose};
+use crate::place::Place;
+use crate::progress::Reporter;
+use crate::report::Done;
+use crate::words;
+
+/// Deletes all of the archives, or none if one is not there.
+pub(super) fn delete(place: &Arc<Place>, names: &[String], stop: &Stop) -> anyhow::Result<Done> {
+    let mut session = place.session(Purpose::Write, Patience::ByHand, stop)?;
+    let reporter = Reporter::new(&place.screen, "deleting");
+    let names: Vec<_> = names.iter().map(|name| ArchiveName::from_bytes(name.as_str())).collect();
+    let stats = delete_archives(&mut session, &names, &reporter)?;
+    let mut output = Output::new();
+    output.line(&format!(
+        "deleted {}; `compact` gives back up to {}",
+        words::count(stats.archives, "archive"),
+        words::bytes(stats.stored_bytes)
+    ))?;
+    output.finish()?;
+    Ok(Done::with(reporter.warnings()))
+}

@@ -1,0 +1,150 @@
+//! `restore`: puts what an archive holds back, or elsewhere.
+//!
+//! Without `--to` it goes where the sources are now, and only with `--overwrite` if something is there.
+
+mod origin;
+mod sidecar;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use tracing::{info, warn};
+use worldkeeper_core::Stop;
+use worldkeeper_docker::State;
+use worldkeeper_engine::{ExtractOptions, ExtractStats, extract};
+
+use super::output::Output;
+use super::{archives, containers};
+use crate::args::Restore;
+use crate::escape::escape_bytes;
+use crate::open::{Patience, Purpose};
+use crate::place::Place;
+use crate::progress::Reporter;
+use crate::report::Done;
+use crate::words;
+use origin::Part;
+
+/// Why nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreProblem {
+    /// Something is there.
+    #[error("{} is not empty", .0.display())]
+    NotEmpty(PathBuf),
+    /// The target is no directory, or cannot be looked at.
+    #[error("cannot restore into {}", path.display())]
+    Target {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Nothing can be written there.
+    #[error("{} is mounted read-only", path.display())]
+    ReadOnly {
+        /// Where.
+        path: PathBuf,
+        /// A command that can.
+        command: String,
+    },
+    /// The archive's content has no place here.
+    #[error("{path} is in none of the sources, so there is no original place to put it")]
+    NoOrigin {
+        /// As in the archive.
+        path: String,
+    },
+    /// Nothing of what was asked for is in the archive.
+    #[error("archive {archive} holds nothing of {wanted}")]
+    NothingMatches {
+        /// Its name.
+        archive: String,
+        /// What was asked for.
+        wanted: String,
+    },
+}
+
+/// Restores an archive, or some of what is in it.
+pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> anyhow::Result<Done> {
+    let wanted: Vec<Vec<u8>> = options.paths.iter().map(|path| origin::stored_path(path)).collect();
+    let parts = match &options.to {
+        Some(target) => vec![Part { root: std::path::absolute(target)?, paths: wanted }],
+        None => origin::parts(&place.settings.sources.value, &wanted)
+            .map_err(|path| RestoreProblem::NoOrigin { path: escape_bytes(&path) })?,
+    };
+    // All of it is looked at before any of it is touched.
+    match &options.to {
+        Some(target) => require_free(place, target, options.overwrite)?,
+        None => {
+            for source in &place.settings.sources.value {
+                require_free(place, source, options.overwrite)?;
+            }
+            warn_of_running_game(place)?;
+        }
+    }
+
+    let session = place.session(Purpose::Read, Patience::ByHand, stop)?;
+    let archive = session.open_archive(&archives::find(&session, &options.archive, place.series())?)?;
+    let name = escape_bytes(archive.metadata.name.as_bytes());
+    let reporter = Reporter::new(&place.screen, "restoring");
+    let mut total = ExtractStats::default();
+    for Part { root, paths } in parts {
+        info!("restoring {name} into {}", root.display());
+        let openers = thread::available_parallelism().map_or(1, Into::into);
+        let options = ExtractOptions { paths, numeric_ids: options.numeric_ids, openers };
+        let stats = extract(&session, &archive, &root, &options, &reporter)?;
+        total.files += stats.files;
+        total.others += stats.others;
+        total.size += stats.size;
+        total.failed += stats.failed;
+        total.unset += stats.unset;
+        total.unmatched.extend(stats.unmatched);
+    }
+    reporter.end();
+    let unmatched: Vec<_> = total.unmatched.iter().map(|path| escape_bytes(path)).collect();
+    if total.files + total.others + total.failed == 0 && !unmatched.is_empty() {
+        return Err(RestoreProblem::NothingMatches { archive: name, wanted: unmatched.join(", ") }.into());
+    }
+    for path in unmatched {
+        warn!("archive {name} holds nothing of {path}");
+    }
+    let mut output = Output::new();
+    output.line(&format!(
+        "restored {}, {}, from {name}",
+        words::count(total.files, "file"),
+        words::bytes(total.size)
+    ))?;
+    output.finish()?;
+    Ok(if total.has_warnings() { Done::WithWarnings } else { Done::Well })
+}
+
+/// Requires that a directory can be written to, and that nothing is in it unless that may be replaced.
+fn require_free(place: &Place, target: &Path, overwrite: bool) -> Result<(), RestoreProblem> {
+    let failed = |source| RestoreProblem::Target { path: target.to_owned(), source };
+    let absolute = std::path::absolute(target).map_err(failed)?;
+    let existing = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let mount = statvfs(existing).map_err(|error| failed(error.into()))?;
+    if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(RestoreProblem::ReadOnly { path: target.to_owned(), command: sidecar::command(place) });
+    }
+    if overwrite {
+        return Ok(());
+    }
+    match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(RestoreProblem::NotEmpty(target.to_owned())),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A game that runs writes its own state over what is restored under it.
+fn warn_of_running_game(place: &Place) -> anyhow::Result<()> {
+    for (name, state) in containers::states(place)? {
+        if matches!(state, Ok(State::Running)) {
+            warn!("container {name} runs: what is restored under it is lost when it saves. Better stop it first");
+        }
+    }
+    Ok(())
+}

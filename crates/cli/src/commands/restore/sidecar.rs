@@ -1,0 +1,140 @@
+//! The `docker run` line that restores where the sidecar itself must not write.
+//!
+//! The sidecar sees its own mounts in `/proc/self/mountinfo`: a named volume by the path the engine gives it, a bind
+//! mount by its path on the file system it is from. That is enough for a line that can be run, or mended.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::place::Place;
+use crate::settings::Origin;
+
+/// Variables that decide what is restored, from where.
+const VARIABLES: [&str; 5] =
+    ["WORLDKEEPER_NAME", "BORG_REPO_PATH", "BORG_REPO", "BACKUP_SOURCES", "WORLDKEEPER_STATE_DIR"];
+
+/// The line that does what this command was asked to do, in a container that may write to the sources.
+pub(super) fn command(place: &Place) -> String {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts: Vec<_> = table.lines().filter_map(Mount::parse).collect();
+    let settings = &place.settings;
+    let mut volumes = Vec::new();
+    let needed = settings.sources.value.iter().chain([&settings.repository.value, &settings.state_dir.value]);
+    for path in needed.chain(settings.passphrase_file.as_ref().map(|file| &file.value)) {
+        let volume = volume_for(&mounts, path);
+        if !volumes.contains(&volume) {
+            volumes.push(volume);
+        }
+    }
+    let mut words = vec!["docker".to_owned(), "run".into(), "--rm".into(), "--network".into(), "none".into()];
+    words.extend(volumes.into_iter().flat_map(|volume| ["--volume".to_owned(), volume]));
+    for name in VARIABLES {
+        if let Some(value) = place.environment.value(name) {
+            words.extend(["--env".into(), format!("{name}={}", value.to_string_lossy())]);
+        }
+    }
+    if let Some(passphrase) = &place.passphrase
+        && let Origin::Variable(name) = passphrase.origin()
+    {
+        // Only its name: the value comes from the environment of who runs the line. The path of a file is no secret.
+        let path = settings.passphrase_file.as_ref().map(|file| format!("{name}={}", file.value.display()));
+        words.extend(["--env".into(), path.unwrap_or_else(|| name.to_owned())]);
+    }
+    words.push("worldkeeper".into());
+    words.extend(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
+    if !words.iter().any(|word| word == "--overwrite") {
+        words.push("--overwrite".into());
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// One line of `/proc/self/mountinfo`.
+#[derive(Debug, PartialEq, Eq)]
+struct Mount {
+    /// The path of what is mounted, on its own file system.
+    root: String,
+    /// Where it is mounted.
+    point: PathBuf,
+}
+
+impl Mount {
+    /// Reads `36 35 98:0 /root /point options …`.
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.split(' ').skip(3);
+        Some(Self { root: unescaped(fields.next()?), point: unescaped(fields.next()?).into() })
+    }
+}
+
+/// What `--volume` needs for a path to be there: the named volume or the host's directory, and the mount point.
+fn volume_for(mounts: &[Mount], path: &Path) -> String {
+    let covering = mounts.iter().filter(|mount| path.starts_with(&mount.point) && mount.point != Path::new("/"));
+    let Some(mount) = covering.max_by_key(|mount| mount.point.components().count()) else {
+        return format!("{0}:{0}", path.display());
+    };
+    let source = match mount.root.strip_suffix("/_data").and_then(|root| root.rsplit_once("/volumes/")) {
+        Some((_, name)) if !name.contains('/') => name,
+        _ => &mount.root,
+    };
+    format!("{source}:{}", mount.point.display())
+}
+
+/// Undoes the kernel's `\040` for blanks and the like.
+fn unescaped(field: &str) -> String {
+    let mut text = String::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((before, behind)) = rest.split_once('\\') {
+        text.push_str(before);
+        let octal = behind.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        let (character, skip) = octal.map_or(('\\', 0), |byte| (char::from(byte), 3));
+        text.push(character);
+        rest = &behind[skip..];
+    }
+    text.push_str(rest);
+    text
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_and_directories_are_told_apart() {
+        let table = "\
+            600 500 0:50 / / ro,relatime - overlay overlay ro\n\
+            601 600 8:1 /var/lib/docker/volumes/world/_data /data ro,relatime - ext4 /dev/sda1 rw\n\
+            602 600 8:1 /srv/my\\040backups /repository rw - ext4 /dev/sda1 rw\n\
+            short line\n";
+        let mounts: Vec<_> = table.lines().filter_map(Mount::parse).collect();
+        for (path, expected) in [
+            ("/data", "world:/data"),
+            ("/data/world", "world:/data"),
+            ("/repository", "/srv/my backups:/repository"),
+            ("/elsewhere", "/elsewhere:/elsewhere"),
+        ] {
+            assert_eq!(volume_for(&mounts, Path::new(path)), expected);
+        }
+    }
+
+    #[test]
+    fn a_shell_takes_the_words_as_they_are() {
+        for (word, expected) in [
+            ("world:/data", "world:/data"),
+            ("/srv/my backups:/x", "'/srv/my backups:/x'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+        assert_eq!(unescaped("a\\040b\\134\\x"), "a b\\\\x");
+    }
+}

@@ -1,0 +1,93 @@
+//! `run`: the daemon, or one archive as it would make it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tracing::info;
+use worldkeeper_core::Stop;
+use worldkeeper_engine::Monitor;
+use worldkeeper_scheduler::job::BackupJob;
+use worldkeeper_scheduler::{Daemon, Job, JobOutcome};
+
+use super::{backup, containers, stoppable};
+use crate::args::Run;
+use crate::demo;
+use crate::open::Patience;
+use crate::place::Place;
+use crate::progress::Reporter;
+use crate::report::Done;
+use crate::settings::{duration_text, retention_text};
+
+/// Backs up on schedule until a signal ends it.
+pub(super) fn run(place: Arc<Place>, options: &Run) -> anyhow::Result<Done> {
+    if options.demo {
+        make_missing_worlds(&place)?;
+    }
+    backup::require_sources(&place)?;
+    say_what_is_done(&place);
+    if options.once {
+        return stoppable(place, |place, stop| backup::once(place, Patience::Daemon, stop));
+    }
+    let guard = place.state.claim_daemon()?;
+    containers::warn_without_socket(&place);
+    let names = place.settings.containers.value.clone();
+    let watch = place.settings.docker.value.clone().filter(|_| !names.is_empty()).map(|endpoint| (endpoint, names));
+    let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
+    let job = backup::job(&place, Patience::Daemon, Arc::clone(&reporter) as Arc<dyn Monitor>);
+    let daemon = Daemon {
+        interval: place.settings.interval.value,
+        watch,
+        job: Arc::new(ToldJob { job, reporter }),
+        clock: Arc::clone(&place.clock),
+    };
+    daemon.run(guard)?;
+    Ok(Done::Well)
+}
+
+/// Makes the sources that do not exist, with a sample world in each.
+fn make_missing_worlds(place: &Place) -> anyhow::Result<()> {
+    for source in &place.settings.sources.value {
+        if !source.exists() {
+            let world: &Path = source;
+            demo::make_world(world).with_context(|| format!("cannot make the sample world {}", world.display()))?;
+            info!("made a sample world in {}", world.display());
+        }
+    }
+    Ok(())
+}
+
+/// The first line of the log: what this daemon does, so that a wrong setting shows at once.
+fn say_what_is_done(place: &Place) {
+    let settings = &place.settings;
+    let sources: Vec<_> = settings.sources.value.iter().map(|source| source.display().to_string()).collect();
+    info!(
+        "worldkeeper {}: backs up {} as {} into {} every {}, keeps {}",
+        env!("CARGO_PKG_VERSION"),
+        sources.join(", "),
+        settings.name.value,
+        settings.repository.value.display(),
+        duration_text(settings.interval.value),
+        retention_text(&settings.retention.value),
+    );
+}
+
+/// A job whose progress is told anew each time.
+struct ToldJob {
+    job: BackupJob,
+    reporter: Arc<Reporter>,
+}
+
+impl Job for ToldJob {
+    fn run(&self, stop: &Stop) -> JobOutcome {
+        self.reporter.begin();
+        let outcome = self.job.run(stop);
+        self.reporter.end();
+        outcome
+    }
+
+    fn last_good(&self) -> Option<Timestamp> {
+        self.job.last_good()
+    }
+}

@@ -1,0 +1,171 @@
+//! `status`: how the backups are, without touching the repository, so that it answers while somebody works on it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use worldkeeper_docker::{DockerError, State};
+use worldkeeper_scheduler::history::{Kind, Run, RunOutcome};
+
+use super::containers;
+use super::output::Output;
+use crate::escape::escape;
+use crate::place::Place;
+use crate::report::Done;
+use crate::settings::duration_text;
+use crate::words;
+
+/// How much later than an interval a good archive may be, at least: the time a slow backup or a few retries take.
+const SLACK: Duration = Duration::from_mins(15);
+
+/// What is known, and judged.
+struct Status<'a> {
+    place: &'a Place,
+    now: Timestamp,
+    runs: Vec<Run>,
+    containers: Vec<(String, Result<State, DockerError>)>,
+    has_daemon: bool,
+}
+
+/// Says how the backups are. Exit code 1 if something needs a look.
+pub(super) fn status(place: &Place) -> anyhow::Result<Done> {
+    let containers = containers::states(place)?.into_iter().map(|(name, state)| (name.to_string(), state)).collect();
+    let status = Status {
+        place,
+        now: place.clock.now(),
+        runs: place.history().runs(place.series(), &place.location())?,
+        containers,
+        has_daemon: place.state.has_daemon()?,
+    };
+    let problems = status.problems();
+    let mut output = Output::new();
+    for (name, value) in status.facts() {
+        output.line(&format!("{name:<12}{}", escape(&value)))?;
+    }
+    for problem in &problems {
+        output.line(&format!("{:<12}{}", "problem", escape(problem)))?;
+    }
+    if problems.is_empty() {
+        output.line("all is well")?;
+    }
+    output.finish()?;
+    Ok(Done::with(problems.len() as u64))
+}
+
+impl Status<'_> {
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let settings = &self.place.settings;
+        let mut facts = vec![("series", self.place.series().to_owned()), ("repository", self.place.location())];
+        facts.push(("last good", self.last_good().map_or("none".to_owned(), |run| self.run(run))));
+        facts.push(("next", self.next()));
+        for (name, state) in &self.containers {
+            facts.push(("container", format!("{name}: {}", state_text(state))));
+        }
+        if self.containers.is_empty() && !settings.containers.value.is_empty() {
+            facts.push(("container", "not watched: there is no Docker socket".to_owned()));
+        }
+        facts.push(("daemon", if self.has_daemon { "running" } else { "not running" }.to_owned()));
+        facts
+    }
+
+    fn last_good(&self) -> Option<&Run> {
+        self.runs.iter().rev().find(|run| run.is_good_backup())
+    }
+
+    fn run(&self, run: &Run) -> String {
+        let name = run.archive.as_deref().unwrap_or("an archive");
+        let (age, moment) = (self.age(run.start), words::moment(run.start, &self.place.zone));
+        let size = words::bytes(run.added_bytes);
+        format!("{name}, {age} ago ({moment}), {size} added")
+    }
+
+    fn next(&self) -> String {
+        let interval = self.place.settings.interval.value;
+        match self.last_good().map(|run| interval.checked_sub(words::since(run.start, self.now))) {
+            _ if !self.has_daemon => "when `run` is started".to_owned(),
+            _ if !self.game_may_run() => "when the game runs again".to_owned(),
+            Some(Some(rest)) if !rest.is_zero() => format!("in {}", words::duration(rest)),
+            _ => "due now".to_owned(),
+        }
+    }
+
+    /// Returns whether backups are made now, as far as the containers decide it.
+    fn game_may_run(&self) -> bool {
+        let rests = |state: &Result<State, DockerError>| {
+            matches!(state, Ok(State::NotRunning(_) | State::Missing) | Err(DockerError::NoSuchContainer(_)))
+        };
+        self.containers.is_empty() || !self.containers.iter().all(|(_, state)| rests(state))
+    }
+
+    /// What somebody should look at.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let settings = &self.place.settings;
+        if !settings.repository.value.join("config").exists() {
+            problems.push(format!("there is no repository at {}", self.place.location()));
+        }
+        let limit = allowed_age(settings.interval.value);
+        match self.last_good() {
+            None => problems.push("there is no good archive yet".to_owned()),
+            Some(run) if self.game_may_run() && words::since(run.start, self.now) > limit => problems.push(format!(
+                "the last good archive is {} old; while the game runs, one is expected every {} and late after {}",
+                self.age(run.start),
+                duration_text(settings.interval.value),
+                duration_text(limit),
+            )),
+            Some(_) => {}
+        }
+        let last = |kind| self.runs.iter().rev().find(move |run| run.kind == kind);
+        for (kind, what) in [(Kind::Backup, "backup"), (Kind::Prune, "pruning"), (Kind::Compact, "compaction")] {
+            let Some(run) = last(kind) else { continue };
+            match run.outcome {
+                RunOutcome::Failed => problems.push(format!(
+                    "the last {what} failed {} ago: {}",
+                    self.age(run.end),
+                    run.error.as_deref().unwrap_or("the reason is not known")
+                )),
+                RunOutcome::Warnings => problems.push(format!(
+                    "the last {what} had warnings: {} could not be read, or not in one piece; see the log",
+                    words::count(run.files.failed.max(1), "file")
+                )),
+                RunOutcome::Good | RunOutcome::Stopped => {}
+            }
+        }
+        for (name, state) in &self.containers {
+            match state {
+                Err(DockerError::NoSuchContainer(_)) => problems.push(format!("there is no container {name}")),
+                Err(error) => problems.push(format!("container {name}: {error}")),
+                Ok(_) => {}
+            }
+        }
+        problems
+    }
+
+    fn age(&self, moment: Timestamp) -> String {
+        words::duration(words::since(moment, self.now))
+    }
+}
+
+fn state_text(state: &Result<State, DockerError>) -> String {
+    match state {
+        Ok(State::Running) => "running".to_owned(),
+        Ok(State::NotRunning(how)) => (*how).to_owned(),
+        Ok(State::Missing) | Err(DockerError::NoSuchContainer(_)) => "missing".to_owned(),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// How old the last good archive may be: twice the interval, but no less than [`SLACK`] more than it.
+fn allowed_age(interval: Duration) -> Duration {
+    interval.saturating_add(interval.max(SLACK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_late_after_two_intervals_or_some_slack() {
+        assert_eq!(allowed_age(Duration::from_hours(1)), Duration::from_hours(2));
+        assert_eq!(allowed_age(Duration::from_secs(1)), SLACK + Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,63 @@
+//! What every command works with: the settings, the state directory, the passphrase that was given, the clock.
+
+use std::sync::Arc;
+
+use indicatif::MultiProgress;
+use jiff::tz::TimeZone;
+use tracing::debug;
+use worldkeeper_core::{Clock, Disk};
+use worldkeeper_engine::StateDir;
+use worldkeeper_repository::OsDisk;
+use worldkeeper_scheduler::History;
+
+use crate::secrets::{self, Passphrase};
+use crate::settings::{Environment, Settings};
+use crate::system_clock::SystemClock;
+
+/// What every command works with.
+pub(crate) struct Place {
+    pub(crate) settings: Settings,
+    pub(crate) environment: Environment,
+    pub(crate) state: StateDir,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) zone: TimeZone,
+    /// The passphrase the user gave; without one, the generated one counts.
+    pub(crate) passphrase: Option<Passphrase>,
+    /// Where progress shows.
+    pub(crate) screen: MultiProgress,
+}
+
+impl Place {
+    /// Reads the secrets and opens the state directory.
+    pub(crate) fn open(
+        settings: Settings,
+        environment: Environment,
+        screen: MultiProgress,
+    ) -> anyhow::Result<Arc<Self>> {
+        for (name, value, origin) in settings.describe() {
+            debug!("setting {name}: {value} ({origin})");
+        }
+        // Secrets come first: who cannot read them has not begun anything yet.
+        let passphrase = secrets::given(&settings, &environment)?;
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        let state = StateDir::open(Arc::clone(&disk), &settings.state_dir.value, &settings.name.value)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        Ok(Arc::new(Self { settings, environment, state, disk, clock, zone: TimeZone::system(), passphrase, screen }))
+    }
+
+    /// What is remembered of the runs.
+    pub(crate) fn history(&self) -> History {
+        History::new(Arc::clone(&self.disk), Arc::clone(&self.clock), self.state.path())
+    }
+
+    /// The series this is about.
+    pub(crate) fn series(&self) -> &str {
+        &self.settings.name.value
+    }
+
+    /// The repository's path for people, and for the run history.
+    pub(crate) fn location(&self) -> String {
+        self.settings.repository.value.display().to_string()
+    }
+}

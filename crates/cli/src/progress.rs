@@ -1,0 +1,190 @@
+//! Tells how an operation goes: a moving line on a terminal, a line a minute in a log, and what is worth a line of its
+//! own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tracing::{debug, info, warn};
+use worldkeeper_engine::{Monitor, Notice, Progress};
+
+use crate::escape::escape_bytes;
+use crate::{report, words};
+
+/// Warnings about single files that one operation may log. The rest is counted, and told at level debug.
+const MAX_FILE_WARNINGS: u64 = 100;
+
+/// How often the moving line changes, and how often a log without one gets a line.
+const BAR_PACE: Duration = Duration::from_millis(100);
+const LOG_PACE: Duration = Duration::from_secs(60);
+
+/// Tells how one operation goes.
+pub(crate) struct Reporter {
+    /// What is going on: `backing up`, `restoring`.
+    verb: &'static str,
+    screen: MultiProgress,
+    /// The moving line, once there is something to tell.
+    bar: Mutex<Option<ProgressBar>>,
+    pace: Duration,
+    started: Instant,
+    /// When something was told last, in milliseconds since the start.
+    told_ms: AtomicU64,
+    /// Warnings about single files so far.
+    file_warnings: AtomicU64,
+    /// Warnings about anything else.
+    other_warnings: AtomicU64,
+}
+
+impl Reporter {
+    /// Begins to tell; `screen` shows the moving line, if standard error is a terminal.
+    pub(crate) fn new(screen: &MultiProgress, verb: &'static str) -> Self {
+        let pace = if screen.is_hidden() { LOG_PACE } else { BAR_PACE };
+        let (told_ms, file_warnings, other_warnings) = Default::default();
+        let (screen, bar) = (screen.clone(), Mutex::new(None));
+        Self { verb, screen, bar, pace, started: Instant::now(), told_ms, file_warnings, other_warnings }
+    }
+
+    /// Begins another operation of the same kind.
+    pub(crate) fn begin(&self) {
+        self.told_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+        self.file_warnings.store(0, Ordering::Relaxed);
+        self.other_warnings.store(0, Ordering::Relaxed);
+    }
+
+    /// Takes the moving line away.
+    pub(crate) fn end(&self) {
+        if let Some(bar) = self.bar().take() {
+            bar.finish_and_clear();
+            self.screen.remove(&bar);
+        }
+    }
+
+    fn bar(&self) -> MutexGuard<'_, Option<ProgressBar>> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// How many things were amiss.
+    pub(crate) fn warnings(&self) -> u64 {
+        self.file_warnings.load(Ordering::Relaxed) + self.other_warnings.load(Ordering::Relaxed)
+    }
+
+    /// Warns about one file.
+    fn warn_of_file(&self, text: &str) {
+        match self.file_warnings.fetch_add(1, Ordering::Relaxed) + 1 {
+            ..MAX_FILE_WARNINGS => warn!("{text}"),
+            MAX_FILE_WARNINGS => warn!("{text} (further ones are only counted)"),
+            _ => debug!("{text}"),
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        self.other_warnings.fetch_add(1, Ordering::Relaxed);
+        warn!("{text}");
+    }
+
+    /// Returns whether it is time to tell again; says so to one thread only.
+    fn is_due(&self) -> bool {
+        let now_ms = self.elapsed_ms();
+        let told_ms = self.told_ms.load(Ordering::Relaxed);
+        now_ms.saturating_sub(told_ms) >= self.pace.as_millis() as u64
+            && self.told_ms.compare_exchange(told_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Monitor for Reporter {
+    fn notice(&self, notice: Notice<'_>) {
+        let escaped = |path: &std::path::Path| escape_bytes(path.as_os_str().as_encoded_bytes());
+        match notice {
+            Notice::FileFailed(error) => self.warn_of_file(&report::chain(error)),
+            Notice::FileVanished(path) => debug!("{} was removed before it could be read", escaped(path)),
+            Notice::FileChanged(path) => {
+                self.warn_of_file(&format!("{} changed while it was read, what is stored may be a mix", escaped(path)));
+            }
+            Notice::LeftOut { path, what } => info!("{} is left out: it is {what}", escaped(path)),
+            Notice::NotSet { path, problem } => self.warn_of_file(&about(&escaped(path), problem)),
+            Notice::NotRestored { path, problem } => self.warn_of_file(&about(&escaped(path), problem)),
+            Notice::Rebuilding { what, archives } => {
+                info!("making the {what} anew from {}", words::count(archives as u64, "archive"));
+            }
+            Notice::ChunksMissing { count } => self.warn(&format!(
+                "the repository lacks {} that archives refer to: some of their files cannot be restored",
+                words::count(count as u64, "chunk")
+            )),
+            Notice::CacheLost { what, problem } => {
+                info!("the {what} could not be used, which costs time only: {problem}")
+            }
+            other => info!("{other:?}"),
+        }
+    }
+
+    fn progress(&self, progress: Progress) {
+        if !self.is_due() {
+            return;
+        }
+        let Progress { files, bytes, stored_bytes } = progress;
+        let mut text = format!("{}: {}, {}", self.verb, words::count(files, "file"), words::bytes(bytes));
+        if stored_bytes > 0 {
+            text.push_str(&format!(", {} added", words::bytes(stored_bytes)));
+        }
+        if self.screen.is_hidden() {
+            info!("{text}");
+            return;
+        }
+        let mut bar = self.bar();
+        let bar = bar.get_or_insert_with(|| self.screen.add(spinner()));
+        bar.set_message(text);
+        bar.tick();
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let spinner = ProgressBar::no_length();
+    match ProgressStyle::with_template("{spinner} {msg}") {
+        Ok(style) => spinner.with_style(style),
+        Err(_) => spinner,
+    }
+}
+
+/// A problem with the path it is about, unless it names that itself.
+fn about(path: &str, problem: &str) -> String {
+    if problem.contains(path) { problem.to_owned() } else { format!("{path}: {problem}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use indicatif::ProgressDrawTarget;
+
+    use super::*;
+
+    #[test]
+    fn what_is_amiss_is_counted_and_what_is_usual_is_not() {
+        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let reporter = Reporter::new(&screen, "backing up");
+        let path = Path::new("world/level.dat");
+        reporter.notice(Notice::FileVanished(path));
+        reporter.notice(Notice::LeftOut { path, what: "the repository" });
+        assert_eq!(reporter.warnings(), 0);
+        reporter.notice(Notice::FileChanged(path));
+        reporter.notice(Notice::ChunksMissing { count: 3 });
+        assert_eq!(reporter.warnings(), 2);
+    }
+
+    #[test]
+    fn a_problem_names_its_path_once() {
+        assert_eq!(about("a/b", "cannot open a/b: no"), "cannot open a/b: no");
+        assert_eq!(about("a/b", "no"), "a/b: no");
+    }
+}

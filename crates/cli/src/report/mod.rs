@@ -1,0 +1,83 @@
+//! The one place where an error becomes text and an exit code.
+//!
+//! ```text
+//! error: what could not be done
+//! caused by: why
+//! hint: what to do about it
+//! ```
+
+mod hints;
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::commands::OutputError;
+use crate::escape::escape;
+
+/// How a command ended that did what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// All is well.
+    Well,
+    /// Something was amiss, and was said.
+    WithWarnings,
+}
+
+impl Done {
+    /// The end of a command that gave so many warnings.
+    pub(crate) fn with(warnings: u64) -> Self {
+        if warnings == 0 { Self::Well } else { Self::WithWarnings }
+    }
+}
+
+/// Says how a command ended, on standard error if it failed, and gives the exit code.
+pub(crate) fn end(result: anyhow::Result<Done>) -> ExitCode {
+    match result {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::WithWarnings) => ExitCode::from(1),
+        // Who reads the first lines only has what he wanted.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint!("{}", text(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<OutputError>().is_some_and(|error| error.0.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The error, its causes and what to do, each on a line of its own.
+fn text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    let mut said = String::new();
+    for (index, cause) in error.chain().enumerate() {
+        let line = cause.to_string();
+        // Some libraries repeat their cause in their own message.
+        if index > 0 && said.ends_with(&line) {
+            continue;
+        }
+        let label = if index == 0 { "error" } else { "caused by" };
+        text.push_str(&format!("{label}: {}\n", escape(&line)));
+        said = line;
+    }
+    if let Some(hint) = error.chain().find_map(hints::hint) {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
+}
+
+/// The error and its causes in one line, for the log.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !line.ends_with(&more) {
+            line = format!("{line}: {more}");
+        }
+        cause = error.source();
+    }
+    escape(&line).into_owned()
+}

@@ -1,0 +1,81 @@
+//! Why the settings cannot be used. Always the user's to mend, so each says which setting and what is expected.
+
+use std::path::PathBuf;
+
+use super::Origin;
+
+/// What is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// A value has the wrong form.
+    #[error("{origin} cannot be {value:?}")]
+    Invalid {
+        /// Where it was said.
+        origin: Origin,
+        /// What was said.
+        value: String,
+        /// What is expected.
+        #[source]
+        reason: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A value that must be text is not.
+    #[error("{origin} is not valid UTF-8")]
+    NotText {
+        /// Where it was said.
+        origin: Origin,
+    },
+    /// Two variables say different things about one setting.
+    #[error("{first} and {second} are both set, to different things")]
+    Conflict {
+        /// The one that is usually set.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A variable in our name that means nothing.
+    #[error("the environment variable {name} is not known; did you mean {nearest}?")]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// The known one that is most like it.
+        nearest: &'static str,
+    },
+    /// A variable of a later version.
+    #[error("{variable} is set, but {what} is not supported yet")]
+    NotSupportedYet {
+        /// Its name.
+        variable: &'static str,
+        /// What it would do.
+        what: &'static str,
+    },
+    /// An encryption mode of borg's that cannot be written.
+    #[error("{origin}: repositories with encryption {mode} are not supported yet")]
+    Encryption {
+        /// Where it was said.
+        origin: Origin,
+        /// The mode's name.
+        mode: &'static str,
+    },
+    /// All archives would go.
+    #[error("the retention keeps nothing: every archive would be deleted")]
+    KeepsNothing,
+    /// A name for the series cannot be made.
+    #[error("the series has no name")]
+    Series(#[source] super::series::SeriesError),
+    /// Nobody said where the state directory is.
+    #[error("there is no place for the state directory: neither XDG_STATE_HOME nor HOME is set")]
+    NoStateDirectory,
+    /// The same directory twice.
+    #[error("the source {} is named twice", .0.display())]
+    SourceTwice(PathBuf),
+    /// A command names one repository and the settings another.
+    #[error("{} was named, but {origin} says {}", named.display(), set.display())]
+    AnotherRepository {
+        /// What the command names.
+        named: PathBuf,
+        /// What is set.
+        set: PathBuf,
+        /// Who set it.
+        origin: Origin,
+    },
+}

@@ -1,0 +1,126 @@
+//! Which environment variables mean something, and what is said about those that do not.
+
+use super::{Environment, SettingsError};
+
+/// All variables of ours.
+const KNOWN: [&str; 24] = [
+    "WORLDKEEPER_NAME",
+    "WORLDKEEPER_STATE_DIR",
+    "WORLDKEEPER_LOG",
+    "BORG_REPO_PATH",
+    "BORG_REPO",
+    "BORG_PASSPHRASE",
+    "BORG_PASSPHRASE_FILE",
+    "BORG_PASSPHRASE_FD",
+    "BORG_PASSCOMMAND",
+    "BORG_ENCRYPTION",
+    "BORG_COMPRESSION",
+    "BACKUP_SOURCES",
+    "BACKUP_INTERVAL",
+    "GAME_CONTAINER_NAME",
+    "DOCKER_HOST",
+    "KEEP_LAST",
+    "KEEP_HOURLY",
+    "KEEP_DAILY",
+    "KEEP_WEEKLY",
+    "KEEP_MONTHLY",
+    "KEEP_YEARLY",
+    "KEEP_WITHIN",
+    "LOCK_WAIT",
+    "TZ",
+];
+
+/// Variables that will mean something. Passing over them would back up at the wrong time, to the wrong place.
+const LATER: [(&str, &str); 5] = [
+    ("BACKUP_CRON", "a schedule by cron expression"),
+    ("UPLOAD_RATE_LIMIT", "a limit on the upload's rate"),
+    ("REMOTE_HOST", "a repository on another machine"),
+    ("REMOTE_PATH", "a repository on another machine"),
+    ("SSH_KEY_PATH", "a repository on another machine"),
+];
+
+/// What Kubernetes sets for a service called `worldkeeper`.
+const KUBERNETES: [&str; 2] = ["WORLDKEEPER_SERVICE_", "WORLDKEEPER_PORT"];
+
+/// Refuses variables that were surely meant for us and would have no effect.
+pub(super) fn check(environment: &Environment) -> Result<(), SettingsError> {
+    for (variable, what) in LATER {
+        if environment.value(variable).is_some() {
+            return Err(SettingsError::NotSupportedYet { variable, what });
+        }
+    }
+    for name in environment.names().filter(|name| name.starts_with("WORLDKEEPER_")) {
+        if !KNOWN.contains(&name) && !KUBERNETES.iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(SettingsError::UnknownVariable { name: name.to_owned(), nearest: nearest(name) });
+        }
+    }
+    Ok(())
+}
+
+/// The known variable most like `name`, by its whole name or by what follows the first word.
+fn nearest(name: &str) -> &'static str {
+    let likeness = |known: &&'static str| {
+        let whole = strsim::normalized_damerau_levenshtein(name, known);
+        let rest = strsim::normalized_damerau_levenshtein(behind_first_word(name), behind_first_word(known));
+        // The whole name decides between those that end alike.
+        whole.max(rest) + whole / 100.0
+    };
+    let mut best = KNOWN[0];
+    for known in &KNOWN {
+        if likeness(known) > likeness(&best) {
+            best = known;
+        }
+    }
+    best
+}
+
+fn behind_first_word(name: &str) -> &str {
+    name.split_once('_').map_or(name, |(_, rest)| rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(variables: &[(&str, &str)]) -> Option<String> {
+        check(&variables.iter().copied().collect()).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn unknown_variables_name_the_nearest() {
+        for (name, expected) in [
+            ("WORLDKEEPER_NAM", "WORLDKEEPER_NAME"),
+            ("WORLDKEEPER_STATEDIR", "WORLDKEEPER_STATE_DIR"),
+            ("WORLDKEEPER_LOG_LEVEL", "WORLDKEEPER_LOG"),
+            ("WORLDKEEPER_INTERVAL", "BACKUP_INTERVAL"),
+            ("WORLDKEEPER_SOURCES", "BACKUP_SOURCES"),
+            ("WORLDKEEPER_REPO", "BORG_REPO"),
+            ("WORLDKEEPER_PASSPHRASE_FILE", "BORG_PASSPHRASE_FILE"),
+        ] {
+            assert_eq!(nearest(name), expected, "{name}");
+            assert!(error(&[(name, "x")]).is_some_and(|error| error.contains(name)), "{name}");
+            // An unknown name stays unknown when it is empty.
+            assert!(error(&[(name, "")]).is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        let variables = [
+            ("WORLDKEEPER_SERVICE_HOST", "10.0.0.1"),
+            ("WORLDKEEPER_PORT", "tcp://10.0.0.1:80"),
+            ("WORLDKEEPER_PORT_80_TCP", "x"),
+            ("WORLDKEEPERS", "x"),
+            ("KEEP_CALM", "1"),
+            ("BACKUP_CRON", ""),
+        ];
+        assert_eq!(error(&variables), None);
+    }
+
+    #[test]
+    fn what_comes_later_is_not_passed_over() {
+        for (variable, _) in LATER {
+            assert!(error(&[(variable, "x")]).unwrap().contains("not supported yet"), "{variable}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What the user wants: flags, else the environment, else defaults, checked as a whole before anything is done.
+
+mod duration;
+mod environment;
+mod error;
+mod known;
+mod layers;
+mod location;
+mod retention;
+mod series;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use tracing::Level;
+use worldkeeper_compress::Compression;
+use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_docker::{ContainerName, Endpoint};
+use worldkeeper_engine::prune::Rules;
+
+pub(crate) use duration::to_text as duration_text;
+pub(crate) use environment::Environment;
+pub(crate) use error::SettingsError;
+pub(crate) use layers::{Origin, Setting};
+pub(crate) use retention::to_text as retention_text;
+
+use crate::args::Flags;
+use layers::{Said, look_up};
+
+/// Everything that can be set, but for secrets.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// What archives are named after, and which ones pruning may touch.
+    pub(crate) name: Setting<String>,
+    /// The directory of the repository, absolute.
+    pub(crate) repository: Setting<PathBuf>,
+    /// How a repository that is made is encrypted.
+    pub(crate) encryption: Setting<EncryptionMode>,
+    /// What is backed up, as it was written: borg stores the paths as they were given.
+    pub(crate) sources: Setting<Vec<PathBuf>>,
+    /// From one good archive to the next.
+    pub(crate) interval: Setting<Duration>,
+    /// Whose running means that the game runs; empty for always.
+    pub(crate) containers: Setting<Vec<ContainerName>>,
+    /// Where the Docker daemon listens; `None` without one.
+    pub(crate) docker: Setting<Option<Endpoint>>,
+    /// How new chunks are compressed.
+    pub(crate) compression: Setting<Compression>,
+    /// Which archives stay.
+    pub(crate) retention: Setting<Rules>,
+    /// The file that holds the passphrase, if one was named.
+    pub(crate) passphrase_file: Option<Setting<PathBuf>>,
+    /// Our own directory.
+    pub(crate) state_dir: Setting<PathBuf>,
+    /// How long to wait for the repository; `None` leaves it to the command.
+    pub(crate) lock_wait: Setting<Option<Duration>>,
+    /// The least important log entries that are shown.
+    pub(crate) log_level: Setting<Level>,
+}
+
+impl Settings {
+    /// Puts the layers together.
+    pub(crate) fn resolve(flags: &Flags, environment: &Environment) -> Result<Self, SettingsError> {
+        known::check(environment)?;
+        let find = |flag: &'static str, given: Option<&OsStr>, variables: &[&'static str]| {
+            look_up(environment, flag, given, variables)
+        };
+        let text = |flag, given: &Option<String>, variable| find(flag, given.as_deref().map(OsStr::new), &[variable]);
+
+        let repository = find("--repository", flags.repository.as_deref(), &["BORG_REPO_PATH", "BORG_REPO"])?;
+        let passphrase_file = find("--passphrase-file", flags.passphrase_file.as_deref(), &["BORG_PASSPHRASE_FILE"])?;
+        let state_dir = find("--state-dir", flags.state_dir.as_deref(), &["WORLDKEEPER_STATE_DIR"])?;
+        let sources = sources(flags, environment)?;
+        let containers = containers(flags, environment)?;
+        Ok(Self {
+            name: match text("--name", &flags.name, "WORLDKEEPER_NAME")? {
+                Some(said) => said.parse(series::check)?,
+                None => {
+                    Setting::default(series::derive(&containers.value, &sources.value).map_err(SettingsError::Series)?)
+                }
+            },
+            repository: or_default(
+                repository,
+                |said| said.parse_os(location::parse),
+                || Path::new("/repository").into(),
+            )?,
+            encryption: or_default(text("--encryption", &flags.encryption, "BORG_ENCRYPTION")?, encryption, || {
+                EncryptionMode::RepokeyBlake2
+            })?,
+            interval: or_default(
+                text("--interval", &flags.interval, "BACKUP_INTERVAL")?,
+                |said| said.parse(interval),
+                || Duration::from_hours(1),
+            )?,
+            docker: docker(text("--docker-host", &flags.docker_host, "DOCKER_HOST")?)?,
+            compression: or_default(
+                text("--compression", &flags.compression, "BORG_COMPRESSION")?,
+                |said| said.parse(Compression::from_str),
+                Compression::default,
+            )?,
+            retention: retention(flags, environment)?,
+            passphrase_file: passphrase_file.map(|said| said.parse_os(path)).transpose()?,
+            state_dir: match state_dir {
+                Some(said) => said.parse_os(path)?,
+                None => Setting::default(default_state_dir(environment)?),
+            },
+            lock_wait: or_default(
+                text("--lock-wait", &flags.lock_wait, "LOCK_WAIT")?,
+                |said| said.parse(|text| duration::parse(text).map(Some)),
+                || None,
+            )?,
+            log_level: or_default(
+                text("--log-level", &flags.log_level, "WORLDKEEPER_LOG")?,
+                |said| said.parse(log_level),
+                || Level::INFO,
+            )?,
+            sources,
+            containers,
+        })
+    }
+
+    /// Every setting in words, with where it was said: for the log, when somebody wonders.
+    pub(crate) fn describe(&self) -> Vec<(&'static str, String, Origin)> {
+        let paths =
+            |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let containers = self.containers.value.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let docker = self.docker.value.as_ref().map_or("none".into(), ToString::to_string);
+        let lock_wait = self.lock_wait.value.map_or("as the command needs".into(), duration_text);
+        vec![
+            ("name", self.name.value.clone(), self.name.origin),
+            ("repository", self.repository.value.display().to_string(), self.repository.origin),
+            ("encryption", self.encryption.value.to_string(), self.encryption.origin),
+            ("sources", paths(&self.sources.value), self.sources.origin),
+            ("interval", duration_text(self.interval.value), self.interval.origin),
+            ("containers", containers, self.containers.origin),
+            ("docker host", docker, self.docker.origin),
+            ("compression", self.compression.value.to_string(), self.compression.origin),
+            ("retention", retention_text(&self.retention.value), self.retention.origin),
+            ("state directory", self.state_dir.value.display().to_string(), self.state_dir.origin),
+            ("lock wait", lock_wait, self.lock_wait.origin),
+            ("log level", self.log_level.value.to_string(), self.log_level.origin),
+        ]
+    }
+}
+
+/// Makes sense of a repository that is named by an argument.
+pub(crate) fn parse_repository(argument: &OsStr) -> Result<Setting<PathBuf>, SettingsError> {
+    Said { value: argument.to_owned(), origin: Origin::Flag("REPOSITORY") }.parse_os(location::parse)
+}
+
+/// What was said, made sense of; or the default.
+fn or_default<T>(
+    said: Option<Said>,
+    parse: impl FnOnce(&Said) -> Result<Setting<T>, SettingsError>,
+    default: impl FnOnce() -> T,
+) -> Result<Setting<T>, SettingsError> {
+    said.map_or_else(|| Ok(Setting::default(default())), |said| parse(&said))
+}
+
+/// A path, which must say something and is made absolute.
+fn path(text: &OsStr) -> Result<PathBuf, std::io::Error> {
+    std::path::absolute(text)
+}
+
+fn sources(flags: &Flags, environment: &Environment) -> Result<Setting<Vec<PathBuf>>, SettingsError> {
+    let sources = if flags.sources.is_empty() {
+        match look_up(environment, "--source", None, &["BACKUP_SOURCES"])? {
+            Some(said) => said.parse_os(|list| split(list))?,
+            None => Setting::default(vec![PathBuf::from("/data")]),
+        }
+    } else {
+        let list: Vec<PathBuf> = flags.sources.iter().map(PathBuf::from).collect();
+        Setting { value: list, origin: Origin::Flag("--source") }
+    };
+    for (index, source) in sources.value.iter().enumerate() {
+        if sources.value[..index].contains(source) {
+            return Err(SettingsError::SourceTwice(source.clone()));
+        }
+    }
+    Ok(sources)
+}
+
+/// Nothing stands between two commas.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a list separated by commas, without empty parts")]
+struct EmptyPart;
+
+fn split(list: &OsStr) -> Result<Vec<PathBuf>, EmptyPart> {
+    let parts = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    parts.map(|part| if part.is_empty() { Err(EmptyPart) } else { Ok(OsStr::from_bytes(part).into()) }).collect()
+}
+
+fn containers(flags: &Flags, environment: &Environment) -> Result<Setting<Vec<ContainerName>>, SettingsError> {
+    let given = (!flags.containers.is_empty()).then(|| OsString::from(flags.containers.join(",")));
+    or_default(
+        look_up(environment, "--container", given.as_deref(), &["GAME_CONTAINER_NAME"])?,
+        |said| said.parse(|list| list.split(',').map(|name| name.trim().parse()).collect::<Result<_, _>>()),
+        Vec::new,
+    )
+}
+
+fn docker(said: Option<Said>) -> Result<Setting<Option<Endpoint>>, SettingsError> {
+    match said {
+        Some(said) => said.parse(|text| Endpoint::resolve(Some(text))),
+        None => Ok(Setting::default(Endpoint::resolve(None).unwrap_or_default())),
+    }
+}
+
+fn encryption(said: &Said) -> Result<Setting<EncryptionMode>, SettingsError> {
+    use EncryptionMode::{None, Repokey, RepokeyBlake2};
+    let setting = said.parse(EncryptionMode::from_str)?;
+    match setting.value {
+        None | Repokey | RepokeyBlake2 => Ok(setting),
+        other => Err(SettingsError::Encryption { origin: setting.origin, mode: other.name() }),
+    }
+}
+
+/// Why a duration cannot be the interval.
+#[derive(Debug, thiserror::Error)]
+enum IntervalError {
+    #[error(transparent)]
+    Duration(#[from] duration::DurationError),
+    #[error("an interval is at least one second, like 1h30m")]
+    Zero,
+}
+
+fn interval(text: &str) -> Result<Duration, IntervalError> {
+    let interval = duration::parse(text)?;
+    if interval.is_zero() { Err(IntervalError::Zero) } else { Ok(interval) }
+}
+
+/// Rules that somebody set replace the default ones, all of them.
+fn retention(flags: &Flags, environment: &Environment) -> Result<Setting<Rules>, SettingsError> {
+    let mut rules = Rules::default();
+    let mut origin = None;
+    for ((flag, variable, period), given) in retention::COUNTED.into_iter().zip(flags.keep_counts()) {
+        if let Some(said) = look_up(environment, flag, given.map(OsStr::new), &[variable])? {
+            rules.periods.push((period, said.parse(retention::parse_count)?.value));
+            origin = origin.or(Some(said.origin));
+        }
+    }
+    let within = flags.keep_within.as_deref().map(OsStr::new);
+    if let Some(said) = look_up(environment, "--keep-within", within, &["KEEP_WITHIN"])? {
+        rules.within = Some(said.parse(retention::parse_within)?.value);
+        origin = origin.or(Some(said.origin));
+    }
+    match origin {
+        None => Ok(Setting::default(retention::default_rules())),
+        Some(_) if rules.keep_nothing() => Err(SettingsError::KeepsNothing),
+        Some(origin) => Ok(Setting { value: rules, origin }),
+    }
+}
+
+fn default_state_dir(environment: &Environment) -> Result<PathBuf, SettingsError> {
+    let home = |name: &str, below: &str| {
+        let path = Path::new(environment.value(name)?);
+        // A relative one is to be ignored, says the XDG specification.
+        path.is_absolute().then(|| path.join(below))
+    };
+    home("XDG_STATE_HOME", "worldkeeper")
+        .or_else(|| home("HOME", ".local/state/worldkeeper"))
+        .ok_or(SettingsError::NoStateDirectory)
+}
+
+/// No level.
+#[derive(Debug, thiserror::Error)]
+#[error("expected one of debug, info, warn and error")]
+struct LevelError;
+
+fn log_level(text: &str) -> Result<Level, LevelError> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "debug" => Ok(Level::DEBUG),
+        "info" => Ok(Level::INFO),
+        "warn" => Ok(Level::WARN),
+        "error" => Ok(Level::ERROR),
+        _ => Err(LevelError),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Settings from tables of flags and variables.
+
+use clap::Parser;
+use worldkeeper_engine::prune::{Count, Period};
+
+use super::*;
+use crate::args::Args;
+
+fn resolve(flags: &[&str], variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let args = Args::try_parse_from(["worldkeeper", "run"].iter().chain(flags)).unwrap();
+    let environment = [("HOME", "/home/steve")].iter().chain(variables).copied().collect();
+    Settings::resolve(&args.flags, &environment).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{error}{cause}")
+    })
+}
+
+#[track_caller]
+fn refuses(flags: &[&str], variables: &[(&str, &str)], words: &str) {
+    let error = resolve(flags, variables).unwrap_err();
+    assert!(error.contains(words), "{error}");
+}
+
+#[test]
+fn without_anything_the_defaults_are_those_of_the_documentation() {
+    let settings = resolve(&[], &[]).unwrap();
+    let described = settings.describe();
+    for (name, expected) in [
+        ("name", "data"),
+        ("repository", "/repository"),
+        ("encryption", "repokey-blake2"),
+        ("sources", "/data"),
+        ("interval", "1h"),
+        ("containers", ""),
+        ("compression", "lz4"),
+        ("retention", "24 hourly, 7 daily, 4 weekly, 6 monthly"),
+        ("state directory", "/home/steve/.local/state/worldkeeper"),
+        ("log level", "INFO"),
+    ] {
+        let (_, value, origin) = described.iter().find(|(known, ..)| *known == name).unwrap();
+        assert_eq!((value.as_str(), *origin), (expected, Origin::Default), "{name}");
+    }
+}
+
+#[test]
+fn variables_are_read() {
+    let settings = resolve(
+        &[],
+        &[
+            ("WORLDKEEPER_NAME", "survival"),
+            ("BORG_REPO_PATH", "/srv/borg"),
+            ("BORG_ENCRYPTION", "none"),
+            ("BACKUP_SOURCES", "/data/world, /data/world_nether"),
+            ("BACKUP_INTERVAL", "1h30m"),
+            ("GAME_CONTAINER_NAME", "mc,proxy"),
+            ("DOCKER_HOST", "tcp://proxy:2375"),
+            ("BORG_COMPRESSION", "zstd,3"),
+            ("WORLDKEEPER_STATE_DIR", "/state"),
+            ("LOCK_WAIT", "0"),
+            ("WORLDKEEPER_LOG", "Debug"),
+            ("BORG_PASSPHRASE_FILE", "/run/secrets/borg"),
+        ],
+    )
+    .unwrap();
+    let values: Vec<_> = settings.describe().into_iter().map(|(_, value, _)| value).collect();
+    assert_eq!(
+        values,
+        [
+            "survival",
+            "/srv/borg",
+            "none",
+            "/data/world, /data/world_nether",
+            "1h30m",
+            "mc, proxy",
+            "tcp://proxy:2375",
+            "zstd,3",
+            "24 hourly, 7 daily, 4 weekly, 6 monthly",
+            "/state",
+            "0s",
+            "DEBUG",
+        ]
+    );
+    assert_eq!(settings.passphrase_file.unwrap().value, Path::new("/run/secrets/borg"));
+    assert_eq!(settings.interval.origin, Origin::Variable("BACKUP_INTERVAL"));
+}
+
+#[test]
+fn flags_beat_variables() {
+    let settings = resolve(
+        &["--interval", "2h", "--source", "a,b", "--source", "c", "--container", "mc"],
+        &[("BACKUP_INTERVAL", "soon"), ("BACKUP_SOURCES", "/data"), ("GAME_CONTAINER_NAME", "/")],
+    )
+    .unwrap();
+    assert_eq!(settings.interval.value, Duration::from_hours(2));
+    assert_eq!(settings.interval.origin, Origin::Flag("--interval"));
+    // A flag is repeated instead of split: a directory may have a comma in its name.
+    assert_eq!(settings.sources.value, [Path::new("a,b"), Path::new("c")]);
+    assert_eq!(settings.name.value, "mc");
+}
+
+#[test]
+fn an_empty_variable_is_not_set_and_an_empty_flag_is_wrong() {
+    let empty = ["BACKUP_INTERVAL", "BORG_REPO", "BACKUP_SOURCES", "KEEP_DAILY", "DOCKER_HOST", "WORLDKEEPER_NAME"];
+    let settings = resolve(&[], &empty.map(|name| (name, ""))).unwrap();
+    assert!(settings.describe().iter().all(|(.., origin)| *origin == Origin::Default));
+    refuses(&["--interval", ""], &[], "--interval cannot be \"\"");
+    refuses(&["--state-dir", ""], &[], "--state-dir cannot be \"\"");
+}
+
+#[test]
+fn bad_values_are_named_with_their_origin() {
+    refuses(&[], &[("BACKUP_INTERVAL", "soon")], "BACKUP_INTERVAL cannot be \"soon\": a duration is");
+    refuses(&["--interval", "0"], &[], "--interval cannot be \"0\": an interval is at least one second");
+    refuses(
+        &[],
+        &[("BORG_REPO", "backup@nas:world")],
+        "BORG_REPO cannot be \"backup@nas:world\": repositories on other",
+    );
+    refuses(&[], &[("BORG_COMPRESSION", "gzip")], "BORG_COMPRESSION cannot be \"gzip\"");
+    refuses(&[], &[("BORG_ENCRYPTION", "keyfile")], "BORG_ENCRYPTION: repositories with encryption keyfile are not");
+    refuses(&[], &[("BORG_ENCRYPTION", "aes")], "BORG_ENCRYPTION cannot be \"aes\"");
+    refuses(&[], &[("BACKUP_SOURCES", "/a,,/b")], "BACKUP_SOURCES cannot be \"/a,,/b\"");
+    refuses(&[], &[("BACKUP_SOURCES", "/a,/a")], "the source /a is named twice");
+    refuses(&[], &[("GAME_CONTAINER_NAME", "a/b")], "GAME_CONTAINER_NAME cannot be \"a/b\"");
+    refuses(&[], &[("DOCKER_HOST", "https://x")], "DOCKER_HOST cannot be \"https://x\"");
+    refuses(&[], &[("WORLDKEEPER_LOG", "loud")], "WORLDKEEPER_LOG cannot be \"loud\": expected one of debug");
+    refuses(&[], &[("WORLDKEEPER_NAME", "a/b")], "WORLDKEEPER_NAME cannot be \"a/b\"");
+    refuses(&[], &[("BACKUP_CRON", "0 * * * *")], "BACKUP_CRON is set, but a schedule by cron expression is not");
+    refuses(&[], &[("WORLDKEEPER_NAEM", "x")], "did you mean WORLDKEEPER_NAME?");
+    refuses(&["--source", "/"], &[], "the series has no name: no name can be made from the source /");
+    refuses(&[], &[("HOME", "")], "neither XDG_STATE_HOME nor HOME is set");
+}
+
+#[test]
+fn one_rule_replaces_all_default_rules() {
+    let rules = resolve(&["--keep-daily", "3"], &[("KEEP_LAST", "-1")]).unwrap().retention;
+    let expected = vec![(Period::Secondly, Count::Unlimited), (Period::Daily, Count::AtMost(3))];
+    assert_eq!(rules.value.periods, expected);
+    assert_eq!(rules.value.within, None);
+    let rules = resolve(&[], &[("KEEP_WITHIN", "2d")]).unwrap().retention.value;
+    assert_eq!((rules.within, rules.periods.len()), (Some(Duration::from_hours(48)), 0));
+    refuses(&[], &[("KEEP_DAILY", "0")], "every archive would be deleted");
+    refuses(&[], &[("KEEP_DAILY", "many")], "KEEP_DAILY cannot be \"many\"");
+    refuses(&[], &[("KEEP_WITHIN", "2x")], "KEEP_WITHIN cannot be \"2x\"");
+}
+
+#[test]
+fn what_is_no_text_is_said_to_be_none() {
+    let environment = [("BACKUP_INTERVAL", OsStr::from_bytes(b"1h\xff"))].into_iter().collect();
+    let args = Args::try_parse_from(["worldkeeper", "run"]).unwrap();
+    let error = Settings::resolve(&args.flags, &environment).unwrap_err();
+    assert_eq!(error.to_string(), "BACKUP_INTERVAL is not valid UTF-8");
+}
