@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use worldkeeper_docker::State::{Missing, NotRunning, Running};
 
 use super::story::{HOUR, MINUTE, Story, known, unreachable};
-use super::{Event, UNKNOWN_LIMIT};
+use super::{Action, Event, Now, UNKNOWN_LIMIT};
 use crate::JobOutcome;
 
 fn minutes(minutes: i64) -> SignedDuration {
@@ -87,6 +87,22 @@ fn a_game_that_comes_back_early_waits_for_the_rest_of_the_interval() {
     story.pass(5 * MINUTE);
     story.watch(known(&[("mc", Running)]));
     assert_eq!(story.wait(), Some(45 * MINUTE));
+}
+
+#[test]
+fn a_game_that_stops_while_the_records_are_read_is_not_backed_up() {
+    let mut story = Story::begun(HOUR, &["mc"], minutes(30));
+    story.watch(known(&[("mc", Running)]));
+    let due = Now { monotonic: story.now.monotonic + 30 * MINUTE, ..story.now };
+    let (scheduler, last_good) = (&mut story.scheduler, story.last_good);
+    assert_eq!(scheduler.handle(Event::Timer, due), [Action::ReadLastGood]);
+    assert_eq!(scheduler.wake_at(), None, "the answer wakes it");
+    let stops = Event::Watch(known(&[("mc", NotRunning("exited"))]));
+    assert!(!scheduler.handle(stops, due).contains(&Action::StartJob));
+    assert_eq!(scheduler.handle(Event::LastGood(last_good), due), []);
+    let begins = Event::Watch(known(&[("mc", Running)]));
+    assert!(scheduler.handle(begins, due).contains(&Action::ReadLastGood));
+    assert!(scheduler.handle(Event::LastGood(last_good), due).contains(&Action::StartJob));
 }
 
 #[test]
@@ -281,6 +297,7 @@ fn a_wall_clock_that_jumps_changes_nothing() {
         assert!(story.job_runs(), "{jump}: and none after it");
         story.now.wall -= jump;
         story.finish_well();
+        assert_eq!(story.wait(), Some(HOUR), "{jump}: nor by one while a job runs");
         story.pass(HOUR);
         assert_eq!(story.starts.len(), 2, "{jump}");
     }
