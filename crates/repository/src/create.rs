@@ -26,9 +26,8 @@ pub(crate) fn create(disk: &dyn Disk, path: &Path, options: &CreateOptions) -> R
                 error.into()
             }
         })?;
-        disk.sync_dir(disk::parent(path))?;
     }
-    let filled = fill(disk, path, options);
+    let filled = disk.sync_dir(disk::parent(path)).map_err(Into::into).and_then(|()| fill(disk, path, options));
     if filled.is_err() {
         // What cannot be removed is what an interruption would have left.
         let _ = disk.remove_file(&path.join("config"));

@@ -24,6 +24,8 @@ mod segment;
 mod state_files;
 mod sync;
 mod transaction;
+#[cfg(test)]
+mod vectors_tests;
 
 pub use lock::break_lock;
 pub use options::{CreateOptions, Holder, Mode, OnWait, OpenOptions};

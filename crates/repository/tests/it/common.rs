@@ -46,6 +46,15 @@ pub(crate) fn create(disk: &dyn Disk, path: &Path) {
     LocalRepository::create(disk, path, &CreateOptions::new(RepositoryId([0x11; 32]))).unwrap();
 }
 
+/// Replaces a line of the config.
+pub(crate) fn configure(disk: &dyn Disk, repository: &Path, key: &str, value: &str) {
+    let path = repository.join("config");
+    let text = String::from_utf8(worldkeeper_core::disk::read(disk, &path, 10_000).unwrap()).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with(key) && !line.is_empty());
+    let text = lines.chain([format!("{key} = {value}").as_str()]).collect::<Vec<_>>().join("\n");
+    worldkeeper_core::disk::replace(disk, &path, text.as_bytes()).unwrap();
+}
+
 /// A chunk id that is not the manifest's.
 pub(crate) fn id(number: u8) -> ChunkId {
     ChunkId([number.max(1); 32])

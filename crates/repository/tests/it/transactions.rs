@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::common::{Process, contents, create, id, object, open, open_as, options, put};
+use crate::common::{Process, configure, contents, create, id, object, open, open_as, options, put};
 use bytes::Bytes;
 use worldkeeper_core::{ChunkId, Disk, MAX_DATA_SIZE, Repository, RepositoryError, RepositoryId};
 use worldkeeper_repository::{CreateOptions, LocalRepository, Mode, OsDisk};
@@ -36,15 +36,6 @@ fn names(disk: &dyn Disk) -> Vec<String> {
         disk.list(Path::new(PATH)).unwrap().into_iter().map(|(name, _)| name.into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-/// Replaces a line of the config.
-fn configure(disk: &dyn Disk, key: &str, value: &str) {
-    let path = Path::new(PATH).join("config");
-    let text = String::from_utf8(worldkeeper_core::disk::read(disk, &path, 10_000).unwrap()).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with(key) && !line.is_empty());
-    let text = lines.chain([format!("{key} = {value}").as_str()]).collect::<Vec<_>>().join("\n");
-    worldkeeper_core::disk::replace(disk, &path, text.as_bytes()).unwrap();
 }
 
 #[test]
@@ -88,8 +79,8 @@ fn segments_are_laid_out_as_stock_lays_them_out() {
 #[test]
 fn a_full_segment_is_followed_by_another() {
     let (disk, path) = new();
-    configure(&disk, "max_segment_size", "1K");
-    configure(&disk, "segments_per_dir", "2");
+    configure(&disk, &path, "max_segment_size", "1K");
+    configure(&disk, &path, "segments_per_dir", "2");
     let repository = open(&disk, &path, Mode::Exclusive).unwrap();
     let objects: Vec<_> = (1..=10).map(|number| (id(number), object(number, 400))).collect();
     put(&repository, &objects);
@@ -213,7 +204,7 @@ fn an_append_only_repository_keeps_everything_and_a_log() {
 #[test]
 fn compaction_frees_what_is_superseded_and_keeps_the_rest() {
     let (disk, path) = new();
-    configure(&disk, "max_segment_size", "20K");
+    configure(&disk, &path, "max_segment_size", "20K");
     let repository = open(&disk, &path, Mode::Exclusive).unwrap();
     let objects: Vec<_> = (1..=50).map(|number| (id(number), object(number, 3000))).collect();
     put(&repository, &objects);
