@@ -7,14 +7,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// Backs up game servers into borg repositories.
-///
-/// Worldkeeper writes real borg 1.x archives without borg. It runs beside a game server, makes an archive whenever one is due
-/// while the game runs, and keeps as many as you want. What it writes, stock borg lists, checks, extracts and mounts.
+/// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
+/// checks, extracts and mounts.
 #[derive(Debug, Parser)]
-#[command(name = "worldkeeper", version, max_term_width = 110, after_help = EXAMPLES)]
-#[command(help_template = "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}")]
-#[command(subcommand_value_name = "COMMAND", disable_help_subcommand = true)]
+#[command(name = "worldkeeper", version, max_term_width = 110, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,9 +28,9 @@ Examples:
   Beside a game container, where the environment holds the settings:
       docker exec worldkeeper worldkeeper backup
 
-Flags beat environment variables (in brackets), those beat the defaults. Secrets have no flag: the passphrase comes from
-BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND, BORG_PASSPHRASE_FD or BORG_PASSPHRASE, else it is generated into the state
-directory.
+Flags beat environment variables (in brackets), those beat the defaults. Secrets have no flag: the passphrase comes \
+from BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND, BORG_PASSPHRASE_FD or BORG_PASSPHRASE, else it is generated into the \
+state directory.
 
 Exit codes: 0 done; 1 done, with warnings; 2 failed.";
 

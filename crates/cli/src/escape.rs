@@ -24,7 +24,7 @@ pub(crate) fn escape_bytes(bytes: &[u8]) -> String {
     for chunk in bytes.utf8_chunks() {
         escaped.push_str(&escape(chunk.valid()));
         for byte in chunk.invalid() {
-            escaped.push_str(&format!("\\x{byte:02x}"));
+            escaped.extend(std::ascii::escape_default(*byte).map(char::from));
         }
     }
     escaped

@@ -16,9 +16,10 @@ use worldkeeper_scheduler::job::{OpenError, OpenSession};
 use zeroize::Zeroizing;
 
 use crate::place::Place;
+use crate::report;
 
 /// How long a command by hand waits for the repository.
-const PATIENCE_BY_HAND: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What a repository is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +34,14 @@ pub(crate) enum Purpose {
     Adopt,
 }
 
-/// How long to wait for whoever holds the repository's lock.
+/// Who wants the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Somebody sits there and waits.
-    ByHand,
-    /// Nobody does.
+pub(crate) enum Caller {
+    /// A command by hand: somebody sits there and waits.
+    Hand,
+    /// `run --once`: nobody waits, but somebody reads how it ended.
+    Once,
+    /// The daemon: there is the log, and nothing else.
     Daemon,
 }
 
@@ -78,11 +81,11 @@ pub(crate) enum AccessError {
 
 impl Place {
     /// Opens the repository. Waiting ends when `stop` is requested.
-    pub(crate) fn session(&self, purpose: Purpose, patience: Patience, stop: &Stop) -> Result<Session, AccessError> {
-        let repository = match self.repository(purpose, patience, stop) {
+    pub(crate) fn session(&self, purpose: Purpose, caller: Caller, stop: &Stop) -> Result<Session, AccessError> {
+        let repository = match self.repository(purpose, caller, stop) {
             Err(RepositoryError::DoesNotExist(_)) if purpose == Purpose::WriteOrCreate => {
                 self.create()?;
-                self.repository(purpose, patience, stop)?
+                self.repository(purpose, caller, stop)?
             }
             repository => repository?,
         };
@@ -93,15 +96,10 @@ impl Place {
         self.judge(session, purpose)
     }
 
-    fn repository(
-        &self,
-        purpose: Purpose,
-        patience: Patience,
-        stop: &Stop,
-    ) -> Result<LocalRepository, RepositoryError> {
-        let wait = self.settings.lock_wait.value.or(match patience {
-            Patience::ByHand => Some(PATIENCE_BY_HAND),
-            Patience::Daemon => None,
+    fn repository(&self, purpose: Purpose, caller: Caller, stop: &Stop) -> Result<LocalRepository, RepositoryError> {
+        let wait = self.settings.lock_wait.value.or(match caller {
+            Caller::Hand => Some(PATIENCE),
+            Caller::Once | Caller::Daemon => None,
         });
         let location = self.location();
         let on_wait: OnWait =
@@ -141,14 +139,13 @@ impl Place {
     fn judge(&self, session: Session, purpose: Purpose) -> Result<Session, AccessError> {
         let location = session.location();
         match session.trust() {
-            Trust::Known => {}
             Trust::Moved { from } => info!("the repository at {location} is the one that was at {from}"),
             Trust::Adopted if purpose == Purpose::WriteOrCreate || purpose == Purpose::Write => warn!(
                 "the state directory {} does not know the repository at {location}: its manifest proves our key, so it \
                  is taken over as it is. Had it been replaced by an older copy meanwhile, nobody could tell",
                 self.state.path().display()
             ),
-            Trust::Adopted => {}
+            Trust::Known | Trust::Adopted => {}
             Trust::Suspicious(suspicion) => match purpose {
                 Purpose::Write | Purpose::WriteOrCreate => {
                     return Err(AccessError::Untrusted { location, suspicion: suspicion.clone() });
@@ -228,14 +225,23 @@ impl AccessError {
 /// Opens the repository for backups, again and again.
 pub(crate) struct Opener {
     pub(crate) place: Arc<Place>,
-    pub(crate) patience: Patience,
+    pub(crate) caller: Caller,
 }
 
 impl OpenSession for Opener {
     fn open(&self, stop: &Stop) -> Result<Session, OpenError> {
-        self.place
-            .session(Purpose::WriteOrCreate, self.patience, stop)
-            .map_err(|error| if error.is_stopped() { OpenError::Stopped } else { OpenError::Failed(Box::new(error)) })
+        self.place.session(Purpose::WriteOrCreate, self.caller, stop).map_err(|error| {
+            if error.is_stopped() {
+                return OpenError::Stopped;
+            }
+            // The daemon logs what failed and why; what to do about it would be lost on the way.
+            if self.caller == Caller::Daemon
+                && let Some(hint) = report::hint(&error)
+            {
+                warn!("{hint}");
+            }
+            OpenError::Failed(Box::new(error))
+        })
     }
 
     fn location(&self) -> String {

@@ -1,5 +1,6 @@
 //! What every command works with: the settings, the state directory, the passphrase that was given, the clock.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use indicatif::MultiProgress;
@@ -13,6 +14,9 @@ use worldkeeper_scheduler::History;
 use crate::secrets::{self, Passphrase};
 use crate::settings::{Environment, Settings};
 use crate::system_clock::SystemClock;
+
+/// `f_type` of the file system that containers' layers are made of, from `linux/magic.h`.
+const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
 
 /// What every command works with.
 pub(crate) struct Place {
@@ -44,6 +48,12 @@ impl Place {
         let state = StateDir::open(Arc::clone(&disk), &settings.state_dir.value, &settings.name.value)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         Ok(Arc::new(Self { settings, environment, state, disk, clock, zone: TimeZone::system(), passphrase, screen }))
+    }
+
+    /// Returns whether the state directory lies in a container's own layer, and goes when the container does.
+    pub(crate) fn state_is_fleeting(&self) -> bool {
+        let is_layer = |path| rustix::fs::statfs(path).is_ok_and(|system| system.f_type as u64 == OVERLAYFS_MAGIC);
+        Path::new("/.dockerenv").exists() && is_layer(self.state.path())
     }
 
     /// What is remembered of the runs.

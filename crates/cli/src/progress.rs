@@ -17,7 +17,7 @@ const MAX_FILE_WARNINGS: u64 = 100;
 
 /// How often the moving line changes, and how often a log without one gets a line.
 const BAR_PACE: Duration = Duration::from_millis(100);
-const LOG_PACE: Duration = Duration::from_secs(60);
+const LOG_PACE: Duration = Duration::from_mins(1);
 
 /// Tells how one operation goes.
 pub(crate) struct Reporter {
@@ -106,8 +106,9 @@ impl Monitor for Reporter {
                 self.warn_of_file(&format!("{} changed while it was read, what is stored may be a mix", escaped(path)));
             }
             Notice::LeftOut { path, what } => info!("{} is left out: it is {what}", escaped(path)),
-            Notice::NotSet { path, problem } => self.warn_of_file(&about(&escaped(path), problem)),
-            Notice::NotRestored { path, problem } => self.warn_of_file(&about(&escaped(path), problem)),
+            Notice::NotSet { path, problem } | Notice::NotRestored { path, problem } => {
+                self.warn_of_file(&about(&escaped(path), problem));
+            }
             Notice::Rebuilding { what, archives } => {
                 info!("making the {what} anew from {}", words::count(archives as u64, "archive"));
             }
@@ -116,7 +117,7 @@ impl Monitor for Reporter {
                 words::count(count as u64, "chunk")
             )),
             Notice::CacheLost { what, problem } => {
-                info!("the {what} could not be used, which costs time only: {problem}")
+                info!("the {what} could not be used, which costs time only: {problem}");
             }
             other => info!("{other:?}"),
         }
@@ -127,10 +128,8 @@ impl Monitor for Reporter {
             return;
         }
         let Progress { files, bytes, stored_bytes } = progress;
-        let mut text = format!("{}: {}, {}", self.verb, words::count(files, "file"), words::bytes(bytes));
-        if stored_bytes > 0 {
-            text.push_str(&format!(", {} added", words::bytes(stored_bytes)));
-        }
+        let added = if stored_bytes > 0 { format!(", {} added", words::bytes(stored_bytes)) } else { String::new() };
+        let text = format!("{}: {}, {}{added}", self.verb, words::count(files, "file"), words::bytes(bytes));
         if self.screen.is_hidden() {
             info!("{text}");
             return;

@@ -7,7 +7,7 @@ use worldkeeper_core::Stop;
 use worldkeeper_engine::Trust;
 
 use super::output::Output;
-use crate::open::{Patience, Purpose};
+use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::report::Done;
 use crate::settings::{Origin, Setting, Settings, SettingsError, parse_repository};
@@ -28,7 +28,7 @@ pub(super) fn name_repository(settings: &mut Settings, named: &OsStr) -> Result<
 
 /// Takes the repository as it is from now on.
 pub(super) fn adopt(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
-    let mut session = place.session(Purpose::Adopt, Patience::ByHand, stop)?;
+    let mut session = place.session(Purpose::Adopt, Caller::Hand, stop)?;
     let (location, id) = (session.location(), session.id());
     let accepted = match session.trust() {
         Trust::Known => format!("the repository at {location} is as it was left, there was nothing to accept"),

@@ -11,7 +11,7 @@ use worldkeeper_engine::{CreateOptions, Monitor};
 use worldkeeper_scheduler::job::BackupJob;
 
 use super::containers;
-use crate::open::{Opener, Patience};
+use crate::open::{Caller, Opener};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
@@ -35,15 +35,15 @@ pub(crate) struct SourceMissing {
 
 /// Makes one archive. Whoever asks for one by hand gets it whether the game runs or not.
 pub(super) fn backup(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
-    once(place, Patience::ByHand, stop)
+    once(place, Caller::Hand, stop)
 }
 
 /// Makes one archive.
-pub(super) fn once(place: &Arc<Place>, patience: Patience, stop: &Stop) -> anyhow::Result<Done> {
+pub(super) fn once(place: &Arc<Place>, caller: Caller, stop: &Stop) -> anyhow::Result<Done> {
     require_sources(place)?;
     containers::require(place)?;
     let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
-    let created = job(place, patience, Arc::clone(&reporter) as Arc<dyn Monitor>).backup(stop)?;
+    let created = job(place, caller, Arc::clone(&reporter) as Arc<dyn Monitor>).backup(stop)?;
     let stats = created.stats;
     Ok(Done::with((stats.files_failed + stats.files_torn).max(reporter.warnings())))
 }
@@ -60,9 +60,9 @@ pub(super) fn require_sources(place: &Place) -> Result<(), SourceMissing> {
 }
 
 /// What is done when a backup is due.
-pub(super) fn job(place: &Arc<Place>, patience: Patience, monitor: Arc<dyn Monitor>) -> BackupJob {
+pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>) -> BackupJob {
     BackupJob {
-        repository: Box::new(Opener { place: Arc::clone(place), patience }),
+        repository: Box::new(Opener { place: Arc::clone(place), caller }),
         options: create_options(place),
         rules: place.settings.retention.value.clone(),
         zone: place.zone.clone(),

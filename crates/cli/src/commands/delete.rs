@@ -7,7 +7,7 @@ use worldkeeper_core::Stop;
 use worldkeeper_engine::delete as delete_archives;
 
 use super::output::Output;
-use crate::open::{Patience, Purpose};
+use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
@@ -15,7 +15,7 @@ use crate::words;
 
 /// Deletes all of the archives, or none if one is not there.
 pub(super) fn delete(place: &Arc<Place>, names: &[String], stop: &Stop) -> anyhow::Result<Done> {
-    let mut session = place.session(Purpose::Write, Patience::ByHand, stop)?;
+    let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
     let reporter = Reporter::new(&place.screen, "deleting");
     let names: Vec<_> = names.iter().map(|name| ArchiveName::from_bytes(name.as_str())).collect();
     let stats = delete_archives(&mut session, &names, &reporter)?;

@@ -11,14 +11,14 @@ use worldkeeper_engine::SessionError;
 use super::archives;
 use super::output::Output;
 use crate::escape::escape_bytes;
-use crate::open::{Patience, Purpose};
+use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::report::Done;
 use crate::words;
 
 /// Lists archives, oldest first and by name first; or the items of one, as `borg list` does.
 pub(super) fn list(place: &Arc<Place>, archive: Option<&str>, stop: &Stop) -> anyhow::Result<Done> {
-    let session = place.session(Purpose::Read, Patience::ByHand, stop)?;
+    let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     let mut output = Output::new();
     let Some(name) = archive else {
         let archives = session.archives();

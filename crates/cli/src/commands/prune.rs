@@ -7,7 +7,7 @@ use worldkeeper_engine::prune::{Decision, plan_series};
 
 use super::backup;
 use super::output::Output;
-use crate::open::{Patience, Purpose};
+use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
@@ -16,7 +16,7 @@ use crate::{settings, words};
 /// Prunes the archives of the series.
 pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::Result<Done> {
     let purpose = if dry_run { Purpose::Read } else { Purpose::Write };
-    let mut session = place.session(purpose, Patience::ByHand, stop)?;
+    let mut session = place.session(purpose, Caller::Hand, stop)?;
     let rules = &place.settings.retention.value;
     let plan = plan_series(&session, place.series(), rules, place.clock.now(), &place.zone);
     let going = plan.iter().filter(|decision| decision.keep.is_none()).count() as u64;
@@ -27,14 +27,14 @@ pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::R
     let (going, of) = (words::count(going, "archive"), format!("of {} in the series {}", plan.len(), place.series()));
     let kept = settings::retention_text(rules);
     if dry_run {
-        output.line(&format!("would delete {going} {of}; kept are {kept}"))?;
+        output.line(&format!("would delete {going} {of}; the retention is {kept}"))?;
         output.finish()?;
         return Ok(Done::Well);
     }
     let reporter = Arc::new(Reporter::new(&place.screen, "pruning"));
-    let retained = backup::job(place, Patience::ByHand, Arc::clone(&reporter) as _).retain(&mut session)?;
+    let retained = backup::job(place, Caller::Hand, Arc::clone(&reporter) as _).retain(&mut session)?;
     let freed = words::bytes(retained.compacted.freed_bytes);
-    output.line(&format!("deleted {going} {of}, freed {freed}; kept are {kept}"))?;
+    output.line(&format!("deleted {going} {of}, freed {freed}; the retention is {kept}"))?;
     output.finish()?;
     Ok(Done::with(reporter.warnings()))
 }

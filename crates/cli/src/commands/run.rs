@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tracing::info;
+use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_engine::Monitor;
 use worldkeeper_scheduler::job::BackupJob;
@@ -14,7 +14,7 @@ use worldkeeper_scheduler::{Daemon, Job, JobOutcome};
 use super::{backup, containers, stoppable};
 use crate::args::Run;
 use crate::demo;
-use crate::open::Patience;
+use crate::open::Caller;
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
@@ -26,16 +26,23 @@ pub(super) fn run(place: Arc<Place>, options: &Run) -> anyhow::Result<Done> {
         make_missing_worlds(&place)?;
     }
     backup::require_sources(&place)?;
-    say_what_is_done(&place);
+    if place.state_is_fleeting() {
+        warn!(
+            "the state directory {} goes when this container goes, with the generated passphrase and the key's copy: \
+             mount a volume there",
+            place.state.path().display()
+        );
+    }
+    say_what_is_done(&place, options.once);
     if options.once {
-        return stoppable(place, |place, stop| backup::once(place, Patience::Daemon, stop));
+        return stoppable(place, |place, stop| backup::once(place, Caller::Once, stop));
     }
     let guard = place.state.claim_daemon()?;
     containers::warn_without_socket(&place);
     let names = place.settings.containers.value.clone();
     let watch = place.settings.docker.value.clone().filter(|_| !names.is_empty()).map(|endpoint| (endpoint, names));
     let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
-    let job = backup::job(&place, Patience::Daemon, Arc::clone(&reporter) as Arc<dyn Monitor>);
+    let job = backup::job(&place, Caller::Daemon, Arc::clone(&reporter) as Arc<dyn Monitor>);
     let daemon = Daemon {
         interval: place.settings.interval.value,
         watch,
@@ -59,16 +66,16 @@ fn make_missing_worlds(place: &Place) -> anyhow::Result<()> {
 }
 
 /// The first line of the log: what this daemon does, so that a wrong setting shows at once.
-fn say_what_is_done(place: &Place) {
+fn say_what_is_done(place: &Place, once: bool) {
     let settings = &place.settings;
+    let when = if once { "once".to_owned() } else { format!("every {}", duration_text(settings.interval.value)) };
     let sources: Vec<_> = settings.sources.value.iter().map(|source| source.display().to_string()).collect();
     info!(
-        "worldkeeper {}: backs up {} as {} into {} every {}, keeps {}",
+        "worldkeeper {}: backs up {} as {} into {} {when}, keeps {}",
         env!("CARGO_PKG_VERSION"),
         sources.join(", "),
         settings.name.value,
         settings.repository.value.display(),
-        duration_text(settings.interval.value),
         retention_text(&settings.retention.value),
     );
 }

@@ -83,6 +83,14 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
+/// The command that a hint ends with, where it is too long to stand in the text.
+pub(super) fn command<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a str> {
+    match error.downcast_ref()? {
+        RestoreProblem::ReadOnly { command, .. } => Some(command),
+        _ => None,
+    }
+}
+
 const SEE_LIST: &str = "`worldkeeper list` shows the archives there are";
 
 fn access(error: &AccessError) -> Option<String> {
@@ -246,9 +254,9 @@ fn restore(error: &RestoreProblem) -> Option<String> {
         RestoreProblem::NotEmpty(_) => {
             Some("--overwrite replaces the files that are there; --to DIR restores elsewhere".to_owned())
         }
-        RestoreProblem::ReadOnly { command, .. } => Some(format!(
-            "stop the game, restore with a container that may write, then start the game again:\n    {command}"
-        )),
+        RestoreProblem::ReadOnly { .. } => {
+            Some("stop the game, restore with a container that may write, then start the game again:".to_owned())
+        }
         RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => {
             Some("`worldkeeper list ARCHIVE` shows what is in it; --to DIR restores anything elsewhere".to_owned())
         }

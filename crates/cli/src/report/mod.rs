@@ -7,7 +7,10 @@
 //! ```
 
 mod hints;
+#[cfg(test)]
+mod tests;
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
@@ -38,7 +41,7 @@ pub(crate) fn end(result: anyhow::Result<Done>) -> ExitCode {
         // Who reads the first lines only has what he wanted.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", text(&error));
+            eprintln!("{}", text(&error));
             ExitCode::from(2)
         }
     }
@@ -50,7 +53,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// The error, its causes and what to do, each on a line of its own.
 fn text(error: &anyhow::Error) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     let mut said = String::new();
     for (index, cause) in error.chain().enumerate() {
         let line = cause.to_string();
@@ -59,17 +62,21 @@ fn text(error: &anyhow::Error) -> String {
             continue;
         }
         let label = if index == 0 { "error" } else { "caused by" };
-        text.push_str(&format!("{label}: {}\n", escape(&line)));
+        lines.push(format!("{label}: {}", escape(&line)));
         said = line;
     }
-    if let Some(hint) = error.chain().find_map(hints::hint) {
-        text.push_str(&format!("hint: {hint}\n"));
-    }
-    text
+    lines.extend(error.chain().find_map(hint).map(|hint| format!("hint: {hint}")));
+    lines.join("\n")
+}
+
+/// What to do about an error, its causes not counted. Only a command to be run stands on a line of its own.
+pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    let hint = escape(&hints::hint(error)?).into_owned();
+    Some(hints::command(error).map_or_else(|| hint.clone(), |command| format!("{hint}\n    {}", escape(command))))
 }
 
 /// The error and its causes in one line, for the log.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

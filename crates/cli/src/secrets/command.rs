@@ -120,7 +120,7 @@ mod tests {
         read(OsStr::new(command), environment, timeout).map(|text| text.to_string())
     }
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[test]
     fn its_output_is_the_passphrase() {

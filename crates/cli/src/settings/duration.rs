@@ -56,7 +56,8 @@ pub(crate) fn to_text(duration: Duration) -> String {
     let mut text = String::new();
     for (unit, factor) in UNITS {
         if rest >= factor {
-            text.push_str(&format!("{}{unit}", rest / factor));
+            text.push_str(&(rest / factor).to_string());
+            text.push(unit);
             rest %= factor;
         }
     }

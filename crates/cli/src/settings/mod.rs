@@ -168,7 +168,7 @@ fn path(text: &OsStr) -> Result<PathBuf, std::io::Error> {
 fn sources(flags: &Flags, environment: &Environment) -> Result<Setting<Vec<PathBuf>>, SettingsError> {
     let sources = if flags.sources.is_empty() {
         match look_up(environment, "--source", None, &["BACKUP_SOURCES"])? {
-            Some(said) => said.parse_os(|list| split(list))?,
+            Some(said) => said.parse_os(split)?,
             None => Setting::default(vec![PathBuf::from("/data")]),
         }
     } else {
@@ -209,9 +209,14 @@ fn docker(said: Option<Said>) -> Result<Setting<Option<Endpoint>>, SettingsError
     }
 }
 
+/// No mode of borg's.
+#[derive(Debug, thiserror::Error)]
+#[error("expected repokey-blake2, repokey or none")]
+struct UnknownMode;
+
 fn encryption(said: &Said) -> Result<Setting<EncryptionMode>, SettingsError> {
     use EncryptionMode::{None, Repokey, RepokeyBlake2};
-    let setting = said.parse(EncryptionMode::from_str)?;
+    let setting = said.parse(|text| EncryptionMode::from_str(text).map_err(|_| UnknownMode))?;
     match setting.value {
         None | Repokey | RepokeyBlake2 => Ok(setting),
         other => Err(SettingsError::Encryption { origin: setting.origin, mode: other.name() }),

@@ -21,7 +21,7 @@ use super::output::Output;
 use super::{archives, containers};
 use crate::args::Restore;
 use crate::escape::escape_bytes;
-use crate::open::{Patience, Purpose};
+use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
@@ -74,19 +74,18 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         None => origin::parts(&place.settings.sources.value, &wanted)
             .map_err(|path| RestoreProblem::NoOrigin { path: escape_bytes(&path) })?,
     };
-    // All of it is looked at before any of it is touched.
-    match &options.to {
-        Some(target) => require_free(place, target, options.overwrite)?,
-        None => {
-            for source in &place.settings.sources.value {
-                require_free(place, source, options.overwrite)?;
-            }
-            warn_of_running_game(place)?;
-        }
+    let session = place.session(Purpose::Read, Caller::Hand, stop)?;
+    let archive = session.open_archive(&archives::find(&session, &options.archive, place.series())?)?;
+    // All of the target is looked at before any of it is touched.
+    let in_place = options.to.is_none();
+    let targets = options.to.as_ref().map_or(place.settings.sources.value.as_slice(), std::slice::from_ref);
+    for target in targets {
+        require_free(place, target, options.overwrite)?;
+    }
+    if in_place {
+        warn_of_running_game(place)?;
     }
 
-    let session = place.session(Purpose::Read, Patience::ByHand, stop)?;
-    let archive = session.open_archive(&archives::find(&session, &options.archive, place.series())?)?;
     let name = escape_bytes(archive.metadata.name.as_bytes());
     let reporter = Reporter::new(&place.screen, "restoring");
     let mut total = ExtractStats::default();
