@@ -1,5 +1,8 @@
 //! The repository from outside: what it promises, on disks that work and disks that fail.
 
 mod common;
+mod damage;
 mod faults;
+mod locks;
+mod places;
 mod transactions;
