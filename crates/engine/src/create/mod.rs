@@ -168,11 +168,11 @@ pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Moni
             let (jobs, steps) = (jobs_out.clone(), steps_in.clone());
             let (session, index, compression) = (&*session, &index, options.compression);
             let sealer = move || sealer::run(session, index, compression, &jobs, &steps);
-            spawn(scope, &format!("sealer {number}"), sealer);
+            spawn(scope, &budget, &format!("sealer {number}"), sealer);
         }
         drop(jobs_out);
         let reader = reader::Reader::new(walker, session, &index, &files, options, &budget, jobs, steps_in);
-        spawn(scope, "reader", move || reader.run());
+        spawn(scope, &budget, "reader", move || reader.run());
         writer::Writer::begin(session, options, &index, &budget, monitor)?.run(steps, name, start)
     })?;
 

@@ -86,11 +86,11 @@ pub fn extract(
         let _close = CloseOnDrop(&budget);
         for number in 0..options.openers.max(1) {
             let (jobs, steps) = (jobs_out.clone(), steps_in.clone());
-            spawn(scope, &format!("opener {number}"), move || opener::run(session, &jobs, &steps));
+            spawn(scope, &budget, &format!("opener {number}"), move || opener::run(session, &jobs, &steps));
         }
         drop(jobs_out);
         let planner = planner::Planner::new(session, archive, options, &budget, jobs, steps_in);
-        spawn(scope, "planner", move || planner.run());
+        spawn(scope, &budget, "planner", move || planner.run());
         writer::Writer::open(session, target, options, &budget, monitor)?.run(steps)
     })
 }

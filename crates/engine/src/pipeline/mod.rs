@@ -11,12 +11,36 @@ mod in_order;
 pub(crate) use budget::{Budget, CloseOnDrop, Closed};
 pub(crate) use in_order::InOrder;
 
-/// Starts a named thread.
-pub(crate) fn spawn<'scope>(
-    scope: &'scope std::thread::Scope<'scope, '_>,
+/// Starts a named thread of a pipeline. It ends when there is nothing more for it to do; so its end, by a panic too,
+/// is the end of what may be taken from the budget. Else whoever waits for what a dead thread held would wait for ever.
+pub(crate) fn spawn<'scope, 'env: 'scope>(
+    scope: &'scope std::thread::Scope<'scope, 'env>,
+    budget: &'scope Budget,
     name: &str,
     work: impl FnOnce() + Send + 'scope,
 ) {
+    let work = move || {
+        let _close = CloseOnDrop(budget);
+        work();
+    };
     let thread = std::thread::Builder::new().name(name.into()).spawn_scoped(scope, work);
     thread.expect("the system starts a handful of threads");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_lets_nobody_wait_for_what_it_held() {
+        let budget = Budget::new(10);
+        budget.take(10).unwrap();
+        let ended = std::panic::catch_unwind(|| {
+            std::thread::scope(|scope| {
+                spawn(scope, &budget, "sealer", || panic!("as a test wants it"));
+                assert_eq!(budget.take(1), Err(Closed));
+            });
+        });
+        assert!(ended.is_err(), "the panic is not lost");
+    }
 }
