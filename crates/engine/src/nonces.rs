@@ -18,15 +18,14 @@ pub(crate) struct Nonces {
     counter: NonceCounter,
     /// Held while a reservation is made, so that two threads that run out make one.
     reserving: Mutex<()>,
-    /// Behind the values that sealed the manifest as it was opened.
+    /// Behind the values that sealed the manifest as it was opened; `None` in a new repository, and in one that is not
+    /// encrypted.
     after_manifest: Option<u64>,
-    /// The state directory has no memory of this repository: the first reservation leaps.
-    adopting: bool,
 }
 
 impl Nonces {
-    pub(crate) fn new(after_manifest: Option<u64>, adopting: bool) -> Self {
-        Self { counter: NonceCounter::new(), reserving: Mutex::new(()), after_manifest, adopting }
+    pub(crate) fn new(after_manifest: Option<u64>) -> Self {
+        Self { counter: NonceCounter::new(), reserving: Mutex::new(()), after_manifest }
     }
 
     /// Takes the values that a payload of `len` bytes needs; returns the first.
@@ -50,19 +49,38 @@ impl Nonces {
         Ok(self.counter.take(blocks).expect("the reservation holds what was asked for"))
     }
 
+    /// Sees to it that the next reservation begins far beyond all values that were ever used, whatever the repository
+    /// hides of them. The repository itself is not touched.
+    pub(crate) fn leap(&self, repository: &dyn Repository, state: &RepositoryState) -> Result<(), SessionError> {
+        if self.after_manifest.is_some() {
+            let known = self.known(repository, state)?;
+            let reservation = random::with(|random| nonce::reserve_adopting(&known, 0, random))??;
+            state.set_nonce(reservation.start)?;
+        }
+        Ok(())
+    }
+
     fn reserve(&self, blocks: u64, repository: &dyn Repository, state: &RepositoryState) -> Result<(), SessionError> {
-        let own_end = self.counter.reserved_end();
-        let current = repository.free_nonce()?;
-        let remembered = state.nonce()?;
-        let known = Known { repository: current, state: remembered, manifest: self.after_manifest, own_end };
-        let reservation = if self.adopting && remembered.is_none() {
+        let known = self.known(repository, state)?;
+        // A repository that is not new, and the state directory has never seen a reservation in it.
+        let adopting = known.state.is_none() && known.manifest.is_some();
+        let reservation = if adopting {
             random::with(|random| nonce::reserve_adopting(&known, blocks, random))??
         } else {
             nonce::reserve(&known, blocks)?
         };
-        repository.reserve_nonce(reservation.end, current)?;
+        repository.reserve_nonce(reservation.end, known.repository)?;
         state.set_nonce(reservation.end)?;
         self.counter.renew(reservation);
         Ok(())
+    }
+
+    fn known(&self, repository: &dyn Repository, state: &RepositoryState) -> Result<Known, SessionError> {
+        Ok(Known {
+            repository: repository.free_nonce()?,
+            state: state.nonce()?,
+            manifest: self.after_manifest,
+            own_end: self.counter.reserved_end(),
+        })
     }
 }

@@ -325,6 +325,29 @@ fn an_adoption_that_is_cut_short_still_leaps() {
 }
 
 #[test]
+fn what_was_accepted_is_sealed_far_from_what_the_repository_may_hide() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    house.backup();
+    let old = house.repository.snapshot();
+    house.backup();
+    let leap_of = |repository: &MemoryRepository, accept: &dyn Fn()| {
+        let before = repository.store().nonce.unwrap();
+        accept();
+        house.clock.advance(Duration::from_secs(3600));
+        create(&mut house.try_open(repository).unwrap(), &house.create_options(), &Silent).unwrap();
+        repository.store().nonce.unwrap() - before
+    };
+    let accept = |repository: &MemoryRepository| house.try_open(repository).unwrap().accept(&house.state()).unwrap();
+    // An older copy: another client may have used counters that were rolled back with it.
+    assert!(leap_of(&old, &|| accept(&old)) >= 1 << 48);
+    // As it was left: there is nothing to fear.
+    assert!(leap_of(&old, &|| accept(&old)) < 1 << 40);
+    // Accepted by hand before anything was sealed.
+    std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
+    assert!(leap_of(&old, &|| accept(&old)) >= 1 << 48);
+}
+
+#[test]
 fn a_creation_that_was_cut_short_is_finished() {
     let house = House::new();
     house.repository.store().key = Some("cut short".into());

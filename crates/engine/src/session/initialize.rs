@@ -47,7 +47,7 @@ impl Session {
             manifest_id: ChunkId::MANIFEST,
             trust: Trust::Known,
             state,
-            nonces: Nonces::new(None, false),
+            nonces: Nonces::new(None),
             index: Some(crate::cache::ChunkIndex::default()),
             clock: options.clock.clone(),
             stop: options.stop.clone(),

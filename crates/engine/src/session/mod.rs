@@ -147,7 +147,7 @@ impl Session {
         if matches!(trust, Trust::Known | Trust::Moved { .. }) {
             state.remember(&found)?;
         }
-        let nonces = Nonces::new(key.nonce_after(&object), trust == Trust::Adopted);
+        let nonces = Nonces::new(key.nonce_after(&object));
         Ok(Self {
             repository,
             key,
@@ -189,6 +189,10 @@ impl Session {
 
     /// Takes the repository as it is from now on, whatever the state directory remembers of this id or this place.
     pub fn accept(&mut self, state: &StateDir) -> Result<(), SessionError> {
+        if matches!(self.trust, Trust::Adopted | Trust::Suspicious(_)) {
+            // What is missing of it may have been sealed by another client, with counter values unknown to us.
+            self.nonces.leap(self.repository.as_ref(), &self.state)?;
+        }
         let location = self.repository.location();
         while let Some(other) = state.repository_at(&location)? {
             if other == self.repository.id() {
