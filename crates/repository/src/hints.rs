@@ -153,3 +153,52 @@ impl Hints {
         if has_version { Ok(hints) } else { Err(HintsError::NoVersion) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample() -> Hints {
+        Hints {
+            segments: [(0, 3), (7, -1), (70_000, 0)].into(),
+            compact: [(0, 0), (7, u64::from(u32::MAX) + 1)].into(),
+            storage_quota_use: 1 << 40,
+            shadow_index: [(ChunkId([1; 32]), vec![0, 70_000]), (ChunkId([2; 32]), vec![])].into(),
+        }
+    }
+
+    #[test]
+    fn hints_read_back_and_torn_ones_are_an_error() {
+        let bytes = sample().encode();
+        assert_eq!(Hints::decode(&bytes).unwrap(), sample());
+        for len in 0..bytes.len() {
+            assert!(Hints::decode(&bytes[..len]).is_err(), "{len} bytes");
+        }
+        assert!(Hints::decode(&[&bytes[..], b"\0"].concat()).is_err());
+    }
+
+    #[test]
+    fn borg_1_1_kept_no_shadow_index_and_older_hints_are_not_read() {
+        let old = b"\x84\xa7version\x02\xa8segments\x81\x00\x01\xa7compact\x80\xb1storage_quota_use\x05";
+        let hints = Hints::decode(old).unwrap();
+        assert_eq!((hints.segments.len(), hints.storage_quota_use, hints.shadow_index.len()), (1, 5, 0));
+        let older = b"\x83\xa7version\x01\xa8segments\x80\xa7compact\x90";
+        assert!(matches!(Hints::decode(older), Err(HintsError::Version(1))));
+        assert!(matches!(Hints::decode(b"\x80"), Err(HintsError::NoVersion)));
+        let negative = b"\x82\xa7version\x02\xa7compact\x81\x03\xff";
+        assert_eq!(Hints::decode(negative).unwrap().compact[&3], 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0usize..200) {
+            let _ = Hints::decode(&bytes);
+            let mut damaged = sample().encode();
+            let at = at % damaged.len();
+            damaged.splice(at.., bytes);
+            let _ = Hints::decode(&damaged);
+        }
+    }
+}

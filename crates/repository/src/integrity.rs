@@ -180,6 +180,14 @@ mod tests {
         assert_eq!(Digester::new("hints.6").finish().mismatch(&hints), Some("content"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>, text: String) {
+            let _ = Integrity::decode(&bytes);
+            let _ = Digests::from_json(text.as_bytes());
+        }
+    }
+
     #[test]
     fn what_is_not_understood_is_not_verified() {
         let other_version = b"\x81\xa7version\x03";

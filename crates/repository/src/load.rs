@@ -23,7 +23,7 @@ pub(crate) struct Loaded {
 impl LocalRepository {
     /// Finds out what the last commit left, and writes the state files anew if they do not say so.
     pub(crate) fn load(&self) -> Result<Loaded, RepositoryError> {
-        let segments = self.existing_segments()?;
+        let segments = self.segments.list()?;
         if let Some(latest) = segments.last()
             && self.segments.is_from_attic(*latest)?
         {
@@ -55,7 +55,7 @@ impl LocalRepository {
         if let Some(hints) = self.state_files.load_hints(transaction) {
             return Ok((hints, Some(transaction)));
         }
-        let mut replayed = self.replay(&self.existing_segments()?, None, transaction)?;
+        let mut replayed = self.replay(&self.segments.list()?, None, transaction)?;
         let hints = replayed.hints.take().unwrap_or_default();
         self.with_loaded_mut(|loaded| *loaded = replayed)?;
         Ok((hints, Some(transaction)))
@@ -73,17 +73,6 @@ impl LocalRepository {
             log.append(line.as_bytes())?;
         }
         Ok(self.state_files.save(transaction, index, hints)?)
-    }
-
-    /// Numbers of the segments that have content, ascending.
-    fn existing_segments(&self) -> Result<Vec<u32>, RepositoryError> {
-        let mut segments = Vec::new();
-        for segment in self.segments.list()? {
-            if self.segments.len(segment)?.is_some() {
-                segments.push(segment);
-            }
-        }
-        Ok(segments)
     }
 
     fn last_commit(&self, segments: &[u32]) -> Result<Option<u32>, RepositoryError> {
@@ -121,10 +110,20 @@ impl LocalRepository {
         committed: u32,
     ) -> Result<Loaded, RepositoryError> {
         let (from, earlier) = base.unzip();
-        let behind = segments.iter().filter(|segment| Some(**segment) > from && **segment <= committed);
+        // An empty segment is one that stock was about to remove.
+        let mut existing = Vec::with_capacity(segments.len());
+        for segment in segments {
+            if self.segments.len(*segment)?.is_some() {
+                existing.push(*segment);
+            }
+        }
+        let behind = existing.iter().filter(|segment| Some(**segment) > from && **segment <= committed);
         warn!("replaying {} segments of {}", behind.clone().count(), self.path.display());
-        let mut replay = Replay::new(&self.segments, segments, earlier);
+        let mut replay = Replay::new(&self.segments, &existing, earlier);
         for segment in behind {
+            if self.stop.is_requested() {
+                return Err(RepositoryError::Stopped);
+            }
             replay.segment(*segment)?;
         }
         let (index, hints) = replay.finish();

@@ -86,7 +86,7 @@ pub struct OpenOptions {
     pub identity: Arc<dyn LockIdentity>,
     /// Measures and passes the wait, and dates the log of append-only repositories.
     pub clock: Arc<dyn Clock>,
-    /// Ends waiting and compacting early.
+    /// Ends waiting, replaying and compacting early.
     pub stop: Stop,
 }
 

@@ -40,11 +40,13 @@ impl MemoryRepository {
     }
 
     /// A copy that goes its own way, as a file system's snapshot would.
+    #[must_use]
     pub fn snapshot(&self) -> Self {
         Self { store: Arc::new(Mutex::new(self.store().clone())), ..self.clone() }
     }
 
     /// The same repository at another place.
+    #[must_use]
     pub fn at(&self, location: &str) -> Self {
         Self { location: location.into(), ..self.clone() }
     }

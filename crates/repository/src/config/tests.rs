@@ -127,3 +127,15 @@ fn sizes() {
         assert_eq!(parse_size(text), bytes, "{text:?}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_survived_and_what_is_read_is_written_alike(text in "([a-c \\t\\n=:#;\\[\\]]{0,60}|\\PC{0,60})") {
+        if let Ok(ini) = Ini::parse(&text) {
+            let written = ini.to_string();
+            let again = Ini::parse(&written);
+            proptest::prop_assert!(again.is_ok_and(|again| again.to_string() == written), "{text:?} became {written:?}");
+        }
+        let _ = parse(&text);
+    }
+}

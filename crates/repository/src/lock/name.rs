@@ -7,7 +7,7 @@ pub(super) fn format(id: &LockId) -> String {
     format!("{}.{}-{:x}", id.host_id, id.process, id.thread)
 }
 
-/// Reads what [`format`] writes. Anything else is `None`: somebody we do not know.
+/// Reads what [`format()`] writes. Anything else is `None`: somebody we do not know.
 pub(super) fn parse(name: &str) -> Option<LockId> {
     let (host_and_process, thread) = name.rsplit_once('-')?;
     let (host_id, process) = host_and_process.rsplit_once('.')?;

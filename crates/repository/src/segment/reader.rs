@@ -99,3 +99,93 @@ impl SegmentReader {
         damaged(self.segment, self.offset, reason)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use worldkeeper_core::{ChunkId, Disk, MAX_DATA_SIZE};
+    use worldkeeper_testkit::disk::MemoryDisk;
+
+    use super::*;
+    use crate::segment::{PutHeader, SegmentWriter};
+
+    fn file(bytes: &[u8]) -> Arc<dyn DiskFile> {
+        let mut file = MemoryDisk::new().create(Path::new("/0")).unwrap();
+        file.append(bytes).unwrap();
+        file.into()
+    }
+
+    /// Offset and body of each entry up to the end or the first error.
+    fn entries(file: Arc<dyn DiskFile>) -> (Vec<(u32, Body)>, Option<String>) {
+        let mut found = Vec::new();
+        let mut reader = match SegmentReader::new(file, 0) {
+            Ok(reader) => reader,
+            Err(error) => return (found, Some(error.to_string())),
+        };
+        loop {
+            match reader.next() {
+                Ok(Some(entry)) => found.push((entry.offset, entry.body)),
+                Ok(None) => return (found, None),
+                Err(error) => return (found, Some(error.to_string())),
+            }
+        }
+    }
+
+    #[test]
+    fn objects_of_all_sizes_are_written_and_read() {
+        const KIB: usize = 1024;
+        let lens = [0, 1, 64 * KIB - 1, 64 * KIB, 255 * KIB, 256 * KIB, 1024 * KIB, MAX_DATA_SIZE, 5, 1023 * KIB, 7];
+        let disk = MemoryDisk::new();
+        let mut writer = SegmentWriter::new(0, disk.create(Path::new("/0")).unwrap());
+        let mut expected = Vec::new();
+        for (number, len) in (1u8..).zip(lens) {
+            let (id, data) = (ChunkId([number; 32]), vec![number; len]);
+            expected.push((writer.offset() as u32, Body::Put(id)));
+            let header = PutHeader::encode_put(id, &data);
+            writer.put(&header, &data).unwrap();
+            if let Some(buffered) = writer.buffered(expected.last().unwrap().0.into()) {
+                assert_eq!(buffered, [&header[..], &data].concat(), "{len} bytes");
+            }
+        }
+        expected.push((writer.offset() as u32, Body::Commit));
+        writer.commit().unwrap();
+        writer.close().unwrap();
+        let file: Arc<dyn DiskFile> = disk.open(Path::new("/0")).unwrap().into();
+        assert_eq!(entries(file), (expected, None));
+    }
+
+    #[test]
+    fn a_segment_that_ends_anywhere_else_is_damaged_there() {
+        let id = ChunkId([3; 32]);
+        let put = [&PutHeader::encode_put(id, b"abc")[..], b"abc"].concat();
+        let whole = [&MAGIC[..], &put, &PutHeader::encode_delete(id), &entry::COMMIT].concat();
+        let starts = [8, 52, 93, 102];
+        for len in 0..=whole.len() {
+            let (found, error) = entries(file(&whole[..len]));
+            assert_eq!(error.is_none(), starts.contains(&len), "{len} bytes");
+            assert_eq!(found.len(), starts.iter().filter(|start| **start > 8 && **start <= len).count(), "{len} bytes");
+        }
+        let (_, error) = entries(file(&whole[..60]));
+        let error = error.unwrap();
+        assert!(error.ends_with("is damaged at offset 52: the file ends 1 bytes before the log entry does"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            size in any::<u32>(),
+            tag in 0u8..4,
+        ) {
+            let mut header = [&MAGIC[..], &bytes].concat();
+            entries(file(&header));
+            if header.len() >= 17 {
+                header[12..16].copy_from_slice(&size.to_le_bytes());
+                header[16] = tag;
+                entries(file(&header));
+            }
+        }
+    }
+}

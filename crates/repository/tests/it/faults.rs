@@ -35,8 +35,10 @@ fn start() -> (MemoryDisk, Content) {
     (disk.after_power_failure(0), content)
 }
 
+type Step = fn(&LocalRepository) -> Result<(), RepositoryError>;
+
 /// What is done to the repository, commit by commit.
-const STEPS: [fn(&LocalRepository) -> Result<(), RepositoryError>; 4] = [
+const STEPS: [Step; 4] = [
     |repository| {
         let mut transaction = repository.begin()?;
         for number in 10..16 {

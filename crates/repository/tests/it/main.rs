@@ -5,4 +5,5 @@ mod damage;
 mod faults;
 mod locks;
 mod places;
+mod sequences;
 mod transactions;

@@ -110,7 +110,9 @@ fn reading_goes_on_while_a_transaction_writes() {
             transaction.put(id(number), object(number, 3000)).unwrap();
             assert_eq!(repository.get(&id(number)).unwrap(), object(number, 3000));
         }
-        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        for reader in readers {
+            reader.join().unwrap();
+        }
         transaction.commit().unwrap();
     });
     assert_eq!(repository.ids().unwrap().len(), 249);
