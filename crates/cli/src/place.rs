@@ -34,11 +34,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Reads the secrets and opens the state directory.
-    pub(crate) fn open(
-        settings: Settings,
-        environment: Environment,
-        screen: MultiProgress,
-    ) -> anyhow::Result<Arc<Self>> {
+    pub(crate) fn open(settings: Settings, environment: Environment, screen: MultiProgress) -> anyhow::Result<Self> {
         for (name, value, origin) in settings.describe() {
             debug!("setting {name}: {value} ({origin})");
         }
@@ -47,7 +43,7 @@ impl Place {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let state = StateDir::open(Arc::clone(&disk), &settings.state_dir.value, &settings.name.value)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        Ok(Arc::new(Self { settings, environment, state, disk, clock, zone: TimeZone::system(), passphrase, screen }))
+        Ok(Self { settings, environment, state, disk, clock, zone: TimeZone::system(), passphrase, screen })
     }
 
     /// Returns whether the state directory lies in a container's own layer, and goes when the container does.

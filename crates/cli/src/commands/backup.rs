@@ -7,6 +7,7 @@ use std::{env, fs, io, thread};
 
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::Stop;
+use worldkeeper_engine::prune::Rules;
 use worldkeeper_engine::{CreateOptions, Monitor};
 use worldkeeper_scheduler::job::BackupJob;
 
@@ -38,13 +39,17 @@ pub(super) fn backup(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
     once(place, Caller::Hand, stop)
 }
 
-/// Makes one archive.
+/// Makes one archive. Only what runs on schedule is tidied up on schedule: by hand, `prune` does it.
 pub(super) fn once(place: &Arc<Place>, caller: Caller, stop: &Stop) -> anyhow::Result<Done> {
     require_sources(place)?;
     containers::require(place)?;
     let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
-    let created = job(place, caller, Arc::clone(&reporter) as Arc<dyn Monitor>).backup(stop)?;
-    let stats = created.stats;
+    let mut job = job(place, caller, Arc::clone(&reporter) as Arc<dyn Monitor>);
+    if caller == Caller::Hand {
+        // Rules that keep nothing delete nothing.
+        job.rules = Rules::default();
+    }
+    let stats = job.backup(stop)?.stats;
     Ok(Done::with((stats.files_failed + stats.files_torn).max(reporter.warnings())))
 }
 

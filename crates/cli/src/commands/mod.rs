@@ -30,35 +30,42 @@ pub(crate) use containers::ContainerError;
 pub(crate) use output::OutputError;
 pub(crate) use restore::RestoreProblem;
 
-/// Does what was asked for.
+/// What is left after a command has done what it does once.
+enum Next {
+    /// Nothing.
+    Ended(Done),
+    /// The daemon's work, which goes on until a signal.
+    Daemon(Arc<Place>),
+}
+
+/// Does what was asked for. Signals are listened to before anything is touched.
 pub(crate) fn run(
     command: Command,
     mut settings: Settings,
     environment: Environment,
     screen: MultiProgress,
 ) -> anyhow::Result<Done> {
-    if let Command::Adopt { repository } = &command {
-        adopt::name_repository(&mut settings, repository)?;
+    let work = move |stop: &Stop| {
+        if let Command::Adopt { repository } = &command {
+            adopt::name_repository(&mut settings, repository)?;
+        }
+        let place = Arc::new(Place::open(settings, environment, screen)?);
+        let done = match command {
+            Command::Run(options) => return run::begin(place, &options, stop),
+            Command::Backup => backup::backup(&place, stop),
+            Command::List { archive } => list::list(&place, archive.as_deref(), stop),
+            Command::Restore(options) => restore::restore(&place, &options, stop),
+            Command::Delete { archives } => delete::delete(&place, &archives, stop),
+            Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),
+            Command::Compact => compact::compact(&place, stop),
+            Command::BreakLock => break_lock::break_lock(&place),
+            Command::Adopt { .. } => adopt::adopt(&place, stop),
+            Command::Status => status::status(&place),
+        };
+        done.map(Next::Ended)
+    };
+    match worldkeeper_scheduler::stoppable(work)?? {
+        Next::Ended(done) => Ok(done),
+        Next::Daemon(place) => run::daemon(&place),
     }
-    let place = Place::open(settings, environment, screen)?;
-    match command {
-        Command::Run(options) => run::run(place, &options),
-        Command::Backup => stoppable(place, backup::backup),
-        Command::List { archive } => stoppable(place, move |place, stop| list::list(place, archive.as_deref(), stop)),
-        Command::Restore(options) => stoppable(place, move |place, stop| restore::restore(place, &options, stop)),
-        Command::Delete { archives } => stoppable(place, move |place, stop| delete::delete(place, &archives, stop)),
-        Command::Prune { dry_run } => stoppable(place, move |place, stop| prune::prune(place, dry_run, stop)),
-        Command::Compact => stoppable(place, compact::compact),
-        Command::BreakLock => break_lock::break_lock(&place),
-        Command::Adopt { .. } => stoppable(place, adopt::adopt),
-        Command::Status => status::status(&place),
-    }
-}
-
-/// Works until it is done, or a signal asks it to stop.
-fn stoppable(
-    place: Arc<Place>,
-    work: impl FnOnce(&Arc<Place>, &Stop) -> anyhow::Result<Done> + Send + 'static,
-) -> anyhow::Result<Done> {
-    worldkeeper_scheduler::stoppable(move |stop| work(&place, stop))?
 }

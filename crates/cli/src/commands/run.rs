@@ -11,7 +11,7 @@ use worldkeeper_engine::Monitor;
 use worldkeeper_scheduler::job::BackupJob;
 use worldkeeper_scheduler::{Daemon, Job, JobOutcome};
 
-use super::{backup, containers, stoppable};
+use super::{Next, backup, containers};
 use crate::args::Run;
 use crate::demo;
 use crate::open::Caller;
@@ -20,29 +20,23 @@ use crate::progress::Reporter;
 use crate::report::Done;
 use crate::settings::{duration_text, retention_text};
 
-/// Backs up on schedule until a signal ends it.
-pub(super) fn run(place: Arc<Place>, options: &Run) -> anyhow::Result<Done> {
-    if options.demo {
-        make_missing_worlds(&place)?;
-    }
-    backup::require_sources(&place)?;
-    if place.state_is_fleeting() {
-        warn!(
-            "the state directory {} goes when this container goes, with the generated passphrase and the key's copy: \
-             mount a volume there",
-            place.state.path().display()
-        );
-    }
-    say_what_is_done(&place, options.once);
+/// Prepares the daemon; or makes the one archive that was asked for.
+pub(super) fn begin(place: Arc<Place>, options: &Run, stop: &Stop) -> anyhow::Result<Next> {
+    prepare(&place, options)?;
     if options.once {
-        return stoppable(place, |place, stop| backup::once(place, Caller::Once, stop));
+        return backup::once(&place, Caller::Once, stop).map(Next::Ended);
     }
+    Ok(if stop.is_requested() { Next::Ended(Done::Well) } else { Next::Daemon(place) })
+}
+
+/// Backs up on schedule until a signal ends it.
+pub(super) fn daemon(place: &Arc<Place>) -> anyhow::Result<Done> {
     let guard = place.state.claim_daemon()?;
-    containers::warn_without_socket(&place);
+    containers::warn_without_socket(place);
     let names = place.settings.containers.value.clone();
     let watch = place.settings.docker.value.clone().filter(|_| !names.is_empty()).map(|endpoint| (endpoint, names));
     let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
-    let job = backup::job(&place, Caller::Daemon, Arc::clone(&reporter) as Arc<dyn Monitor>);
+    let job = backup::job(place, Caller::Daemon, Arc::clone(&reporter) as Arc<dyn Monitor>);
     let daemon = Daemon {
         interval: place.settings.interval.value,
         watch,
@@ -51,6 +45,23 @@ pub(super) fn run(place: Arc<Place>, options: &Run) -> anyhow::Result<Done> {
     };
     daemon.run(guard)?;
     Ok(Done::Well)
+}
+
+/// Makes what is to be made, and says what is worth saying, before the first backup.
+fn prepare(place: &Place, options: &Run) -> anyhow::Result<()> {
+    if options.demo {
+        make_missing_worlds(place)?;
+    }
+    backup::require_sources(place)?;
+    if place.state_is_fleeting() {
+        warn!(
+            "the state directory {} goes when this container goes, with the generated passphrase and the key's copy: \
+             mount a volume there",
+            place.state.path().display()
+        );
+    }
+    say_what_is_done(place, options.once);
+    Ok(())
 }
 
 /// Makes the sources that do not exist, with a sample world in each.
