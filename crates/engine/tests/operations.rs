@@ -300,6 +300,17 @@ fn another_repository_in_the_place_of_ours_is_not_written() {
 }
 
 #[test]
+fn a_repository_that_is_made_anew_is_not_taken_for_a_replaced_one() {
+    let house = House::new();
+    for id in 1..6 {
+        let repository = MemoryRepository::new(id).at("/memory");
+        let state = house.state();
+        Session::initialize(Box::new(repository.clone()), EncryptionMode::None, &house.options(&state)).unwrap();
+        assert_eq!(*house.try_open(&repository).unwrap().trust(), Trust::Known, "number {id}");
+    }
+}
+
+#[test]
 fn a_repository_that_was_never_seen_is_adopted_with_a_leap_of_the_counter() {
     let house = House::ready(EncryptionMode::RepokeyBlake2);
     house.backup();

@@ -52,6 +52,7 @@ impl Session {
             clock: options.clock.clone(),
             stop: options.stop.clone(),
         };
+        options.state.give_location(&session.location(), id)?;
         let committed = session.begin()?.commit(&session)?;
         session.committed(committed, crate::cache::ChunkIndex::default(), &crate::monitor::Silent)?;
         Ok(session)

@@ -142,8 +142,8 @@ impl Session {
         let id = repository.id();
         let state = options.state.repository(id);
         let found = Known { key_type: mode.type_byte(), location, manifest_timestamp: written(&manifest) };
-        let here = options.state.repository_at(&found.location)?;
-        let trust = trust::judge(id, &found, state.known()?.as_ref(), here);
+        let other = options.state.other_repository_at(&found.location, id)?;
+        let trust = trust::judge(id, &found, state.known()?.as_ref(), other);
         if matches!(trust, Trust::Known | Trust::Moved { .. }) {
             state.remember(&found)?;
         }
@@ -193,13 +193,7 @@ impl Session {
             // What is missing of it may have been sealed by another client, with counter values unknown to us.
             self.nonces.leap(self.repository.as_ref(), &self.state)?;
         }
-        let location = self.repository.location();
-        while let Some(other) = state.repository_at(&location)? {
-            if other == self.repository.id() {
-                break;
-            }
-            state.forget_location(other)?;
-        }
+        state.give_location(&self.location(), self.id())?;
         self.remember()?;
         self.trust = Trust::Known;
         Ok(())

@@ -55,26 +55,26 @@ pub enum Suspicion {
     },
 }
 
-/// Judges a repository. `known` is what was last seen of the one with this id, `here` which one was last seen at this
-/// location.
-pub(super) fn judge(id: RepositoryId, found: &Known, known: Option<&Known>, here: Option<RepositoryId>) -> Trust {
-    let Some(known) = known else {
-        return match here {
-            Some(seen) if seen != id => Trust::Suspicious(Suspicion::Replaced { seen, found: id }),
-            _ => Trust::Adopted,
-        };
-    };
-    if known.key_type != found.key_type {
-        return Trust::Suspicious(Suspicion::OtherKeyType { seen: known.key_type, found: found.key_type });
+/// Judges a repository. `known` is what was last seen of the one with this id, `other` is another one that was last
+/// seen at this location.
+pub(super) fn judge(id: RepositoryId, found: &Known, known: Option<&Known>, other: Option<RepositoryId>) -> Trust {
+    if let Some(known) = known {
+        if known.key_type != found.key_type {
+            return Trust::Suspicious(Suspicion::OtherKeyType { seen: known.key_type, found: found.key_type });
+        }
+        if found.manifest_timestamp < known.manifest_timestamp {
+            let (seen, found) = (known.manifest_timestamp, found.manifest_timestamp);
+            return Trust::Suspicious(Suspicion::RolledBack { seen, found });
+        }
     }
-    if found.manifest_timestamp < known.manifest_timestamp {
-        let (seen, found) = (known.manifest_timestamp, found.manifest_timestamp);
-        return Trust::Suspicious(Suspicion::RolledBack { seen, found });
-    }
-    match here {
-        Some(seen) if seen != id => Trust::Suspicious(Suspicion::Replaced { seen, found: id }),
-        _ if known.location != found.location => Trust::Moved { from: known.location.clone() },
-        _ => Trust::Known,
+    match (other, known) {
+        (Some(seen), _) => Trust::Suspicious(Suspicion::Replaced { seen, found: id }),
+        (None, None) => Trust::Adopted,
+        // It has no location where another one was accepted in its place.
+        (None, Some(known)) if !known.location.is_empty() && known.location != found.location => {
+            Trust::Moved { from: known.location.clone() }
+        }
+        (None, Some(_)) => Trust::Known,
     }
 }
 
@@ -93,8 +93,8 @@ mod tests {
     #[test]
     fn what_is_as_it_was_or_newer_is_known() {
         let known = seen(5, "/r", 100);
-        assert_eq!(judge(ID, &seen(5, "/r", 100), Some(&known), Some(ID)), Trust::Known);
-        assert_eq!(judge(ID, &seen(5, "/r", 101), Some(&known), Some(ID)), Trust::Known);
+        assert_eq!(judge(ID, &seen(5, "/r", 100), Some(&known), None), Trust::Known);
+        assert_eq!(judge(ID, &seen(5, "/r", 101), Some(&known), None), Trust::Known);
         assert_eq!(judge(ID, &seen(5, "/s", 101), Some(&known), None), Trust::Moved { from: "/r".into() });
         assert_eq!(judge(ID, &seen(5, "/r", 1), None, None), Trust::Adopted);
     }
@@ -103,8 +103,8 @@ mod tests {
     fn an_older_another_or_differently_keyed_one_is_suspicious() {
         let known = seen(5, "/r", 100);
         let suspicious = |trust| matches!(trust, Trust::Suspicious(_));
-        assert!(suspicious(judge(ID, &seen(5, "/r", 99), Some(&known), Some(ID))));
-        assert!(suspicious(judge(ID, &seen(2, "/r", 101), Some(&known), Some(ID))));
+        assert!(suspicious(judge(ID, &seen(5, "/r", 99), Some(&known), None)));
+        assert!(suspicious(judge(ID, &seen(2, "/r", 101), Some(&known), None)));
         assert!(suspicious(judge(ID, &seen(5, "/r", 100), None, Some(OTHER))));
         assert!(suspicious(judge(ID, &seen(5, "/r", 100), Some(&known), Some(OTHER))));
     }

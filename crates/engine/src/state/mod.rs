@@ -16,6 +16,7 @@ mod repository;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::warn;
 use worldkeeper_core::disk::{self, Disk, DiskError, FileLock};
 use worldkeeper_core::{LockIdentity, RepositoryId};
 use zeroize::Zeroizing;
@@ -97,30 +98,37 @@ impl StateDir {
         RepositoryState::new(Arc::clone(&self.disk), self.path.join("repositories").join(id.to_string()))
     }
 
-    /// The id of the repository that was last seen at `location`, if one was.
-    pub fn repository_at(&self, location: &str) -> Result<Option<RepositoryId>, StateError> {
+    /// A repository other than `id` that was last seen at `location`, if one was.
+    pub(crate) fn other_repository_at(
+        &self,
+        location: &str,
+        id: RepositoryId,
+    ) -> Result<Option<RepositoryId>, StateError> {
         let repositories = self.path.join("repositories");
         let names = match self.disk.list(&repositories) {
             Ok(names) => names,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        for (name, _) in names {
-            let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-            if self.repository(id).known()?.is_some_and(|known| known.location == location) {
-                return Ok(Some(id));
+        let ids = names.iter().filter_map(|(name, _)| name.to_str()?.parse().ok());
+        for other in ids.filter(|other| *other != id) {
+            if self.repository(other).known()?.is_some_and(|known| known.location == location) {
+                return Ok(Some(other));
             }
         }
         Ok(None)
     }
 
-    /// Forgets where a repository was last seen, because another one is there now and was accepted.
-    pub fn forget_location(&self, id: RepositoryId) -> Result<(), StateError> {
-        let state = self.repository(id);
-        match state.known()? {
-            Some(known) => state.remember(&Known { location: String::new(), ..known }),
-            None => Ok(()),
+    /// Forgets where every repository but `id` was last seen, if it was at `location`: `id` is there from now on.
+    pub(crate) fn give_location(&self, location: &str, id: RepositoryId) -> Result<(), StateError> {
+        while let Some(other) = self.other_repository_at(location, id)? {
+            let state = self.repository(other);
+            if let Some(known) = state.known()? {
+                warn!("repository {other} was at {location} until now, from now on it is repository {id}");
+                state.remember(&Known { location: String::new(), ..known })?;
+            }
         }
+        Ok(())
     }
 
     /// Where the generated passphrase is kept.
