@@ -9,6 +9,7 @@
 mod compact;
 mod config;
 mod create;
+mod describe;
 mod hints;
 mod index;
 mod integrity;

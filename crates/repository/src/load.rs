@@ -5,6 +5,7 @@ use worldkeeper_core::RepositoryError;
 use worldkeeper_core::time::to_text;
 
 use crate::LocalRepository;
+use crate::describe::describe;
 use crate::hints::Hints;
 use crate::index::Index;
 use crate::options::Mode;
@@ -148,7 +149,7 @@ impl LocalRepository {
             saved
         })();
         if let Err(error) = result {
-            info!("the replayed index is not saved: {error}");
+            info!("the replayed index is not saved: {}", describe(&error));
         }
     }
 }

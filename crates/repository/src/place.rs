@@ -51,7 +51,8 @@ impl Place {
         }
         let is_left_over = |name: &OsString| LEFT_BY_CREATE.iter().any(|left| name == left);
         let names = disk.list(path)?;
-        if !names.iter().all(|(name, _)| is_left_over(name)) {
+        let is_foreign = names.iter().any(|(name, _)| name == "README") && !says_it_is_a_repository(disk, path);
+        if is_foreign || !names.iter().all(|(name, _)| is_left_over(name)) {
             return Ok(Self::Other("it is a directory with other files in it, and has no config".into()));
         }
         let has_data = names.iter().any(|(name, _)| name == "data") && !disk.list(&path.join("data"))?.is_empty();

@@ -1,5 +1,6 @@
 //! A repository in a directory.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -162,6 +163,12 @@ impl LocalRepository {
         let writer = lock(&self.writer);
         let writer = writer.as_ref().filter(|writer| writer.number() == location.segment);
         Ok(writer.and_then(|writer| writer.buffered(location.offset.into())).map(look))
+    }
+}
+
+impl fmt::Debug for LocalRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalRepository").field("path", &self.path).field("mode", &self.mode).finish_non_exhaustive()
     }
 }
 

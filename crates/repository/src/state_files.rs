@@ -10,6 +10,7 @@ use tracing::warn;
 use worldkeeper_core::disk::{self, DiskFile};
 use worldkeeper_core::{Disk, DiskError};
 
+use crate::describe::describe;
 use crate::hints::Hints;
 use crate::index::Index;
 use crate::integrity::{Digester, Digests, Integrity};
@@ -143,15 +144,4 @@ fn digest(name: &str, bytes: &[u8]) -> Digests {
     let mut digester = Digester::new(name);
     digester.update(bytes);
     digester.finish()
-}
-
-/// An error with its causes, in one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

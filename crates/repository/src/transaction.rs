@@ -12,6 +12,7 @@ use worldkeeper_core::repository::CompactStats;
 use worldkeeper_core::{ChunkId, MAX_DATA_SIZE, RepositoryError, Transaction};
 
 use crate::LocalRepository;
+use crate::describe::describe;
 use crate::hints::Hints;
 use crate::segment::{Header, Location, PutHeader, SegmentWriter};
 use crate::sync::{lock, read, write};
@@ -51,7 +52,7 @@ impl<'a> LocalTransaction<'a> {
         }
         let result = step(self);
         if let Err(error) = &result {
-            self.doomed = Some(error.to_string());
+            self.doomed = Some(describe(error));
         }
         result
     }
@@ -165,7 +166,7 @@ impl<'a> LocalTransaction<'a> {
         let available_bytes = match repository.disk.available_bytes(&repository.path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                warn!("cannot check the free space before committing: {error}");
+                warn!("cannot check the free space before committing: {}", describe(&error));
                 return Ok(());
             }
         };
@@ -226,7 +227,7 @@ impl<'a> LocalTransaction<'a> {
             }
         })();
         if let Err(error) = result {
-            warn!("the index is not saved and will be rebuilt next time: {error}");
+            warn!("the index is not saved and will be rebuilt next time: {}", describe(&error));
         }
     }
 
@@ -236,7 +237,7 @@ impl<'a> LocalTransaction<'a> {
         *lock(&repository.writer) = None;
         *write(&repository.loaded) = None;
         if let Err(error) = remove_aborted(repository, self.committed.map_or(0, |committed| committed + 1)) {
-            warn!("segments of a transaction that was rolled back are left: {error}");
+            warn!("segments of a transaction that was rolled back are left: {}", describe(&error));
         }
     }
 }

@@ -24,6 +24,7 @@ use worldkeeper_core::disk::{self, EntryKind};
 use worldkeeper_core::lock::{LockId, LockIdentity};
 use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
 
+use crate::describe::describe;
 use crate::options::{Holder, OnWait, OpenOptions};
 use directory::LockDirectory;
 use held_here::HeldHere;
@@ -145,7 +146,15 @@ impl RepositoryLock {
                     return Ok(Attempt::Held(Holder::Readers(roster.shared.into_iter().collect())));
                 }
                 roster.exclusive.insert(lock.own.clone());
-                roster.save(&*lock.disk, &lock.roster)?;
+                if let Err(error) = roster.save(&*lock.disk, &lock.roster) {
+                    if was_reader {
+                        // It may have been replaced all the same, and this goes on reading.
+                        roster.exclusive.remove(&lock.own);
+                        roster.shared.insert(lock.own.clone());
+                        let _ = roster.save(&*lock.disk, &lock.roster);
+                    }
+                    return Err(error.into());
+                }
                 if was_reader {
                     lock.here.remove_reader();
                 }
@@ -288,7 +297,7 @@ impl RepositoryLock {
 impl Drop for RepositoryLock {
     fn drop(&mut self) {
         if let Err(error) = self.release() {
-            warn!("cannot give back the repository's lock: {error}");
+            warn!("cannot give back the repository's lock: {}", describe(&error));
         }
     }
 }

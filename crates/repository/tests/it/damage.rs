@@ -92,6 +92,23 @@ fn what_stands_behind_the_last_commit_does_not_count() {
 }
 
 #[test]
+fn stray_files_are_passed_over() {
+    let copy = Copy::of(NAMES[1]);
+    let path = copy.path();
+    let expected = contents(&open(&OsDisk, &path, Mode::Shared).unwrap()).unwrap();
+    for stray in ["data/.nfs0001", "data/7", "data/0/.nfs0002", "data/0/30.tmp", "data/0/031", "index.99", "index.x"] {
+        fs::write(path.join(stray), "").unwrap();
+    }
+    for stray in ["data/3", "data/0/40", "data/lost+found"] {
+        fs::create_dir(path.join(stray)).unwrap();
+    }
+    // Stock empties a segment before it removes it.
+    fs::write(path.join("data/0/1"), "").unwrap();
+    goes_on(&path, &expected, "stray files");
+    assert!(path.join("data/lost+found").exists() && !path.join("data/3").exists());
+}
+
+#[test]
 fn a_lost_commit_falls_back_to_the_one_before() {
     // Of the last transaction, `delete third`, these are the segments.
     for damage in ALL {

@@ -46,6 +46,14 @@ fn there_must_be_room_for_a_new_repository() {
     let with_parents = CreateOptions { make_parent_dirs: true, ..options() };
     LocalRepository::create(&OsDisk, &directory.path().join("a/b"), &with_parents).unwrap();
 
+    // A README alone is not what an interrupted creation has left, unless it is ours.
+    let foreign = directory.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("README"), "My world").unwrap();
+    assert_eq!(reason(&foreign), "it is a directory with other files in it, and has no config");
+    fs::write(foreign.join("README"), "This is a Borg Backup repository.\n").unwrap();
+    try_create(&foreign).unwrap();
+
     let empty = directory.path().join("empty");
     fs::create_dir(&empty).unwrap();
     try_create(&empty).unwrap();
