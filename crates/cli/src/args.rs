@@ -28,7 +28,7 @@ Examples:
   Beside a game container, where the environment holds the settings:
       docker exec worldkeeper worldkeeper backup
 
-Flags beat environment variables (in brackets), those beat the defaults. Secrets have no flag: the passphrase comes \
+Flags beat environment variables (named in parentheses), those beat the defaults. Secrets have no flag: the passphrase comes \
 from BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND, BORG_PASSPHRASE_FD or BORG_PASSPHRASE, else it is generated into the \
 state directory.
 
@@ -107,63 +107,63 @@ pub(crate) struct Restore {
 /// The settings that have a flag.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Flags {
-    /// A directory to back up; repeatable [BACKUP_SOURCES, comma-separated] [default: /data]
+    /// A directory to back up; repeatable (BACKUP_SOURCES, comma-separated; default /data)
     #[arg(long = "source", value_name = "DIR", global = true, help_heading = WHAT)]
     pub(crate) sources: Vec<OsString>,
-    /// What archives are named after [WORLDKEEPER_NAME] [default: the container's name, else the source's]
+    /// What archives are named after (WORLDKEEPER_NAME; default the container's name, else the source's)
     #[arg(long, value_name = "NAME", global = true, help_heading = WHAT)]
     pub(crate) name: Option<String>,
-    /// The borg repository's directory, made on first use [BORG_REPO_PATH, BORG_REPO] [default: /repository]
+    /// The borg repository's directory, made on first use (BORG_REPO_PATH, BORG_REPO; default /repository)
     #[arg(long, value_name = "PATH", global = true, help_heading = WHERE)]
     pub(crate) repository: Option<OsString>,
-    /// How a new repository is encrypted: repokey-blake2, repokey or none [BORG_ENCRYPTION] [default: repokey-blake2]
+    /// How a new repository is encrypted: repokey-blake2, repokey or none (BORG_ENCRYPTION; default repokey-blake2)
     #[arg(long, value_name = "MODE", global = true, help_heading = WHERE)]
     pub(crate) encryption: Option<String>,
-    /// A file with the passphrase, readable by its owner alone [BORG_PASSPHRASE_FILE]
+    /// A file with the passphrase, readable by its owner alone (BORG_PASSPHRASE_FILE)
     #[arg(long, value_name = "FILE", global = true, help_heading = WHERE)]
     pub(crate) passphrase_file: Option<OsString>,
-    /// How chunks are compressed: none, lz4, zstd[,1-22], zlib[,0-9] or lzma[,0-9] [BORG_COMPRESSION] [default: lz4]
+    /// How chunks are compressed: none, lz4, zstd[,1-22], zlib[,0-9] or lzma[,0-9] (BORG_COMPRESSION; default lz4)
     #[arg(long, value_name = "SPEC", global = true, help_heading = WHERE)]
     pub(crate) compression: Option<String>,
-    /// Time from one good archive to the next: seconds, or like 1h30m [BACKUP_INTERVAL] [default: 1h]
+    /// Time from one good archive to the next: seconds, or like 1h30m (BACKUP_INTERVAL; default 1h)
     #[arg(long, value_name = "DURATION", global = true, help_heading = WHEN)]
     pub(crate) interval: Option<String>,
-    /// A game container; repeatable. Backs up while any of them runs [GAME_CONTAINER_NAME, comma-separated] [default: none,
-    /// backs up always]
+    /// A game container; repeatable. Backs up while any of them runs (GAME_CONTAINER_NAME, comma-separated; default
+    /// none, backs up always)
     #[arg(long = "container", value_name = "NAME", global = true, help_heading = WHEN)]
     pub(crate) containers: Vec<String>,
-    /// Where Docker listens: a socket, unix://PATH or tcp://HOST:PORT [DOCKER_HOST] [default: the usual socket]
+    /// Where Docker listens: a socket, unix://PATH or tcp://HOST:PORT (DOCKER_HOST; default the usual socket)
     #[arg(long, value_name = "ENDPOINT", global = true, help_heading = WHEN)]
     pub(crate) docker_host: Option<String>,
-    /// Keeps the newest N archives (-1: all) [KEEP_LAST]
+    /// Keeps the newest N archives (-1: all) (KEEP_LAST)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_last: Option<String>,
-    /// Keeps one archive of each of N hours [KEEP_HOURLY] [default: 24]
+    /// Keeps one archive of each of N hours (KEEP_HOURLY; default 24)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_hourly: Option<String>,
-    /// Of N days [KEEP_DAILY] [default: 7]
+    /// Of N days (KEEP_DAILY; default 7)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_daily: Option<String>,
-    /// Of N weeks [KEEP_WEEKLY] [default: 4]
+    /// Of N weeks (KEEP_WEEKLY; default 4)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_weekly: Option<String>,
-    /// Of N months [KEEP_MONTHLY] [default: 6]
+    /// Of N months (KEEP_MONTHLY; default 6)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_monthly: Option<String>,
-    /// Of N years [KEEP_YEARLY]
+    /// Of N years (KEEP_YEARLY)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_yearly: Option<String>,
-    /// Keeps everything younger, like 36H, 7d, 4w, 6m or 1y [KEEP_WITHIN]
+    /// Keeps everything younger, like 36H, 7d, 4w, 6m or 1y (KEEP_WITHIN)
     #[arg(long, value_name = "INTERVAL", global = true, help_heading = KEEP)]
     pub(crate) keep_within: Option<String>,
-    /// Our own directory: keys, caches, a generated passphrase; must outlive the container [WORLDKEEPER_STATE_DIR]
-    /// [default: ~/.local/state/worldkeeper]
+    /// Our own directory: keys, caches, a generated passphrase; must outlive the container (WORLDKEEPER_STATE_DIR;
+    /// default ~/.local/state/worldkeeper)
     #[arg(long, value_name = "DIR", global = true, help_heading = HOW)]
     pub(crate) state_dir: Option<OsString>,
-    /// How long to wait for the repository when somebody else uses it [LOCK_WAIT] [default: 10m, for ever in run]
+    /// How long to wait for the repository when somebody else uses it (LOCK_WAIT; default 10m, for ever in run)
     #[arg(long, value_name = "DURATION", global = true, help_heading = HOW)]
     pub(crate) lock_wait: Option<String>,
-    /// debug, info, warn or error [WORLDKEEPER_LOG] [default: info]
+    /// debug, info, warn or error (WORLDKEEPER_LOG; default info)
     #[arg(long, value_name = "LEVEL", global = true, help_heading = HOW)]
     pub(crate) log_level: Option<String>,
 }
