@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use worldkeeper_core::LockIdentity;
 use worldkeeper_core::disk::{self, Disk, FileLock};
@@ -26,6 +27,9 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn open(disk: Arc<dyn Disk>, state: &Path, name: &str) -> Result<Self, StateError> {
+        // One process starts at a time: two must not draw different instances, and whoever removes the files of the
+        // dead must not meet one that is made and not locked yet.
+        let _starting = wait_for(disk.as_ref(), &state.join("starting"))?;
         let instance = instance(disk.as_ref(), &state.join("instance"))?;
         let processes = state.join("processes");
         disk::create_dir_all(disk.as_ref(), &processes)?;
@@ -82,6 +86,16 @@ impl Drop for Identity {
     }
 }
 
+/// Takes a lock that nobody holds for longer than a few small files take.
+fn wait_for(disk: &dyn Disk, path: &Path) -> Result<Box<dyn FileLock>, StateError> {
+    loop {
+        if let Some(lock) = disk.try_lock(path)? {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn file_name(incarnation: u64) -> String {
     format!("{incarnation:x}")
 }
@@ -107,4 +121,34 @@ fn safe(name: &str) -> String {
     let safe: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).take(40).collect();
     if safe.is_empty() { "worldkeeper".into() } else { safe }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use worldkeeper_repository::OsDisk;
+
+    use super::*;
+
+    /// A missing file means that its process is dead: none may take away that of another one that is starting.
+    #[test]
+    fn processes_that_start_at_the_same_time_leave_each_other_alive() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = AtomicU32::new(1000);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while left.load(Ordering::Relaxed) > 0 {
+                        left.fetch_sub(1, Ordering::Relaxed);
+                        let identity = Identity::open(Arc::new(OsDisk), folder.path(), "test").unwrap();
+                        let file = identity.processes.join(file_name(identity.own.thread));
+                        assert!(file.exists());
+                        let instance = std::fs::read_to_string(folder.path().join("instance")).unwrap();
+                        assert_eq!(identity.instance, instance);
+                    }
+                });
+            }
+        });
+    }
 }

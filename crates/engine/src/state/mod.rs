@@ -3,6 +3,7 @@
 //! | name | content |
 //! |---|---|
 //! | `instance` | 32 hex digits, drawn once: who we are in locks |
+//! | `starting` | empty; locked by a process while it starts |
 //! | `processes/<incarnation>` | empty; locked (`flock`) by the process that drew the number, as long as it lives |
 //! | `daemon` | empty; locked by the one daemon of this directory |
 //! | `passphrase` | the passphrase that was generated for a new repository |
