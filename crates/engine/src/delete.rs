@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use worldkeeper_archive::{ArchiveName, Operation};
 
 use crate::monitor::Monitor;
@@ -25,6 +26,16 @@ pub enum DeleteError {
     /// No archive has this name.
     #[error("there is no archive {0}")]
     NoSuchArchive(ArchiveName),
+    /// A prune met an archive from the future: the clock is wrong, or was, and rules that count time mean nothing.
+    #[error("archive {name} is dated {time:.0}, but it is {now:.0}: while the clock is wrong nothing is pruned")]
+    FromTheFuture {
+        /// The newest archive.
+        name: ArchiveName,
+        /// When it was begun.
+        time: Timestamp,
+        /// What the clock says.
+        now: Timestamp,
+    },
     /// The repository, or what is in it.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -57,6 +68,7 @@ pub fn delete(session: &mut Session, names: &[ArchiveName], monitor: &dyn Monito
     }
     let mut change = session.begin()?;
     for id in dead {
+        session.check_stop()?;
         change.transaction.delete(id).map_err(SessionError::from)?;
     }
     for name in archives.keys() {

@@ -105,7 +105,8 @@ impl<'a> ChunkSealer<'a> {
     /// Compresses and seals a chunk.
     pub(crate) fn seal(&mut self, chunk: &[u8]) -> Result<Bytes, SessionError> {
         let overhead = self.key.overhead();
-        let mut object = Vec::with_capacity(overhead + chunk.len() + 64);
+        // What does not compress grows a little before it is seen that it does not.
+        let mut object = Vec::with_capacity(overhead + chunk.len() + chunk.len() / 128 + 1024);
         object.resize(overhead, 0);
         self.compressor.compress(chunk, &mut object);
         let nonce = self.nonces.take(self.key, object.len() - overhead, self.repository, self.state)?;

@@ -270,6 +270,22 @@ fn pruning_touches_its_own_series_only() {
 }
 
 #[test]
+fn with_a_clock_that_went_back_nothing_is_pruned() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    house.backup();
+    house.backup();
+    house.clock.set_wall("1970-01-01T00:00:00Z".parse().unwrap());
+    house.backup();
+    let mut session = house.open();
+    let rules = Rules { within: None, periods: vec![(Period::Daily, Count::AtMost(1))] };
+    let plan = prune::plan_series(&session, "mc", &rules, house.clock.now(), &jiff::tz::TimeZone::UTC);
+    assert!(plan.last().unwrap().keep.is_none(), "the archive that was just made would go");
+    let refused = prune::prune(&mut session, &plan, &Silent).unwrap_err();
+    assert!(matches!(refused, DeleteError::FromTheFuture { .. }), "{refused:?}");
+    assert_eq!(session.archives().len(), 3);
+}
+
+#[test]
 fn a_rolled_back_repository_is_read_but_not_written_until_it_is_accepted() {
     let house = House::ready(EncryptionMode::RepokeyBlake2);
     let first = house.backup();

@@ -136,7 +136,7 @@ pub enum CreateError {
 }
 
 /// Bytes that may be under way between reading and storing.
-const BUDGET: usize = 32 * 1024 * 1024;
+const BUDGET: usize = 16 * 1024 * 1024;
 
 /// Makes an archive.
 pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Monitor) -> Result<Created, CreateError> {

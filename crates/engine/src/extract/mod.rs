@@ -67,7 +67,7 @@ pub enum ExtractError {
 }
 
 /// Bytes that may be under way between the repository and the target.
-const BUDGET: usize = 48 * 1024 * 1024;
+const BUDGET: usize = 24 * 1024 * 1024;
 
 /// Restores an archive beneath the directory `target`, which is made if it is missing. What is in the way of an item
 /// is replaced; nothing outside of the target is touched, whatever the archive says.

@@ -24,11 +24,21 @@ pub fn plan_series(session: &Session, series: &str, rules: &Rules, now: Timestam
 }
 
 /// Deletes the archives that a plan lets go, all in one transaction.
+///
+/// An archive that was made with a clock that went back looks like the oldest, and would be the first to go. So nothing
+/// goes as long as there is one from the future.
 pub fn prune(session: &mut Session, plan: &[Decision], monitor: &dyn Monitor) -> Result<DeleteStats, DeleteError> {
     let gone = plan.iter().filter(|decision| decision.keep.is_none());
     let gone: Vec<_> = gone.map(|decision| ArchiveName::from_bytes(decision.archive.name.as_bytes())).collect();
     if gone.is_empty() {
         return Ok(DeleteStats::default());
+    }
+    let now = session.now();
+    if let Some(Decision { archive: Candidate { name, time }, .. }) =
+        plan.iter().find(|decision| decision.archive.time > now)
+    {
+        let name = ArchiveName::from_bytes(name.as_bytes());
+        return Err(DeleteError::FromTheFuture { name, time: *time, now });
     }
     delete(session, &gone, monitor)
 }
