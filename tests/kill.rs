@@ -82,7 +82,8 @@ fn the_daemon_stops_while_it_waits_for_its_time() {
         let (_folder, keeper) = place();
         let daemon = keeper.spawn(["run"]);
         eventually("the first archive", Duration::from_secs(30), || {
-            (keeper.repository().join("config").exists() && !keeper.archives().is_empty()).then_some(())
+            let listed = keeper.try_run(["list"]);
+            (listed.code() == Some(0) && !listed.stdout().is_empty()).then_some(())
         });
         let (outcome, took) = stop(daemon, signal);
         let _ = outcome.exits(0);
@@ -144,8 +145,11 @@ fn ended_anywhere(signal: Signal, sample: usize, prepare: fn(&Worldkeeper) -> Ve
     }
     let (_folder, keeper) = place();
     let args = prepare(&keeper);
+    // Backups in these tests keep every archive; prune is to delete some.
+    let pruner = keeper.clone().without("KEEP_WITHIN");
+    let runner = if args[0] == "prune" { &pruner } else { &keeper };
     let beginning = Beginning::of(&keeper);
-    let points = mutating_calls(&keeper, &args);
+    let points = mutating_calls(runner, &args);
     assert!(points.len() >= sample, "there are {} points only", points.len());
     let mut hits = 0;
     for index in 0..sample {
@@ -157,7 +161,7 @@ fn ended_anywhere(signal: Signal, sample: usize, prepare: fn(&Worldkeeper) -> Ve
         let injection = format!("inject={call}:signal={name}:when={ordinal}");
         let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
         let start = Instant::now();
-        let outcome = Outcome::of(&mut keeper.command_under(&strace, &args));
+        let outcome = Outcome::of(&mut runner.command_under(&strace, &args));
         if signal == Signal::KILL {
             hits += usize::from(outcome.signal() == Some(Signal::KILL.as_raw()));
         } else {

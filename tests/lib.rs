@@ -25,7 +25,8 @@ pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option
         if found.is_some() || start.elapsed() > limit {
             return found;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        // Whoever looks by `list` holds the lock for a moment each time, and must leave the others theirs.
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -46,7 +46,8 @@ fn a_repository_of_borg_2() {
 #[test]
 fn no_repository_to_read() {
     let (_folder, keeper) = place();
-    for args in [&["list"][..], &["prune"], &["restore", "latest"], &["delete", "x"], &["compact"]] {
+    let restore = ["restore", "latest", "--to", "/nowhere"];
+    for args in [&["list"][..], &["prune"], &restore, &["delete", "x"], &["compact"]] {
         let _ = is_refused(&keeper, args, &[keeper.repository().to_str().unwrap()]);
         assert!(!keeper.repository().exists());
     }

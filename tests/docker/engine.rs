@@ -27,7 +27,10 @@ fn the_connection_comes_back_with_the_engine() {
     let keeper = keeper.with("GAME_CONTAINER_NAME", "minecraft").with("BACKUP_INTERVAL", "1s");
     std::fs::create_dir(keeper.world()).unwrap();
     let mut daemon = keeper.spawn(["run"]);
-    let archives = || if keeper.repository().join("config").exists() { keeper.archives().len() } else { 0 };
+    let archives = || {
+        let listed = keeper.try_run(["list"]);
+        if listed.code() == Some(0) { listed.lines().len() } else { 0 }
+    };
     let more_than = |count| eventually("one more archive", PATIENCE, || Some(archives()).filter(|now| *now > count));
     let count = more_than(1);
     engine.restart();

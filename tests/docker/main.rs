@@ -111,8 +111,10 @@ impl<'a> Sidecar<'a> {
         command.args(["--read-only", "--cap-drop", "ALL", "--cap-add", "DAC_READ_SEARCH"]);
         command.args(["--security-opt", "no-new-privileges:true"]);
         command.args(mounts.iter().flat_map(|mount| ["--volume", mount]));
-        let defaults = [("GAME_CONTAINER_NAME", game), ("BORG_PASSPHRASE", PASSPHRASE), ("WORLDKEEPER_NAME", "world")];
-        for (name, value) in defaults.iter().chain(environment) {
+        let names = [("GAME_CONTAINER_NAME", game), ("WORLDKEEPER_NAME", "world")];
+        // A test makes more archives in an hour than the defaults keep.
+        let defaults = [("BORG_PASSPHRASE", PASSPHRASE), ("KEEP_WITHIN", "1d")];
+        for (name, value) in names.iter().chain(&defaults).chain(environment) {
             command.arg("--env").arg(format!("{name}={value}"));
         }
         let _ = Outcome::of(command.arg(SIDECAR)).exits(0);

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use crate::outcome::Outcome;
 
 /// One set-up of the sidecar: a world, a repository and a state directory below one folder.
+#[derive(Clone)]
 pub struct Worldkeeper {
     program: PathBuf,
     folder: PathBuf,
@@ -19,8 +20,9 @@ impl Worldkeeper {
         let bare = Self { program: program(), folder: folder.to_owned(), environment: Vec::new() };
         let keeper = bare.with("BORG_PASSPHRASE", PASSPHRASE).with("WORLDKEEPER_NAME", "world");
         let (world, repository, state) = (keeper.world(), keeper.repository(), keeper.state());
-        // Whether a game container runs is the business of the tests that bring an engine.
-        let keeper = keeper.with("DOCKER_HOST", NO_ENGINE);
+        // Whether a game container runs is the business of the tests that bring an engine, and tests make more archives
+        // in an hour than the defaults keep.
+        let keeper = keeper.with("DOCKER_HOST", NO_ENGINE).with("KEEP_WITHIN", "1d");
         keeper.with("BACKUP_SOURCES", world).with("BORG_REPO_PATH", repository).with("WORLDKEEPER_STATE_DIR", state)
     }
 
