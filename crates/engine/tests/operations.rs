@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -14,8 +14,8 @@ use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::prune::{self, Count, Period, Rules};
 use worldkeeper_engine::{
-    CreateError, CreateOptions, Created, DeleteError, ExtractOptions, Monitor, Notice, Progress, Session, SessionError,
-    SessionOptions, Silent, StateDir, Suspicion, Trust, create, delete, extract,
+    CreateError, CreateOptions, Created, DeleteError, ExtractError, ExtractOptions, Monitor, Notice, Progress, Session,
+    SessionError, SessionOptions, Silent, StateDir, Suspicion, Trust, create, delete, extract,
 };
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
@@ -405,6 +405,38 @@ fn a_stop_ends_a_create_and_changes_nothing() {
     let error = create(&mut house.open(), &house.create_options(), &Silent).unwrap_err();
     assert!(matches!(error, CreateError::Session(SessionError::Stopped)), "{error:?}");
     assert_eq!(house.repository.chunk_ids(), before);
+}
+
+/// Asks for a stop when so much has been done.
+struct StopsAfter {
+    steps: AtomicU32,
+    stop: Stop,
+}
+
+impl Monitor for StopsAfter {
+    fn notice(&self, _: Notice<'_>) {}
+
+    fn progress(&self, _: Progress) {
+        if self.steps.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.stop.request();
+        }
+    }
+}
+
+#[test]
+fn directories_get_their_attributes_even_if_not_all_is_restored() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    house.backup();
+    let session = house.open();
+    let archive = session.open_archive(&session.archives()[0]).unwrap();
+    let options = ExtractOptions { paths: Vec::new(), numeric_ids: false, openers: 2 };
+    let target = TempDir::new().unwrap();
+    let monitor = StopsAfter { steps: AtomicU32::new(30), stop: house.stop.clone() };
+    let error = extract(&session, &archive, target.path(), &options, &monitor).unwrap_err();
+    assert!(matches!(error, ExtractError::Session(SessionError::Stopped)), "{error:?}");
+    let restored = target.path().join(house.world().strip_prefix("/").unwrap());
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions();
+    assert_eq!(mode(&restored), mode(&house.world()));
 }
 
 #[test]

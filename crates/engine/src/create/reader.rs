@@ -4,14 +4,14 @@ use std::sync::RwLock;
 
 use crossbeam_channel::Sender;
 use jiff::Timestamp;
-use worldkeeper_archive::{ChunkRef, Item};
+use worldkeeper_archive::ChunkRef;
 use worldkeeper_chunker::Chunker;
 
 use super::CreateOptions;
 use super::sealer::Job;
 use super::writer::{FileState, FinishedFile, Remembered, Step};
 use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
-use crate::pipeline::{Budget, Closed};
+use crate::pipeline::{Budget, Closed, step_bytes};
 use crate::session::{Session, SessionError};
 use crate::source::{Entry, FileReader, Found, SourceError, Stat, Verdict, Walker};
 
@@ -78,9 +78,9 @@ impl<'a> Reader<'a> {
                 return self.send_error(SessionError::Stopped);
             }
             match self.walker.next() {
-                Ok(None) => return self.send(Step::End, 0),
+                Ok(None) => return self.send(Step::End),
                 Ok(Some(found)) => self.found(found)?,
-                Err(error) => return self.send(Step::RootFailed(error), 0),
+                Err(error) => return self.send(Step::RootFailed(error)),
             }
         }
     }
@@ -90,11 +90,10 @@ impl<'a> Reader<'a> {
             Found::Entry(entry) if entry.has_content() => self.file(entry),
             Found::Entry(entry) => {
                 self.walker.archived(&entry);
-                let weight = entry.item.path.len();
-                self.send(Step::Other(Box::new(entry.item)), weight)
+                self.send(Step::Other(Box::new(entry.item)))
             }
-            Found::LeftOut { path, reason } => self.send(Step::LeftOut { path, reason }, 0),
-            Found::Failed(error) => self.send(Step::Failed(error), 0),
+            Found::LeftOut { path, reason } => self.send(Step::LeftOut { path, reason }),
+            Found::Failed(error) => self.send(Step::Failed(error)),
         }
     }
 
@@ -124,7 +123,7 @@ impl<'a> Reader<'a> {
                 self.pending.clear();
                 self.start = 0;
                 self.chunker.restart();
-                self.send(Step::Failed(error), 0)
+                self.send(Step::Failed(error))
             }
         }
     }
@@ -138,9 +137,8 @@ impl<'a> Reader<'a> {
         read_bytes: u64,
     ) -> Result<(), Closed> {
         self.walker.archived(&entry);
-        let weight = file_weight(&entry.item);
         let file = FinishedFile { item: entry.item, path: entry.path, state, remembered, torn, read_bytes };
-        self.send(Step::File(Box::new(file)), weight)
+        self.send(Step::File(Box::new(file)))
     }
 
     /// The chunks of a file that did not change; `None` if the repository lost one of them.
@@ -186,14 +184,14 @@ impl<'a> Reader<'a> {
             self.pending.drain(..self.start);
             self.start = 0;
         }
-        self.budget.take(super::writer::weight(len))?;
+        self.budget.take(step_bytes(len))?;
         let number = self.next_number;
         self.next_number += 1;
         self.jobs.send(Job { number, chunk }).map_err(|_| Closed)
     }
 
-    fn send(&mut self, step: Step, weight: usize) -> Result<(), Closed> {
-        self.budget.take(super::writer::weight(weight))?;
+    fn send(&mut self, step: Step) -> Result<(), Closed> {
+        self.budget.take(step.weight())?;
         self.send_unweighed(Ok(step))
     }
 
@@ -216,11 +214,6 @@ fn remembered(key: PathKey, stat: &Stat) -> Remembered {
 /// How much to ask for: of a small file what is left, so that its buffer is no larger.
 fn next_read(file: &FileReader) -> usize {
     usize::try_from(file.remaining()).unwrap_or(usize::MAX).clamp(1, READ_BYTES)
-}
-
-/// The bytes that a finished file takes of the budget.
-pub(super) fn file_weight(item: &Item) -> usize {
-    item.path.len() + item.chunks.as_ref().map_or(0, |chunks| size_of_val(&chunks[..]))
 }
 
 /// Returns whether the next change of a file will show in its ctime. Clocks of file systems tick: two changes within

@@ -37,12 +37,16 @@ pub(super) fn run(
     steps: &Sender<(u64, Result<Step, SessionError>)>,
 ) {
     let mut sealer = session.sealer(compression);
-    for Job { number, chunk } in jobs {
-        let id = session.key().id_hash(&chunk);
+    let mut step = |chunk: &[u8]| {
+        // A large chunk can take seconds: none is begun that nobody wants any more.
+        session.check_stop()?;
+        let id = session.key().id_hash(chunk);
         let is_known = super::read(index).get(&id).is_some();
-        let object = if is_known { Ok(None) } else { sealer.seal(&chunk).map(Some) };
-        let step = object.map(|object| Step::Chunk(SealedChunk { id, size: chunk.len() as u32, object }));
-        if steps.send((number, step)).is_err() {
+        let object = if is_known { None } else { Some(sealer.seal(chunk)?) };
+        Ok(Step::Chunk(SealedChunk { id, size: chunk.len() as u32, object }))
+    };
+    for Job { number, chunk } in jobs {
+        if steps.send((number, step(&chunk))).is_err() {
             return;
         }
     }

@@ -16,7 +16,7 @@ use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ChunkSealer;
 use crate::paths::as_path;
-use crate::pipeline::{Budget, InOrder};
+use crate::pipeline::{Budget, InOrder, item_bytes, step_bytes};
 use crate::random;
 use crate::session::{Change, Committed, Session, SessionError};
 use crate::source::{Reason, RootError, SourceError};
@@ -66,9 +66,18 @@ pub(super) enum FileState {
     Unchanged,
 }
 
-/// What a step takes of the budget: its bytes, and something for being a step.
-pub(super) fn weight(bytes: usize) -> usize {
-    bytes + 512
+impl Step {
+    /// What the step takes of the budget, from where it is made to where it is done.
+    pub(super) fn weight(&self) -> usize {
+        step_bytes(match self {
+            Self::Chunk(chunk) => chunk.size as usize,
+            Self::File(file) => item_bytes(&file.item) + file.path.len(),
+            Self::Other(item) => item_bytes(item),
+            Self::LeftOut { path, .. } => path.len(),
+            Self::Failed(error) => error.path.len(),
+            Self::RootFailed(_) | Self::End => 0,
+        })
+    }
 }
 
 /// Makes the archive of the steps.
@@ -139,31 +148,20 @@ impl<'a> Writer<'a> {
 
     /// Does one step; returns whether it was the last.
     fn step(&mut self, step: Step) -> Result<bool, CreateError> {
-        let given_back = match step {
-            Step::Chunk(chunk) => {
-                let size = chunk.size as usize;
-                self.chunk(chunk)?;
-                size
-            }
+        let weight = step.weight();
+        match step {
+            Step::Chunk(chunk) => self.chunk(chunk)?,
             Step::File(file) => self.file(*file)?,
             Step::Other(item) => {
-                let len = item.path.len();
                 self.item(&item)?;
                 self.stats.others += 1;
-                len
             }
-            Step::LeftOut { path, reason } => {
-                self.left_out(&path, reason);
-                0
-            }
-            Step::Failed(error) => {
-                self.failed(&error);
-                0
-            }
+            Step::LeftOut { path, reason } => self.left_out(&path, reason),
+            Step::Failed(error) => self.failed(&error),
             Step::RootFailed(error) => return Err(error.into()),
             Step::End => return Ok(true),
-        };
-        self.budget.give_back(weight(given_back));
+        }
+        self.budget.give_back(weight);
         let files = self.stats.files() + self.stats.others;
         self.monitor.progress(Progress { files, bytes: self.stats.size, stored_bytes: self.stats.stored_bytes });
         Ok(false)
@@ -188,9 +186,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn file(&mut self, file: FinishedFile) -> Result<usize, SessionError> {
+    fn file(&mut self, file: FinishedFile) -> Result<(), SessionError> {
         let FinishedFile { mut item, path, state, remembered, torn, read_bytes } = file;
-        let weight = super::reader::file_weight(&item);
         if state == FileState::Unchanged {
             let mut index = super::write(self.index);
             item.chunks.iter().flatten().for_each(|chunk| index.reference(chunk));
@@ -219,7 +216,7 @@ impl<'a> Writer<'a> {
             self.stats.files_torn += 1;
             self.monitor.notice(Notice::FileChanged(as_path(&path)));
         }
-        Ok(weight)
+        Ok(())
     }
 
     fn item(&mut self, item: &Item) -> Result<(), SessionError> {

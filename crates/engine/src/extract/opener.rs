@@ -18,7 +18,7 @@ pub(super) fn run(session: &Session, jobs: &Receiver<Job>, steps: &Sender<Number
     let mut reader = session.reader();
     for Job { number, chunk } in jobs {
         let content = reader.read(&chunk.id, Some(chunk.size));
-        if steps.send((number, Step::Chunk { content, weight: chunk.size })).is_err() {
+        if steps.send((number, Step::Chunk { content, size: chunk.size })).is_err() {
             return;
         }
     }

@@ -7,8 +7,8 @@ use worldkeeper_archive::Item;
 
 use super::ExtractOptions;
 use super::opener::Job;
-use super::writer::{Numbered, Step, weight};
-use crate::pipeline::{Budget, Closed};
+use super::writer::{Numbered, Step};
+use crate::pipeline::{Budget, Closed, step_bytes};
 use crate::restore::HardLinks;
 use crate::session::{OpenArchive, Session, SessionError};
 
@@ -47,10 +47,10 @@ impl<'a> Planner<'a> {
         for item in self.session.items(self.archive) {
             let item = match item {
                 Ok(item) => item,
-                Err(error) => return self.send(Step::Broken(error), 0),
+                Err(error) => return self.send(Step::Broken(error)),
             };
             if self.session.check_stop().is_err() {
-                return self.send(Step::Broken(SessionError::Stopped), 0);
+                return self.send(Step::Broken(SessionError::Stopped));
             }
             // Part files of a checkpoint repeat what the whole file has.
             let selected = item.part.is_none() && self.is_selected(&item, &mut unmatched);
@@ -59,7 +59,7 @@ impl<'a> Planner<'a> {
             }
         }
         let unmatched = unmatched.into_iter().map(|path| self.paths[path].clone()).collect();
-        self.send(Step::End { unmatched }, 0)
+        self.send(Step::End { unmatched })
     }
 
     fn is_selected(&self, item: &Item, unmatched: &mut BTreeSet<usize>) -> bool {
@@ -80,17 +80,17 @@ impl<'a> Planner<'a> {
     fn item(&mut self, mut item: Item) -> Result<(), Closed> {
         let chunks = item.chunks.take();
         let step = Step::Item { chunks: chunks.as_ref().map(Vec::len), item: Box::new(item) };
-        self.send(step, 0)?;
+        self.send(step)?;
         for chunk in chunks.into_iter().flatten() {
-            self.budget.take(weight(chunk.size))?;
+            self.budget.take(step_bytes(chunk.size as usize))?;
             let number = self.number();
             self.jobs.send(Job { number, chunk }).map_err(|_| Closed)?;
         }
         Ok(())
     }
 
-    fn send(&mut self, step: Step, bytes: u32) -> Result<(), Closed> {
-        self.budget.take(weight(bytes))?;
+    fn send(&mut self, step: Step) -> Result<(), Closed> {
+        self.budget.take(step.weight())?;
         let number = self.number();
         self.steps.send((number, step)).map_err(|_| Closed)
     }

@@ -9,7 +9,7 @@ use super::{ExtractError, ExtractOptions, ExtractStats};
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ObjectError;
 use crate::paths::as_path;
-use crate::pipeline::{Budget, InOrder};
+use crate::pipeline::{Budget, InOrder, item_bytes, step_bytes};
 use crate::restore::{FileWriter, Options, RestoreError, Target, Unset};
 use crate::session::{Session, SessionError};
 
@@ -18,7 +18,7 @@ pub(super) enum Step {
     /// The next item; so many chunks follow if it has content.
     Item { item: Box<Item>, chunks: Option<usize> },
     /// The next chunk of the last item.
-    Chunk { content: Result<Vec<u8>, ObjectError>, weight: u32 },
+    Chunk { content: Result<Vec<u8>, ObjectError>, size: u32 },
     /// The list of items ends here, before its end.
     Broken(SessionError),
     /// That was all.
@@ -28,9 +28,15 @@ pub(super) enum Step {
 /// A step and its place.
 pub(super) type Numbered = (u64, Step);
 
-/// What a step takes of the budget: its bytes, and something for being a step.
-pub(super) fn weight(bytes: u32) -> usize {
-    bytes as usize + 512
+impl Step {
+    /// What the step takes of the budget, from where it is made to where it is done.
+    pub(super) fn weight(&self) -> usize {
+        step_bytes(match self {
+            Self::Item { item, .. } => item_bytes(item),
+            Self::Chunk { size, .. } => *size as usize,
+            Self::Broken(_) | Self::End { .. } => 0,
+        })
+    }
 }
 
 /// Restores what the steps say.
@@ -69,24 +75,31 @@ impl<'a> Writer<'a> {
 
     /// Takes the steps until the last. When it returns, nobody listens to further steps.
     pub(super) fn run(mut self, steps: Receiver<Numbered>) -> Result<ExtractStats, ExtractError> {
+        let ended = self.steps(steps);
+        // Directories wait for their attributes until their content is there. What is there by now gets them even if
+        // no more comes.
+        let Self { target, unset, mut stats, monitor, file, .. } = self;
+        drop(file);
+        target.finish();
+        report_unset(&unset, &mut stats, monitor);
+        ended.map(|unmatched| ExtractStats { unmatched, ..stats })
+    }
+
+    /// Returns the paths that matched nothing.
+    fn steps(&mut self, steps: Receiver<Numbered>) -> Result<Vec<Vec<u8>>, ExtractError> {
         let mut in_order = InOrder::new();
         for (number, step) in steps {
             in_order.insert(number, step);
             while let Some(step) = in_order.pop() {
                 self.session.check_stop()?;
-                let bytes = match step {
-                    Step::Item { item, chunks } => {
-                        self.item(*item, chunks)?;
-                        0
-                    }
-                    Step::Chunk { content, weight } => {
-                        self.chunk(content)?;
-                        weight
-                    }
+                let weight = step.weight();
+                match step {
+                    Step::Item { item, chunks } => self.item(*item, chunks)?,
+                    Step::Chunk { content, .. } => self.chunk(content)?,
                     Step::Broken(error) => return Err(error.into()),
-                    Step::End { unmatched } => return Ok(self.finish(unmatched)),
-                };
-                self.budget.give_back(weight(bytes));
+                    Step::End { unmatched } => return Ok(unmatched),
+                }
+                self.budget.give_back(weight);
                 let files = self.stats.files + self.stats.others;
                 self.monitor.progress(Progress { files, bytes: self.stats.size, stored_bytes: 0 });
             }
@@ -174,13 +187,6 @@ impl<'a> Writer<'a> {
 
     fn report_unset(&mut self) {
         report_unset(&self.unset, &mut self.stats, self.monitor);
-    }
-
-    fn finish(self, unmatched: Vec<Vec<u8>>) -> ExtractStats {
-        let Self { target, unset, mut stats, monitor, .. } = self;
-        target.finish();
-        report_unset(&unset, &mut stats, monitor);
-        ExtractStats { unmatched, ..stats }
     }
 }
 

@@ -7,9 +7,11 @@
 
 mod budget;
 mod in_order;
+mod weight;
 
 pub(crate) use budget::{Budget, CloseOnDrop, Closed};
 pub(crate) use in_order::InOrder;
+pub(crate) use weight::{item_bytes, step_bytes};
 
 /// Starts a named thread of a pipeline. It ends when there is nothing more for it to do; so its end, by a panic too,
 /// is the end of what may be taken from the budget. Else whoever waits for what a dead thread held would wait for ever.

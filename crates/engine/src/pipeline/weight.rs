@@ -1,0 +1,17 @@
+//! What steps take of the budget, so that small ones are bounded too.
+
+use worldkeeper_archive::Item;
+
+/// The bytes of a step that carries so many: something is added for being a step.
+pub(crate) fn step_bytes(bytes: usize) -> usize {
+    bytes + 512
+}
+
+/// The bytes that an item has where they can be many.
+pub(crate) fn item_bytes(item: &Item) -> usize {
+    let raw = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+    let chunks = item.chunks.iter().chain(&item.chunks_healthy).map(|chunks| size_of_val(&chunks[..]));
+    let xattrs = item.xattrs.iter().flatten().map(|(name, value)| name.len() + value.len());
+    let acls = [&item.acl_access, &item.acl_default, &item.acl_nfs4, &item.acl_extended].map(raw);
+    item.path.len() + raw(&item.source) + chunks.chain(xattrs).chain(acls).sum::<usize>()
+}
