@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod disk;
+mod error_text;
 mod id;
 pub mod lock;
 pub mod msgpack;
@@ -15,9 +16,10 @@ pub mod time;
 
 pub use clock::Clock;
 pub use disk::{Disk, DiskError};
+pub use error_text::error_text;
 pub use id::{ChunkId, RepositoryId};
-pub use repository::{Repository, RepositoryError, Transaction};
 pub use lock::LockIdentity;
+pub use repository::{Repository, RepositoryError, Transaction};
 pub use stop::Stop;
 
 /// Largest object a repository stores, in bytes: type byte, MAC and nonce included.

@@ -35,14 +35,3 @@ pub use session::{
 };
 pub use source::{Action, RootError, SourceError};
 pub use state::{Known, RepositoryState, StateDir, StateError};
-
-/// An error and its causes in one line, for where there is room for one only.
-fn error_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}

@@ -1,6 +1,7 @@
 //! The operations over a repository in memory: what stays, what goes, what is noticed.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,7 @@ use worldkeeper_engine::{
 };
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
+use worldkeeper_testkit::disk::{Fault, MemoryDisk};
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 use worldkeeper_testkit::tree;
 
@@ -93,7 +95,7 @@ impl House {
 
     /// Makes an archive an hour after the last one.
     fn backup(&self) -> Created {
-        self.clock.advance(Duration::from_secs(3600));
+        self.clock.advance(Duration::from_hours(1));
         create(&mut self.open(), &self.create_options(), &Silent).unwrap()
     }
 
@@ -235,7 +237,7 @@ fn deleting_leaves_nothing_over_and_takes_nothing_that_is_needed() {
     house.assert_restores(&names[3], &house.world());
     // With the state lost, the index comes from the archives.
     std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
-    delete(&mut house.open(), &[names[2].clone()], &Silent).unwrap();
+    delete(&mut house.open(), std::slice::from_ref(&names[2]), &Silent).unwrap();
     house.assert_nothing_missing_or_left_over();
     house.assert_restores(&names[3], &house.world());
 }
@@ -296,10 +298,26 @@ fn a_rolled_back_repository_is_read_but_not_written_until_it_is_accepted() {
     assert!(session.open_archive(&session.archive_info(&first.name).unwrap()).is_ok());
     let refused = create(&mut session, &house.create_options(), &Silent).unwrap_err();
     assert!(matches!(refused, CreateError::Session(SessionError::Untrusted(_))), "{refused:?}");
-    let refused = delete(&mut session, &[first.name.clone()], &Silent).unwrap_err();
+    let refused = delete(&mut session, std::slice::from_ref(&first.name), &Silent).unwrap_err();
     assert!(matches!(refused, DeleteError::Session(SessionError::Untrusted(_))), "{refused:?}");
     session.accept(&house.state()).unwrap();
     create(&mut session, &house.create_options(), &Silent).unwrap();
+}
+
+#[test]
+fn a_full_state_directory_keeps_nobody_from_reading() {
+    let house = House::new();
+    let disk = MemoryDisk::new();
+    let state = StateDir::open(Arc::new(disk.clone()), Path::new("/state"), "test").unwrap();
+    let mode = EncryptionMode::RepokeyBlake2;
+    Session::initialize(Box::new(house.repository.clone()), mode, &house.options(&state)).unwrap();
+    // Somebody else has written since, so there is something to remember.
+    let archive = house.backup().name;
+    disk.fail(Some(Fault { call: 1, kind: ErrorKind::StorageFull, for_ever: true }));
+    let mut session = Session::open(Box::new(house.repository.clone()), &house.options(&state)).unwrap();
+    assert!(session.open_archive(&session.archive_info(&archive).unwrap()).is_ok());
+    let refused = create(&mut session, &house.create_options(), &Silent).unwrap_err();
+    assert!(matches!(refused, CreateError::Session(SessionError::State(_))), "{refused:?}");
 }
 
 #[test]
@@ -360,7 +378,7 @@ fn what_was_accepted_is_sealed_far_from_what_the_repository_may_hide() {
     let leap_of = |repository: &MemoryRepository, accept: &dyn Fn()| {
         let before = repository.store().nonce.unwrap();
         accept();
-        house.clock.advance(Duration::from_secs(3600));
+        house.clock.advance(Duration::from_hours(1));
         create(&mut house.try_open(repository).unwrap(), &house.create_options(), &Silent).unwrap();
         repository.store().nonce.unwrap() - before
     };
@@ -460,7 +478,7 @@ fn a_lost_chunk_is_noticed_and_stored_again() {
     house.repository.store().objects.remove(&lost);
     std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
     let notices = Notices::default();
-    house.clock.advance(Duration::from_secs(3600));
+    house.clock.advance(Duration::from_hours(1));
     create(&mut house.open(), &house.create_options(), &notices).unwrap();
     let notices = notices.0.into_inner().unwrap();
     assert!(notices.iter().any(|notice| notice.contains("ChunksMissing { count: 1 }")), "{notices:?}");

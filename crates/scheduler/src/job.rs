@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracing::{info, warn};
 use worldkeeper_core::repository::CompactStats;
-use worldkeeper_core::{Clock, Stop};
+use worldkeeper_core::{Clock, Stop, error_text};
 use worldkeeper_engine::prune::{self, Rules};
 use worldkeeper_engine::{
     CreateError, CreateOptions, Created, DEFAULT_THRESHOLD_PERCENT, DeleteError, DeleteStats, Monitor, Session,
@@ -95,6 +95,16 @@ pub enum RetentionError {
     Compact(#[from] SessionError),
 }
 
+impl RetentionError {
+    /// Returns whether this only says that a stop was asked for.
+    pub fn is_stopped(&self) -> bool {
+        match self {
+            Self::Prune(DeleteError::Session(error)) | Self::Compact(error) => error.is_stopped(),
+            Self::Prune(_) => false,
+        }
+    }
+}
+
 /// What retention did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retained {
@@ -117,8 +127,9 @@ impl BackupJob {
             warn!("nothing is pruned after an archive that lacks {} files", created.stats.files_failed);
         } else if !stop.is_requested()
             && let Err(error) = self.retain(&mut session)
+            && !error.is_stopped()
         {
-            warn!("the archive is safe, but what should follow failed: {}", text(&error));
+            warn!("the archive is safe, but what should follow failed: {}", error_text(&error));
         }
         Ok(created)
     }
@@ -130,13 +141,13 @@ impl BackupJob {
         if self.rules.keep_nothing() || plan.iter().all(|decision| decision.keep.is_some()) {
             return Ok(Retained::default());
         }
-        let pruned = prune::prune(session, &plan, self.monitor.as_ref());
-        self.record_step(Kind::Prune, begun, pruned.as_ref().err().map(|error| text(error)), 0);
+        let pruned = prune::prune(session, &plan, self.monitor.as_ref()).map_err(RetentionError::from);
+        self.record_step(Kind::Prune, begun, pruned.as_ref().err(), 0);
         let deleted = pruned?;
         let begun = self.clock.now();
-        let compacted = compact(session, DEFAULT_THRESHOLD_PERCENT);
+        let compacted = compact(session, DEFAULT_THRESHOLD_PERCENT).map_err(RetentionError::from);
         let freed = compacted.as_ref().map_or(0, |stats| stats.freed_bytes);
-        self.record_step(Kind::Compact, begun, compacted.as_ref().err().map(|error| text(error)), freed);
+        self.record_step(Kind::Compact, begun, compacted.as_ref().err(), freed);
         let compacted = compacted?;
         info!("pruned {} of {} archives, freed {}", deleted.archives, plan.len(), bytes(compacted.freed_bytes));
         Ok(Retained { deleted, compacted })
@@ -181,21 +192,19 @@ impl BackupJob {
                 freed_bytes: 0,
                 error: None,
             },
-            Err(error) => Run {
-                outcome: if error.is_stopped() { RunOutcome::Stopped } else { RunOutcome::Failed },
-                ..step(Kind::Backup, start, end, Some(text(error)), 0)
-            },
+            Err(error) => step(Kind::Backup, start, end, Some((error, error.is_stopped()))),
         }
     }
 
-    fn record_step(&self, kind: Kind, start: Timestamp, error: Option<String>, freed_bytes: u64) {
-        self.record(&step(kind, start, self.clock.now(), error, freed_bytes));
+    fn record_step(&self, kind: Kind, start: Timestamp, error: Option<&RetentionError>, freed_bytes: u64) {
+        let error = error.map(|error| (error as &dyn Error, error.is_stopped()));
+        self.record(&Run { freed_bytes, ..step(kind, start, self.clock.now(), error) });
     }
 
     /// The history is for people and the next schedule: what it cannot take is no reason to fail.
     fn record(&self, run: &Run) {
         if let Err(error) = self.history.record(&self.options.series, &self.repository.location(), run.clone()) {
-            warn!("{}", text(&error));
+            warn!("{}", error_text(&error));
         }
     }
 }
@@ -208,32 +217,27 @@ impl Job for BackupJob {
                 JobOutcome::Good { archive: created.name.to_string(), warnings: stats.files_failed + stats.files_torn }
             }
             Err(error) if error.is_stopped() => JobOutcome::Stopped,
-            Err(error) => JobOutcome::Failed { error: text(&error), retry: true },
+            Err(error) => JobOutcome::Failed { error: error_text(&error), retry: true },
         }
     }
 
     fn last_good(&self) -> Option<Timestamp> {
         let last_good = self.history.last_good(&self.options.series, &self.repository.location());
         last_good.unwrap_or_else(|error| {
-            warn!("{}", text(&error));
+            warn!("{}", error_text(&error));
             None
         })
     }
 }
 
-fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<String>, freed_bytes: u64) -> Run {
-    let outcome = if error.is_some() { RunOutcome::Failed } else { RunOutcome::Good };
+/// A run that made no archive. An error comes with whether it only says that a stop was asked for.
+fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error, bool)>) -> Run {
+    let outcome = match error {
+        None => RunOutcome::Good,
+        Some((_, true)) => RunOutcome::Stopped,
+        Some((_, false)) => RunOutcome::Failed,
+    };
+    let error = error.map(|(error, _)| error_text(error));
     let (files, archive) = (Files::default(), None);
-    Run { kind, start, end, outcome, archive, files, read_bytes: 0, added_bytes: 0, freed_bytes, error }
-}
-
-/// An error and its causes in one line.
-fn text(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    Run { kind, start, end, outcome, archive, files, read_bytes: 0, added_bytes: 0, freed_bytes: 0, error }
 }

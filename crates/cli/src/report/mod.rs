@@ -77,14 +77,5 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 
 /// The error and its causes in one line, for the log.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !line.ends_with(&more) {
-            line = format!("{line}: {more}");
-        }
-        cause = error.source();
-    }
-    escape(&line).into_owned()
+    escape(&worldkeeper_core::error_text(error)).into_owned()
 }

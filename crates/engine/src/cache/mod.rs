@@ -29,7 +29,7 @@ fn store(state: &RepositoryState, name: &str, key: &Key, body: &[u8]) -> Result<
 /// Loads a cache; `Err` says why it cannot be used, `Ok(None)` that there is none.
 fn load(state: &RepositoryState, name: &str, key: &Key) -> Result<Option<Vec<u8>>, String> {
     let file = disk::read_if_there(state.disk(), &state.file(name), MAX_LEN);
-    let Some(mut file) = file.map_err(|error| crate::error_text(&error))? else { return Ok(None) };
+    let Some(mut file) = file.map_err(|error| worldkeeper_core::error_text(&error))? else { return Ok(None) };
     let Some((digest, body)) = file.split_first_chunk::<32>() else { return Err("it is cut short".into()) };
     if key.id_hash(body) != ChunkId(*digest) {
         return Err("its content does not match its digest".into());

@@ -179,7 +179,7 @@ pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Moni
     let index = index.into_inner().unwrap_or_else(PoisonError::into_inner);
     session.committed(committed, index, monitor)?;
     if let Err(error) = remembered.store(session.state(), session.key(), &options.series) {
-        monitor.notice(Notice::CacheLost { what: "files cache", problem: &crate::error_text(&error) });
+        monitor.notice(Notice::CacheLost { what: "files cache", problem: &worldkeeper_core::error_text(&error) });
     }
     Ok(created)
 }

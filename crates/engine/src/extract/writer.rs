@@ -181,7 +181,7 @@ impl<'a> Writer<'a> {
 
     fn not_restored(&mut self, path: &[u8], error: &dyn std::error::Error) {
         self.stats.failed += 1;
-        let problem = crate::error_text(error);
+        let problem = worldkeeper_core::error_text(error);
         self.monitor.notice(Notice::NotRestored { path: as_path(path), problem: &problem });
     }
 
@@ -193,7 +193,7 @@ impl<'a> Writer<'a> {
 fn report_unset(unset: &Receiver<Unset>, stats: &mut ExtractStats, monitor: &dyn Monitor) {
     for unset in unset.try_iter() {
         stats.unset += 1;
-        let problem = crate::error_text(&unset);
+        let problem = worldkeeper_core::error_text(&unset);
         monitor.notice(Notice::NotSet { path: as_path(&unset.path), problem: &problem });
     }
 }

@@ -44,7 +44,7 @@ impl Session {
         self.remember()?;
         if let Err(error) = index.store(&self.state, &self.key, self.manifest_id) {
             // The archive is safe; the next run makes the index anew.
-            monitor.notice(Notice::CacheLost { what: "chunk index", problem: &crate::error_text(&error) });
+            monitor.notice(Notice::CacheLost { what: "chunk index", problem: &worldkeeper_core::error_text(&error) });
         }
         self.index = Some(index);
         Ok(())

@@ -38,6 +38,7 @@ impl Session {
             monitor.notice(Notice::ChunksMissing { count: missing });
         }
         for id in index.without_csize() {
+            self.check_stop()?;
             let csize = self.repository.get(&id)?.len() as u32;
             index.set_csize(&id, csize);
         }

@@ -9,8 +9,9 @@ mod trust;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::warn;
 use worldkeeper_archive::{Manifest, ManifestError, Operation, TamPolicy};
-use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError, RepositoryId, Stop};
+use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError, RepositoryId, Stop, error_text};
 use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyBlobError, KeyStorage, UnknownTypeByte};
 
@@ -144,8 +145,11 @@ impl Session {
         let found = Known { key_type: mode.type_byte(), location, manifest_timestamp: written(&manifest) };
         let other = options.state.other_repository_at(&found.location, id)?;
         let trust = trust::judge(id, &found, state.known()?.as_ref(), other);
-        if matches!(trust, Trust::Known | Trust::Moved { .. }) {
-            state.remember(&found)?;
+        if matches!(trust, Trust::Known | Trust::Moved { .. })
+            && let Err(error) = state.remember(&found)
+        {
+            // Nobody must be kept from restoring by a full disk; whoever writes will meet it again.
+            warn!("what was seen of the repository is not remembered: {}", error_text(&error));
         }
         let nonces = Nonces::new(key.nonce_after(&object));
         Ok(Self {
