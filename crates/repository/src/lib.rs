@@ -9,7 +9,6 @@
 mod compact;
 mod config;
 mod create;
-mod describe;
 mod hints;
 mod index;
 mod integrity;

@@ -1,11 +1,10 @@
 //! Finding out what a repository contains: from its state files if they are of its last commit, else by replay.
 
 use tracing::{info, warn};
-use worldkeeper_core::RepositoryError;
 use worldkeeper_core::time::to_text;
+use worldkeeper_core::{RepositoryError, error_text};
 
 use crate::LocalRepository;
-use crate::describe::describe;
 use crate::hints::Hints;
 use crate::index::Index;
 use crate::options::Mode;
@@ -149,7 +148,7 @@ impl LocalRepository {
             saved
         })();
         if let Err(error) = result {
-            info!("the replayed index is not saved: {}", describe(&error));
+            info!("the replayed index is not saved: {}", error_text(&error));
         }
     }
 }

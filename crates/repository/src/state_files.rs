@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use tracing::warn;
 use worldkeeper_core::disk::{self, DiskFile};
-use worldkeeper_core::{Disk, DiskError};
+use worldkeeper_core::{Disk, DiskError, error_text};
 
-use crate::describe::describe;
 use crate::hints::Hints;
 use crate::index::Index;
 use crate::integrity::{Digester, Digests, Integrity};
@@ -48,8 +47,8 @@ impl StateFiles {
     pub(crate) fn load_index(&self, transaction: u32) -> Option<Index> {
         let name = format!("index.{transaction}");
         let index = self.integrity(transaction).and_then(|integrity| {
-            let file = self.disk.open(&self.repository.join(&name)).map_err(|error| describe(&error))?;
-            Index::load(&*file, &name, integrity.index.as_ref()).map_err(|error| describe(&error))
+            let file = self.disk.open(&self.repository.join(&name)).map_err(|error| error_text(&error))?;
+            Index::load(&*file, &name, integrity.index.as_ref()).map_err(|error| error_text(&error))
         });
         index.inspect_err(|reason| warn!("{name} cannot be used: {reason}")).ok()
     }
@@ -59,13 +58,13 @@ impl StateFiles {
         let name = format!("hints.{transaction}");
         let hints = self.integrity(transaction).and_then(|integrity| {
             let bytes = disk::read(&*self.disk, &self.repository.join(&name), MAX_FILE_BYTES);
-            let bytes = bytes.map_err(|error| describe(&error))?;
+            let bytes = bytes.map_err(|error| error_text(&error))?;
             if let Some(noted) = integrity.hints
                 && noted.mismatch(&digest(&name, &bytes)).is_some()
             {
                 return Err("their digest does not match".to_owned());
             }
-            Hints::decode(&bytes).map_err(|error| describe(&error))
+            Hints::decode(&bytes).map_err(|error| error_text(&error))
         });
         hints.inspect_err(|reason| warn!("{name} cannot be used: {reason}")).ok()
     }
@@ -105,7 +104,7 @@ impl StateFiles {
 
     fn integrity(&self, transaction: u32) -> Result<Integrity, String> {
         let path = self.repository.join(format!("integrity.{transaction}"));
-        match disk::read_if_there(&*self.disk, &path, MAX_FILE_BYTES).map_err(|error| describe(&error))? {
+        match disk::read_if_there(&*self.disk, &path, MAX_FILE_BYTES).map_err(|error| error_text(&error))? {
             Some(bytes) => Integrity::decode(&bytes).map_err(|error| format!("the integrity file is torn: {error}")),
             None => Ok(Integrity::default()),
         }

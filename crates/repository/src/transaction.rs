@@ -9,10 +9,9 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tracing::warn;
 use worldkeeper_core::repository::CompactStats;
-use worldkeeper_core::{ChunkId, MAX_DATA_SIZE, RepositoryError, Transaction};
+use worldkeeper_core::{ChunkId, MAX_DATA_SIZE, RepositoryError, Transaction, error_text};
 
 use crate::LocalRepository;
-use crate::describe::describe;
 use crate::hints::Hints;
 use crate::segment::{Header, Location, PutHeader, SegmentWriter};
 use crate::sync::{lock, read, write};
@@ -52,7 +51,7 @@ impl<'a> LocalTransaction<'a> {
         }
         let result = step(self);
         if let Err(error) = &result {
-            self.doomed = Some(describe(error));
+            self.doomed = Some(error_text(error));
         }
         result
     }
@@ -166,7 +165,7 @@ impl<'a> LocalTransaction<'a> {
         let available_bytes = match repository.disk.available_bytes(&repository.path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                warn!("cannot check the free space before committing: {}", describe(&error));
+                warn!("cannot check the free space before committing: {}", error_text(&error));
                 return Ok(());
             }
         };
@@ -227,7 +226,7 @@ impl<'a> LocalTransaction<'a> {
             }
         })();
         if let Err(error) = result {
-            warn!("the index is not saved and will be rebuilt next time: {}", describe(&error));
+            warn!("the index is not saved and will be rebuilt next time: {}", error_text(&error));
         }
     }
 
@@ -237,7 +236,7 @@ impl<'a> LocalTransaction<'a> {
         *lock(&repository.writer) = None;
         *write(&repository.loaded) = None;
         if let Err(error) = remove_aborted(repository, self.committed.map_or(0, |committed| committed + 1)) {
-            warn!("segments of a transaction that was rolled back are left: {}", describe(&error));
+            warn!("segments of a transaction that was rolled back are left: {}", error_text(&error));
         }
     }
 }

@@ -22,9 +22,8 @@ use std::time::Duration;
 use tracing::warn;
 use worldkeeper_core::disk::{self, EntryKind};
 use worldkeeper_core::lock::{LockId, LockIdentity};
-use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
+use worldkeeper_core::{Clock, Disk, RepositoryError, Stop, error_text};
 
-use crate::describe::describe;
 use crate::options::{Holder, OnWait, OpenOptions};
 use directory::LockDirectory;
 use held_here::HeldHere;
@@ -297,7 +296,7 @@ impl RepositoryLock {
 impl Drop for RepositoryLock {
     fn drop(&mut self) {
         if let Err(error) = self.release() {
-            warn!("cannot give back the repository's lock: {}", describe(&error));
+            warn!("cannot give back the repository's lock: {}", error_text(&error));
         }
     }
 }
