@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use indicatif::MultiProgress;
+use worldkeeper_scheduler::Signals;
 
 use args::{Args, Command};
 use report::Done;
@@ -33,14 +34,17 @@ use settings::{Environment, Settings};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    report::end(run(Args::parse()))
+    // Before anything else, so that no signal is lost.
+    let signals = Signals::listen();
+    let args = Args::parse();
+    report::end(signals.map_err(Into::into).and_then(|mut signals| run(args, &mut signals)))
 }
 
-fn run(args: Args) -> anyhow::Result<Done> {
+fn run(args: Args, signals: &mut Signals) -> anyhow::Result<Done> {
     let environment = Environment::of_process();
     let settings = Settings::resolve(&args.flags, &environment)?;
     let screen = MultiProgress::new();
     let stream = if matches!(args.command, Command::Run(_)) { logging::Stream::Output } else { logging::Stream::Error };
     logging::start(settings.log_level.value, stream, screen.clone());
-    commands::run(args.command, settings, environment, screen)
+    commands::run(args.command, settings, environment, screen, signals)
 }

@@ -11,7 +11,7 @@ mod outcome;
 pub mod policy;
 mod words;
 
-pub use daemon::{Daemon, DaemonError, stoppable};
+pub use daemon::{Daemon, DaemonError, Signals};
 pub use history::History;
 pub use outcome::{Job, JobOutcome};
 pub use policy::Scheduler;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use indicatif::MultiProgress;
 use worldkeeper_core::Stop;
+use worldkeeper_scheduler::Signals;
 
 use crate::args::Command;
 use crate::place::Place;
@@ -38,12 +39,13 @@ enum Next {
     Daemon(Arc<Place>),
 }
 
-/// Does what was asked for. Signals are listened to before anything is touched.
+/// Does what was asked for.
 pub(crate) fn run(
     command: Command,
     mut settings: Settings,
     environment: Environment,
     screen: MultiProgress,
+    signals: &mut Signals,
 ) -> anyhow::Result<Done> {
     let work = move |stop: &Stop| {
         if let Command::Adopt { repository } = &command {
@@ -64,8 +66,8 @@ pub(crate) fn run(
         };
         done.map(Next::Ended)
     };
-    match worldkeeper_scheduler::stoppable(work)?? {
+    match signals.stoppable(work)?? {
         Next::Ended(done) => Ok(done),
-        Next::Daemon(place) => run::daemon(&place),
+        Next::Daemon(place) => run::daemon(&place, signals),
     }
 }

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_engine::Monitor;
 use worldkeeper_scheduler::job::BackupJob;
-use worldkeeper_scheduler::{Daemon, Job, JobOutcome};
+use worldkeeper_scheduler::{Daemon, Job, JobOutcome, Signals};
 
 use super::{Next, backup, containers};
 use crate::args::Run;
@@ -26,11 +26,11 @@ pub(super) fn begin(place: Arc<Place>, options: &Run, stop: &Stop) -> anyhow::Re
     if options.once {
         return backup::once(&place, Caller::Once, stop).map(Next::Ended);
     }
-    Ok(if stop.is_requested() { Next::Ended(Done::Well) } else { Next::Daemon(place) })
+    Ok(Next::Daemon(place))
 }
 
 /// Backs up on schedule until a signal ends it.
-pub(super) fn daemon(place: &Arc<Place>) -> anyhow::Result<Done> {
+pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Result<Done> {
     let guard = place.state.claim_daemon()?;
     containers::warn_without_socket(place);
     let names = place.settings.containers.value.clone();
@@ -43,7 +43,7 @@ pub(super) fn daemon(place: &Arc<Place>) -> anyhow::Result<Done> {
         job: Arc::new(ToldJob { job, reporter }),
         clock: Arc::clone(&place.clock),
     };
-    daemon.run(guard)?;
+    daemon.run(signals, guard)?;
     Ok(Done::Well)
 }
 

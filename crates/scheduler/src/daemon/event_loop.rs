@@ -31,7 +31,7 @@ impl EventLoop {
     /// Runs until a stop that was asked for is done.
     pub(super) async fn run(
         mut self,
-        mut signals: Receiver<Signal>,
+        signals: &mut Receiver<Signal>,
         mut watch: Option<Receiver<Watch>>,
     ) -> Result<(), DaemonError> {
         // Read in another thread, too: a disk that hangs must not make the daemon deaf.

@@ -3,9 +3,10 @@
 //! One loop on one thread: signals, the container watcher and the timer come in as events; the job runs on a thread of
 //! its own, so that a stop is heard while it works.
 //!
-//! SIGTERM and SIGINT stop gracefully: a running job is asked to stop and waited for. A second one ends at once, with
-//! [`DaemonError::Interrupted`] and exit code 2: whatever the job was doing is rolled back by the next one. SIGUSR1
-//! asks for a backup now. As process 1 of a container it also collects the orphans that end up with it.
+//! SIGTERM and SIGINT stop gracefully: a running job is asked to stop and waited for. A second one, a second or more
+//! later, ends at once, with [`DaemonError::Interrupted`] and exit code 2: whatever the job was doing is rolled back by
+//! the next one. SIGUSR1 asks for a backup now. As process 1 of a container it also collects the orphans that end up
+//! with it.
 
 mod event_loop;
 mod reaper;
@@ -18,16 +19,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use worldkeeper_core::Clock;
 use worldkeeper_docker::{ContainerName, Endpoint, Watcher};
 
 use crate::{Job, Scheduler};
 use event_loop::EventLoop;
-use signals::Signals;
 
-pub use stoppable::stoppable;
+pub use signals::Signals;
 
 /// Why the daemon, or a command that can be stopped, did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -64,15 +63,15 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Runs until SIGTERM or SIGINT, then returns `Ok`.
+    /// Runs until SIGTERM or SIGINT, then returns `Ok`; at once if one has come before.
     ///
-    /// `guard` is kept until then: what proves that this is the only daemon of its state directory. The signals stay
-    /// listened to for the rest of the process's life, so that one that comes after the end has no effect.
-    pub fn run<G>(self, guard: G) -> Result<(), DaemonError> {
-        let runtime = runtime()?;
+    /// `guard` is kept until then: what proves that this is the only daemon of its state directory.
+    pub fn run<G>(self, signals: &mut Signals, guard: G) -> Result<(), DaemonError> {
+        if signals.stop().is_requested() {
+            return Ok(());
+        }
+        let (runtime, received) = signals.split();
         let ended = runtime.block_on(async {
-            let signals = Signals::listen()?;
-            reaper::start();
             let (watch, containers) = match self.watch {
                 Some((endpoint, names)) => {
                     let (sender, receiver) = mpsc::channel(1);
@@ -82,19 +81,9 @@ impl Daemon {
                 None => (None, Vec::new()),
             };
             let scheduler = Scheduler::new(self.interval, &containers);
-            EventLoop::new(scheduler, self.job, self.clock).run(signals.into_receiver(), watch).await
+            EventLoop::new(scheduler, self.job, self.clock).run(received, watch).await
         });
-        // A job that is still at work after a second signal must not be waited for.
-        runtime.shutdown_background();
         drop(guard);
         ended
     }
-}
-
-fn runtime() -> Result<Runtime, DaemonError> {
-    Builder::new_current_thread()
-        .enable_all()
-        .thread_name("job")
-        .build()
-        .map_err(|source| DaemonError::System { action: "start the event loop", source })
 }

@@ -85,10 +85,12 @@ impl Setting {
         };
         let names: Vec<ContainerName> = containers.iter().map(|name| name.parse().unwrap()).collect();
         let scheduler = Scheduler::new(HOUR, &names);
-        let (signals, signals_receiver) = mpsc::channel(1);
+        let (signals, mut signals_receiver) = mpsc::channel(1);
         let (watch, watch_receiver) = mpsc::channel(1);
         let receiver = (!names.is_empty()).then_some(watch_receiver);
-        let ended = tokio::spawn(EventLoop::new(scheduler, Arc::new(job), clock).run(signals_receiver, receiver));
+        let ended = tokio::spawn(async move {
+            EventLoop::new(scheduler, Arc::new(job), clock).run(&mut signals_receiver, receiver).await
+        });
         Self { signals, watch: Some(watch), starts, ended }
     }
 
