@@ -1,5 +1,6 @@
 //! A repository that looks older than the state knows, or like another one, is only read until `adopt` accepts it.
 
+use std::ffi::OsStr;
 use std::fs;
 
 use worldkeeper_testkit::tree;
@@ -48,6 +49,31 @@ fn a_repository_the_state_does_not_know() {
     fs::remove_dir_all(keeper.state()).unwrap();
     let _ = keeper.run(["backup"]).says(&["warn"]);
     assert_eq!(keeper.archives().len(), 2);
+}
+
+/// A volume that is not mounted leaves an empty directory, or none. A new repository there would hide that.
+#[test]
+fn no_repository_where_one_was() {
+    let (folder, keeper) = place_with_archive();
+    let path = keeper.repository();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    let words = ["mounted", "adopt", path.to_str().unwrap()];
+    let _ = backup_is_refused(&keeper, &words);
+    fs::create_dir(&path).unwrap();
+    for args in [&["backup"][..], &["run", "--once"], &["list"], &["prune"]] {
+        let _ = is_refused(&keeper, args, &words);
+    }
+    // Mounted again.
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&elsewhere, &path).unwrap();
+    let _ = keeper.backup();
+
+    fs::remove_dir_all(&path).unwrap();
+    let _ = keeper.run([OsStr::new("adopt"), path.as_os_str()]).says(&["new repository"]);
+    assert!(!path.exists(), "the next backup makes it");
+    let _ = keeper.backup();
+    assert_eq!(keeper.archives().len(), 1);
 }
 
 #[track_caller]

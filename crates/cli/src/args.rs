@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Compact,
     /// Removes the repository's lock: your word that nobody uses it
     BreakLock,
-    /// Accepts a repository that is not as it was left
+    /// Accepts a repository that is not as it was left, or that it is gone
     Adopt {
         /// Its directory; named again, so that it cannot be the wrong one
         repository: OsString,

@@ -15,8 +15,8 @@ use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::prune::{self, Count, Period, Rules};
 use worldkeeper_engine::{
-    CreateError, CreateOptions, Created, DeleteError, ExtractError, ExtractOptions, Monitor, Notice, Progress, Session,
-    SessionError, SessionOptions, Silent, StateDir, Suspicion, Trust, create, delete, extract,
+    CreateError, CreateOptions, Created, DeleteError, ExtractError, ExtractOptions, ExtractStats, Monitor, Notice,
+    Progress, Session, SessionError, SessionOptions, Silent, StateDir, Suspicion, Trust, create, delete, extract,
 };
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
@@ -345,6 +345,21 @@ fn a_repository_that_is_made_anew_is_not_taken_for_a_replaced_one() {
 }
 
 #[test]
+fn where_a_repository_was_is_known_until_it_is_forgotten() {
+    let house = House::ready(EncryptionMode::None);
+    let (state, location) = (house.state(), house.open().location());
+    assert_eq!(state.repository_at(&location).unwrap(), Some(house.open().id()));
+    assert_eq!(state.repository_at("/elsewhere").unwrap(), None);
+    state.forget_location("/elsewhere").unwrap();
+    assert!(state.repository_at(&location).unwrap().is_some());
+    state.forget_location(&location).unwrap();
+    assert_eq!(state.repository_at(&location).unwrap(), None);
+    // Should it come back, it is the one it was.
+    assert_eq!(*house.open().trust(), Trust::Known);
+    assert!(state.repository_at(&location).unwrap().is_some());
+}
+
+#[test]
 fn a_repository_that_was_never_seen_is_adopted_with_a_leap_of_the_counter() {
     let house = House::ready(EncryptionMode::RepokeyBlake2);
     house.backup();
@@ -455,6 +470,72 @@ fn directories_get_their_attributes_even_if_not_all_is_restored() {
     let restored = target.path().join(house.world().strip_prefix("/").unwrap());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions();
     assert_eq!(mode(&restored), mode(&house.world()));
+}
+
+/// A house whose world is one file of several chunks, and the archive of it. What is in the file now is newer.
+fn house_of_one_file() -> (House, ArchiveName, Vec<u8>) {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    std::fs::remove_dir_all(house.world()).unwrap();
+    let content: Vec<u8> = (0..100_000_u32).flat_map(|number| number.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
+    tree::write(&house.world().join("level.dat"), &content);
+    let chunker_params = ChunkerParams::fixed(50_000, 0).unwrap();
+    let options = CreateOptions { chunker_params, ..house.create_options() };
+    let archive = create(&mut house.open(), &options, &Silent).unwrap().name;
+    tree::write(&house.world().join("level.dat"), b"newer");
+    (house, archive, content)
+}
+
+/// Restores an archive over the world.
+fn restore_in_place(house: &House, archive: &ArchiveName, monitor: &dyn Monitor) -> Result<ExtractStats, ExtractError> {
+    let session = house.open();
+    let archive = session.open_archive(&session.archive_info(archive).unwrap()).unwrap();
+    let options = ExtractOptions { paths: Vec::new(), numeric_ids: false, openers: 2 };
+    extract(&session, &archive, Path::new("/"), &options, monitor)
+}
+
+/// What is in the only file of the world; there must be no other.
+fn only_file(house: &House) -> Vec<u8> {
+    assert_eq!(std::fs::read_dir(house.world()).unwrap().count(), 1);
+    std::fs::read(house.world().join("level.dat")).unwrap()
+}
+
+#[test]
+fn a_damaged_chunk_leaves_the_file_that_is_there() {
+    let (house, archive, content) = house_of_one_file();
+    let chunk = {
+        let session = house.open();
+        let archive = session.open_archive(&session.archive_info(&archive).unwrap()).unwrap();
+        let file = session.items(&archive).map(Result::unwrap).find(|item| item.chunks.is_some()).unwrap();
+        file.chunks.unwrap()[4].id
+    };
+    let whole = house.repository.store().objects[&chunk].clone();
+    let mut damaged = whole.to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    house.repository.store().objects.insert(chunk, damaged.into());
+    let stats = restore_in_place(&house, &archive, &Silent).unwrap();
+    assert_eq!((stats.files, stats.failed), (0, 1));
+    assert_eq!(only_file(&house), b"newer");
+    house.repository.store().objects.insert(chunk, whole);
+    assert!(!restore_in_place(&house, &archive, &Silent).unwrap().has_warnings());
+    assert_eq!(only_file(&house), content);
+}
+
+#[test]
+fn a_stop_leaves_the_file_that_is_there_or_the_whole_one_from_the_archive() {
+    let (mut house, archive, content) = house_of_one_file();
+    for steps in 1.. {
+        let monitor = StopsAfter { steps: AtomicU32::new(steps), stop: house.stop.clone() };
+        match restore_in_place(&house, &archive, &monitor) {
+            Ok(_) => break,
+            Err(ExtractError::Session(SessionError::Stopped)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        let found = only_file(&house);
+        assert!(found == b"newer" || found == content, "{steps} steps: {} bytes", found.len());
+        assert!(steps > 8 || found == b"newer", "there are eight chunks");
+        house.stop = Stop::default();
+    }
+    assert_eq!(only_file(&house), content);
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use worldkeeper_core::Stop;
+use worldkeeper_core::{RepositoryId, Stop};
 use worldkeeper_engine::Trust;
 
 use super::output::Output;
-use crate::open::{Caller, Purpose};
+use crate::open::{AccessError, Caller, Purpose};
 use crate::place::Place;
 use crate::report::Done;
 use crate::settings::{Origin, Setting, Settings, SettingsError, parse_repository};
@@ -28,7 +28,10 @@ pub(super) fn name_repository(settings: &mut Settings, named: &OsStr) -> Result<
 
 /// Takes the repository as it is from now on.
 pub(super) fn adopt(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
-    let mut session = place.session(Purpose::Adopt, Caller::Hand, stop)?;
+    let mut session = match place.session(Purpose::Adopt, Caller::Hand, stop) {
+        Err(AccessError::Gone { location, id }) => return accept_gone(place, &location, id),
+        session => session?,
+    };
     let (location, id) = (session.location(), session.id());
     let accepted = match session.trust() {
         Trust::Known => format!("the repository at {location} is as it was left, there was nothing to accept"),
@@ -40,6 +43,16 @@ pub(super) fn adopt(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
     let mut output = Output::new();
     output.line(&accepted)?;
     output.line(&format!("backups go on into repository {id}, {} archives", session.archives().len()))?;
+    output.finish()?;
+    Ok(Done::Well)
+}
+
+/// Expects no repository any more where one was.
+fn accept_gone(place: &Place, location: &str, id: RepositoryId) -> anyhow::Result<Done> {
+    place.state.forget_location(location)?;
+    let mut output = Output::new();
+    output.line(&format!("accepted: repository {id} is not at {location} any more"))?;
+    output.line("the next backup makes a new repository there")?;
     output.finish()?;
     Ok(Done::Well)
 }

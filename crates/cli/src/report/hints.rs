@@ -102,6 +102,10 @@ fn access(error: &AccessError) -> Option<String> {
             "give the one the repository was made with, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or BORG_PASSPHRASE"
                 .to_owned(),
         ),
+        AccessError::Gone { location, .. } => Some(format!(
+            "is its volume mounted? No new one is made in its place, which would hide that it is missing. If it is gone \
+             for good, say so, and the next backup makes a new one: worldkeeper adopt {location}"
+        )),
         AccessError::Untrusted { location, .. } => Some(format!(
             "it may have been replaced by an older copy, or by somebody. List and restore still work. If it is right as \
              it is, say so: worldkeeper adopt {location}"

@@ -99,11 +99,24 @@ impl StateDir {
         RepositoryState::new(Arc::clone(&self.disk), self.path.join("repositories").join(id.to_string()))
     }
 
-    /// A repository other than `id` that was last seen at `location`, if one was.
+    /// The repository that was last seen at `location`, if one was.
+    pub fn repository_at(&self, location: &str) -> Result<Option<RepositoryId>, StateError> {
+        self.find_at(location, |_| true)
+    }
+
+    /// The same, but for `id`.
     pub(crate) fn other_repository_at(
         &self,
         location: &str,
         id: RepositoryId,
+    ) -> Result<Option<RepositoryId>, StateError> {
+        self.find_at(location, |other| other != id)
+    }
+
+    fn find_at(
+        &self,
+        location: &str,
+        is_meant: impl Fn(RepositoryId) -> bool,
     ) -> Result<Option<RepositoryId>, StateError> {
         let repositories = self.path.join("repositories");
         let names = match self.disk.list(&repositories) {
@@ -112,24 +125,38 @@ impl StateDir {
             Err(error) => return Err(error.into()),
         };
         let ids = names.iter().filter_map(|(name, _)| name.to_str()?.parse().ok());
-        for other in ids.filter(|other| *other != id) {
-            if self.repository(other).known()?.is_some_and(|known| known.location == location) {
-                return Ok(Some(other));
+        for id in ids.filter(|id| is_meant(*id)) {
+            if self.repository(id).known()?.is_some_and(|known| known.location == location) {
+                return Ok(Some(id));
             }
         }
         Ok(None)
     }
 
+    /// Forgets that a repository was last seen at `location`: none is expected there any more. What else is known of
+    /// it stays, should it come back.
+    pub fn forget_location(&self, location: &str) -> Result<(), StateError> {
+        while let Some(id) = self.repository_at(location)? {
+            self.forget_location_of(id)?;
+        }
+        Ok(())
+    }
+
     /// Forgets where every repository but `id` was last seen, if it was at `location`: `id` is there from now on.
     pub(crate) fn give_location(&self, location: &str, id: RepositoryId) -> Result<(), StateError> {
         while let Some(other) = self.other_repository_at(location, id)? {
-            let state = self.repository(other);
-            if let Some(known) = state.known()? {
-                warn!("repository {other} was at {location} until now, from now on it is repository {id}");
-                state.remember(&Known { location: String::new(), ..known })?;
-            }
+            warn!("repository {other} was at {location} until now, from now on it is repository {id}");
+            self.forget_location_of(other)?;
         }
         Ok(())
+    }
+
+    fn forget_location_of(&self, id: RepositoryId) -> Result<(), StateError> {
+        let state = self.repository(id);
+        match state.known()? {
+            Some(known) => state.remember(&Known { location: String::new(), ..known }),
+            None => Ok(()),
+        }
     }
 
     /// Where the generated passphrase is kept.

@@ -1,22 +1,27 @@
 //! Opens the repository: waits for its lock, says for whom, makes a missing one, and judges what was found.
 //!
 //! A command by hand waits ten minutes, the daemon for ever. A repository that does not exist is made by the first
-//! backup; nothing else makes one.
+//! backup; nothing else makes one, and nothing makes one where one was.
+
+mod error;
+mod make;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
-use worldkeeper_core::{ChunkId, Repository, RepositoryError, RepositoryId, Stop};
-use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
-use worldkeeper_engine::{Session, SessionError, SessionOptions, StateError, Suspicion, Trust};
-use worldkeeper_repository::{CreateOptions, LocalRepository, Mode, OnWait, OpenOptions};
+use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
+use worldkeeper_crypto::KeyBlobError;
+use worldkeeper_engine::{Session, SessionError, SessionOptions, StateError, Trust};
+use worldkeeper_repository::{LocalRepository, Mode, OnWait, OpenOptions};
 use worldkeeper_scheduler::job::{OpenError, OpenSession};
 use zeroize::Zeroizing;
 
 use crate::place::Place;
 use crate::report;
+
+pub(crate) use error::AccessError;
 
 /// How long a command by hand waits for the repository.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -45,52 +50,25 @@ pub(crate) enum Caller {
     Daemon,
 }
 
-/// Why the repository cannot be used. The paths and names a hint needs are in it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AccessError {
-    /// The repository itself.
-    #[error(transparent)]
-    Repository(#[from] RepositoryError),
-    /// What is in it.
-    #[error(transparent)]
-    Session(SessionError),
-    /// The state directory.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The key does not open.
-    #[error("the passphrase {origin} is wrong for the repository at {location}")]
-    WrongPassphrase {
-        /// Where the passphrase is from.
-        origin: String,
-        /// The repository.
-        location: String,
-    },
-    /// It is not what was left.
-    #[error("nothing is written to the repository at {location}: it is not as it was left")]
-    Untrusted {
-        /// The repository.
-        location: String,
-        /// What is odd.
-        #[source]
-        suspicion: Suspicion,
-    },
-    /// The system gave no random bytes.
-    #[error("cannot draw the id of a new repository")]
-    Random(#[source] getrandom::Error),
-}
-
 impl Place {
     /// Opens the repository. Waiting ends when `stop` is requested.
     pub(crate) fn session(&self, purpose: Purpose, caller: Caller, stop: &Stop) -> Result<Session, AccessError> {
         let repository = match self.repository(purpose, caller, stop) {
-            Err(RepositoryError::DoesNotExist(_)) if purpose == Purpose::WriteOrCreate => {
+            Err(RepositoryError::DoesNotExist(location)) => {
+                self.require_none_was_at(&location)?;
+                if purpose != Purpose::WriteOrCreate {
+                    return Err(RepositoryError::DoesNotExist(location).into());
+                }
                 self.create()?;
                 self.repository(purpose, caller, stop)?
             }
             repository => repository?,
         };
-        if purpose == Purpose::WriteOrCreate && is_blank(&repository)? {
-            return self.initialize(repository, stop);
+        if matches!(purpose, Purpose::WriteOrCreate | Purpose::Adopt) && is_blank(&repository)? {
+            self.require_none_was_at(&repository.location())?;
+            if purpose == Purpose::WriteOrCreate {
+                return self.initialize(repository, stop);
+            }
         }
         let session = self.unlock(repository, stop)?;
         self.judge(session, purpose)
@@ -157,38 +135,6 @@ impl Place {
         Ok(session)
     }
 
-    /// Makes an empty repository.
-    fn create(&self) -> Result<(), AccessError> {
-        let mut id = [0; 32];
-        getrandom::fill(&mut id).map_err(AccessError::Random)?;
-        let options = CreateOptions { make_parent_dirs: true, ..CreateOptions::new(RepositoryId(id)) };
-        LocalRepository::create(self.disk.as_ref(), &self.settings.repository.value, &options)?;
-        Ok(())
-    }
-
-    /// Gives an empty repository its key and says, loudly, what has to be kept.
-    fn initialize(&self, repository: LocalRepository, stop: &Stop) -> Result<Session, AccessError> {
-        let mode = self.settings.encryption.value;
-        let (mut passphrase, _) = self.known_passphrase()?;
-        if passphrase.is_none() && mode != EncryptionMode::None {
-            passphrase = Some(self.state.generate_passphrase()?);
-            warn!("a passphrase was generated and is in {}", self.state.passphrase_path().display());
-        }
-        let passphrase = passphrase.as_ref().map(|text| text.as_str());
-        let options = self.session_options(passphrase, stop);
-        let session = Session::initialize(Box::new(repository), mode, &options).map_err(AccessError::Session)?;
-        info!("made the repository at {}, encryption {mode}", session.location());
-        if mode == EncryptionMode::None {
-            warn!("the repository is not encrypted: who can read its files can read the backups");
-        } else {
-            warn!(
-                "STORE A COPY OF THE KEY ELSEWHERE, with the passphrase: {}. Without them no backup can be restored",
-                self.state.repository(session.id()).file("key.export").display()
-            );
-        }
-        Ok(session)
-    }
-
     /// The passphrase as far as there is one, and where it is from, in words that fit "the passphrase … is wrong".
     fn known_passphrase(&self) -> Result<(Option<Zeroizing<String>>, String), StateError> {
         if let Some(given) = &self.passphrase {
@@ -208,17 +154,6 @@ fn is_blank(repository: &LocalRepository) -> Result<bool, RepositoryError> {
     match repository.get(&ChunkId::MANIFEST) {
         Err(RepositoryError::ObjectNotFound(_)) => Ok(repository.ids()?.is_empty()),
         other => other.map(|_| false),
-    }
-}
-
-impl AccessError {
-    /// Returns whether this only says that a stop was asked for.
-    fn is_stopped(&self) -> bool {
-        match self {
-            Self::Repository(error) => matches!(error, RepositoryError::Stopped),
-            Self::Session(error) => error.is_stopped(),
-            _ => false,
-        }
     }
 }
 
