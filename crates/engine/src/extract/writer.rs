@@ -144,7 +144,7 @@ impl<'a> Writer<'a> {
             },
             Err(error) => Ok(error),
         };
-        // Dropping the writer removes what was written: half a file must not pass for a whole one.
+        // Dropping the writer leaves what was there before: half a file must not pass for a whole one.
         file.writer = None;
         let path = std::mem::take(&mut file.path);
         match problem {

@@ -2,7 +2,7 @@
 //!
 //! The owner comes first, as changing it clears setuid bits and capabilities; extended attributes before permissions,
 //! as only root may set them on a file that its owner must not write; times late, as other changes touch them; flags
-//! last, as an immutable file takes no change.
+//! last, as an immutable file takes no change, not even of its name.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -37,7 +37,7 @@ pub(super) struct Setter {
 }
 
 impl Setter {
-    /// Gives an object everything that its item says.
+    /// Gives an object everything that its item says, but for the flags.
     pub(super) fn set(&mut self, object: Object<'_>, item: &Item) {
         let symlink = FileType::from_raw_mode(item.mode) == FileType::Symlink;
         let owned = self.attempt(item, Attribute::Owner, |this| this.owner(object, item));
@@ -52,6 +52,10 @@ impl Setter {
             last_modification: timespec(item.mtime_ns),
         };
         self.attempt(item, Attribute::Times, |_| object.set_times(&times));
+    }
+
+    /// Gives an object that is in its place its flags.
+    pub(super) fn set_flags(&mut self, object: Object<'_>, item: &Item) {
         if let Some(bsdflags) = item.bsdflags {
             self.attempt(item, Attribute::Flags, |_| object.set_flags(bsdflags));
         }

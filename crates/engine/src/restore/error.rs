@@ -30,6 +30,14 @@ pub enum RestoreError {
         /// The item's mode.
         mode: u32,
     },
+    /// The item is a further link of one that was not restored: what is in that one's place is something else.
+    #[error("{} is a link of {}, which was not restored", Escaped(path), Escaped(first))]
+    Link {
+        /// As in the archive.
+        path: Vec<u8>,
+        /// The item that has the content.
+        first: Vec<u8>,
+    },
     /// The content is not as long as the item says.
     #[error("{} should have {expected} bytes, its chunks have {written}", Escaped(path))]
     Size {

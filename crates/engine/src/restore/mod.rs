@@ -23,6 +23,7 @@
 //! Source: borg 1.4 `archive.py`, `Archive.extract_item`, `restore_attrs`.
 
 mod attributes;
+mod beside;
 mod error;
 mod links;
 mod parents;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::{self, Errno};
 
+use super::beside::remove_leftovers;
+
 /// Levels beneath the target whose directories stay open; the innermost one does in any case.
 const OPEN_LEVELS: usize = 32;
 
@@ -21,7 +23,8 @@ impl Parents {
         Self { target: Arc::new(target), levels: Vec::new() }
     }
 
-    /// Opens the directory at `path` beneath the target; with `create`, makes what is missing of the way.
+    /// Opens the directory at `path` beneath the target; with `create`, makes what is missing of the way and clears
+    /// the rest of it of what killed restores left.
     ///
     /// Fails with `NOTDIR` or `LOOP` where something on the way is no directory.
     pub(super) fn open(&mut self, path: &[&[u8]], create: bool) -> io::Result<Arc<OwnedFd>> {
@@ -42,13 +45,9 @@ impl Parents {
         Ok(self.innermost())
     }
 
-    /// Says that what was at `path` is not what it was: it may have been a directory.
-    pub(super) fn forget(&mut self, path: &[&[u8]]) {
-        let known =
-            self.levels.len() >= path.len() && self.levels.iter().zip(path).all(|((name, _), part)| name == part);
-        if known && !path.is_empty() {
-            self.levels.truncate(path.len() - 1);
-        }
+    /// Opens the directory at `path` beneath the target from the top; the way to the items stays open.
+    pub(super) fn open_aside(&self, path: &[&[u8]]) -> io::Result<Arc<OwnedFd>> {
+        Self { target: Arc::clone(&self.target), levels: Vec::new() }.open(path, false)
     }
 
     fn innermost(&self) -> Arc<OwnedFd> {
@@ -60,10 +59,16 @@ impl Parents {
 fn open_directory(parent: &OwnedFd, name: &[u8], create: bool) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(parent, name, flags, Mode::empty()) {
+        Ok(directory) => {
+            if create {
+                remove_leftovers(&directory);
+            }
+            Ok(directory)
+        }
         Err(Errno::NOENT) if create => {
             mkdirat(parent, name, Mode::from_raw_mode(0o777))?;
             openat(parent, name, flags, Mode::empty())
         }
-        result => result,
+        Err(error) => Err(error),
     }
 }

@@ -1,18 +1,18 @@
 //! The directory that items are put into, one after the other.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, fstat, linkat, mkdirat, mknodat, open, openat, statat, symlinkat, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, mkdirat, mknodat, open, openat, statat, symlinkat};
 use rustix::io::{self, Errno};
 use worldkeeper_archive::Item;
 
 use super::attributes::{Object, Setter};
+use super::beside::{self, Beside};
 use super::error::{Attribute, RestoreError, Unset};
 use super::parents::Parents;
 use super::path::{components, is_beneath};
@@ -26,12 +26,15 @@ pub(crate) struct Options {
     pub numeric_ids: bool,
 }
 
-/// The directory that items are put into. What is in the way of an item is removed, but for directories that are not
-/// empty; nothing outside is ever touched.
+/// The directory that items are put into. What is in the place of an item is replaced when the item is complete, but
+/// for directories that are not empty; nothing outside is ever touched.
 pub(crate) struct Target {
     parents: Parents,
+    names: beside::Names,
     /// Directories that get their attributes when the items in them are done.
     unfinished: Vec<(Vec<Vec<u8>>, Item)>,
+    /// Items with further links that are not in their places: something else may be.
+    missing: BTreeSet<Vec<u8>>,
     setter: Setter,
 }
 
@@ -46,9 +49,12 @@ impl Target {
         fs::create_dir_all(root).map_err(failed)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = open(root, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+        beside::remove_leftovers(&directory);
         Ok(Self {
             parents: Parents::new(directory),
+            names: beside::Names::draw().map_err(|error| failed(std::io::Error::other(error)))?,
             unfinished: Vec::new(),
+            missing: BTreeSet::new(),
             setter: Setter { names: Names::default(), numeric_ids: options.numeric_ids, report: Box::new(report) },
         })
     }
@@ -57,31 +63,17 @@ impl Target {
     ///
     /// A further hard link refers to an item that was restored before; see [`HardLinks`](super::HardLinks).
     pub(crate) fn place(&mut self, item: &Item) -> Result<Option<FileWriter>, RestoreError> {
-        let path = components(&item.path)?;
-        self.leave(&path);
-        let Some((name, parents)) = path.split_last() else { return self.place_target(item).map(|()| None) };
-        let directory = self.parents.open(parents, true).map_err(|error| on_the_way(&item.path, error))?;
-        let place = Place { directory, name, path: &path, item };
-        match FileType::from_raw_mode(item.mode) {
-            FileType::Directory => self.place_directory(&place).map(|()| None),
-            FileType::Symlink => {
-                let target = item.source.as_deref().unwrap_or_default();
-                self.make(&place, "create", |directory, name| symlinkat(target, directory, name))?;
-                self.finish_named(&place).map(|()| None)
-            }
-            kind @ (FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice) => {
-                if let Some(source) = &item.source {
-                    return self.place_link(&place, source).map(|()| None);
-                }
-                if kind == FileType::RegularFile {
-                    return self.place_file(&place).map(Some);
-                }
-                let (mode, device) = (Mode::from_raw_mode(0o600), item.rdev.unwrap_or(0));
-                self.make(&place, "create", |directory, name| mknodat(directory, name, kind, mode, device))?;
-                self.finish_named(&place).map(|()| None)
-            }
-            _ => Err(RestoreError::Type { path: item.path.clone(), mode: item.mode }),
+        let placed = self.put(item);
+        // Of the items that may have further links only old borg does not say whether they have.
+        if !matches!(placed, Ok(None)) && item.hardlink_master != Some(false) {
+            self.missing.insert(item.path.clone());
         }
+        placed
+    }
+
+    /// Says that an item is in its place now, for which [`place`](Self::place) gave a writer.
+    pub(super) fn is_placed(&mut self, item: &Item) {
+        self.missing.remove(&item.path);
     }
 
     /// Gives the last directories their attributes.
@@ -91,6 +83,33 @@ impl Target {
 
     pub(super) fn setter(&mut self) -> &mut Setter {
         &mut self.setter
+    }
+
+    fn put(&mut self, item: &Item) -> Result<Option<FileWriter>, RestoreError> {
+        let path = components(&item.path)?;
+        self.leave(&path);
+        let Some((name, parents)) = path.split_last() else { return self.place_target(item).map(|()| None) };
+        let directory = self.parents.open(parents, true).map_err(|error| on_the_way(&item.path, error))?;
+        let place = Place { directory, name, path: &path, item };
+        match FileType::from_raw_mode(item.mode) {
+            FileType::Directory => self.place_directory(&place)?,
+            FileType::Symlink => {
+                let target = item.source.as_deref().unwrap_or_default();
+                self.place_named(&place, |directory, name| symlinkat(target, directory, name))?;
+            }
+            kind @ (FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice) => {
+                if let Some(source) = &item.source {
+                    self.place_link(&place, source)?;
+                } else if kind == FileType::RegularFile {
+                    return self.place_file(&place).map(Some);
+                } else {
+                    let (mode, device) = (Mode::from_raw_mode(0o600), item.rdev.unwrap_or(0));
+                    self.place_named(&place, |directory, name| mknodat(directory, name, kind, mode, device))?;
+                }
+            }
+            _ => return Err(RestoreError::Type { path: item.path.clone(), mode: item.mode }),
+        }
+        Ok(None)
     }
 
     /// Finishes the directories that the item at `path` is not in.
@@ -111,13 +130,16 @@ impl Target {
 
     /// A directory that is there already stays: it may be in use, or hold what the archive does not.
     fn place_directory(&mut self, place: &Place<'_>) -> Result<(), RestoreError> {
-        let made = mkdirat(&place.directory, place.name, Mode::from_raw_mode(0o700));
-        let there = || Ok(FileType::from_raw_mode(place.stat()?.st_mode) == FileType::Directory);
-        if made != Err(Errno::EXIST) {
-            made.map_err(|error| RestoreError::io(&place.item.path, "create", error))?;
-        } else if !there().map_err(|error: Errno| RestoreError::io(&place.item.path, "look at", error))? {
-            self.make(place, "create", |directory, name| mkdirat(directory, name, Mode::from_raw_mode(0o700)))?;
-        }
+        let make = |directory: &OwnedFd, name: &[u8]| mkdirat(directory, name, Mode::from_raw_mode(0o700));
+        let made = match make(&place.directory, place.name) {
+            Err(Errno::EXIST) => match place.kind() {
+                Ok(FileType::Directory) => Ok(()),
+                Ok(_) => self.make_beside(place, make).and_then(|(beside, ())| beside.move_to(place.name)),
+                Err(error) => Err(error),
+            },
+            made => made,
+        };
+        made.map_err(|error| place.failed("create", error))?;
         self.unfinished.push((place.path.iter().map(|part| part.to_vec()).collect(), place.item.clone()));
         Ok(())
     }
@@ -125,7 +147,11 @@ impl Target {
     fn finish_directory(&mut self, path: &[Vec<u8>], item: &Item) {
         let path: Vec<_> = path.iter().map(Vec::as_slice).collect();
         match self.parents.open(&path, false) {
-            Ok(directory) => self.setter.set(Object::Open(directory.as_fd()), item),
+            Ok(directory) => {
+                let directory = Object::Open(directory.as_fd());
+                self.setter.set(directory, item);
+                self.setter.set_flags(directory, item);
+            }
             Err(error) => self.setter.unset(item, Attribute::All, error.into()),
         }
     }
@@ -134,50 +160,50 @@ impl Target {
         // Nobody else reads it before it has its owner and permissions.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = |directory: &OwnedFd, name: &[u8]| openat(directory, name, flags, Mode::from_raw_mode(0o600));
-        let file = self.make(place, "create", create)?;
-        Ok(FileWriter::new(file, place.item.clone(), Arc::clone(&place.directory), place.name))
+        let (beside, file) = self.make_beside(place, create).map_err(|error| place.failed("create", error))?;
+        Ok(FileWriter::new(file, beside, place.name, place.item.clone()))
     }
 
     fn place_link(&mut self, place: &Place<'_>, source: &[u8]) -> Result<(), RestoreError> {
-        let source = components(source).map_err(|_| RestoreError::Outside { path: place.item.path.clone() })?;
-        let Some((source_name, parents)) = source.split_last() else {
-            return Err(RestoreError::Outside { path: place.item.path.clone() });
-        };
-        let source = self.parents.open(parents, false).map_err(|error| on_the_way(&place.item.path, error))?;
+        if self.missing.contains(source) {
+            return Err(RestoreError::Link { path: place.item.path.clone(), first: source.to_vec() });
+        }
+        let outside = || RestoreError::Outside { path: place.item.path.clone() };
+        let source = components(source).map_err(|_| outside())?;
+        let (source_name, parents) = source.split_last().ok_or_else(outside)?;
+        let source = self.parents.open_aside(parents).map_err(|error| on_the_way(&place.item.path, error))?;
         // A symlink in the source's place would be linked itself, not followed.
         let link = |directory: &OwnedFd, name: &[u8]| linkat(&source, *source_name, directory, name, AtFlags::empty());
-        self.make(place, "link", link)
+        let linked = match link(&place.directory, place.name) {
+            // The system does not replace one link of a file by another, it leaves both.
+            Err(Errno::EXIST) if place.holds(&source, source_name) => Ok(()),
+            Err(Errno::EXIST) => self.make_beside(place, link).and_then(|(beside, ())| beside.move_to(place.name)),
+            linked => linked,
+        };
+        linked.map_err(|error| place.failed("link", error))
     }
 
-    /// Gives an object that cannot be opened its attributes, if it is still the one that was made.
-    fn finish_named(&mut self, place: &Place<'_>) -> Result<(), RestoreError> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let failed = |error| RestoreError::io(&place.item.path, "look at", error);
-        let object = openat(&place.directory, place.name, flags, Mode::empty()).map_err(failed)?;
-        let kind = FileType::from_raw_mode(fstat(&object).map_err(failed)?.st_mode);
-        if kind != FileType::from_raw_mode(place.item.mode) {
-            return Err(failed(Errno::STALE));
-        }
+    /// Restores an object that cannot be opened.
+    fn place_named(
+        &mut self,
+        place: &Place<'_>,
+        make: impl Fn(&OwnedFd, &[u8]) -> io::Result<()>,
+    ) -> Result<(), RestoreError> {
+        let (beside, ()) = self.make_beside(place, make).map_err(|error| place.failed("create", error))?;
+        let kind = FileType::from_raw_mode(place.item.mode);
+        let object = beside.descriptor(kind).map_err(|error| place.failed("look at", error))?;
         self.setter.set(Object::Named(object.as_fd()), place.item);
+        beside.move_to(place.name).map_err(|error| place.failed("create", error))?;
+        self.setter.set_flags(Object::Named(object.as_fd()), place.item);
         Ok(())
     }
 
-    /// Makes something where an item belongs; what is in its way is removed first.
-    fn make<T>(
+    fn make_beside<T>(
         &mut self,
         place: &Place<'_>,
-        action: &'static str,
         make: impl Fn(&OwnedFd, &[u8]) -> io::Result<T>,
-    ) -> Result<T, RestoreError> {
-        let made = match make(&place.directory, place.name) {
-            Err(Errno::EXIST) => {
-                place.clear();
-                self.parents.forget(place.path);
-                make(&place.directory, place.name)
-            }
-            made => made,
-        };
-        made.map_err(|error| RestoreError::io(&place.item.path, action, error))
+    ) -> io::Result<(Beside, T)> {
+        Beside::make(&place.directory, &mut self.names, make)
     }
 }
 
@@ -196,15 +222,22 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Removes what is there: a file, or a directory that is empty. What stays is found out by who needs the place.
-    fn clear(&self) {
-        if unlinkat(&self.directory, self.name, AtFlags::empty()) == Err(Errno::ISDIR) {
-            _ = unlinkat(&self.directory, self.name, AtFlags::REMOVEDIR);
-        }
+    fn kind(&self) -> io::Result<FileType> {
+        let stat = statat(&self.directory, self.name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(FileType::from_raw_mode(stat.st_mode))
     }
 
-    fn stat(&self) -> io::Result<rustix::fs::Stat> {
-        statat(&self.directory, self.name, AtFlags::SYMLINK_NOFOLLOW)
+    /// Returns whether what is there is the same object as the one of that name.
+    fn holds(&self, directory: &OwnedFd, name: &[u8]) -> bool {
+        let identity = |directory: &OwnedFd, name: &[u8]| {
+            statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino))
+        };
+        let here = identity(&self.directory, self.name);
+        here.is_ok() && here == identity(directory, name)
+    }
+
+    fn failed(&self, action: &'static str, error: Errno) -> RestoreError {
+        RestoreError::io(&self.item.path, action, error)
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::{XattrFlags, lsetxattr};
+use rustix::fs::{IFlags, XattrFlags, ioctl_getflags, ioctl_setflags, lsetxattr};
 use tempfile::TempDir;
 use worldkeeper_archive::Item;
 use worldkeeper_testkit::{peers, tree};
@@ -295,16 +295,147 @@ fn directories_get_their_attributes_when_all_in_them_is_done() {
     }
 }
 
+/// What is in a directory of the target.
+fn names_in(place: &Place, directory: &str) -> Vec<String> {
+    let names = fs::read_dir(place.path(directory)).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn a_file_that_is_not_finished_is_removed() {
+fn what_is_there_stays_until_the_whole_file_has_come() {
+    for old in [Some("the old content"), None] {
+        let place = Place::new();
+        if let Some(old) = old {
+            fs::write(place.path("file"), old).unwrap();
+        }
+        let is_as_it_was = || fs::read(place.path("file")).ok() == old.map(|old| old.as_bytes().to_vec());
+        let mut target = place.open();
+        let mut file = target.place(&item("file", FILE)).unwrap().unwrap();
+        file.write(b"half of it").unwrap();
+        assert!(is_as_it_was());
+        let half = names_in(&place, "").into_iter().find(|name| name != "file").unwrap();
+        let mode = fs::metadata(place.path(&half)).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o600, "nobody else reads it before its time");
+        drop(file);
+        assert!(is_as_it_was());
+        assert!(!place.path(&half).exists());
+
+        let mut file = target.place(&item("file", FILE)).unwrap().unwrap();
+        file.write(b"all of it").unwrap();
+        file.finish(&mut target).unwrap();
+        assert_eq!(fs::read(place.path("file")).unwrap(), b"all of it");
+        assert_eq!(names_in(&place, ""), ["file"]);
+    }
+}
+
+#[test]
+fn an_object_that_cannot_be_made_leaves_what_is_there() {
     let place = Place::new();
+    for name in ["symlink", "link", "file", "directory/file"] {
+        tree::write(&place.path(name), b"old");
+    }
+    fs::create_dir(place.path("empty")).unwrap();
+    let results = place.restore(&[
+        to("symlink", SYMLINK, ""),
+        to("link", FILE, "missing"),
+        to("link", FILE, "directory"),
+        to("empty", FILE, "missing"),
+        item("directory", FILE),
+        to("directory", SYMLINK, "file"),
+    ]);
+    assert!(results.iter().all(Result::is_err), "{results:?}");
+    assert_eq!(names_in(&place, ""), ["directory", "empty", "file", "link", "symlink"]);
+    for name in ["symlink", "link", "file", "directory/file"] {
+        assert_eq!(fs::read(place.path(name)).unwrap(), b"old", "{name}");
+    }
+}
+
+#[test]
+fn a_link_of_what_was_not_restored_does_not_pass_for_it() {
+    let place = Place::new();
+    fs::write(place.path("first"), "old").unwrap();
+    fs::write(place.path("second"), "old too").unwrap();
     let mut target = place.open();
-    let mut file = target.place(&item("half", FILE)).unwrap().unwrap();
-    file.write(b"half of it").unwrap();
-    let mode = fs::metadata(place.path("half")).unwrap().mode();
-    assert_eq!(mode & 0o7777, 0o600, "nobody else reads it before its time");
-    drop(file);
-    assert!(!place.path("half").exists());
+    let first = Item { hardlink_master: Some(true), ..item("first", FILE) };
+    drop(target.place(&first).unwrap().unwrap());
+    let error = target.place(&to("second", FILE, "first")).unwrap_err();
+    assert_eq!(error.to_string(), "second is a link of first, which was not restored");
+    assert_eq!(fs::read(place.path("second")).unwrap(), b"old too");
+
+    target.place(&first).unwrap().unwrap().finish(&mut target).unwrap();
+    for _ in 0..2 {
+        target.place(&to("second", FILE, "first")).unwrap();
+        assert_eq!(fs::metadata(place.path("first")).unwrap().nlink(), 2);
+    }
+    assert_eq!(names_in(&place, ""), ["first", "second"]);
+}
+
+#[test]
+fn a_link_to_itself_is_there_already() {
+    let place = Place::new();
+    place.restore(&[item("file", FILE), to("file", FILE, "file")]).into_iter().for_each(|result| result.unwrap());
+    assert_eq!(fs::read(place.path("file")).unwrap(), b"file");
+}
+
+#[test]
+fn the_leftovers_of_a_killed_restore_are_removed() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("a/b")).unwrap();
+    fs::create_dir(place.path("elsewhere")).unwrap();
+    let kept =
+        [".worldkeeper-restore-", ".worldkeeper-restore-0123456789abcdef0", "worldkeeper-restore-0123456789abcdef"];
+    for name in kept {
+        fs::write(place.path("a").join(name), "").unwrap();
+    }
+    let mut killed = place.open();
+    for path in ["file", "a/file", "a/b/file", "elsewhere/file"] {
+        let mut file = killed.place(&item(path, FILE)).unwrap().unwrap();
+        file.write(b"half of it").unwrap();
+        std::mem::forget(file);
+    }
+    fs::create_dir(place.path("a/.worldkeeper-restore-0123456789abcdef")).unwrap();
+    symlink("b", place.path("a/.worldkeeper-restore-0123456789abcdee")).unwrap();
+    place.restore(&[item("a/b/file", FILE), item("a/file", FILE)]).into_iter().for_each(|result| result.unwrap());
+    assert_eq!(names_in(&place, ""), ["a", "elsewhere"]);
+    assert_eq!(names_in(&place, "a"), [kept[0], kept[1], "b", "file", kept[2]]);
+    assert_eq!(names_in(&place, "a/b"), ["file"]);
+    assert_eq!(names_in(&place, "elsewhere").len(), 1, "nothing was restored there");
+}
+
+#[test]
+fn names_may_be_as_long_as_names_can_be() {
+    let place = Place::new();
+    let name = "n".repeat(255);
+    for _ in 0..2 {
+        place.restore(&[item(&name, FILE)]).remove(0).unwrap();
+        place.restore(&[to(&name, SYMLINK, "x")]).remove(0).unwrap();
+        place.restore(&[item(&name, DIRECTORY)]).remove(0).unwrap();
+    }
+    assert_eq!(names_in(&place, ""), [name]);
+}
+
+#[test]
+fn a_file_has_its_flags_when_it_is_in_its_place() {
+    let place = Place::new();
+    fs::write(place.path("probe"), "").unwrap();
+    let probe = fs::File::open(place.path("probe")).unwrap();
+    let can = ioctl_setflags(&probe, IFlags::IMMUTABLE).and_then(|()| ioctl_setflags(&probe, IFlags::empty())).is_ok();
+    if !can {
+        return;
+    }
+    fs::write(place.path("file"), "old").unwrap();
+    let immutable = |path, mode| Item { bsdflags: Some(2), ..item(path, mode) };
+    let results = place.restore(&[immutable("d", DIRECTORY), immutable("d/file", FILE), immutable("file", FILE)]);
+    for path in ["d", "d/file", "file"] {
+        let file = fs::File::open(place.path(path)).unwrap();
+        let flags = ioctl_getflags(&file).unwrap();
+        ioctl_setflags(&file, IFlags::empty()).unwrap();
+        assert!(flags.contains(IFlags::IMMUTABLE), "{path}: {results:?}");
+    }
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(place.unset(), [""; 0]);
 }
 
 #[test]

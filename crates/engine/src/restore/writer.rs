@@ -1,32 +1,31 @@
 //! A regular file that is being restored.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 
-use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::{self, Errno};
 use worldkeeper_archive::Item;
 
 use super::attributes::Object;
+use super::beside::Beside;
 use super::error::{Attribute, RestoreError};
 use super::target::Target;
 
-/// A regular file that is being restored, chunk after chunk. Dropped before [`finish`](Self::finish), it is removed
-/// again: half a file must not pass for a whole one.
+/// A regular file that is being restored, chunk after chunk. It takes its place when it is [finished](Self::finish);
+/// dropped before, it leaves what is there as it is: half a file must not pass for a whole one.
 #[derive(Debug)]
-#[must_use = "a file that is dropped before it is finished is removed"]
+#[must_use = "a file that is dropped before it is finished is not restored"]
 pub(crate) struct FileWriter {
     file: OwnedFd,
+    beside: Beside,
+    name: Vec<u8>,
     item: Item,
     written: u64,
-    directory: Arc<OwnedFd>,
-    name: Vec<u8>,
-    finished: bool,
 }
 
 impl FileWriter {
-    pub(super) fn new(file: OwnedFd, item: Item, directory: Arc<OwnedFd>, name: &[u8]) -> Self {
-        Self { file, item, written: 0, directory, name: name.to_vec(), finished: false }
+    /// A file beside its place, which has the name `name`.
+    pub(super) fn new(file: OwnedFd, beside: Beside, name: &[u8], item: Item) -> Self {
+        Self { file, beside, name: name.to_vec(), item, written: 0 }
     }
 
     /// Appends the next chunk.
@@ -44,28 +43,22 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Ends the content and sets the attributes. A file whose length is not what its item says stays, but is an error.
-    pub(crate) fn finish(mut self, target: &mut Target) -> Result<(), RestoreError> {
-        self.finished = true;
-        target.setter().set(Object::Open(self.file.as_fd()), &self.item);
-        if self.item.chunks_healthy.is_some() {
+    /// Ends the content, sets the attributes and puts the file in its place. One whose length is not what its item
+    /// says stays, but is an error.
+    pub(crate) fn finish(self, target: &mut Target) -> Result<(), RestoreError> {
+        let Self { file, beside, name, item, written } = self;
+        let file = Object::Open(file.as_fd());
+        target.setter().set(file, &item);
+        beside.move_to(&name).map_err(|error| RestoreError::io(&item.path, "create", error))?;
+        target.is_placed(&item);
+        target.setter().set_flags(file, &item);
+        if item.chunks_healthy.is_some() {
             let lost = std::io::Error::other("chunks were lost, and a repair put zeros in their place");
-            target.setter().unset(&self.item, Attribute::LostContent, lost);
+            target.setter().unset(&item, Attribute::LostContent, lost);
         }
-        match self.item.size {
-            Some(expected) if expected != self.written => {
-                Err(RestoreError::Size { path: self.item.path.clone(), expected, written: self.written })
-            }
+        match item.size {
+            Some(expected) if expected != written => Err(RestoreError::Size { path: item.path, expected, written }),
             _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for FileWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Nothing more can be done where even this fails.
-            _ = unlinkat(&self.directory, self.name.as_slice(), AtFlags::empty());
         }
     }
 }
