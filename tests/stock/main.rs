@@ -18,8 +18,13 @@ const MODES: [&str; 3] = ["none", "repokey", "repokey-blake2"];
 /// An empty folder and a set-up in it that makes its repository in `mode`.
 fn place(mode: &str) -> (TempDir, Worldkeeper) {
     let folder = tempfile::tempdir().expect("temporary directories can be made");
-    let keeper = Worldkeeper::at(folder.path()).with("BORG_ENCRYPTION", mode);
+    let keeper = for_mode(Worldkeeper::at(folder.path()), mode).with("BORG_ENCRYPTION", mode);
     (folder, keeper)
+}
+
+/// Takes the passphrase away where there is no key: with one, a strange repository without a key is not written to.
+fn for_mode(keeper: Worldkeeper, mode: &str) -> Worldkeeper {
+    if mode == MODES[0] { keeper.without("BORG_PASSPHRASE") } else { keeper }
 }
 
 /// The bytes that the files below `folder` take.

@@ -8,6 +8,8 @@ use worldkeeper_testkit::fixtures;
 use worldkeeper_testkit::tree::{self, assert_same};
 use worldkeeper_testkit::worldkeeper::{Worldkeeper, below};
 
+use crate::for_mode;
+
 /// What the recordings of an encrypted repository were sealed with.
 const RECORDED_PASSPHRASE: &str = "test passphrase ☃";
 
@@ -36,7 +38,9 @@ fn we_go_on_with(recording: &str) {
     let Some(borg) = Borg::newest() else { return };
     let borg = borg.with_passphrase(RECORDED_PASSPHRASE);
     let folder = tempfile::tempdir().unwrap();
-    let mut keeper = Worldkeeper::at(folder.path()).with("BORG_PASSPHRASE", RECORDED_PASSPHRASE);
+    let keeper = Worldkeeper::at(folder.path()).with("BORG_PASSPHRASE", RECORDED_PASSPHRASE);
+    let mode = recording.rsplit_once('-').expect("a recording is named after mode and borg").0;
+    let mut keeper = for_mode(keeper, mode);
     unpack(recording, folder.path());
     std::fs::rename(folder.path().join("repo"), keeper.repository()).unwrap();
 

@@ -373,6 +373,29 @@ fn a_repository_that_was_never_seen_is_adopted_with_a_leap_of_the_counter() {
 }
 
 #[test]
+fn a_repository_without_a_key_is_not_ours_where_there_is_a_passphrase() {
+    let house = House::ready(EncryptionMode::None);
+    let archive = house.backup().name;
+    assert_eq!(*house.open().trust(), Trust::Known, "it was made from here");
+    std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
+    let state = house.state();
+    for passphrase in [None, Some("")] {
+        let options = SessionOptions { passphrase, ..house.options(&state) };
+        let session = Session::open(Box::new(house.repository.clone()), &options).unwrap();
+        assert_eq!(*session.trust(), Trust::Adopted);
+    }
+    let mut session = house.open();
+    assert_eq!(*session.trust(), Trust::Suspicious(Suspicion::Unproven));
+    let refused = create(&mut session, &house.create_options(), &Silent).unwrap_err();
+    assert!(matches!(refused, CreateError::Session(SessionError::Untrusted(Suspicion::Unproven))), "{refused:?}");
+    assert_eq!(*house.open().trust(), Trust::Suspicious(Suspicion::Unproven), "looking at it makes it no better");
+    house.assert_restores(&archive, &house.world());
+    session.accept(&house.state()).unwrap();
+    house.backup();
+    assert_eq!(*house.open().trust(), Trust::Known);
+}
+
+#[test]
 fn an_adoption_that_is_cut_short_still_leaps() {
     let house = House::ready(EncryptionMode::RepokeyBlake2);
     house.backup();

@@ -45,7 +45,8 @@ pub struct Session {
 pub struct SessionOptions<'a> {
     /// Where what we know of the repository is kept.
     pub state: &'a StateDir,
-    /// The passphrase, where the key asks for one.
+    /// The passphrase, where the key asks for one. With one that is not empty, a repository that needs none is
+    /// [suspicious](Suspicion::Unproven) until it is known.
     pub passphrase: Option<&'a str>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -143,8 +144,12 @@ impl Session {
         let id = repository.id();
         let state = options.state.repository(id);
         let found = Known { key_type: mode.type_byte(), location, manifest_timestamp: written(&manifest) };
-        let other = options.state.other_repository_at(&found.location, id)?;
-        let trust = trust::judge(id, &found, state.known()?.as_ref(), other);
+        let evidence = trust::Evidence {
+            known: state.known()?,
+            other: options.state.other_repository_at(&found.location, id)?,
+            is_unproven: mode == EncryptionMode::None && options.passphrase.is_some_and(|given| !given.is_empty()),
+        };
+        let trust = trust::judge(id, &found, &evidence);
         if matches!(trust, Trust::Known | Trust::Moved { .. })
             && let Err(error) = state.remember(&found)
         {

@@ -2,6 +2,7 @@
 //!
 //! Who can write to a repository's disk can put an older copy of it back, or another one in its place. Neither can be
 //! seen in the repository itself; so what was seen last is kept in the state directory and held against what is found.
+//! Of a repository that was never seen from here, all that speaks for it is that its manifest proves our key.
 //!
 //! Source: borg 1.4 `cache.py`, `SecurityManager.assert_secure`.
 
@@ -53,12 +54,27 @@ pub enum Suspicion {
         /// The id of the one that is there.
         found: RepositoryId,
     },
+    /// Never seen from here and without a key, though a passphrase is at hand: anybody could have made it.
+    #[error(
+        "the repository is not encrypted, though there is a passphrase, so nothing proves that it is the right one"
+    )]
+    Unproven,
 }
 
-/// Judges a repository. `known` is what was last seen of the one with this id, `other` is another one that was last
-/// seen at this location.
-pub(super) fn judge(id: RepositoryId, found: &Known, known: Option<&Known>, other: Option<RepositoryId>) -> Trust {
-    if let Some(known) = known {
+/// What is known beside what was found.
+#[derive(Default)]
+pub(super) struct Evidence {
+    /// What was last seen of the repository with this id.
+    pub(super) known: Option<Known>,
+    /// Another repository that was last seen at this location.
+    pub(super) other: Option<RepositoryId>,
+    /// The manifest proves no key, though a passphrase says that there should be one.
+    pub(super) is_unproven: bool,
+}
+
+/// Judges a repository.
+pub(super) fn judge(id: RepositoryId, found: &Known, evidence: &Evidence) -> Trust {
+    if let Some(known) = &evidence.known {
         if known.key_type != found.key_type {
             return Trust::Suspicious(Suspicion::OtherKeyType { seen: known.key_type, found: found.key_type });
         }
@@ -67,8 +83,9 @@ pub(super) fn judge(id: RepositoryId, found: &Known, known: Option<&Known>, othe
             return Trust::Suspicious(Suspicion::RolledBack { seen, found });
         }
     }
-    match (other, known) {
+    match (evidence.other, &evidence.known) {
         (Some(seen), _) => Trust::Suspicious(Suspicion::Replaced { seen, found: id }),
+        (None, None) if evidence.is_unproven => Trust::Suspicious(Suspicion::Unproven),
         (None, None) => Trust::Adopted,
         // It has no location where another one was accepted in its place.
         (None, Some(known)) if !known.location.is_empty() && known.location != found.location => {
@@ -90,22 +107,37 @@ mod tests {
         Known { key_type, location: location.into(), manifest_timestamp }
     }
 
+    /// Judges what was found where `/r`, of key type 5 and second 100, was seen.
+    fn judged(found: &Known, other: Option<RepositoryId>, is_unproven: bool) -> Trust {
+        judge(ID, found, &Evidence { known: Some(seen(5, "/r", 100)), other, is_unproven })
+    }
+
     #[test]
     fn what_is_as_it_was_or_newer_is_known() {
-        let known = seen(5, "/r", 100);
-        assert_eq!(judge(ID, &seen(5, "/r", 100), Some(&known), None), Trust::Known);
-        assert_eq!(judge(ID, &seen(5, "/r", 101), Some(&known), None), Trust::Known);
-        assert_eq!(judge(ID, &seen(5, "/s", 101), Some(&known), None), Trust::Moved { from: "/r".into() });
-        assert_eq!(judge(ID, &seen(5, "/r", 1), None, None), Trust::Adopted);
+        for is_unproven in [false, true] {
+            assert_eq!(judged(&seen(5, "/r", 100), None, is_unproven), Trust::Known);
+            assert_eq!(judged(&seen(5, "/r", 101), None, is_unproven), Trust::Known);
+            assert_eq!(judged(&seen(5, "/s", 101), None, is_unproven), Trust::Moved { from: "/r".into() });
+        }
+    }
+
+    #[test]
+    fn what_was_never_seen_is_adopted_if_it_proves_the_key() {
+        let never_seen = |is_unproven| judge(ID, &seen(2, "/r", 1), &Evidence { is_unproven, ..Evidence::default() });
+        assert_eq!(never_seen(false), Trust::Adopted);
+        assert_eq!(never_seen(true), Trust::Suspicious(Suspicion::Unproven));
     }
 
     #[test]
     fn an_older_another_or_differently_keyed_one_is_suspicious() {
-        let known = seen(5, "/r", 100);
         let suspicious = |trust| matches!(trust, Trust::Suspicious(_));
-        assert!(suspicious(judge(ID, &seen(5, "/r", 99), Some(&known), None)));
-        assert!(suspicious(judge(ID, &seen(2, "/r", 101), Some(&known), None)));
-        assert!(suspicious(judge(ID, &seen(5, "/r", 100), None, Some(OTHER))));
-        assert!(suspicious(judge(ID, &seen(5, "/r", 100), Some(&known), Some(OTHER))));
+        assert!(suspicious(judged(&seen(5, "/r", 99), None, false)));
+        assert!(suspicious(judged(&seen(2, "/r", 101), None, false)));
+        assert!(suspicious(judged(&seen(5, "/r", 100), Some(OTHER), false)));
+        let never_seen = Evidence { other: Some(OTHER), ..Evidence::default() };
+        let replaced = Trust::Suspicious(Suspicion::Replaced { seen: OTHER, found: ID });
+        assert_eq!(judge(ID, &seen(5, "/r", 100), &never_seen), replaced);
+        let unproven = Evidence { is_unproven: true, ..never_seen };
+        assert_eq!(judge(ID, &seen(5, "/r", 100), &unproven), replaced, "which says more");
     }
 }
