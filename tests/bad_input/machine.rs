@@ -50,6 +50,36 @@ fn a_container_to_watch_but_no_socket() {
     }
 }
 
+/// A passphrase that goes with the container takes every backup with it.
+#[test]
+fn a_state_directory_in_the_layer_of_a_container() {
+    // What a container sees: all in a layer of its own, but for the volumes, here the repository's and the world's.
+    const LAYER: &str = "set -e; layer=$1; shift; mkdir -p \"$layer\"; mount -t tmpfs tmpfs \"$layer\"; cd \"$layer\"; \
+                         mkdir upper work root; mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root; \
+                         touch root/.dockerenv; mount --rbind /proc root/proc; \
+                         for volume in repository world; do mount --bind ../$volume \"root$(cd .. && pwd)/$volume\"; done; \
+                         exec chroot root \"$@\"";
+    let (_folder, keeper) = place();
+    fs::create_dir(keeper.repository()).unwrap();
+    let layer = keeper.folder().join("layer").display().to_string();
+    let container = ["unshare", "--mount", "sh", "-c", LAYER, "sh", &layer];
+    let possible = Outcome::of(Command::new(container[0]).args(&container[1..]).arg("true"));
+    let possible = if possible.code() == Some(0) { Ok(()) } else { Err(possible.to_string()) };
+    if peers::or_skip("mount", possible).is_none() {
+        return;
+    }
+    let bare = keeper.clone().without("BORG_PASSPHRASE");
+    for args in [&["backup"][..], &["run", "--once"], &["run"]] {
+        let outcome = Outcome::of(&mut bare.command_under(&container, args)).exits(2);
+        let mount = format!("- worldkeeper:{}", keeper.state().display());
+        let _ = outcome.says(&["volumes:", &mount, "BORG_PASSPHRASE_FILE"]);
+        assert_eq!(fs::read_dir(keeper.repository()).unwrap().count(), 0, "nothing was made");
+    }
+    // With a passphrase that lasts, what is lost can be made anew; that is worth a warning.
+    let outcome = Outcome::of(&mut keeper.command_under(&container, ["run", "--once"]));
+    let _ = outcome.exits(0).says(&["WARN", "volume"]);
+}
+
 /// A file system in memory with a size of its own.
 struct SmallDisk(PathBuf);
 

@@ -12,7 +12,7 @@ use worldkeeper_repository::OsDisk;
 use worldkeeper_scheduler::History;
 
 use crate::secrets::{self, Passphrase};
-use crate::settings::{Environment, Settings};
+use crate::settings::{Environment, Origin, Settings};
 use crate::system_clock::SystemClock;
 
 /// `f_type` of the file system that containers' layers are made of, from `linux/magic.h`.
@@ -48,8 +48,13 @@ impl Place {
 
     /// Returns whether the state directory lies in a container's own layer, and goes when the container does.
     pub(crate) fn state_is_fleeting(&self) -> bool {
-        let is_layer = |path| rustix::fs::statfs(path).is_ok_and(|system| system.f_type as u64 == OVERLAYFS_MAGIC);
-        Path::new("/.dockerenv").exists() && is_layer(self.state.path())
+        is_in_layer(self.state.path())
+    }
+
+    /// Returns whether somebody tries us out inside a container of their own: nobody has said where the state is to be,
+    /// and the repository goes with the container, too.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.settings.state_dir.origin == Origin::Default && is_in_layer(&self.settings.repository.value)
     }
 
     /// What is remembered of the runs.
@@ -66,4 +71,10 @@ impl Place {
     pub(crate) fn location(&self) -> String {
         self.settings.repository.value.display().to_string()
     }
+}
+
+/// Returns whether what is at a path, or will be, goes when the container goes that this process runs in.
+fn is_in_layer(path: &Path) -> bool {
+    let is_overlay = |path| rustix::fs::statfs(path).is_ok_and(|system| system.f_type as u64 == OVERLAYFS_MAGIC);
+    Path::new("/.dockerenv").exists() && path.ancestors().find(|path| path.exists()).is_some_and(is_overlay)
 }

@@ -22,7 +22,7 @@ use crate::settings::{duration_text, retention_text};
 
 /// Prepares the daemon; or makes the one archive that was asked for.
 pub(super) fn begin(place: Arc<Place>, options: &Run, stop: &Stop) -> anyhow::Result<Next> {
-    prepare(&place, options)?;
+    prepare(&place, options, stop)?;
     if options.once {
         return backup::once(&place, Caller::Once, stop).map(Next::Ended);
     }
@@ -48,15 +48,16 @@ pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Resul
 }
 
 /// Makes what is to be made, and says what is worth saying, before the first backup.
-fn prepare(place: &Place, options: &Run) -> anyhow::Result<()> {
+fn prepare(place: &Place, options: &Run, stop: &Stop) -> anyhow::Result<()> {
     if options.demo {
         make_missing_worlds(place)?;
     }
     backup::require_sources(place)?;
+    place.require_makeable(stop)?;
     if place.state_is_fleeting() {
         warn!(
-            "the state directory {} goes when this container goes, with the generated passphrase and the key's copy: \
-             mount a volume there",
+            "the state directory {} goes when this container goes, and what is in it: a generated passphrase, the key's \
+             copy, caches. Mount a volume there",
             place.state.path().display()
         );
     }

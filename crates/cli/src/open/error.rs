@@ -1,5 +1,7 @@
 //! Why the repository cannot be used, and whether that can mend itself.
 
+use std::path::PathBuf;
+
 use worldkeeper_core::{RepositoryError, RepositoryId};
 use worldkeeper_engine::{SessionError, StateError, Suspicion};
 
@@ -31,6 +33,9 @@ pub(crate) enum AccessError {
         /// The one that is expected.
         id: RepositoryId,
     },
+    /// A passphrase would have to be generated, and be gone with the container.
+    #[error("no passphrase is generated into {}: it lies in the container's own layer", .0.display())]
+    Fleeting(PathBuf),
     /// It is not what was left.
     #[error("nothing is written to the repository at {location}: it is not as it was left")]
     Untrusted {

@@ -1,10 +1,10 @@
 //! Makes a repository that does not exist yet, or was never finished.
 
 use tracing::{info, warn};
-use worldkeeper_core::{RepositoryId, Stop};
+use worldkeeper_core::{RepositoryError, RepositoryId, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::Session;
-use worldkeeper_repository::{CreateOptions, LocalRepository};
+use worldkeeper_repository::{CreateOptions, LocalRepository, Mode};
 
 use super::AccessError;
 use crate::place::Place;
@@ -19,6 +19,26 @@ impl Place {
         }
     }
 
+    /// Requires that a passphrase that has to be generated lasts: in a container's own layer it would be lost with the
+    /// container, and every backup with it.
+    pub(super) fn require_lasting_passphrase(&self) -> Result<(), AccessError> {
+        let must_generate =
+            self.settings.encryption.value != EncryptionMode::None && self.known_passphrase()?.0.is_none();
+        if must_generate && self.state_is_fleeting() && !self.is_trial() {
+            return Err(AccessError::Fleeting(self.state.path().to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The same before a daemon starts, if its repository does not exist yet: it would try again and again.
+    pub(crate) fn require_makeable(&self, stop: &Stop) -> Result<(), AccessError> {
+        match self.open_as(Mode::WithoutLock, None, stop) {
+            Err(RepositoryError::DoesNotExist(_)) => self.require_lasting_passphrase(),
+            // Whatever else is wrong with it may have passed when the first backup is due.
+            _ => Ok(()),
+        }
+    }
+
     /// Makes an empty repository.
     pub(super) fn create(&self) -> Result<(), AccessError> {
         let mut id = [0; 32];
@@ -30,11 +50,15 @@ impl Place {
 
     /// Gives an empty repository its key and says, loudly, what has to be kept.
     pub(super) fn initialize(&self, repository: LocalRepository, stop: &Stop) -> Result<Session, AccessError> {
+        self.require_lasting_passphrase()?;
         let mode = self.settings.encryption.value;
         let (mut passphrase, _) = self.known_passphrase()?;
         if passphrase.is_none() && mode != EncryptionMode::None {
             passphrase = Some(self.state.generate_passphrase()?);
-            warn!("a passphrase was generated and is in {}", self.state.passphrase_path().display());
+            warn!(
+                "A PASSPHRASE WAS GENERATED, store a copy of it elsewhere: {}. Without it no backup can be restored",
+                self.state.passphrase_path().display()
+            );
         }
         let passphrase = passphrase.as_ref().map(|text| text.as_str());
         let options = self.session_options(passphrase, stop);
@@ -44,7 +68,7 @@ impl Place {
             warn!("the repository is not encrypted: who can read its files can read the backups");
         } else {
             warn!(
-                "STORE A COPY OF THE KEY ELSEWHERE, with the passphrase: {}. Without them no backup can be restored",
+                "STORE A COPY OF THE KEY ELSEWHERE, for the day the one in the repository is damaged: {}",
                 self.state.repository(session.id()).file("key.export").display()
             );
         }

@@ -59,6 +59,7 @@ impl Place {
                 if purpose != Purpose::WriteOrCreate {
                     return Err(RepositoryError::DoesNotExist(location).into());
                 }
+                self.require_lasting_passphrase()?;
                 self.create()?;
                 self.repository(purpose, caller, stop)?
             }
@@ -79,27 +80,29 @@ impl Place {
             Caller::Hand => Some(PATIENCE),
             Caller::Once | Caller::Daemon => None,
         });
+        let writes = matches!(purpose, Purpose::Write | Purpose::WriteOrCreate);
+        match self.open_as(if writes { Mode::Exclusive } else { Mode::Shared }, wait, stop) {
+            Err(RepositoryError::Disk(error)) if !writes && error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                info!("the repository is on read-only media and is read without a lock");
+                self.open_as(Mode::WithoutLock, wait, stop)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_as(&self, mode: Mode, wait: Option<Duration>, stop: &Stop) -> Result<LocalRepository, RepositoryError> {
         let location = self.location();
         let on_wait: OnWait =
             Arc::new(move |holder| info!("waiting for the repository at {location}: {holder} has the lock"));
-        let writes = matches!(purpose, Purpose::Write | Purpose::WriteOrCreate);
-        let mut options = OpenOptions {
-            mode: if writes { Mode::Exclusive } else { Mode::Shared },
+        let options = OpenOptions {
+            mode,
             wait,
             on_wait: Some(on_wait),
             identity: self.state.identity(),
             clock: Arc::clone(&self.clock),
             stop: stop.clone(),
         };
-        let path = &self.settings.repository.value;
-        match LocalRepository::open(Arc::clone(&self.disk), path, &options) {
-            Err(RepositoryError::Disk(error)) if !writes && error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                info!("the repository is on read-only media and is read without a lock");
-                options.mode = Mode::WithoutLock;
-                LocalRepository::open(Arc::clone(&self.disk), path, &options)
-            }
-            opened => opened,
-        }
+        LocalRepository::open(Arc::clone(&self.disk), &self.settings.repository.value, &options)
     }
 
     fn unlock(&self, repository: LocalRepository, stop: &Stop) -> Result<Session, AccessError> {

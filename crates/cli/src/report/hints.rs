@@ -83,12 +83,17 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// The command that a hint ends with, where it is too long to stand in the text.
-pub(super) fn command<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a str> {
-    match error.downcast_ref()? {
-        RestoreProblem::ReadOnly { command, .. } => Some(command),
-        _ => None,
+/// What a hint ends with that is to be copied, line by line: a command, a piece of a file.
+pub(super) fn lines(error: &(dyn Error + 'static)) -> Vec<String> {
+    if let Some(RestoreProblem::ReadOnly { command, .. }) = error.downcast_ref() {
+        return vec![command.clone()];
     }
+    if let Some(AccessError::Fleeting(directory)) = error.downcast_ref() {
+        let mount = format!("      - worldkeeper:{}", directory.display());
+        let lines = ["services:", "  worldkeeper:", "    volumes:", &mount, "volumes:", "  worldkeeper:"];
+        return lines.map(str::to_owned).to_vec();
+    }
+    Vec::new()
 }
 
 const SEE_LIST: &str = "`worldkeeper list` shows the archives there are";
@@ -100,6 +105,11 @@ fn access(error: &AccessError) -> Option<String> {
         AccessError::State(error) => state(error),
         AccessError::WrongPassphrase { .. } => Some(
             "give the one the repository was made with, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or BORG_PASSPHRASE"
+                .to_owned(),
+        ),
+        AccessError::Fleeting(_) => Some(
+            "it would be lost with the container, and every backup with it. Mount a volume there, or give a passphrase \
+             by BORG_PASSPHRASE_FILE. In the compose file:"
                 .to_owned(),
         ),
         AccessError::Gone { location, .. } => Some(format!(

@@ -69,10 +69,14 @@ fn text(error: &anyhow::Error) -> String {
     lines.join("\n")
 }
 
-/// What to do about an error, its causes not counted. Only a command to be run stands on a line of its own.
+/// What to do about an error, its causes not counted. Only what is to be copied stands on lines of its own.
 pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    let hint = escape(&hints::hint(error)?).into_owned();
-    Some(hints::command(error).map_or_else(|| hint.clone(), |command| format!("{hint}\n    {}", escape(command))))
+    let mut hint = escape(&hints::hint(error)?).into_owned();
+    for line in hints::lines(error) {
+        hint.push_str("\n    ");
+        hint.push_str(&escape(&line));
+    }
+    Some(hint)
 }
 
 /// The error and its causes in one line, for the log.

@@ -103,6 +103,20 @@ fn the_command_that_can_restore_is_a_line_of_its_own() {
 }
 
 #[test]
+fn what_belongs_into_the_compose_file_can_be_copied() {
+    let text = text(&AccessError::Fleeting("/var/lib/worldkeeper".into()).into());
+    let lines = [
+        "services:",
+        "  worldkeeper:",
+        "    volumes:",
+        "      - worldkeeper:/var/lib/worldkeeper",
+        "volumes:",
+        "  worldkeeper:",
+    ];
+    assert!(text.ends_with(&lines.map(|line| format!("\n    {line}")).concat()), "{text}");
+}
+
+#[test]
 fn a_reader_that_had_enough_is_no_failure() {
     let closed = || OutputError(io::ErrorKind::BrokenPipe.into());
     assert!(is_closed_pipe(&closed().into()));
