@@ -35,7 +35,12 @@ pub enum OpenError {
     Stopped,
     /// The repository cannot be used.
     #[error("cannot open the repository")]
-    Failed(#[source] Box<dyn Error + Send + Sync>),
+    Failed {
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+        /// Whether it may go well if it is tried again soon: a lock is given back, a wrong passphrase stays wrong.
+        retry: bool,
+    },
 }
 
 /// What to do when a backup is due.
@@ -79,6 +84,15 @@ impl BackupError {
         match self {
             Self::Open(error) => matches!(error, OpenError::Stopped),
             Self::Create { source, .. } => matches!(source, CreateError::Session(error) if error.is_stopped()),
+        }
+    }
+
+    /// Returns whether it may go well if it is tried again soon.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Open(OpenError::Failed { retry, .. }) => *retry,
+            // The repository could be used; disks, connections and mounts come back.
+            Self::Open(OpenError::Stopped) | Self::Create { .. } => true,
         }
     }
 }
@@ -217,7 +231,7 @@ impl Job for BackupJob {
                 JobOutcome::Good { archive: created.name.to_string(), warnings: stats.files_failed + stats.files_torn }
             }
             Err(error) if error.is_stopped() => JobOutcome::Stopped,
-            Err(error) => JobOutcome::Failed { error: error_text(&error), retry: true },
+            Err(error) => JobOutcome::Failed { error: error_text(&error), retry: error.may_pass() },
         }
     }
 

@@ -59,4 +59,87 @@ impl AccessError {
             _ => false,
         }
     }
+
+    /// Returns whether it may go well if it is tried again soon: a lock is given back, a disk has room again, a volume
+    /// is mounted after all. What only a person can mend stays as it is until then.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Repository(error) => may_repository_pass(error),
+            Self::Session(error) => may_session_pass(error),
+            Self::State(error) => !matches!(error, StateError::Damaged { .. }),
+            Self::Gone { .. } | Self::Random(_) => true,
+            Self::WrongPassphrase { .. } | Self::Fleeting(_) | Self::Untrusted { .. } => false,
+        }
+    }
+}
+
+fn may_repository_pass(error: &RepositoryError) -> bool {
+    use RepositoryError::{
+        AlreadyExists, CheckNeeded, Damaged, InvalidConfig, NonceDamaged, NotARepository, ObjectNotFound,
+        QuotaExceeded, UnsupportedVersion,
+    };
+    !matches!(
+        error,
+        AlreadyExists(_)
+            | CheckNeeded(_)
+            | Damaged { .. }
+            | InvalidConfig { .. }
+            | NonceDamaged(_)
+            | NotARepository { .. }
+            | ObjectNotFound(_)
+            | QuotaExceeded { .. }
+            | UnsupportedVersion { .. }
+    )
+}
+
+fn may_session_pass(error: &SessionError) -> bool {
+    match error {
+        SessionError::Repository(error) => may_repository_pass(error),
+        SessionError::State(error) => !matches!(error, StateError::Damaged { .. }),
+        // The rest is about what the repository holds: its key, its mode, its manifest.
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use worldkeeper_core::DiskError;
+    use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
+
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_can_mend_is_not_tried_again_soon() {
+        let id = RepositoryId([1; 32]);
+        let (path, location) = ("/r".to_owned(), "/r".to_owned());
+        let suspicion = Suspicion::OtherKeyType { seen: 7, found: 5 };
+        for error in [
+            AccessError::WrongPassphrase { origin: "from BORG_PASSPHRASE".into(), location: location.clone() },
+            AccessError::Untrusted { location, suspicion },
+            AccessError::Fleeting("/var/lib/worldkeeper".into()),
+            AccessError::Session(SessionError::ForeignKey(id)),
+            AccessError::Session(SessionError::UnsupportedMode(EncryptionMode::Keyfile)),
+            AccessError::Session(SessionError::Key(KeyBlobError::WrongPassphrase)),
+            AccessError::Session(RepositoryError::InvalidConfig { path: path.clone(), reason: "no id".into() }.into()),
+            AccessError::Repository(RepositoryError::UnsupportedVersion { path, version: "2".into() }),
+        ] {
+            assert!(!error.may_pass(), "{error}");
+        }
+    }
+
+    #[test]
+    fn locks_disks_and_volumes_are_tried_again_soon() {
+        let disk = || DiskError::new("open", "/r/config", io::ErrorKind::TimedOut.into());
+        for error in [
+            AccessError::Gone { location: "/r".into(), id: RepositoryId([1; 32]) },
+            AccessError::Repository(RepositoryError::LockTimeout { holder: "somebody".into(), waited_seconds: 5 }),
+            AccessError::Repository(disk().into()),
+            AccessError::Session(RepositoryError::Disk(disk()).into()),
+            AccessError::State(disk().into()),
+        ] {
+            assert!(error.may_pass(), "{error}");
+        }
+    }
 }

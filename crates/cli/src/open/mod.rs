@@ -178,7 +178,7 @@ impl OpenSession for Opener {
             {
                 warn!("{hint}");
             }
-            OpenError::Failed(Box::new(error))
+            OpenError::Failed { retry: error.may_pass(), source: Box::new(error) }
         })
     }
 
