@@ -1,0 +1,181 @@
+//! What to do about an error: one hint for each that somebody can do something about.
+
+mod repository;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::io;
+
+use worldkeeper_core::{DiskError, RepositoryError};
+use worldkeeper_engine::{CreateError, DeleteError, ExtractError, RestoreError, RootError, SessionError, StateError};
+use worldkeeper_scheduler::DaemonError;
+
+use crate::commands::{ArchiveError, ContainerError, RestoreProblem, SourceMissing};
+use crate::open::AccessError;
+use crate::secrets::{FileError, SecretError};
+use crate::settings::SettingsError;
+use repository::{RIGHT_PASSPHRASE, disk, repository, session, state};
+use settings::{file, secret, settings};
+
+/// What to do about an error, if this is one of those that somebody can do something about.
+pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    // A transparent error is not followed by the one it shows: it has to be looked into.
+    if let Some(error) = error.downcast_ref::<AccessError>() {
+        return access(error);
+    }
+    if let Some(error) = error.downcast_ref::<RepositoryError>() {
+        return repository(error);
+    }
+    if let Some(error) = error.downcast_ref::<SessionError>() {
+        return session(error);
+    }
+    if let Some(error) = error.downcast_ref::<CreateError>() {
+        return match error {
+            CreateError::Session(error) => session(error),
+            CreateError::Source(error) => Some(root(error)),
+            _ => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<DeleteError>() {
+        return delete(error);
+    }
+    if let Some(ExtractError::Session(error)) = error.downcast_ref() {
+        return session(error);
+    }
+    if let Some(RestoreError::Io { source, .. }) = error.downcast_ref() {
+        return system(source.kind(), "the target");
+    }
+    if let Some(error) = error.downcast_ref::<StateError>() {
+        return state(error);
+    }
+    if let Some(error) = error.downcast_ref::<DiskError>() {
+        return disk(error);
+    }
+    if let Some(error) = error.downcast_ref::<SettingsError>() {
+        return settings(error);
+    }
+    if let Some(error) = error.downcast_ref::<SecretError>() {
+        return secret(error);
+    }
+    if let Some(error) = error.downcast_ref::<FileError>() {
+        return file(error);
+    }
+    if let Some(error) = error.downcast_ref::<RestoreProblem>() {
+        return restore(error);
+    }
+    if let Some(error) = error.downcast_ref::<SourceMissing>() {
+        return Some(source_missing(error));
+    }
+    if let Some(ContainerError { origin, .. }) = error.downcast_ref() {
+        return Some(format!("look at the names in `docker ps --all`, and mend {origin}"));
+    }
+    if error.downcast_ref::<ArchiveError>().is_some() {
+        return Some(SEE_LIST.to_owned());
+    }
+    error.downcast_ref().and_then(daemon)
+}
+
+/// What a hint ends with that is to be copied, line by line: a command, a piece of a file.
+pub(super) fn lines(error: &(dyn Error + 'static)) -> Vec<String> {
+    if let Some(RestoreProblem::ReadOnly { command, .. }) = error.downcast_ref() {
+        return vec![command.clone()];
+    }
+    if let Some(AccessError::Fleeting(directory)) = error.downcast_ref() {
+        let mount = format!("      - worldkeeper:{}", directory.display());
+        let lines = ["services:", "  worldkeeper:", "    volumes:", &mount, "volumes:", "  worldkeeper:"];
+        return lines.map(str::to_owned).to_vec();
+    }
+    Vec::new()
+}
+
+const SEE_LIST: &str = "`worldkeeper list` shows the archives there are";
+
+fn access(error: &AccessError) -> Option<String> {
+    match error {
+        AccessError::Repository(error) => repository(error),
+        AccessError::Session(error) => session(error),
+        AccessError::State(error) => state(error),
+        AccessError::WrongPassphrase { .. } => Some(RIGHT_PASSPHRASE.to_owned()),
+        AccessError::Fleeting(_) => Some(
+            "it would be lost with the container, and every backup with it. Mount a volume there, or give a passphrase \
+             by BORG_PASSPHRASE_FILE. In the compose file:"
+                .to_owned(),
+        ),
+        AccessError::Gone { location, .. } => Some(format!(
+            "is its volume mounted? No new one is made in its place, which would hide that it is missing. If it is gone \
+             for good, say so, and the next backup makes a new one: worldkeeper adopt {location}"
+        )),
+        AccessError::Untrusted { location, .. } => Some(format!(
+            "it may have been replaced by an older copy, or by somebody. List and restore still work. If it is right as \
+             it is, say so: worldkeeper adopt {location}"
+        )),
+        AccessError::Random(_) => None,
+    }
+}
+
+fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
+    Some(match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no space left: make some".into(),
+        io::ErrorKind::PermissionDenied => {
+            format!("run as a user who may do that, or give this one the right to {what}")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => format!("{what} is mounted read-only"),
+        _ => return None,
+    })
+}
+
+fn delete(error: &DeleteError) -> Option<String> {
+    match error {
+        DeleteError::Session(error) => session(error),
+        DeleteError::NoSuchArchive(_) => Some(SEE_LIST.to_owned()),
+        DeleteError::FromTheFuture { name, .. } => Some(format!(
+            "set the clock right. If it was wrong when that archive was made, and is right now: worldkeeper delete {name}"
+        )),
+        _ => None,
+    }
+}
+
+fn daemon(error: &DaemonError) -> Option<String> {
+    match error {
+        DaemonError::Interrupted => Some("whatever was left half done is rolled back by the next command".to_owned()),
+        DaemonError::Panicked => Some("please report it, with what was written before it".to_owned()),
+        _ => None,
+    }
+}
+
+fn root(error: &RootError) -> String {
+    match error {
+        RootError::Unreadable { .. } => NAME_SOURCES.to_owned(),
+        RootError::LeftOut { .. } => "name the game's directory, not ours".to_owned(),
+        RootError::NoProc => "mount it: mount -t proc proc /proc".to_owned(),
+    }
+}
+
+const NAME_SOURCES: &str = "name the directories to back up with --source or BACKUP_SOURCES; in a container they have \
+                            to be mounted";
+
+fn source_missing(error: &SourceMissing) -> String {
+    if error.source.kind() == io::ErrorKind::NotFound {
+        return format!("{NAME_SOURCES}. To try it out, `run --demo` makes a small world there");
+    }
+    NAME_SOURCES.to_owned()
+}
+
+fn restore(error: &RestoreProblem) -> Option<String> {
+    match error {
+        RestoreProblem::NotEmpty(_) => {
+            Some("--overwrite replaces the files that are there; --to DIR restores elsewhere".to_owned())
+        }
+        RestoreProblem::ReadOnly { .. } => {
+            Some("stop the game, restore with a container that may write, then start the game again:".to_owned())
+        }
+        RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => {
+            Some("`worldkeeper list ARCHIVE` shows what is in it; --to DIR restores anything elsewhere".to_owned())
+        }
+        RestoreProblem::Target { source, .. } => {
+            system(source.kind(), "it").or_else(|| Some("name another directory with --to DIR".to_owned()))
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What to do about a repository, what is in it, and the state directory.
+
+use worldkeeper_archive::ManifestError;
+use worldkeeper_core::{DiskError, RepositoryError};
+use worldkeeper_crypto::KeyBlobError;
+use worldkeeper_engine::{ObjectProblem, SessionError, StateError};
+
+use super::system;
+
+pub(super) const RIGHT_PASSPHRASE: &str =
+    "give the one the repository was made with, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or BORG_PASSPHRASE";
+
+const DAMAGED: &str = "look after its disk and put the repository back from a copy; `borg check` tells how far the damage \
+                       goes. Until then let backups go into another directory";
+
+const LOST_KEY: &str = "put its file `config` back from a copy, or the key from the copy that was stored elsewhere: borg key \
+                        import REPOSITORY KEY_FILE";
+
+const LATER_VERSION: &str = "a later version than this one has used it. Take that one, or another directory: a new \
+                             repository is made there";
+
+pub(super) fn repository(error: &RepositoryError) -> Option<String> {
+    Some(match error {
+        RepositoryError::DoesNotExist(_) => {
+            "the first backup makes it; if it is elsewhere, name its directory with --repository or BORG_REPO_PATH"
+                .into()
+        }
+        RepositoryError::NotARepository { .. } | RepositoryError::AlreadyExists(_) => {
+            "a repository needs a directory of its own: name one that does not exist yet, or is empty".into()
+        }
+        RepositoryError::UnsupportedVersion { .. } => {
+            "repositories of borg 2 cannot be used; name another directory, a new repository is made there".into()
+        }
+        RepositoryError::InvalidConfig { .. } => "put the file `config` back from a copy of the repository".into(),
+        RepositoryError::LockTimeout { .. } => {
+            "try again when that has ended, or wait longer with --lock-wait. If its holder is certainly dead: \
+             worldkeeper break-lock"
+                .into()
+        }
+        RepositoryError::LockLost(_) => {
+            "see to it that nobody else is at work on the repository, then try again: nothing was changed".into()
+        }
+        RepositoryError::NonceConflict { .. } => {
+            "another client writes with the same key at the same time. Let it end, then try again".into()
+        }
+        RepositoryError::NonceDamaged(_) => "put the file `nonce` back from a copy of the repository".into(),
+        RepositoryError::Damaged { .. } | RepositoryError::CheckNeeded(_) | RepositoryError::ObjectNotFound(_) => {
+            DAMAGED.into()
+        }
+        RepositoryError::InsufficientSpace { .. } => {
+            "make space on its disk, or keep fewer archives and run: worldkeeper prune".into()
+        }
+        RepositoryError::QuotaExceeded { .. } => "keep fewer archives and run: worldkeeper prune".into(),
+        RepositoryError::Disk(error) => return disk(error).or_else(|| Some("see what is wrong with its disk".into())),
+        _ => return None,
+    })
+}
+
+pub(super) fn session(error: &SessionError) -> Option<String> {
+    Some(match error {
+        SessionError::Repository(error) => return repository(error),
+        SessionError::State(error) => return state(error),
+        SessionError::Object(error) => match error.source.as_ref() {
+            ObjectProblem::Repository(error) => return repository(error),
+            _ => DAMAGED.into(),
+        },
+        SessionError::PassphraseNeeded(_) => {
+            format!("{RIGHT_PASSPHRASE}; or bring back the state directory that holds the generated one")
+        }
+        SessionError::Key(KeyBlobError::WrongPassphrase) => RIGHT_PASSPHRASE.into(),
+        SessionError::Key(_) | SessionError::NoKey(_) | SessionError::ForeignKey(_) => LOST_KEY.into(),
+        SessionError::Unfinished(_) => "run a backup, which finishes it: worldkeeper backup".into(),
+        SessionError::UnknownMode(_) | SessionError::UnsupportedMode(_) => {
+            "repositories with encryption none, repokey and repokey-blake2 can be used".into()
+        }
+        SessionError::Manifest(error) => manifest(error).into(),
+        SessionError::Untrusted(_) => {
+            "if the repository is right as it is, say so: worldkeeper adopt REPOSITORY".into()
+        }
+        SessionError::WornOut(_) => "let backups go into another directory: a new repository gets a new key".into(),
+        SessionError::NoManifest(_) | SessionError::Archive(_) | SessionError::NotReadBack => DAMAGED.into(),
+        _ => return None,
+    })
+}
+
+fn manifest(error: &ManifestError) -> &'static str {
+    match error {
+        ManifestError::FutureFormat | ManifestError::UnsupportedVersion(_) | ManifestError::UnsupportedFeatures(_) => {
+            LATER_VERSION
+        }
+        ManifestError::TamRequired | ManifestError::Tam(_) => {
+            "somebody without the key may have written it: do not trust what it lists, and put the repository back from a \
+             copy"
+        }
+        ManifestError::TooMany { .. } => "keep fewer archives and run: worldkeeper prune",
+        _ => DAMAGED,
+    }
+}
+
+pub(super) fn state(error: &StateError) -> Option<String> {
+    match error {
+        StateError::Disk(error) => disk(error).or_else(|| Some(STATE_DIR.to_owned())),
+        StateError::DaemonRunning(_) => {
+            Some("commands work beside it: worldkeeper backup, list, restore, status".to_owned())
+        }
+        StateError::Damaged { .. } => {
+            Some("put the file back from a copy, or remove it if you know what it was".to_owned())
+        }
+        _ => None,
+    }
+}
+
+const STATE_DIR: &str = "name a directory that can be written to, with --state-dir or WORLDKEEPER_STATE_DIR; in a \
+                         container it has to be a volume";
+
+pub(super) fn disk(error: &DiskError) -> Option<String> {
+    if error.is_out_of_space() {
+        return Some("there is no space left: make some, or keep fewer archives and run: worldkeeper prune".to_owned());
+    }
+    system(error.kind(), &error.path.display().to_string())
+}

@@ -1,0 +1,46 @@
+//! What to do about settings and secrets.
+
+use super::system;
+use crate::secrets::{FileError, SecretError};
+use crate::settings::SettingsError;
+
+pub(super) fn settings(error: &SettingsError) -> Option<String> {
+    Some(match error {
+        SettingsError::Encryption { .. } => "repokey-blake2, repokey and none can be used".into(),
+        SettingsError::Conflict { first, .. } => format!("set {first} alone"),
+        SettingsError::UnknownVariable { .. } => "rename it or take it away: as it is, it would have no effect".into(),
+        SettingsError::NotSupportedYet { variable, .. } => {
+            format!("take {variable} away; backups by interval (BACKUP_INTERVAL=1h) into a directory work")
+        }
+        SettingsError::KeepsNothing => "let one rule keep something, like KEEP_DAILY=7".into(),
+        SettingsError::Series(_) => "choose a name with --name or WORLDKEEPER_NAME".into(),
+        SettingsError::NoStateDirectory => "name one with --state-dir or WORLDKEEPER_STATE_DIR".into(),
+        SettingsError::AnotherRepository { .. } => "name the repository that is to be accepted in both places".into(),
+        _ => return None,
+    })
+}
+
+pub(super) fn secret(error: &SecretError) -> Option<String> {
+    match error {
+        SecretError::File { reason, .. } => file(reason),
+        SecretError::TwoSources { .. } => Some("take one of them away".to_owned()),
+        SecretError::Descriptor => {
+            Some("give the number of a descriptor that is open: BORG_PASSPHRASE_FD=3".to_owned())
+        }
+        SecretError::Command(_) => Some("run it by hand: it has to write the passphrase, and nothing else".to_owned()),
+        SecretError::NotText => None,
+    }
+}
+
+pub(super) fn file(error: &FileError) -> Option<String> {
+    match error {
+        FileError::Exposed { path, .. } => Some(format!("make it yours alone: chmod 600 {}", path.display())),
+        FileError::InSource { .. } => {
+            Some("move it out of there: the game can read and replace it, and it would be in the backups".to_owned())
+        }
+        FileError::Io { action: _, path, source } => system(source.kind(), &path.display().to_string()),
+        FileError::NotRegular(_) | FileError::Empty(_) | FileError::TooLong(_) | FileError::NotText(_) => {
+            Some("name the file that holds the passphrase, as text".to_owned())
+        }
+    }
+}

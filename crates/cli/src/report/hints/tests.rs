@@ -1,0 +1,151 @@
+//! Whatever a user can meet comes with something to do.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use worldkeeper_archive::{ArchiveName, ManifestError};
+use worldkeeper_core::{ChunkId, RepositoryId};
+use worldkeeper_crypto::nonce::WornOut;
+use worldkeeper_crypto::tam::TamError;
+use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
+use worldkeeper_engine::{ObjectError, Suspicion};
+use worldkeeper_scheduler::job::{BackupError, RetentionError};
+
+use super::*;
+
+/// Requires that an error, or what is behind it, comes with a hint that is fit to be read.
+#[track_caller]
+fn helps(error: impl Error + 'static) {
+    let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+    let found = std::iter::from_fn(|| {
+        let error = next?;
+        next = error.source();
+        Some(hint(error))
+    });
+    let hint = found.flatten().next().unwrap_or_else(|| panic!("no hint for: {error}"));
+    assert!(!hint.is_empty() && !hint.ends_with('.') && !hint.contains("  "), "{hint:?}");
+}
+
+fn full() -> DiskError {
+    DiskError::new("write", "/r/data/0/7", io::ErrorKind::StorageFull.into())
+}
+
+fn broken() -> DiskError {
+    DiskError::new("read", "/r/data/0/7", io::ErrorKind::Other.into())
+}
+
+/// One of each that can be met; the others are requests to stop and calls that nobody should have made.
+fn repository_errors() -> Vec<RepositoryError> {
+    let path = || "/r".to_owned();
+    vec![
+        RepositoryError::DoesNotExist(path()),
+        RepositoryError::AlreadyExists(path()),
+        RepositoryError::NotARepository { path: path(), reason: "it is a file".into() },
+        RepositoryError::UnsupportedVersion { path: path(), version: "2".into() },
+        RepositoryError::InvalidConfig { path: path(), reason: "no id".into() },
+        RepositoryError::ObjectNotFound(ChunkId([7; 32])),
+        RepositoryError::Damaged { segment: 7, offset: 8, reason: "checksum".into() },
+        RepositoryError::CheckNeeded("no commit".into()),
+        RepositoryError::LockTimeout { holder: "somebody".into(), waited_seconds: 600 },
+        RepositoryError::LockLost("it is gone".into()),
+        RepositoryError::NonceConflict { expected: None, found: Some(1) },
+        RepositoryError::NonceDamaged("no number".into()),
+        RepositoryError::InsufficientSpace { path: path(), available_bytes: 1, required_bytes: 2 },
+        RepositoryError::QuotaExceeded { quota_bytes: 1, used_bytes: 2 },
+        RepositoryError::Disk(full()),
+        RepositoryError::Disk(broken()),
+    ]
+}
+
+fn session_errors() -> Vec<SessionError> {
+    let path = || "/r".to_owned();
+    let mut errors: Vec<_> = repository_errors().into_iter().map(SessionError::from).collect();
+    errors.extend([
+        SessionError::State(full().into()),
+        SessionError::Object(ObjectError {
+            id: ChunkId([7; 32]),
+            source: Box::new(RepositoryError::Disk(broken()).into()),
+        }),
+        SessionError::Unfinished(path()),
+        SessionError::NoManifest(path()),
+        SessionError::UnsupportedMode(EncryptionMode::Keyfile),
+        SessionError::NoKey(path()),
+        SessionError::Key(KeyBlobError::WrongPassphrase),
+        SessionError::Key(KeyBlobError::NotBase64),
+        SessionError::PassphraseNeeded(path()),
+        SessionError::ForeignKey(RepositoryId([7; 32])),
+        SessionError::Manifest(ManifestError::FutureFormat),
+        SessionError::Manifest(ManifestError::TamRequired),
+        SessionError::Manifest(ManifestError::Tam(TamError::Invalid)),
+        SessionError::Manifest(ManifestError::Missing("archives")),
+        SessionError::Manifest(ManifestError::TooMany { what: "archives", count: 2, limit: 1 }),
+        SessionError::Untrusted(Suspicion::OtherKeyType { seen: 7, found: 5 }),
+        SessionError::WornOut(WornOut { start: u64::MAX }),
+        SessionError::NotReadBack,
+    ]);
+    errors
+}
+
+fn state_errors() -> [StateError; 4] {
+    [
+        full().into(),
+        broken().into(),
+        StateError::Damaged { path: "/s/instance".into(), reason: "no number".into() },
+        StateError::DaemonRunning("/s".into()),
+    ]
+}
+
+#[test]
+fn what_a_repository_does_comes_with_a_hint() {
+    repository_errors().into_iter().for_each(helps);
+    session_errors().into_iter().for_each(helps);
+    state_errors().into_iter().for_each(helps);
+}
+
+/// However deep it lies: wrappers that show the error inside them as their own hide it from who follows the causes.
+#[test]
+fn every_wrapper_is_looked_into() {
+    repository_errors().into_iter().map(AccessError::from).for_each(helps);
+    state_errors().into_iter().map(AccessError::from).for_each(helps);
+    let each = |wrap: fn(SessionError)| session_errors().into_iter().for_each(wrap);
+    each(|error| helps(AccessError::Session(error)));
+    each(|error| helps(BackupError::Create { series: "mc".into(), source: error.into() }));
+    each(|error| helps(RetentionError::Prune(error.into())));
+    each(|error| helps(RetentionError::Compact(error)));
+    each(|error| helps(ExtractError::Session(error)));
+}
+
+#[test]
+fn what_cannot_be_opened_or_deleted_comes_with_a_hint() {
+    let location = || "/r".to_owned();
+    let suspicion = Suspicion::OtherKeyType { seen: 7, found: 5 };
+    for error in [
+        AccessError::WrongPassphrase { origin: "from BORG_PASSPHRASE".into(), location: location() },
+        AccessError::Gone { location: location(), id: RepositoryId([7; 32]) },
+        AccessError::Fleeting("/s".into()),
+        AccessError::Untrusted { location: location(), suspicion },
+    ] {
+        helps(error);
+    }
+    let name = ArchiveName::from_bytes("mc-1");
+    let (time, now) = ("2030-01-01T00:00:00Z".parse().unwrap(), "2029-01-01T00:00:00Z".parse().unwrap());
+    helps(DeleteError::NoSuchArchive(name.clone()));
+    let future = DeleteError::FromTheFuture { name, time, now };
+    assert!(hint(&future).unwrap().ends_with("worldkeeper delete mc-1"));
+    helps(RetentionError::Prune(future));
+}
+
+#[test]
+fn other_failures_come_with_a_hint() {
+    let io = |kind: io::ErrorKind| io::Error::from(kind);
+    let path = || PathBuf::from("/x");
+    helps(CreateError::Source(RootError::NoProc));
+    helps(CreateError::Source(RootError::LeftOut { path: b"/r".to_vec() }));
+    helps(RestoreProblem::NotEmpty(path()));
+    helps(RestoreProblem::Target { path: path(), source: io(io::ErrorKind::NotADirectory) });
+    helps(FileError::Exposed { path: path(), mode: 0o644 });
+    helps(FileError::Empty(path()));
+    helps(SecretError::Descriptor);
+    helps(SettingsError::KeepsNothing);
+    helps(DaemonError::Interrupted);
+}
