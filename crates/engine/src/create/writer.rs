@@ -90,8 +90,9 @@ pub(super) struct Writer<'a> {
     change: Change<'a>,
     items: ItemStream<'a>,
     sealer: ChunkSealer<'a>,
-    /// Chunks of a file that is not finished.
+    /// Chunks of a file that is not finished, and their size in bytes.
     chunks: Vec<ChunkRef>,
+    chunks_size: u64,
     /// Chunks that were stored for files that then failed.
     orphans: Vec<ChunkRef>,
     remembered: FilesCache,
@@ -119,6 +120,7 @@ impl<'a> Writer<'a> {
             items: ItemStream::new(session.key(), sealer()),
             sealer: sealer(),
             chunks: Vec::new(),
+            chunks_size: 0,
             orphans: Vec::new(),
             remembered: FilesCache::default(),
             csize: 0,
@@ -163,7 +165,8 @@ impl<'a> Writer<'a> {
         }
         self.budget.give_back(weight);
         let files = self.stats.files() + self.stats.others;
-        self.monitor.progress(Progress { files, bytes: self.stats.size, stored_bytes: self.stats.stored_bytes });
+        let bytes = self.stats.size + self.chunks_size;
+        self.monitor.progress(Progress { files, bytes, stored_bytes: self.stats.stored_bytes });
         Ok(false)
     }
 
@@ -183,6 +186,7 @@ impl<'a> Writer<'a> {
         let chunk = ChunkRef { id, size, csize };
         super::write(self.index).reference(&chunk);
         self.chunks.push(chunk);
+        self.chunks_size += u64::from(size);
         Ok(())
     }
 
@@ -193,6 +197,7 @@ impl<'a> Writer<'a> {
             item.chunks.iter().flatten().for_each(|chunk| index.reference(chunk));
         } else {
             item.chunks = Some(std::mem::take(&mut self.chunks));
+            self.chunks_size = 0;
         }
         let chunks = item.chunks.as_deref().unwrap_or_default();
         let size = chunks.iter().map(|chunk| u64::from(chunk.size)).sum();
@@ -237,6 +242,7 @@ impl<'a> Writer<'a> {
         // What was stored of the file may meanwhile have been found by a sealer that looked for a chunk of another
         // file. So the references stay until the end, and only then is seen which chunks nobody else needs.
         self.orphans.append(&mut self.chunks);
+        self.chunks_size = 0;
         if error.vanished() {
             self.stats.files_vanished += 1;
             self.monitor.notice(Notice::FileVanished(as_path(&error.path)));
