@@ -15,7 +15,7 @@ use worldkeeper_engine::{
 };
 
 use crate::history::{Files, History, Kind, Run, RunOutcome};
-use crate::words::bytes;
+use crate::words::{bytes, count, duration, grouped};
 use crate::{Job, JobOutcome};
 
 /// Opens a session: knows where the repository is, how to wait for it and how to make a missing one.
@@ -163,7 +163,8 @@ impl BackupJob {
         let freed = compacted.as_ref().map_or(0, |stats| stats.freed_bytes);
         self.record_step(Kind::Compact, begun, compacted.as_ref().err(), freed);
         let compacted = compacted?;
-        info!("pruned {} of {} archives, freed {}", deleted.archives, plan.len(), bytes(compacted.freed_bytes));
+        let archives = count(plan.len() as u64, "archive");
+        info!("pruned {} of {archives}, freed {}", deleted.archives, bytes(compacted.freed_bytes));
         Ok(Retained { deleted, compacted })
     }
 
@@ -174,15 +175,15 @@ impl BackupJob {
         let created = created.map_err(|source| BackupError::Create { series: series(), source })?;
         let Created { name, start, end, stats, .. } = &created;
         info!(
-            "created {name}: {} files ({} new, {} changed, {} unchanged), {} in all; read {}, stored {}, took {}",
-            stats.files(),
-            stats.files_new,
-            stats.files_changed,
-            stats.files_unchanged,
+            "created {name}: {} ({} new, {} changed, {} unchanged), {} in all; read {}, stored {}, took {}",
+            count(stats.files(), "file"),
+            grouped(stats.files_new),
+            grouped(stats.files_changed),
+            grouped(stats.files_unchanged),
             bytes(stats.size),
             bytes(stats.read_bytes),
             bytes(stats.stored_bytes),
-            crate::words::duration(end.duration_since(*start).unsigned_abs()),
+            duration(end.duration_since(*start).unsigned_abs()),
         );
         Ok((session, created))
     }

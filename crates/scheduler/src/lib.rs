@@ -2,14 +2,14 @@
 //!
 //! [`policy`] is the decision alone: events and the time go in, actions come out, nothing happens. [`daemon`] makes
 //! the events happen and carries the actions out. [`history`] remembers how the runs went, for the schedule to count
-//! from and for people to look at. What a run does is a [`Job`], which somebody else brings.
+//! from and for people to look at. What a run does is a [`Job`], which somebody else brings; [`job`] has the usual one.
 
 pub mod daemon;
 pub mod history;
 pub mod job;
 mod outcome;
 pub mod policy;
-mod words;
+pub mod words;
 
 pub use daemon::{Daemon, DaemonError, Signals};
 pub use history::History;
