@@ -33,5 +33,5 @@ pub use restore::RestoreError;
 pub use session::{
     ArchiveInfo, BrokenArchive, Items, OpenArchive, Session, SessionError, SessionOptions, Suspicion, Trust,
 };
-pub use source::{Action, RootError, SourceError};
+pub use source::{Action, RootError, SourceError, SourceRoot};
 pub use state::{Known, RepositoryState, StateDir, StateError};

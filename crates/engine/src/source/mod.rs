@@ -34,6 +34,7 @@ mod walker;
 pub(crate) use entry::Entry;
 pub use error::{Action, RootError, SourceError};
 pub(crate) use reader::{FileReader, Verdict};
+pub use root::SourceRoot;
 pub(crate) use rules::{Reason, Rules};
 pub(crate) use stat::Stat;
 pub(crate) use walker::{Found, Walker};

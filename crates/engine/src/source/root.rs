@@ -5,16 +5,16 @@
 
 /// A source argument, taken apart as stock does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Root {
+pub struct SourceRoot {
     /// The normalised path: what messages show, and what is opened.
     pub path: Vec<u8>,
     /// In front of a `/./` in the argument: what is not part of the names in the archive. Ends with a slash.
     strip: Option<Vec<u8>>,
 }
 
-impl Root {
+impl SourceRoot {
     /// Takes an argument apart.
-    pub(crate) fn new(argument: &[u8]) -> Self {
+    pub fn new(argument: &[u8]) -> Self {
         let strip = argument.windows(3).position(|bytes| bytes == b"/./").filter(|&at| at > 0).map(|at| {
             let mut prefix = normalise(&argument[..at]);
             prefix.push(b'/');
@@ -33,10 +33,11 @@ impl Root {
         }
     }
 
-    /// What the archive calls the object that lies at `path`, which is this root's or beneath it.
+    /// What the archive calls the object that lies at `path`, which is this root's or beneath it; `.` is what all
+    /// names are relative to.
     ///
     /// Stock calls the root `..` just so, and then refuses to extract anything outside; here it is `.`.
-    pub(crate) fn archive_path(&self, path: &[u8]) -> Vec<u8> {
+    pub fn archive_path(&self, path: &[u8]) -> Vec<u8> {
         let path = match &self.strip {
             Some(prefix) if path == &prefix[..prefix.len() - 1] => b".",
             Some(prefix) => path.strip_prefix(prefix.as_slice()).unwrap_or(path),
@@ -115,11 +116,11 @@ mod tests {
     #[test]
     fn names_in_the_archive_are_those_that_stock_gives() {
         for (argument, path, stored, entry) in STORED {
-            let root = Root::new(argument.as_bytes());
+            let root = SourceRoot::new(argument.as_bytes());
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             assert_eq!(text(&root.path), *path, "{argument}");
             assert_eq!(text(&root.archive_path(&root.path)), *stored, "{argument}");
-            assert_eq!(text(&root.archive_path(&Root::join(&root.path, b"f"))), *entry, "{argument}");
+            assert_eq!(text(&root.archive_path(&SourceRoot::join(&root.path, b"f"))), *entry, "{argument}");
         }
     }
 
@@ -128,7 +129,7 @@ mod tests {
         for (argument, parent, name) in
             [(".", ".", "."), ("/", "/", "."), ("x", ".", "x"), ("/x", "/", "x"), ("x/y", "x/", "y"), ("..", ".", "..")]
         {
-            let root = Root::new(argument.as_bytes());
+            let root = SourceRoot::new(argument.as_bytes());
             assert_eq!(root.parent_and_name(), (parent.as_bytes(), name.as_bytes()), "{argument}");
         }
     }

@@ -13,7 +13,7 @@ use worldkeeper_core::msgpack::Encoder;
 use worldkeeper_testkit::borg::{Borg, location};
 use worldkeeper_testkit::{outcome::Outcome, peers, tree};
 
-use super::root::Root;
+use super::root::SourceRoot;
 use super::tests::{nasty, store};
 
 /// The items that stock makes of `arguments`, given in the directory `within`.
@@ -90,11 +90,11 @@ fn paths_are_those_of_stock() {
         for (number, argument) in arguments.into_iter().enumerate() {
             let stored =
                 stocks_items(&borg, &repository, &format!("a{number}"), &folder.path().join("in"), &[argument]);
-            let root = Root::new(argument.as_bytes());
+            let root = SourceRoot::new(argument.as_bytes());
             assert_eq!(root.archive_path(&root.path), stored[0].path, "{borg}: {argument}");
             if let Some(entry) = stored.get(1) {
                 let name = entry.path.rsplit(|&byte| byte == b'/').next().unwrap();
-                assert_eq!(root.archive_path(&Root::join(&root.path, name)), entry.path, "{borg}: {argument}");
+                assert_eq!(root.archive_path(&SourceRoot::join(&root.path, name)), entry.path, "{borg}: {argument}");
             }
         }
     }

@@ -18,7 +18,7 @@ use super::error::{Action, RootError, SourceError};
 use super::listing::Listing;
 use super::metadata::{At, Collector};
 use super::reader::{FileReader, open_beneath};
-use super::root::Root;
+use super::root::SourceRoot;
 use super::rules::{Reason, Rules};
 use super::stat::{FileId, Stat};
 
@@ -51,8 +51,8 @@ pub(crate) enum Found {
 /// above the current one, and one path for each object with several links.
 #[derive(Debug)]
 pub(crate) struct Walker {
-    roots: VecDeque<(Root, Arc<OwnedFd>)>,
-    root: Option<(Root, FileId)>,
+    roots: VecDeque<(SourceRoot, Arc<OwnedFd>)>,
+    root: Option<(SourceRoot, FileId)>,
     levels: Vec<Level>,
     rules: Rules,
     /// Roots that are in the archive already: stock does not enter them a second time.
@@ -90,7 +90,7 @@ impl Walker {
             buffer: vec![MaybeUninit::uninit(); LISTING_BYTES].into_boxed_slice(),
         };
         for root in roots {
-            let root = Root::new(root.as_ref().as_bytes());
+            let root = SourceRoot::new(root.as_ref().as_bytes());
             let (parent, name) = root.parent_and_name();
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let parent = open(Path::new(OsStr::from_bytes(parent)), flags, Mode::empty())
@@ -161,7 +161,7 @@ impl Walker {
         self.levels.iter().filter(|level| level.directory.is_some()).count()
     }
 
-    fn check_root(&self, root: &Root, stat: &Stat) -> Result<(), RootError> {
+    fn check_root(&self, root: &SourceRoot, stat: &Stat) -> Result<(), RootError> {
         if stat.file_type() == FileType::Directory && self.rules.leaves_out_directory(stat.id) {
             return Err(RootError::LeftOut { path: root.path.clone() });
         }
@@ -169,7 +169,7 @@ impl Walker {
     }
 
     /// Comes upon a root: its failures are fatal.
-    fn start(&mut self, root: Root, parent: &Arc<OwnedFd>) -> Result<(), RootError> {
+    fn start(&mut self, root: SourceRoot, parent: &Arc<OwnedFd>) -> Result<(), RootError> {
         let (path, name) = (root.path.clone(), root.parent_and_name().1.to_vec());
         let stat = stat(parent, &name, &path)?;
         self.check_root(&root, &stat)?;
@@ -189,7 +189,7 @@ impl Walker {
             return Ok(());
         };
         let name = name.to_vec();
-        let path = Root::join(&level.path, &name);
+        let path = SourceRoot::join(&level.path, &name);
         let stat = stat(&directory, &name, &path)?;
         if self.done.contains(&stat.id) {
             return Ok(());

@@ -2,12 +2,12 @@
 //!
 //! An archive holds relative paths: `/data` is `data` in it, `../world` is `world`. What was archived from a source
 //! goes back to where that source is now; anything else has no place here.
-//!
-//! Source: borg 1.4 `archiver.py`, `do_create`; `helpers/fs.py`, `make_path_safe`, `get_strip_prefix`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use worldkeeper_engine::SourceRoot;
 
 /// Paths of an archive, and the directory they are relative to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub(super) struct Part {
 
 /// What an archive calls a path that somebody typed.
 pub(super) fn stored_path(path: &Path) -> Vec<u8> {
-    let stored = components(path).collect::<PathBuf>();
-    stored.as_os_str().as_bytes().to_vec()
+    // A `/./` means something in a source alone.
+    stored(&source_root(&path.components().collect::<PathBuf>()))
 }
 
 /// Sorts what is wanted (everything, if nothing is) by the source it came from.
@@ -68,37 +68,26 @@ pub(super) fn parts(sources: &[PathBuf], wanted: &[Vec<u8>]) -> Result<Vec<Part>
 
 /// The directory that the names of a source's content are relative to, and the source's own name.
 fn origin(source: &Path) -> (PathBuf, Vec<u8>) {
-    let bytes = source.as_os_str().as_bytes();
-    // In front of a `/./` stands what is not part of the names.
-    let strip = bytes.windows(3).position(|bytes| bytes == b"/./").filter(|at| *at > 0);
-    let stored = match strip {
-        Some(at) => components(Path::new(OsStr::from_bytes(&bytes[at + 3..]))).collect::<PathBuf>(),
-        None => components(source).collect(),
-    };
-    let mut root = resolved(source);
-    for _ in stored.components() {
-        root.pop();
-    }
-    (root, stored.as_os_str().as_bytes().to_vec())
-}
-
-/// The parts of a path that an archive keeps: not the root, and nothing that leads up from the beginning.
-fn components(path: &Path) -> impl Iterator<Item = Component<'_>> {
-    let mut kept: Vec<Component<'_>> = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(_) => kept.push(component),
-            Component::ParentDir => _ = kept.pop(),
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    kept.into_iter()
-}
-
-/// The absolute path, with what leads up taken out as stock does: by its text.
-fn resolved(path: &Path) -> PathBuf {
+    let root = source_root(source);
+    let stored = stored(&root);
+    let path = Path::new(OsStr::from_bytes(&root.path));
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    Path::new("/").join(components(&absolute).collect::<PathBuf>())
+    // What leads up is taken out as stock does: by its letters.
+    let mut directory = PathBuf::from(OsStr::from_bytes(&source_root(&absolute).path));
+    for _ in Path::new(OsStr::from_bytes(&stored)).components() {
+        directory.pop();
+    }
+    (directory, stored)
+}
+
+fn source_root(path: &Path) -> SourceRoot {
+    SourceRoot::new(path.as_os_str().as_bytes())
+}
+
+/// What the archive calls a source; nothing, if all names are relative to it.
+fn stored(root: &SourceRoot) -> Vec<u8> {
+    let name = root.archive_path(&root.path);
+    if name == b"." { Vec::new() } else { name }
 }
 
 fn is_beneath(inner: &[u8], outer: &[u8]) -> bool {
@@ -137,7 +126,8 @@ mod tests {
     #[test]
     fn what_is_wanted_is_sorted_by_source() {
         let root = Path::new("/");
-        for path in ["data/world/region", "/data/world/region/", "./data/world/../world/region"] {
+        for path in ["data/world/region", "/data/world/region/", "./data/world/../world/region", "data/./world/region"]
+        {
             assert_eq!(found(&["/data"], &[path]), Ok(vec![part(root, &["data/world/region"])]), "{path}");
         }
         assert_eq!(found(&["/data/world"], &["data"]), Ok(vec![part(root, &["data/world"])]));
