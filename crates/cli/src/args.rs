@@ -37,9 +37,9 @@ Exit codes: 0 done; 1 done, with warnings; 2 failed.";
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Backs up on schedule until it is told to stop
+    /// Backs up on schedule until it is told to stop; prunes and compacts after each good archive
     Run(Run),
-    /// Makes one archive now
+    /// Makes one archive now, and prunes nothing
     Backup,
     /// Lists the archives, or what is in one
     List {
@@ -77,7 +77,7 @@ pub(crate) enum Command {
 /// How the daemon runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
-    /// Makes one archive, then exits
+    /// Makes one archive, prunes and compacts, then exits
     #[arg(long)]
     pub(crate) once: bool,
     /// Makes a source that does not exist, with a small sample world in it

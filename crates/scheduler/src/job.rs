@@ -49,8 +49,8 @@ pub struct BackupJob {
     pub repository: Box<dyn OpenSession>,
     /// What to archive, and how.
     pub options: CreateOptions,
-    /// Which archives stay.
-    pub rules: Rules,
+    /// Which archives stay; all of them, without rules.
+    pub rules: Option<Rules>,
     /// In which zone the rules count days.
     pub zone: TimeZone,
     /// Where runs are recorded.
@@ -131,14 +131,19 @@ pub struct Retained {
 impl BackupJob {
     /// Makes an archive, and tidies up after a good one.
     ///
-    /// Nothing is pruned after an archive that lacks something: the older ones may be the only ones that have it.
+    /// Nothing is pruned after an archive that lacks something: the older ones may be the only ones that have it. Nor
+    /// is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
     pub fn backup(&self, stop: &Stop) -> Result<Created, BackupError> {
         let begun = self.clock.now();
         let made = self.archive(stop);
         self.record(&Self::run_of(&made, begun, self.clock.now()));
         let (mut session, created) = made?;
-        if created.stats.files_failed > 0 {
-            warn!("nothing is pruned after an archive that lacks {} files", created.stats.files_failed);
+        if self.rules.is_some() && created.stats.files_failed > 0 {
+            warn!(
+                "nothing is pruned, because this archive lacks {} that older ones may have: make what could not be read \
+                 readable, or leave its directory out of the sources",
+                count(created.stats.files_failed, "file")
+            );
         } else if !stop.is_requested()
             && let Err(error) = self.retain(&mut session)
             && !error.is_stopped()
@@ -150,9 +155,11 @@ impl BackupJob {
 
     /// Applies the retention rules, and frees the space of what goes.
     pub fn retain(&self, session: &mut Session) -> Result<Retained, RetentionError> {
+        let Some(rules) = &self.rules else { return Ok(Retained::default()) };
         let begun = self.clock.now();
-        let plan = prune::plan_series(session, &self.options.series, &self.rules, begun, &self.zone);
-        if self.rules.keep_nothing() || plan.iter().all(|decision| decision.keep.is_some()) {
+        let plan = prune::plan_series(session, &self.options.series, rules, begun, &self.zone);
+        // Rules that keep nothing are a mistake, which whoever reads the settings should have noticed.
+        if rules.keep_nothing() || plan.iter().all(|decision| decision.keep.is_some()) {
             return Ok(Retained::default());
         }
         let pruned = prune::prune(session, &plan, self.monitor.as_ref()).map_err(RetentionError::from);

@@ -1,4 +1,4 @@
-//! `backup`: one archive, now. And what a backup is made of, for the daemon too.
+//! `backup`: one archive, now. And what a backup is made of, for `run` too.
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -7,7 +7,6 @@ use std::{env, fs, io, thread};
 
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::Stop;
-use worldkeeper_engine::prune::Rules;
 use worldkeeper_engine::{CreateOptions, Monitor};
 use worldkeeper_scheduler::job::BackupJob;
 
@@ -46,8 +45,7 @@ pub(super) fn once(place: &Arc<Place>, caller: Caller, stop: &Stop) -> anyhow::R
     let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
     let mut job = job(place, caller, Arc::clone(&reporter) as Arc<dyn Monitor>);
     if caller == Caller::Hand {
-        // Rules that keep nothing delete nothing.
-        job.rules = Rules::default();
+        job.rules = None;
     }
     let stats = job.backup(stop)?.stats;
     Ok(Done::with((stats.files_failed + stats.files_torn).max(reporter.warnings())))
@@ -69,7 +67,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
     BackupJob {
         repository: Box::new(Opener { place: Arc::clone(place), caller }),
         options: create_options(place),
-        rules: place.settings.retention.value.clone(),
+        rules: Some(place.settings.retention.value.clone()),
         zone: place.zone.clone(),
         history: place.history(),
         monitor,

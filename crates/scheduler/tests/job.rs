@@ -1,0 +1,234 @@
+//! One backup from beginning to end, on a repository in memory: what is recorded, what is pruned, what is tried again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tempfile::TempDir;
+use worldkeeper_chunker::ChunkerParams;
+use worldkeeper_compress::Compression;
+use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
+use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_engine::prune::{Count, Period, Rules};
+use worldkeeper_engine::{CreateOptions, Session, SessionOptions, Silent, StateDir};
+use worldkeeper_scheduler::history::{Kind, RunOutcome};
+use worldkeeper_scheduler::job::{BackupJob, OpenError, OpenSession};
+use worldkeeper_scheduler::{History, Job, JobOutcome};
+use worldkeeper_testkit::clock::ManualClock;
+use worldkeeper_testkit::disk::MemoryDisk;
+use worldkeeper_testkit::memory_repository::MemoryRepository;
+use worldkeeper_testkit::tree;
+
+const SERIES: &str = "mc";
+const LOCATION: &str = "/memory/1";
+
+/// A file that nobody can read, root included: it can only be written to.
+const UNREADABLE: &str = "/sys/bus/platform/drivers_probe";
+
+/// A repository in memory, and how opening it goes.
+struct Memory {
+    repository: MemoryRepository,
+    state: StateDir,
+    clock: Arc<ManualClock>,
+    /// Why it cannot be opened, and whether it may be tried again soon.
+    refused: Option<bool>,
+}
+
+impl OpenSession for Memory {
+    fn open(&self, stop: &Stop) -> Result<Session, OpenError> {
+        if let Some(retry) = self.refused {
+            let source = RepositoryError::LockTimeout { holder: "somebody".into(), waited_seconds: 5 };
+            return Err(OpenError::Failed { source: Box::new(source), retry });
+        }
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let options = SessionOptions { state: &self.state, passphrase: None, clock, stop: stop.clone() };
+        let repository = Box::new(self.repository.clone());
+        let session = if self.repository.store().objects.is_empty() {
+            Session::initialize(repository, EncryptionMode::None, &options)
+        } else {
+            Session::open(repository, &options)
+        };
+        Ok(session.expect("nothing is wrong with it"))
+    }
+
+    fn location(&self) -> String {
+        LOCATION.into()
+    }
+}
+
+/// A world, and a repository that keeps one archive of it.
+struct House {
+    world: TempDir,
+    sources: Vec<PathBuf>,
+    repository: MemoryRepository,
+    disk: MemoryDisk,
+    clock: Arc<ManualClock>,
+    rules: Option<Rules>,
+    refused: Option<bool>,
+}
+
+impl House {
+    fn new() -> Self {
+        let world = TempDir::new().unwrap();
+        tree::write(&world.path().join("level.dat"), b"a world");
+        Self {
+            sources: vec![world.path().to_owned()],
+            world,
+            repository: MemoryRepository::new(1),
+            disk: MemoryDisk::new(),
+            clock: Arc::new(ManualClock::at("2030-01-01T00:00:00Z")),
+            rules: Some(Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] }),
+            refused: None,
+        }
+    }
+
+    fn history(&self) -> History {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        History::new(Arc::new(self.disk.clone()), clock, "/state")
+    }
+
+    fn job(&self) -> BackupJob {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let (repository, clock) = (self.repository.clone(), Arc::clone(&self.clock));
+        let state = StateDir::open(disk, Path::new("/state"), "test").unwrap();
+        BackupJob {
+            repository: Box::new(Memory { repository, state, clock, refused: self.refused }),
+            options: CreateOptions {
+                series: SERIES.into(),
+                sources: self.sources.clone(),
+                left_out: Vec::new(),
+                left_out_names: Vec::new(),
+                compression: Compression::None,
+                chunker_params: ChunkerParams::DEFAULT,
+                comment: String::new(),
+                cmdline: Vec::new(),
+                hostname: "host".into(),
+                username: "user".into(),
+                cwd: b"/".to_vec(),
+                sealers: 1,
+            },
+            rules: self.rules.clone(),
+            zone: TimeZone::UTC,
+            history: self.history(),
+            monitor: Arc::new(Silent),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+        }
+    }
+
+    /// Runs the job an hour after the last one, on a world that has changed.
+    fn run(&self) -> JobOutcome {
+        self.run_under(&Stop::default())
+    }
+
+    fn run_under(&self, stop: &Stop) -> JobOutcome {
+        self.clock.advance(Duration::from_hours(1));
+        let changed = format!("the world at {}", self.clock.now());
+        tree::write(&self.world.path().join("level.dat"), changed.as_bytes());
+        self.job().run(stop)
+    }
+
+    /// What was recorded.
+    fn runs(&self) -> Vec<(Kind, RunOutcome)> {
+        let runs = self.history().runs(SERIES, LOCATION).unwrap();
+        runs.iter().map(|run| (run.kind, run.outcome)).collect()
+    }
+
+    fn archives(&self) -> Vec<String> {
+        let session = self.job().repository.open(&Stop::default()).unwrap();
+        session.archives().iter().map(|archive| archive.name.to_string()).collect()
+    }
+}
+
+/// The good archive of an hour.
+fn good(hour: u8, warnings: u64) -> JobOutcome {
+    JobOutcome::Good { archive: format!("mc-2030-01-01T{hour:02}:00:00"), warnings }
+}
+
+#[test]
+fn retention_and_compaction_follow_a_good_archive() {
+    let house = House::new();
+    assert_eq!(house.job().last_good(), None);
+    assert_eq!(house.run(), good(1, 0));
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good)], "there was nothing to prune");
+    assert_eq!(house.run(), good(2, 0));
+    assert_eq!(house.archives(), ["mc-2030-01-01T02:00:00"]);
+    let expected = [Kind::Backup, Kind::Backup, Kind::Prune, Kind::Compact].map(|kind| (kind, RunOutcome::Good));
+    assert_eq!(house.runs(), expected);
+    assert_eq!(house.job().last_good(), Some("2030-01-01T02:00:00Z".parse().unwrap()));
+}
+
+#[test]
+fn without_rules_everything_stays() {
+    let house = House { rules: None, ..House::new() };
+    for hour in 1..4 {
+        assert_eq!(house.run(), good(hour, 0));
+    }
+    assert_eq!(house.archives().len(), 3);
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good); 3]);
+}
+
+/// The older archives may be the only ones that have what this one lacks.
+#[test]
+fn nothing_is_pruned_after_an_archive_that_lacks_something() {
+    let mut house = House::new();
+    assert_eq!(house.run(), good(1, 0));
+    house.sources.push(UNREADABLE.into());
+    assert_eq!(house.run(), good(2, 1));
+    assert_eq!(house.archives().len(), 2);
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Warnings)]);
+    // As soon as nothing is amiss, it goes on.
+    house.sources.pop();
+    assert_eq!(house.run(), good(3, 0));
+    assert_eq!(house.archives(), ["mc-2030-01-01T03:00:00"]);
+}
+
+#[test]
+fn a_create_that_fails_is_recorded_and_tried_again() {
+    let mut house = House::new();
+    assert_eq!(house.run(), good(1, 0));
+    house.sources.push("/nowhere/at/all".into());
+    let JobOutcome::Failed { error, retry } = house.run() else { panic!("there is no such source") };
+    assert!(error.contains("cannot create an archive of mc") && error.contains("/nowhere/at/all"), "{error}");
+    assert!(retry, "it may be mounted soon");
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Failed)]);
+    assert_eq!(house.history().runs(SERIES, LOCATION).unwrap()[1].error, Some(error));
+    assert_eq!(house.job().last_good(), Some("2030-01-01T01:00:00Z".parse().unwrap()));
+    assert_eq!(house.archives().len(), 1);
+}
+
+#[test]
+fn a_repository_that_cannot_be_opened_says_whether_to_try_again() {
+    let mut house = House::new();
+    for retry in [true, false] {
+        house.refused = Some(retry);
+        let outcome = house.run();
+        assert!(matches!(&outcome, JobOutcome::Failed { retry: again, .. } if *again == retry), "{outcome:?}");
+    }
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Failed); 2]);
+}
+
+#[test]
+fn a_stop_is_recorded_as_one() {
+    let house = House::new();
+    assert_eq!(house.run(), good(1, 0));
+    let stop = Stop::default();
+    stop.request();
+    assert_eq!(house.run_under(&stop), JobOutcome::Stopped);
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Stopped)]);
+    assert_eq!(house.archives().len(), 1);
+}
+
+/// The archive is what counts: retention that fails makes no failed backup of it.
+#[test]
+fn retention_that_fails_leaves_a_good_archive() {
+    let house = House::new();
+    assert_eq!(house.run(), good(1, 0));
+    // The clock was wrong, and is right again: rules that count time mean nothing.
+    house.clock.set_wall("2029-12-31T00:00:00Z".parse().unwrap());
+    assert_eq!(house.run(), JobOutcome::Good { archive: "mc-2029-12-31T01:00:00".into(), warnings: 0 });
+    assert_eq!(house.archives().len(), 2);
+    let expected =
+        [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Good), (Kind::Prune, RunOutcome::Failed)];
+    assert_eq!(house.runs(), expected);
+}
