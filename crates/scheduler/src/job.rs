@@ -55,6 +55,8 @@ pub struct BackupJob {
     pub zone: TimeZone,
     /// Where runs are recorded.
     pub history: History,
+    /// What to do about an error, as far as its user can do something.
+    pub hint: fn(&(dyn Error + 'static)) -> Option<String>,
     /// Told what happens.
     pub monitor: Arc<dyn Monitor>,
     /// The time.
@@ -149,6 +151,9 @@ impl BackupJob {
             && !error.is_stopped()
         {
             warn!("the archive is safe, but what should follow failed: {}", error_text(&error));
+            if let Some(hint) = (self.hint)(&error) {
+                warn!("hint: {hint}");
+            }
         }
         Ok(created)
     }
@@ -239,7 +244,9 @@ impl Job for BackupJob {
                 JobOutcome::Good { archive: created.name.to_string(), warnings: stats.files_failed + stats.files_torn }
             }
             Err(error) if error.is_stopped() => JobOutcome::Stopped,
-            Err(error) => JobOutcome::Failed { error: error_text(&error), retry: error.may_pass() },
+            Err(error) => {
+                JobOutcome::Failed { error: error_text(&error), hint: (self.hint)(&error), retry: error.may_pass() }
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub enum JobOutcome {
     Failed {
         /// What failed and why, in words for people.
         error: String,
+        /// What to do about it, if somebody can do something.
+        hint: Option<String>,
         /// Whether it may go well if it is tried again soon. A wrong passphrase does not mend itself, a connection does.
         retry: bool,
     },

@@ -111,6 +111,7 @@ impl House {
             rules: self.rules.clone(),
             zone: TimeZone::UTC,
             history: self.history(),
+            hint: |_| Some("do something".into()),
             monitor: Arc::new(Silent),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
         }
@@ -188,9 +189,10 @@ fn a_create_that_fails_is_recorded_and_tried_again() {
     let mut house = House::new();
     assert_eq!(house.run(), good(1, 0));
     house.sources.push("/nowhere/at/all".into());
-    let JobOutcome::Failed { error, retry } = house.run() else { panic!("there is no such source") };
+    let JobOutcome::Failed { error, hint, retry } = house.run() else { panic!("there is no such source") };
     assert!(error.contains("cannot create an archive of mc") && error.contains("/nowhere/at/all"), "{error}");
     assert!(retry, "it may be mounted soon");
+    assert_eq!(hint.as_deref(), Some("do something"));
     assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Failed)]);
     assert_eq!(house.history().runs(SERIES, LOCATION).unwrap()[1].error, Some(error));
     assert_eq!(house.job().last_good(), Some("2030-01-01T01:00:00Z".parse().unwrap()));

@@ -14,7 +14,7 @@ use super::containers;
 use crate::open::{Caller, Opener};
 use crate::place::Place;
 use crate::progress::Reporter;
-use crate::report::Done;
+use crate::report::{self, Done};
 use crate::settings::Origin;
 
 /// Files that a game holds locked, and whose content means nothing after a restore.
@@ -70,6 +70,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
         rules: Some(place.settings.retention.value.clone()),
         zone: place.zone.clone(),
         history: place.history(),
+        hint: report::advice,
         monitor,
         clock: Arc::clone(&place.clock),
     }

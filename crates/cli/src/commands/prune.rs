@@ -24,17 +24,17 @@ pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::R
     for decision in &plan {
         output.line(&line(decision, dry_run))?;
     }
-    let (going, of) = (words::count(going, "archive"), format!("of {} in the series {}", plan.len(), place.series()));
+    let going = format!("{going} of {} in the series {}", words::count(plan.len() as u64, "archive"), place.series());
     let kept = settings::retention_text(rules);
     if dry_run {
-        output.line(&format!("would delete {going} {of}; the retention is {kept}"))?;
+        output.line(&format!("would delete {going}; the retention is {kept}"))?;
         output.finish()?;
         return Ok(Done::Well);
     }
     let reporter = Arc::new(Reporter::new(&place.screen, "pruning"));
     let retained = backup::job(place, Caller::Hand, Arc::clone(&reporter) as _).retain(&mut session)?;
     let freed = words::bytes(retained.compacted.freed_bytes);
-    output.line(&format!("deleted {going} {of}, freed {freed}; the retention is {kept}"))?;
+    output.line(&format!("deleted {going}, freed {freed}; the retention is {kept}"))?;
     output.finish()?;
     Ok(Done::with(reporter.warnings()))
 }

@@ -18,7 +18,7 @@ use crate::open::Caller;
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
-use crate::settings::{duration_text, retention_text};
+use crate::settings::retention_text;
 
 /// Prepares the daemon; or makes the one archive that was asked for.
 pub(super) fn begin(place: Arc<Place>, options: &Run, stop: &Stop) -> anyhow::Result<Next> {
@@ -49,6 +49,7 @@ pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Resul
 
 /// Makes what is to be made, and says what is worth saying, before the first backup.
 fn prepare(place: &Place, options: &Run, stop: &Stop) -> anyhow::Result<()> {
+    say_what_is_done(place);
     if options.demo {
         make_missing_worlds(place)?;
     }
@@ -61,7 +62,6 @@ fn prepare(place: &Place, options: &Run, stop: &Stop) -> anyhow::Result<()> {
             place.state.path().display()
         );
     }
-    say_what_is_done(place, options.once);
     Ok(())
 }
 
@@ -77,13 +77,12 @@ fn make_missing_worlds(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first line of the log: what this daemon does, so that a wrong setting shows at once.
-fn say_what_is_done(place: &Place, once: bool) {
+/// The first line of the log: what this run does, so that a wrong setting shows at once. When it does so is the next.
+fn say_what_is_done(place: &Place) {
     let settings = &place.settings;
-    let when = if once { "once".to_owned() } else { format!("every {}", duration_text(settings.interval.value)) };
     let sources: Vec<_> = settings.sources.value.iter().map(|source| source.display().to_string()).collect();
     info!(
-        "worldkeeper {}: backs up {} as {} into {} {when}, keeps {}",
+        "worldkeeper {}: backs up {} as {} into {}, keeps {}",
         env!("CARGO_PKG_VERSION"),
         sources.join(", "),
         settings.name.value,

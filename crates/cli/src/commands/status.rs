@@ -100,11 +100,16 @@ impl Status<'_> {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let settings = &self.place.settings;
-        if !settings.repository.value.join("config").exists() {
-            problems.push(format!("there is no repository at {}", self.place.location()));
+        let is_there = settings.repository.value.join("config").exists();
+        if !is_there {
+            let more =
+                if self.runs.is_empty() { "yet: the first backup makes it" } else { "now: is its volume mounted?" };
+            problems.push(format!("there is no repository at {} {more}", self.place.location()));
         }
         let limit = allowed_age(settings.interval.value);
         match self.last_good() {
+            // Where there is no repository, that is said.
+            None if !is_there => {}
             None => problems.push("there is no good archive yet".to_owned()),
             Some(run) if self.game_may_run() && words::since(run.start, self.now) > limit => problems.push(format!(
                 "the last good archive is {} old; while the game runs, one is expected every {} and late after {}",

@@ -19,7 +19,6 @@ use worldkeeper_scheduler::job::{OpenError, OpenSession};
 use zeroize::Zeroizing;
 
 use crate::place::Place;
-use crate::report;
 
 pub(crate) use error::AccessError;
 
@@ -171,12 +170,6 @@ impl OpenSession for Opener {
         self.place.session(Purpose::WriteOrCreate, self.caller, stop).map_err(|error| {
             if error.is_stopped() {
                 return OpenError::Stopped;
-            }
-            // The daemon logs what failed and why; what to do about it would be lost on the way.
-            if self.caller == Caller::Daemon
-                && let Some(hint) = report::hint(&error)
-            {
-                warn!("{hint}");
             }
             OpenError::Failed { retry: error.may_pass(), source: Box::new(error) }
         })

@@ -65,12 +65,17 @@ fn text(error: &anyhow::Error) -> String {
         lines.push(format!("{label}: {}", escape(&line)));
         said = line;
     }
-    lines.extend(error.chain().find_map(hint).map(|hint| format!("hint: {hint}")));
+    lines.extend(advice(error.as_ref()).map(|hint| format!("hint: {hint}")));
     lines.join("\n")
 }
 
+/// What to do about an error or what has caused it.
+pub(crate) fn advice(error: &(dyn Error + 'static)) -> Option<String> {
+    anyhow::Chain::new(error).find_map(hint)
+}
+
 /// What to do about an error, its causes not counted. Only what is to be copied stands on lines of its own.
-pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     let mut hint = escape(&hints::hint(error)?).into_owned();
     for line in hints::lines(error) {
         hint.push_str("\n    ");

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Why a location cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +60,16 @@ pub(super) fn parse(location: &OsStr) -> Result<PathBuf, LocationError> {
     {
         return Err(LocationError::Label(text.into()));
     }
-    std::path::absolute(Path::new(location)).map_err(|_| LocationError::NoCurrentDirectory)
+    let absolute = std::path::absolute(Path::new(location)).map_err(|_| LocationError::NoCurrentDirectory)?;
+    // What leads up is taken out by its letters, as borg does: one repository has one name in the run history.
+    let mut plain = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => _ = plain.pop(),
+            other => plain.push(other),
+        }
+    }
+    Ok(plain)
 }
 
 #[cfg(test)]
@@ -74,7 +83,8 @@ mod tests {
             ("file:///srv/borg", "/srv/borg"),
             ("/srv/a:b", "/srv/a:b"),
             ("/srv/a=b", "/srv/a=b"),
-            ("/srv/.//borg/", "/srv/borg/"),
+            ("/srv/.//borg/", "/srv/borg"),
+            ("/srv/a/../../../borg", "/borg"),
         ] {
             assert_eq!(parse(OsStr::new(text)), Ok(expected.into()), "{text}");
         }

@@ -75,7 +75,10 @@ impl EventLoop {
                 let outcome = job.run(&stop);
                 Event::JobFinished { outcome, last_good: job.last_good() }
             }),
-            after_panic: Event::JobFinished { outcome: JobOutcome::Failed { error, retry: true }, last_good: None },
+            after_panic: Event::JobFinished {
+                outcome: JobOutcome::Failed { error, hint: None, retry: true },
+                last_good: None,
+            },
         }
     }
 

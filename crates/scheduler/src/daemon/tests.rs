@@ -125,7 +125,7 @@ async fn a_backup_is_made_every_interval() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_and_a_panic_are_retried() {
     let setting = Setting::new(&[], |run, _| match run {
-        0 => JobOutcome::Failed { error: "no route to host".to_owned(), retry: true },
+        0 => JobOutcome::Failed { error: "no route to host".to_owned(), hint: None, retry: true },
         1 => panic!("a panic on purpose"),
         _ => good(),
     });

@@ -255,6 +255,7 @@ impl Scheduler {
     }
 
     fn finish(&mut self, outcome: &JobOutcome, last_good: Option<Timestamp>, since: Duration, now: Now) {
+        let mut hint = None;
         let (level, text) = match outcome {
             JobOutcome::Good { archive, warnings } => {
                 self.failures = 0;
@@ -268,7 +269,8 @@ impl Scheduler {
                     _ => (Level::WARN, format!("archive {archive} is complete, with {warnings} warnings: {next}")),
                 }
             }
-            JobOutcome::Failed { error, retry } => {
+            JobOutcome::Failed { error, hint: what_to_do, retry } => {
+                hint = what_to_do.as_ref();
                 self.due = now.monotonic + if *retry { self.retry_wait() } else { self.interval };
                 self.failures = self.failures.saturating_add(1);
                 (Level::ERROR, format!("the backup failed: {error}; {}", self.next(now)))
@@ -279,6 +281,9 @@ impl Scheduler {
             }
         };
         self.say(level, text);
+        if let Some(hint) = hint {
+            self.say(level, format!("hint: {hint}"));
+        }
     }
 
     /// How long to wait after a failure: 1 min, 2 min, 4 min, … up to the interval.

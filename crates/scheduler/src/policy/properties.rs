@@ -33,7 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let outcome = prop_oneof![
         3 => Just(JobOutcome::Good { archive: "mc".to_owned(), warnings: 0 }),
-        2 => any::<bool>().prop_map(|retry| JobOutcome::Failed { error: "no".to_owned(), retry }),
+        2 => any::<bool>().prop_map(|retry| JobOutcome::Failed { error: "no".to_owned(), hint: None, retry }),
         1 => Just(JobOutcome::Stopped),
     ];
     let jump = (-400_000_i64..400_000).prop_map(SignedDuration::from_mins);

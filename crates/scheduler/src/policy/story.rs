@@ -134,7 +134,8 @@ impl Story {
     }
 
     pub(super) fn fail(&mut self, retry: bool) {
-        self.finish(JobOutcome::Failed { error: "no route to host".to_owned(), retry });
+        let hint = (!retry).then(|| "mend it".to_owned());
+        self.finish(JobOutcome::Failed { error: "no route to host".to_owned(), hint, retry });
     }
 
     pub(super) fn job_runs(&self) -> bool {

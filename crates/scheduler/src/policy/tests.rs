@@ -248,8 +248,12 @@ fn short_intervals_are_not_stretched_by_failures() {
 #[test]
 fn what_does_not_mend_itself_is_retried_at_the_usual_pace() {
     let mut story = Story::begun(HOUR, &[], None);
+    story.said();
     story.fail(false);
     assert_eq!(story.wait(), Some(HOUR));
+    // The hint comes behind what it is about.
+    let expected = ["ERROR the backup failed: no route to host; the next backup is in 1 h", "ERROR hint: mend it"];
+    assert_eq!(story.said(), expected);
 }
 
 #[test]

@@ -71,8 +71,11 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(ContainerError { origin, .. }) = error.downcast_ref() {
         return Some(format!("look at the names in `docker ps --all`, and mend {origin}"));
     }
-    if error.downcast_ref::<ArchiveError>().is_some() {
-        return Some(SEE_LIST.to_owned());
+    if let Some(error) = error.downcast_ref::<ArchiveError>() {
+        return Some(match error {
+            ArchiveError::NoSuchArchive { .. } => SEE_LIST.to_owned(),
+            ArchiveError::NoArchive(_) => "make the first one: worldkeeper backup".to_owned(),
+        });
     }
     error.downcast_ref().and_then(daemon)
 }

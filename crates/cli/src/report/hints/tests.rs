@@ -12,18 +12,14 @@ use worldkeeper_engine::{ObjectError, Suspicion};
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use super::*;
+use crate::report::advice;
 
 /// Requires that an error, or what is behind it, comes with a hint that is fit to be read.
 #[track_caller]
 fn helps(error: impl Error + 'static) {
-    let mut next: Option<&(dyn Error + 'static)> = Some(&error);
-    let found = std::iter::from_fn(|| {
-        let error = next?;
-        next = error.source();
-        Some(hint(error))
-    });
-    let hint = found.flatten().next().unwrap_or_else(|| panic!("no hint for: {error}"));
-    assert!(!hint.is_empty() && !hint.ends_with('.') && !hint.contains("  "), "{hint:?}");
+    let hint = advice(&error).unwrap_or_else(|| panic!("no hint for: {error}"));
+    let sentence = hint.lines().next().unwrap_or_default();
+    assert!(!sentence.is_empty() && !sentence.ends_with('.') && !sentence.contains("  "), "{hint:?}");
 }
 
 fn full() -> DiskError {
