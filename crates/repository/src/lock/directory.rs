@@ -23,13 +23,14 @@ pub(super) struct LockDirectory {
     disk: Arc<dyn Disk>,
     repository: PathBuf,
     path: PathBuf,
+    own: LockId,
     own_name: String,
 }
 
 impl LockDirectory {
     pub(super) fn new(disk: Arc<dyn Disk>, repository: &Path, own: &LockId) -> Self {
         let own_name = name::format(own);
-        Self { disk, repository: repository.to_owned(), path: repository.join(NAME), own_name }
+        Self { disk, repository: repository.to_owned(), path: repository.join(NAME), own: own.clone(), own_name }
     }
 
     /// Tries once to take the directory; returns who has it, if that fails. What our own dead have left is cleared
@@ -39,7 +40,8 @@ impl LockDirectory {
         if let Some(holder) = self.clear_dead(identity)? {
             return Ok(Some(holder));
         }
-        let temporary = self.repository.join(format!("{NAME}.{:016x}.tmp", random_number()?));
+        // The incarnation says whose it is, if we are killed before it has its name.
+        let temporary = self.repository.join(format!("{NAME}.{:x}-{:016x}.tmp", self.own.thread, random_number()?));
         self.disk.create_dir(&temporary)?;
         let own_file = temporary.join(&self.own_name);
         let renamed = self.disk.create(&own_file).and_then(|_| self.disk.rename(&temporary, &self.path));
@@ -57,7 +59,19 @@ impl LockDirectory {
                 (None, _) => Err(error),
             };
         }
+        self.sweep(identity);
         Ok(None)
+    }
+
+    /// Removes what our own dead were about to make the lock of. It is in nobody's way, so nothing fails for it.
+    fn sweep(&self, identity: &dyn LockIdentity) {
+        let Ok(names) = self.disk.list(&self.repository) else { return };
+        for (name, _) in names {
+            let Some(thread) = name.to_str().and_then(incarnation) else { continue };
+            if identity.is_dead(&LockId { thread, ..self.own.clone() }) {
+                let _ = break_directory(&*self.disk, &self.repository.join(name));
+            }
+        }
     }
 
     /// Returns whether our file is there.
@@ -104,10 +118,20 @@ impl LockDirectory {
     }
 }
 
-/// Empties and removes the directory, whoever is in it.
-pub(super) fn break_directory(disk: &dyn Disk, repository: &Path) -> Result<(), DiskError> {
-    let path = repository.join(NAME);
-    match disk.list(&path) {
+/// Whose temporary directory this is the name of, if it is one of ours.
+fn incarnation(name: &str) -> Option<u64> {
+    let unique = name.strip_prefix(NAME)?.strip_prefix('.')?.strip_suffix(".tmp")?;
+    u64::from_str_radix(unique.split_once('-')?.0, 16).ok()
+}
+
+/// Empties and removes the lock's directory in a repository, whoever is in it.
+pub(super) fn break_lock(disk: &dyn Disk, repository: &Path) -> Result<(), DiskError> {
+    break_directory(disk, &repository.join(NAME))
+}
+
+/// Empties and removes a directory.
+fn break_directory(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    match disk.list(path) {
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) => return Err(error),
         Ok(names) => {
@@ -121,7 +145,7 @@ pub(super) fn break_directory(disk: &dyn Disk, repository: &Path) -> Result<(), 
             }
         }
     }
-    remove_dir_if_empty(disk, &path)
+    remove_dir_if_empty(disk, path)
 }
 
 fn holder(name: &str) -> Holder {

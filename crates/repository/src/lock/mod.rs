@@ -320,7 +320,7 @@ pub fn break_lock(disk: &dyn Disk, path: &Path) -> Result<(), RepositoryError> {
         Err(error) => return Err(error.into()),
     }
     disk::remove_if_there(disk, &path.join("lock.roster"))?;
-    Ok(directory::break_directory(disk, path)?)
+    Ok(directory::break_lock(disk, path)?)
 }
 
 #[cfg(test)]

@@ -280,6 +280,19 @@ fn taking_a_lock_fails_at_any_call_and_leaves_none() {
 }
 
 #[test]
+fn who_dies_while_taking_a_lock_leaves_nothing_that_is_not_cleared() {
+    for call in 1..=8 {
+        let disk = new();
+        let dead = Process::new();
+        disk.fail(Some(Fault { call, kind: std::io::ErrorKind::Other, for_ever: true }));
+        drop(open_as(&dead, &disk, Path::new(PATH), Mode::Exclusive));
+        let disk = disk.after_kill();
+        drop(try_open(&disk, &Process::after(&dead), Mode::Exclusive).unwrap());
+        assert_eq!(lock_files(&disk), [""; 0], "call {call}");
+    }
+}
+
+#[test]
 fn stock_reads_our_names_as_another_hosts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r");
