@@ -15,6 +15,7 @@
 //! repository that fails ends it, and the dropped transaction rolls back.
 
 mod item_stream;
+mod pending;
 mod reader;
 mod sealer;
 mod writer;

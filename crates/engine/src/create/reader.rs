@@ -8,6 +8,7 @@ use worldkeeper_archive::ChunkRef;
 use worldkeeper_chunker::Chunker;
 
 use super::CreateOptions;
+use super::pending::Pending;
 use super::sealer::Job;
 use super::writer::{FileState, FinishedFile, Remembered, Step};
 use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
@@ -26,9 +27,7 @@ pub(super) struct Reader<'a> {
     steps: Sender<(u64, Result<Step, SessionError>)>,
     next_number: u64,
     chunker: Chunker,
-    /// What was read and not cut yet, from `start` on.
-    pending: Vec<u8>,
-    start: usize,
+    pending: Pending,
 }
 
 /// Why a file's content ended early.
@@ -62,8 +61,8 @@ impl<'a> Reader<'a> {
         steps: Sender<(u64, Result<Step, SessionError>)>,
     ) -> Self {
         let chunker = Chunker::new(&options.chunker_params, session.key().chunk_seed());
-        let (pending, start, next_number) = (Vec::new(), 0, 0);
-        Self { walker, session, index, files, budget, jobs, steps, next_number, chunker, pending, start }
+        let pending = Pending::new(chunker.max_chunk_size());
+        Self { walker, session, index, files, budget, jobs, steps, next_number: 0, chunker, pending }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -121,7 +120,6 @@ impl<'a> Reader<'a> {
             Err(Interrupted::Closed) => Err(Closed),
             Err(Interrupted::Source(error)) => {
                 self.pending.clear();
-                self.start = 0;
                 self.chunker.restart();
                 self.send(Step::Failed(error))
             }
@@ -152,13 +150,10 @@ impl<'a> Reader<'a> {
     fn content(&mut self, mut file: FileReader) -> Result<(Verdict, u64), Interrupted> {
         let mut read_bytes = 0;
         loop {
-            let filled = self.pending.len();
-            self.pending.resize(filled + next_read(&file), 0);
-            let read = file.read(&mut self.pending[filled..])?;
-            self.pending.truncate(filled + read);
+            let read = self.pending.fill(file.remaining(), |buffer| file.read(buffer))?;
             read_bytes += read as u64;
             let at_end = read == 0;
-            while let Some(len) = self.chunker.next_cut(&self.pending[self.start..], at_end) {
+            while let Some(len) = self.chunker.next_cut(self.pending.bytes(), at_end) {
                 self.send_chunk(len)?;
             }
             if at_end {
@@ -172,19 +167,8 @@ impl<'a> Reader<'a> {
 
     /// Hands out the next `len` bytes of what is pending.
     fn send_chunk(&mut self, len: usize) -> Result<(), Closed> {
-        let whole = self.start == 0 && len == self.pending.len();
-        let chunk = if whole {
-            std::mem::take(&mut self.pending)
-        } else {
-            let chunk = self.pending[self.start..self.start + len].to_vec();
-            self.start += len;
-            chunk
-        };
-        if self.start == self.pending.len() || self.start >= COMPACT_BYTES {
-            self.pending.drain(..self.start);
-            self.start = 0;
-        }
         self.budget.take(step_bytes(len))?;
+        let chunk = self.pending.take(len);
         let number = self.next_number;
         self.next_number += 1;
         self.jobs.send(Job { number, chunk }).map_err(|_| Closed)
@@ -211,11 +195,6 @@ fn remembered(key: PathKey, stat: &Stat) -> Remembered {
     Remembered { key, file }
 }
 
-/// How much to ask for: of a small file what is left, so that its buffer is no larger.
-fn next_read(file: &FileReader) -> usize {
-    usize::try_from(file.remaining()).unwrap_or(usize::MAX).clamp(1, READ_BYTES)
-}
-
 /// Returns whether the next change of a file will show in its ctime. Clocks of file systems tick: two changes within
 /// one tick look like one, and we may have read between them.
 fn may_be_remembered(stat: &Stat, looked: Timestamp) -> bool {
@@ -228,7 +207,3 @@ fn may_be_remembered(stat: &Stat, looked: Timestamp) -> bool {
 const FINE_TICK_NS: i128 = 100_000_000;
 /// FAT stores every other second.
 const COARSE_TICK_NS: i128 = 3_000_000_000;
-/// How much is asked for at a time.
-const READ_BYTES: usize = 1024 * 1024;
-/// From here on what was handed out makes room for what comes.
-const COMPACT_BYTES: usize = 4 * 1024 * 1024;

@@ -46,7 +46,9 @@ pub(super) fn run(
         Ok(Step::Chunk(SealedChunk { id, size: chunk.len() as u32, object }))
     };
     for Job { number, chunk } in jobs {
-        if steps.send((number, step(&chunk))).is_err() {
+        let step = step(&chunk);
+        drop(chunk);
+        if steps.send((number, step)).is_err() {
             return;
         }
     }
