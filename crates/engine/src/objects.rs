@@ -1,5 +1,7 @@
 //! Chunks into objects and back.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use worldkeeper_compress::{Compression, Compressor, DecompressError, Decompressor};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError};
@@ -46,11 +48,13 @@ pub(crate) struct ChunkReader<'a> {
     repository: &'a dyn Repository,
     key: &'a Key,
     decompressor: Decompressor,
+    /// What was in the last object, in the modes that encrypt.
+    payload: Vec<u8>,
 }
 
 impl<'a> ChunkReader<'a> {
     pub(crate) fn new(repository: &'a dyn Repository, key: &'a Key) -> Self {
-        Self { repository, key, decompressor: Decompressor::new() }
+        Self { repository, key, decompressor: Decompressor::new(), payload: Vec::new() }
     }
 
     /// Reads a chunk and checks that it is the one asked for.
@@ -60,9 +64,11 @@ impl<'a> ChunkReader<'a> {
 
     /// As [`read`](Self::read), and tells the length of the stored object.
     pub(crate) fn read_with_csize(&mut self, id: &ChunkId, size: Option<u32>) -> Result<(u32, Vec<u8>), ObjectError> {
-        let chunk = self.open(id, size).and_then(|(object, chunk)| {
+        let chunk = self.repository.get(id).map_err(ObjectProblem::from).and_then(|object| {
+            let csize = object.len() as u32;
+            let chunk = self.open(object, size)?;
             self.key.verify_id(id, &chunk)?;
-            Ok((object.len() as u32, chunk))
+            Ok((csize, chunk))
         });
         chunk.map_err(|source| ObjectError { id: *id, source: Box::new(source) })
     }
@@ -70,15 +76,23 @@ impl<'a> ChunkReader<'a> {
     /// Reads the manifest, whose id is not derived from its content; its object comes along.
     pub(crate) fn read_manifest(&mut self) -> Result<(Bytes, Vec<u8>), ObjectError> {
         let id = ChunkId::MANIFEST;
-        self.open(&id, None).map_err(|source| ObjectError { id, source: Box::new(source) })
+        let manifest = self.repository.get(&id).map_err(ObjectProblem::from).and_then(|object| {
+            let packed = self.open(object.clone(), None)?;
+            Ok((object, packed))
+        });
+        manifest.map_err(|source| ObjectError { id, source: Box::new(source) })
     }
 
-    fn open(&mut self, id: &ChunkId, size: Option<u32>) -> Result<(Bytes, Vec<u8>), ObjectProblem> {
-        let object = self.repository.get(id)?;
-        let payload = self.key.open(&object)?;
-        let chunk = self.decompressor.decompress(&payload, size.map(|size| size as usize), MAX_CHUNK_SIZE)?;
-        drop(payload);
-        Ok((object, chunk))
+    /// Takes the object: it is not needed any more once its payload is decrypted, and chunks are large.
+    fn open(&mut self, object: Bytes, size: Option<u32>) -> Result<Vec<u8>, ObjectProblem> {
+        let payload = if self.key.mode().encrypts() {
+            self.key.open_into(&object, &mut self.payload)?;
+            drop(object);
+            Cow::Borrowed(&self.payload[..])
+        } else {
+            self.key.open(&object)?
+        };
+        Ok(self.decompressor.decompress(&payload, size.map(|size| size as usize), MAX_CHUNK_SIZE)?)
     }
 }
 

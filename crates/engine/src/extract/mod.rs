@@ -67,7 +67,7 @@ pub enum ExtractError {
 }
 
 /// Bytes that may be under way between the repository and the target.
-const BUDGET: usize = 24 * 1024 * 1024;
+const BUDGET: usize = 16 * 1024 * 1024;
 
 /// Restores an archive beneath the directory `target`, which is made if it is missing. What is in the place of an item
 /// is replaced when the whole item has come, so that it is not lost with an archive that is damaged or a restore that
