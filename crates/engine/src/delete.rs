@@ -41,7 +41,7 @@ pub enum DeleteError {
     Session(#[from] SessionError),
 }
 
-/// Deletes archives by name, all of them or none. Their space is freed by the next [`compact`](crate::compact).
+/// Deletes archives by name, all of them or none. Their space is freed by the next [`compact`](crate::compact()).
 ///
 /// An archive whose metadata cannot be read stops the whole: what it refers to is not known.
 pub fn delete(session: &mut Session, names: &[ArchiveName], monitor: &dyn Monitor) -> Result<DeleteStats, DeleteError> {

@@ -1,8 +1,33 @@
 //! Create, extract, list, prune, delete, compact: the only place where the pieces meet.
 //!
 //! Everything begins with a [`Session`]: a repository that somebody opened, its key, its manifest, and the judgement
-//! whether it is the one we left. The operations are functions over it. They are blocking code on threads of their own
-//! with bounded queues between them; where an object lies they do not know.
+//! whether it is the one we left ([`Trust`]). The operations are functions over it: [`create()`], [`extract()`],
+//! [`delete()`], [`prune()`](prune::prune()), [`compact()`]; [`Session::archives`] and [`Session::items`] list. They
+//! block, work on threads of their own with bounded queues between them, tell a [`Monitor`] what happens, and end early
+//! when their session's [`Stop`](worldkeeper_core::Stop) is requested. Where an object lies they do not know; what
+//! survives a restart is kept in a [`StateDir`].
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use worldkeeper_core::{Clock, Repository, Stop};
+//! use worldkeeper_engine::{CreateOptions, Session, SessionOptions, Silent, StateDir, create};
+//!
+//! fn back_up(
+//!     repository: Box<dyn Repository>,
+//!     state: &StateDir,
+//!     clock: Arc<dyn Clock>,
+//! ) -> Result<(), Box<dyn std::error::Error>> {
+//!     let options = SessionOptions { state, passphrase: Some("correct horse"), clock, stop: Stop::default() };
+//!     let mut session = Session::open(repository, &options)?;
+//!     let created = create(&mut session, &CreateOptions::new("survival", ["/data"]), &Silent)?;
+//!     println!("{} holds {} files", created.name, created.stats.files());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A file that cannot be read is a [`Notice`], and the archive is made without it; a repository that fails ends the
+//! operation, and nothing is changed.
 
 mod attributes;
 mod cache;
@@ -31,7 +56,8 @@ pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};
 pub use restore::RestoreError;
 pub use session::{
-    ArchiveInfo, BrokenArchive, Items, OpenArchive, Session, SessionError, SessionOptions, Suspicion, Trust,
+    ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive, Session, SessionError, SessionOptions, Suspicion,
+    Trust,
 };
 pub use source::{Action, RootError, SourceError, SourceRoot};
-pub use state::{Known, RepositoryState, StateDir, StateError};
+pub use state::{RepositoryState, StateDir, StateError};

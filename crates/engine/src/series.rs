@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// The name of an archive that is made at `now`; the first that is not taken.
-pub fn archive_name(series: &str, now: Timestamp, is_taken: impl Fn(&str) -> bool) -> String {
+pub(crate) fn archive_name(series: &str, now: Timestamp, is_taken: impl Fn(&str) -> bool) -> String {
     let name = format!("{series}-{}", TimeZone::UTC.to_datetime(now).strftime(FORMAT));
     if !is_taken(&name) {
         return name;

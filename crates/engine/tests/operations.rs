@@ -10,7 +10,6 @@ use std::time::Duration;
 use tempfile::TempDir;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_chunker::ChunkerParams;
-use worldkeeper_compress::Compression;
 use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::prune::{self, Count, Period, Rules};
@@ -78,18 +77,11 @@ impl House {
 
     fn create_options(&self) -> CreateOptions {
         CreateOptions {
-            series: "mc".into(),
-            sources: vec![self.world()],
-            left_out: Vec::new(),
             left_out_names: vec!["session.lock".into()],
-            compression: Compression::Lz4,
-            chunker_params: ChunkerParams::DEFAULT,
-            comment: String::new(),
             cmdline: vec![b"worldkeeper".to_vec()],
             hostname: "host".into(),
-            username: "user".into(),
-            cwd: b"/".to_vec(),
             sealers: 2,
+            ..CreateOptions::new("mc", [self.world()])
         }
     }
 
@@ -104,7 +96,7 @@ impl House {
         let session = self.open();
         let target = TempDir::new().unwrap();
         let archive = session.open_archive(&session.archive_info(archive).unwrap()).unwrap();
-        let options = ExtractOptions { paths: Vec::new(), numeric_ids: false, openers: 2 };
+        let options = ExtractOptions { openers: 2, ..ExtractOptions::default() };
         let stats = extract(&session, &archive, target.path(), &options, &Silent).unwrap();
         assert!(!stats.has_warnings(), "{stats:?}");
         tree::assert_same(expected, &target.path().join(expected.strip_prefix("/").unwrap()));
@@ -485,7 +477,7 @@ fn directories_get_their_attributes_even_if_not_all_is_restored() {
     house.backup();
     let session = house.open();
     let archive = session.open_archive(&session.archives()[0]).unwrap();
-    let options = ExtractOptions { paths: Vec::new(), numeric_ids: false, openers: 2 };
+    let options = ExtractOptions { openers: 2, ..ExtractOptions::default() };
     let target = TempDir::new().unwrap();
     let monitor = StopsAfter { steps: AtomicU32::new(30), stop: house.stop.clone() };
     let error = extract(&session, &archive, target.path(), &options, &monitor).unwrap_err();
@@ -512,7 +504,7 @@ fn house_of_one_file() -> (House, ArchiveName, Vec<u8>) {
 fn restore_in_place(house: &House, archive: &ArchiveName, monitor: &dyn Monitor) -> Result<ExtractStats, ExtractError> {
     let session = house.open();
     let archive = session.open_archive(&session.archive_info(archive).unwrap()).unwrap();
-    let options = ExtractOptions { paths: Vec::new(), numeric_ids: false, openers: 2 };
+    let options = ExtractOptions { openers: 2, ..ExtractOptions::default() };
     extract(&session, &archive, Path::new("/"), &options, monitor)
 }
 

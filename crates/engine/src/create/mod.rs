@@ -31,7 +31,7 @@ use worldkeeper_core::ChunkId;
 
 use crate::cache::{ChunkIndex, FilesCache};
 use crate::monitor::{Monitor, Notice};
-use crate::pipeline::{Budget, CloseOnDrop, spawn};
+use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
 use crate::session::{Session, SessionError};
 use crate::source::{RootError, Rules, Walker};
 
@@ -62,6 +62,27 @@ pub struct CreateOptions {
     pub cwd: Vec<u8>,
     /// Threads that compress and seal; at least one.
     pub sealers: usize,
+}
+
+impl CreateOptions {
+    /// Options that compress and cut as stock does, leave nothing out, and use all processors. The archive says nothing
+    /// about its origin.
+    pub fn new(series: impl Into<String>, sources: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self {
+            series: series.into(),
+            sources: sources.into_iter().map(Into::into).collect(),
+            left_out: Vec::new(),
+            left_out_names: Vec::new(),
+            compression: Compression::Lz4,
+            chunker_params: ChunkerParams::DEFAULT,
+            comment: String::new(),
+            cmdline: Vec::new(),
+            hostname: String::new(),
+            username: String::new(),
+            cwd: Vec::new(),
+            sealers: default_workers(),
+        }
+    }
 }
 
 /// What a create did.

@@ -15,7 +15,7 @@ mod writer;
 use std::path::Path;
 
 use crate::monitor::Monitor;
-use crate::pipeline::{Budget, CloseOnDrop, spawn};
+use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
 use crate::restore::RestoreError;
 use crate::session::{OpenArchive, Session, SessionError};
 
@@ -28,6 +28,13 @@ pub struct ExtractOptions {
     pub numeric_ids: bool,
     /// Threads that fetch and open chunks; at least one.
     pub openers: usize,
+}
+
+impl Default for ExtractOptions {
+    /// Everything, with owners by name, on all processors.
+    fn default() -> Self {
+        Self { paths: Vec::new(), numeric_ids: false, openers: default_workers() }
+    }
 }
 
 /// What an extract did.

@@ -13,6 +13,11 @@ pub(crate) use budget::{Budget, CloseOnDrop, Closed};
 pub(crate) use in_order::InOrder;
 pub(crate) use weight::{item_bytes, step_bytes};
 
+/// How many threads do work that can be shared, if nobody says otherwise: as many as the system lets run at once.
+pub(crate) fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Starts a named thread of a pipeline. It ends when there is nothing more for it to do; so its end, by a panic too,
 /// is the end of what may be taken from the budget. Else whoever waits for what a dead thread held would wait for ever.
 pub(crate) fn spawn<'scope, 'env: 'scope>(

@@ -9,6 +9,7 @@ use crate::attributes::Escaped;
 
 /// An item could not be restored.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum RestoreError {
     /// The archive names a place outside the target, or none at all. No borg writes such an item.
     #[error("the archive holds the path {}, which leads out of the target", Escaped(path))]

@@ -15,7 +15,7 @@ use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError, RepositoryId
 use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyBlobError, KeyStorage, UnknownTypeByte};
 
-pub use archive::{ArchiveInfo, BrokenArchive, Items, OpenArchive};
+pub use archive::{ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive};
 pub(crate) use change::{Change, Committed};
 pub use trust::{Suspicion, Trust};
 

@@ -21,7 +21,7 @@ pub struct SourceError {
 
 impl SourceError {
     /// Makes an error of what `path` met.
-    pub fn new(path: &[u8], action: Action, source: impl Into<io::Error>) -> Self {
+    pub(crate) fn new(path: &[u8], action: Action, source: impl Into<io::Error>) -> Self {
         Self { path: path.to_vec(), action, source: source.into() }
     }
 

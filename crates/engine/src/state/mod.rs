@@ -22,7 +22,8 @@ use worldkeeper_core::disk::{self, Disk, DiskError, FileLock};
 use worldkeeper_core::{LockIdentity, RepositoryId};
 use zeroize::Zeroizing;
 
-pub use repository::{Known, RepositoryState};
+pub(crate) use repository::Known;
+pub use repository::RepositoryState;
 
 use crate::random;
 
@@ -72,11 +73,6 @@ impl StateDir {
     /// Where it is, absolute.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The disk it lies on.
-    pub fn disk(&self) -> &Arc<dyn Disk> {
-        &self.disk
     }
 
     /// Who this process is in locks, and which of our own locks are dead.

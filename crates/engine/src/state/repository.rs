@@ -29,7 +29,7 @@ pub struct RepositoryState {
 
 /// What was seen of a repository when it was last used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// The type byte of its key.
     pub key_type: u8,
     /// Where it was.
@@ -44,7 +44,7 @@ impl RepositoryState {
     }
 
     /// What was seen last; `None` for a repository that was never used from here.
-    pub fn known(&self) -> Result<Option<Known>, StateError> {
+    pub(crate) fn known(&self) -> Result<Option<Known>, StateError> {
         let Some(key_type) = self.text("key-type")? else { return Ok(None) };
         let Some(location) = self.text("location")? else { return Ok(None) };
         let Some(timestamp) = self.text("manifest-timestamp")? else { return Ok(None) };
@@ -55,7 +55,7 @@ impl RepositoryState {
     }
 
     /// Remembers what was seen. The timestamp goes last: without it the repository counts as never seen.
-    pub fn remember(&self, known: &Known) -> Result<(), StateError> {
+    pub(crate) fn remember(&self, known: &Known) -> Result<(), StateError> {
         if self.known()?.as_ref() == Some(known) {
             return Ok(());
         }
@@ -65,7 +65,7 @@ impl RepositoryState {
     }
 
     /// The first nonce that was not reserved from here; `None` before the first reservation.
-    pub fn nonce(&self) -> Result<Option<u64>, StateError> {
+    pub(crate) fn nonce(&self) -> Result<Option<u64>, StateError> {
         let Some(text) = self.text("nonce")? else { return Ok(None) };
         let well_formed = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let nonce = if well_formed { u64::from_str_radix(&text, 16).ok() } else { None };
@@ -73,12 +73,12 @@ impl RepositoryState {
     }
 
     /// Stores the first nonce that is not reserved, durably.
-    pub fn set_nonce(&self, nonce: u64) -> Result<(), StateError> {
+    pub(crate) fn set_nonce(&self, nonce: u64) -> Result<(), StateError> {
         self.write("nonce", format!("{nonce:016x}").as_bytes())
     }
 
     /// Writes the key file that is to be stored elsewhere; returns where it is.
-    pub fn export_key(&self, key_file: &str) -> Result<PathBuf, StateError> {
+    pub(crate) fn export_key(&self, key_file: &str) -> Result<PathBuf, StateError> {
         self.write("key.export", key_file.as_bytes())?;
         Ok(self.file("key.export"))
     }
@@ -89,12 +89,12 @@ impl RepositoryState {
     }
 
     /// The disk the folder lies on.
-    pub fn disk(&self) -> &dyn Disk {
+    pub(crate) fn disk(&self) -> &dyn Disk {
         self.disk.as_ref()
     }
 
     /// Replaces a file in this folder, durably; makes the folder if need be.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         disk::create_dir_all(self.disk.as_ref(), &self.path)?;
         Ok(disk::replace(self.disk.as_ref(), &self.file(name), bytes)?)
     }
