@@ -182,10 +182,11 @@ impl BackupJob {
 
     fn archive(&self, stop: &Stop) -> Result<(Session, Created), BackupError> {
         let mut session = self.repository.open(stop)?;
+        let started = self.clock.monotonic();
         let created = create(&mut session, &self.options, self.monitor.as_ref());
         let series = || self.options.series.clone();
         let created = created.map_err(|source| BackupError::Create { series: series(), source })?;
-        let Created { name, start, end, stats, .. } = &created;
+        let Created { name, stats, .. } = &created;
         info!(
             "created {name}: {} ({} new, {} changed, {} unchanged), {} in all; read {}, stored {}, took {}",
             count(stats.files(), "file"),
@@ -195,7 +196,7 @@ impl BackupJob {
             bytes(stats.size),
             bytes(stats.read_bytes),
             bytes(stats.stored_bytes),
-            duration(end.duration_since(*start).unsigned_abs()),
+            duration(self.clock.monotonic().saturating_sub(started)),
         );
         Ok((session, created))
     }

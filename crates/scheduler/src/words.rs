@@ -40,7 +40,7 @@ pub fn grouped(number: u64) -> String {
 ///
 /// Rounded up, so that what has begun is never said to be nothing.
 pub fn duration(duration: Duration) -> String {
-    let tenths = duration.as_millis().div_ceil(100);
+    let tenths = duration.as_nanos().div_ceil(100_000_000);
     if tenths < 100 && !tenths.is_multiple_of(10) {
         return format!("{}.{} s", tenths / 10, tenths % 10);
     }
@@ -85,6 +85,7 @@ mod tests {
 
     #[test]
     fn the_two_largest_units_are_said() {
+        assert_eq!(duration(Duration::from_nanos(1)), "0.1 s");
         for (ms, expected) in [
             (0, "0 s"),
             (1, "0.1 s"),
