@@ -26,6 +26,9 @@ pub(super) struct Reader<'a> {
     jobs: Sender<Job>,
     steps: Sender<(u64, Result<Step, SessionError>)>,
     next_number: u64,
+    /// Steps that wait for company, and their weight.
+    waiting: Vec<Step>,
+    waiting_weight: usize,
     chunker: Chunker,
     pending: Pending,
 }
@@ -62,7 +65,21 @@ impl<'a> Reader<'a> {
     ) -> Self {
         let chunker = Chunker::new(&options.chunker_params, session.key().chunk_seed());
         let pending = Pending::new(chunker.max_chunk_size());
-        Self { walker, session, index, files, budget, jobs, steps, next_number: 0, chunker, pending }
+        let (next_number, waiting, waiting_weight) = (0, Vec::new(), 0);
+        Self {
+            walker,
+            session,
+            index,
+            files,
+            budget,
+            jobs,
+            steps,
+            next_number,
+            waiting,
+            waiting_weight,
+            chunker,
+            pending,
+        }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -167,6 +184,7 @@ impl<'a> Reader<'a> {
 
     /// Hands out the next `len` bytes of what is pending.
     fn send_chunk(&mut self, len: usize) -> Result<(), Closed> {
+        self.flush()?;
         self.budget.take(step_bytes(len))?;
         let chunk = self.pending.take(len);
         let number = self.next_number;
@@ -175,8 +193,25 @@ impl<'a> Reader<'a> {
     }
 
     fn send(&mut self, step: Step) -> Result<(), Closed> {
-        self.budget.take(step.weight())?;
-        self.send_unweighed(Ok(step))
+        let is_last = matches!(step, Step::End | Step::RootFailed(_));
+        self.waiting_weight += step.weight();
+        self.waiting.push(step);
+        if is_last || self.waiting.len() >= TOGETHER || self.waiting_weight >= TOGETHER_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Hands the waiting steps over.
+    fn flush(&mut self) -> Result<(), Closed> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.waiting_weight = 0;
+        let several = Step::Several(std::mem::take(&mut self.waiting));
+        self.budget.take(several.weight())?;
+        self.send_unweighed(Ok(several))
     }
 
     fn send_error(&mut self, error: SessionError) -> Result<(), Closed> {
@@ -189,6 +224,11 @@ impl<'a> Reader<'a> {
         self.steps.send((number, step)).map_err(|_| Closed)
     }
 }
+
+/// How many steps wait for one another at most: most files of a world do not change, and are steps of microseconds.
+const TOGETHER: usize = 100;
+/// How much they may weigh together.
+const TOGETHER_BYTES: usize = 256 * 1024;
 
 fn remembered(key: PathKey, stat: &Stat) -> Remembered {
     let file = CachedFile { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns, chunks: Box::default() };

@@ -33,6 +33,8 @@ pub(super) enum Step {
     LeftOut { path: Vec<u8>, reason: Reason },
     /// Something could not be read; chunks of it that came are not used.
     Failed(SourceError),
+    /// Steps that go together, because to hand each over would cost more than to do it.
+    Several(Vec<Step>),
     /// A source cannot be read: there will be no archive.
     RootFailed(RootError),
     /// That was all.
@@ -70,6 +72,7 @@ impl Step {
     /// What the step takes of the budget, from where it is made to where it is done.
     pub(super) fn weight(&self) -> usize {
         step_bytes(match self {
+            Self::Several(steps) => steps.iter().map(Self::weight).sum(),
             Self::Chunk(chunk) => chunk.size as usize,
             Self::File(file) => item_bytes(&file.item) + file.path.len(),
             Self::Other(item) => item_bytes(item),
@@ -148,9 +151,18 @@ impl<'a> Writer<'a> {
         unreachable!("the reader ends with a step that says so, and a thread that panics ends the scope");
     }
 
-    /// Does one step; returns whether it was the last.
+    /// Does one step and gives its weight back; returns whether it was the last.
     fn step(&mut self, step: Step) -> Result<bool, CreateError> {
         let weight = step.weight();
+        let is_last = self.apply(step)?;
+        self.budget.give_back(weight);
+        let files = self.stats.files() + self.stats.others;
+        let bytes = self.stats.size + self.chunks_size;
+        self.monitor.progress(Progress { files, bytes, stored_bytes: self.stats.stored_bytes });
+        Ok(is_last)
+    }
+
+    fn apply(&mut self, step: Step) -> Result<bool, CreateError> {
         match step {
             Step::Chunk(chunk) => self.chunk(chunk)?,
             Step::File(file) => self.file(*file)?,
@@ -160,13 +172,16 @@ impl<'a> Writer<'a> {
             }
             Step::LeftOut { path, reason } => self.left_out(&path, reason),
             Step::Failed(error) => self.failed(&error),
+            Step::Several(steps) => {
+                for step in steps {
+                    if self.apply(step)? {
+                        return Ok(true);
+                    }
+                }
+            }
             Step::RootFailed(error) => return Err(error.into()),
             Step::End => return Ok(true),
         }
-        self.budget.give_back(weight);
-        let files = self.stats.files() + self.stats.others;
-        let bytes = self.stats.size + self.chunks_size;
-        self.monitor.progress(Progress { files, bytes, stored_bytes: self.stats.stored_bytes });
         Ok(false)
     }
 
