@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
-use worldkeeper_crypto::KeyBlobError;
+use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::{Session, SessionError, SessionOptions, StateError, Trust};
 use worldkeeper_repository::{LocalRepository, Mode, OnWait, OpenOptions};
 use worldkeeper_scheduler::job::{OpenError, OpenSession};
@@ -120,11 +120,17 @@ impl Place {
         let location = session.location();
         match session.trust() {
             Trust::Moved { from } => info!("the repository at {location} is the one that was at {from}"),
-            Trust::Adopted if purpose == Purpose::WriteOrCreate || purpose == Purpose::Write => warn!(
-                "the state directory {} does not know the repository at {location}: its manifest proves our key, so it \
-                 is taken over as it is. Had it been replaced by an older copy meanwhile, nobody could tell",
-                self.state.path().display()
-            ),
+            Trust::Adopted if purpose == Purpose::WriteOrCreate || purpose == Purpose::Write => {
+                let proof = match session.mode() {
+                    EncryptionMode::None => "it is not encrypted, and nothing proves whose it is",
+                    _ => "its manifest proves our key",
+                };
+                warn!(
+                    "the state directory {} does not know the repository at {location}: {proof}, so it is taken over \
+                     as it is. Had it been replaced by an older copy meanwhile, nobody could tell",
+                    self.state.path().display()
+                );
+            }
             Trust::Known | Trust::Adopted => {}
             Trust::Suspicious(suspicion) => match purpose {
                 Purpose::Write | Purpose::WriteOrCreate => {
