@@ -18,6 +18,7 @@ mod item_stream;
 mod pending;
 mod reader;
 mod sealer;
+mod step;
 mod writer;
 
 use std::path::PathBuf;

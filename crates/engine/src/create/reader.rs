@@ -10,7 +10,7 @@ use worldkeeper_chunker::Chunker;
 use super::CreateOptions;
 use super::pending::Pending;
 use super::sealer::Job;
-use super::writer::{FileState, FinishedFile, Remembered, Step};
+use super::step::{FileState, FinishedFile, Numbered, Remembered, Step};
 use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
 use crate::pipeline::{Budget, Closed, step_bytes};
 use crate::session::{Session, SessionError};
@@ -24,7 +24,7 @@ pub(super) struct Reader<'a> {
     files: &'a FilesCache,
     budget: &'a Budget,
     jobs: Sender<Job>,
-    steps: Sender<(u64, Result<Step, SessionError>)>,
+    steps: Sender<Numbered>,
     next_number: u64,
     /// Steps that wait for company, and their weight.
     waiting: Vec<Step>,
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
         options: &CreateOptions,
         budget: &'a Budget,
         jobs: Sender<Job>,
-        steps: Sender<(u64, Result<Step, SessionError>)>,
+        steps: Sender<Numbered>,
     ) -> Self {
         let chunker = Chunker::new(&options.chunker_params, session.key().chunk_seed());
         let pending = Pending::new(chunker.max_chunk_size());

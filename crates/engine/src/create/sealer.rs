@@ -2,14 +2,12 @@
 
 use std::sync::RwLock;
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use worldkeeper_compress::Compression;
-use worldkeeper_core::ChunkId;
 
-use super::writer::Step;
+use super::step::{Numbered, SealedChunk, Step};
 use crate::cache::ChunkIndex;
-use crate::session::{Session, SessionError};
+use crate::session::Session;
 
 /// A chunk to be named and sealed.
 pub(super) struct Job {
@@ -19,22 +17,13 @@ pub(super) struct Job {
     pub chunk: Vec<u8>,
 }
 
-/// A chunk that was named, and sealed if it was not known.
-pub(super) struct SealedChunk {
-    pub id: ChunkId,
-    /// Bytes of plaintext.
-    pub size: u32,
-    /// `None` if the repository had it when it was looked up.
-    pub object: Option<Bytes>,
-}
-
 /// Works until there are no more jobs.
 pub(super) fn run(
     session: &Session,
     index: &RwLock<ChunkIndex>,
     compression: Compression,
     jobs: &Receiver<Job>,
-    steps: &Sender<(u64, Result<Step, SessionError>)>,
+    steps: &Sender<Numbered>,
 ) {
     let mut sealer = session.sealer(compression);
     let mut step = |chunk: &[u8]| {

@@ -10,78 +10,16 @@ use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::msgpack::Value;
 
 use super::item_stream::{ItemStream, store};
-use super::sealer::SealedChunk;
+use super::step::{FileState, FinishedFile, Numbered, Remembered, SealedChunk, Step};
 use super::{CreateError, CreateOptions, CreateStats, Created};
-use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
+use crate::cache::{ChunkIndex, FilesCache};
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ChunkSealer;
 use crate::paths::as_path;
-use crate::pipeline::{Budget, InOrder, item_bytes, step_bytes};
+use crate::pipeline::{Budget, InOrder};
 use crate::random;
 use crate::session::{Change, Committed, Session, SessionError};
-use crate::source::{Reason, RootError, SourceError};
-
-/// One thing for the writer to do.
-pub(super) enum Step {
-    /// The next chunk of the file whose step comes next.
-    Chunk(SealedChunk),
-    /// A regular file, whole, after its chunks.
-    File(Box<FinishedFile>),
-    /// An object without content.
-    Other(Box<Item>),
-    /// Something is deliberately not in the archive.
-    LeftOut { path: Vec<u8>, reason: Reason },
-    /// Something could not be read; chunks of it that came are not used.
-    Failed(SourceError),
-    /// Steps that go together, because to hand each over would cost more than to do it.
-    Several(Vec<Step>),
-    /// A source cannot be read: there will be no archive.
-    RootFailed(RootError),
-    /// That was all.
-    End,
-}
-
-/// A regular file as it was read, or as it was.
-pub(super) struct FinishedFile {
-    /// Without chunks, unless the file was unchanged.
-    pub item: Item,
-    /// Where it is, as walked.
-    pub path: Vec<u8>,
-    pub state: FileState,
-    /// For the files cache, if it may be trusted next time.
-    pub remembered: Option<Remembered>,
-    /// It was written to while it was read.
-    pub torn: bool,
-    pub read_bytes: u64,
-}
-
-/// An entry of the files cache; the chunks of a file that was read are filled in by the writer.
-pub(super) struct Remembered {
-    pub key: PathKey,
-    pub file: CachedFile,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileState {
-    New,
-    Changed,
-    Unchanged,
-}
-
-impl Step {
-    /// What the step takes of the budget, from where it is made to where it is done.
-    pub(super) fn weight(&self) -> usize {
-        step_bytes(match self {
-            Self::Several(steps) => steps.iter().map(Self::weight).sum(),
-            Self::Chunk(chunk) => chunk.size as usize,
-            Self::File(file) => item_bytes(&file.item) + file.path.len(),
-            Self::Other(item) => item_bytes(item),
-            Self::LeftOut { path, .. } => path.len(),
-            Self::Failed(error) => error.path.len(),
-            Self::RootFailed(_) | Self::End => 0,
-        })
-    }
-}
+use crate::source::{Reason, SourceError};
 
 /// Makes the archive of the steps.
 pub(super) struct Writer<'a> {
@@ -134,7 +72,7 @@ impl<'a> Writer<'a> {
     /// Takes the steps until the last, then commits. When it returns, nobody listens to further steps.
     pub(super) fn run(
         mut self,
-        steps: Receiver<(u64, Result<Step, SessionError>)>,
+        steps: Receiver<Numbered>,
         name: ArchiveName,
         start: Timestamp,
     ) -> Result<(Committed, Created, FilesCache), CreateError> {

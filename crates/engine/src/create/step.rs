@@ -1,0 +1,84 @@
+//! What goes through the pipeline of a create, from where it is made to where it is done.
+
+use bytes::Bytes;
+use worldkeeper_archive::Item;
+use worldkeeper_core::ChunkId;
+
+use crate::cache::{CachedFile, PathKey};
+use crate::pipeline::{item_bytes, step_bytes};
+use crate::session::SessionError;
+use crate::source::{Reason, RootError, SourceError};
+
+/// A step and its place; or why there will be no archive.
+pub(super) type Numbered = (u64, Result<Step, SessionError>);
+
+/// One thing for the writer to do.
+pub(super) enum Step {
+    /// The next chunk of the file whose step comes next.
+    Chunk(SealedChunk),
+    /// A regular file, whole, after its chunks.
+    File(Box<FinishedFile>),
+    /// An object without content.
+    Other(Box<Item>),
+    /// Something is deliberately not in the archive.
+    LeftOut { path: Vec<u8>, reason: Reason },
+    /// Something could not be read; chunks of it that came are not used.
+    Failed(SourceError),
+    /// Steps that go together, because to hand each over would cost more than to do it.
+    Several(Vec<Step>),
+    /// A source cannot be read: there will be no archive.
+    RootFailed(RootError),
+    /// That was all.
+    End,
+}
+
+/// A chunk that was named, and sealed if it was not known.
+pub(super) struct SealedChunk {
+    pub id: ChunkId,
+    /// Bytes of plaintext.
+    pub size: u32,
+    /// `None` if the repository had it when it was looked up.
+    pub object: Option<Bytes>,
+}
+
+/// A regular file as it was read, or as it was.
+pub(super) struct FinishedFile {
+    /// Without chunks, unless the file was unchanged.
+    pub item: Item,
+    /// Where it is, as walked.
+    pub path: Vec<u8>,
+    pub state: FileState,
+    /// For the files cache, if it may be trusted next time.
+    pub remembered: Option<Remembered>,
+    /// It was written to while it was read.
+    pub torn: bool,
+    pub read_bytes: u64,
+}
+
+/// An entry of the files cache; the chunks of a file that was read are filled in by the writer.
+pub(super) struct Remembered {
+    pub key: PathKey,
+    pub file: CachedFile,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileState {
+    New,
+    Changed,
+    Unchanged,
+}
+
+impl Step {
+    /// What the step takes of the budget, from where it is made to where it is done.
+    pub(super) fn weight(&self) -> usize {
+        step_bytes(match self {
+            Self::Several(steps) => steps.iter().map(Self::weight).sum(),
+            Self::Chunk(chunk) => chunk.size as usize,
+            Self::File(file) => item_bytes(&file.item) + file.path.len(),
+            Self::Other(item) => item_bytes(item),
+            Self::LeftOut { path, .. } => path.len(),
+            Self::Failed(error) => error.path.len(),
+            Self::RootFailed(_) | Self::End => 0,
+        })
+    }
+}
