@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use worldkeeper_testkit::worldkeeper::Worldkeeper;
 
 /// The modes this version writes.
-const MODES: [&str; 3] = ["none", "repokey", "repokey-blake2"];
+const MODES: [&str; 5] = ["none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2"];
 
 /// An empty folder and a set-up in it that makes its repository in `mode`.
 fn place(mode: &str) -> (TempDir, Worldkeeper) {

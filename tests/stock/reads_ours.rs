@@ -25,6 +25,16 @@ fn in_mode_repokey_blake2() {
     stock_reads_what_we_write(MODES[2]);
 }
 
+#[test]
+fn in_mode_authenticated() {
+    stock_reads_what_we_write(MODES[3]);
+}
+
+#[test]
+fn in_mode_authenticated_blake2() {
+    stock_reads_what_we_write(MODES[4]);
+}
+
 /// One archive for each compression, all in one repository; the content of each is its own, so that each is compressed.
 #[track_caller]
 fn stock_reads_what_we_write(mode: &str) {

@@ -25,6 +25,16 @@ fn we_begin_in_mode_repokey_blake2() {
 }
 
 #[test]
+fn we_begin_in_mode_authenticated() {
+    we_begin(MODES[3]);
+}
+
+#[test]
+fn we_begin_in_mode_authenticated_blake2() {
+    we_begin(MODES[4]);
+}
+
+#[test]
 fn stock_begins_in_mode_none() {
     stock_begins(MODES[0]);
 }
@@ -37,6 +47,16 @@ fn stock_begins_in_mode_repokey() {
 #[test]
 fn stock_begins_in_mode_repokey_blake2() {
     stock_begins(MODES[2]);
+}
+
+#[test]
+fn stock_begins_in_mode_authenticated() {
+    stock_begins(MODES[3]);
+}
+
+#[test]
+fn stock_begins_in_mode_authenticated_blake2() {
+    stock_begins(MODES[4]);
 }
 
 /// Stock adds to, deletes from and compacts a repository of ours; we go on.

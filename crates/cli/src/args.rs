@@ -116,7 +116,8 @@ pub(crate) struct Flags {
     /// The borg repository's directory, made on first use (BORG_REPO_PATH, BORG_REPO; default /repository)
     #[arg(long, value_name = "PATH", global = true, help_heading = WHERE)]
     pub(crate) repository: Option<OsString>,
-    /// How a new repository is encrypted: repokey-blake2, repokey or none (BORG_ENCRYPTION; default repokey-blake2)
+    /// How a new repository is encrypted: repokey-blake2, repokey; or only signed: authenticated-blake2, authenticated;
+    /// or neither: none (BORG_ENCRYPTION; default repokey-blake2)
     #[arg(long, value_name = "MODE", global = true, help_heading = WHERE)]
     pub(crate) encryption: Option<String>,
     /// A file with the passphrase, readable by its owner alone (BORG_PASSPHRASE_FILE)

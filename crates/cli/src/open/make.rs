@@ -64,9 +64,14 @@ impl Place {
         let options = self.session_options(passphrase, stop);
         let session = Session::initialize(Box::new(repository), mode, &options).map_err(AccessError::Session)?;
         info!("made the repository at {}, encryption {mode}", session.location());
-        if mode == EncryptionMode::None {
-            warn!("the repository is not encrypted: who can read its files can read the backups");
-        } else {
+        if !mode.encrypts() {
+            let changes = match mode {
+                EncryptionMode::None => "who can write them can change the backups unnoticed",
+                _ => "nobody without the key can change them unnoticed",
+            };
+            warn!("the repository is not encrypted: who can read its files can read the backups; {changes}");
+        }
+        if mode != EncryptionMode::None {
             warn!(
                 "STORE A COPY OF THE KEY ELSEWHERE, for the day the one in the repository is damaged: {}",
                 self.state.repository(session.id()).file("key.export").display()

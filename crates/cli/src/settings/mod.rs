@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tracing::Level;
 use worldkeeper_compress::Compression;
-use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_crypto::{EncryptionMode, KeyStorage};
 use worldkeeper_docker::{ContainerName, Endpoint};
 use worldkeeper_engine::prune::Rules;
 
@@ -211,15 +211,14 @@ fn docker(said: Option<Said>) -> Result<Setting<Option<Endpoint>>, SettingsError
 
 /// No mode of borg's.
 #[derive(Debug, thiserror::Error)]
-#[error("expected repokey-blake2, repokey or none")]
+#[error("expected repokey-blake2, repokey, authenticated-blake2, authenticated or none")]
 struct UnknownMode;
 
 fn encryption(said: &Said) -> Result<Setting<EncryptionMode>, SettingsError> {
-    use EncryptionMode::{None, Repokey, RepokeyBlake2};
     let setting = said.parse(|text| EncryptionMode::from_str(text).map_err(|_| UnknownMode))?;
-    match setting.value {
-        None | Repokey | RepokeyBlake2 => Ok(setting),
-        other => Err(SettingsError::Encryption { origin: setting.origin, mode: other.name() }),
+    match setting.value.key_storage() {
+        KeyStorage::KeyFile => Err(SettingsError::Encryption { origin: setting.origin, mode: setting.value.name() }),
+        KeyStorage::Nowhere | KeyStorage::Repository => Ok(setting),
     }
 }
 

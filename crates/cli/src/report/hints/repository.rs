@@ -71,7 +71,7 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
         SessionError::Key(_) | SessionError::NoKey(_) | SessionError::ForeignKey(_) => LOST_KEY.into(),
         SessionError::Unfinished(_) => "run a backup, which finishes it: worldkeeper backup".into(),
         SessionError::UnknownMode(_) | SessionError::UnsupportedMode(_) => {
-            "repositories with encryption none, repokey and repokey-blake2 can be used".into()
+            "repositories of every encryption but keyfile and keyfile-blake2 can be used".into()
         }
         SessionError::Manifest(error) => manifest(error).into(),
         SessionError::Untrusted(_) => {
