@@ -74,7 +74,7 @@ impl CreateOptions {
             sources: sources.into_iter().map(Into::into).collect(),
             left_out: Vec::new(),
             left_out_names: Vec::new(),
-            compression: Compression::Lz4,
+            compression: Compression::default(),
             chunker_params: ChunkerParams::DEFAULT,
             comment: String::new(),
             cmdline: Vec::new(),

@@ -58,7 +58,7 @@ impl Change<'_> {
         random::fill(&mut salt)?;
         let packed = self.manifest.write(&session.key, &salt, session.now())?;
         // Stock's default, whatever the archives use: a manifest is small.
-        let object = session.sealer(Compression::Lz4).seal(&packed)?;
+        let object = session.sealer(Compression::default()).seal(&packed)?;
         self.transaction.put(ChunkId::MANIFEST, object)?;
         self.transaction.commit()?;
         let (_, found) = session.reader().read_manifest()?;
