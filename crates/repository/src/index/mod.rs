@@ -155,7 +155,7 @@ impl Index {
             Slot::Free(free) => {
                 let at = self.make_room(id, free);
                 self.empty -= usize::from(mark(&self.buckets[at]) == EMPTY);
-                self.entries += 1;
+                self.entries += usize::from(!is_used(&self.buckets[at]));
                 at
             }
         };
@@ -182,7 +182,8 @@ impl Index {
         self.buckets.iter().filter(|bucket| is_used(bucket)).map(|bucket| (key(bucket), location(bucket)))
     }
 
-    /// Returns a free bucket for a key that has none; the table may be another one afterwards.
+    /// Returns a free bucket for a key that was not found; the table may be another one afterwards. It is the key's
+    /// own bucket, if somebody else wrote the table with the key where no search looks for it, and it was rebuilt.
     fn make_room(&mut self, id: &ChunkId, free: Option<usize>) -> usize {
         if self.entries > upper_limit(self.buckets.len()) || free.is_none() {
             self.resize(size_after(self.buckets.len()));
@@ -196,15 +197,20 @@ impl Index {
             return at;
         }
         match self.find(id) {
-            Slot::Free(Some(at)) => at,
-            _ => unreachable!("a table that was just rebuilt has free buckets and no new keys"),
+            Slot::Free(Some(at)) | Slot::Found(at) => at,
+            Slot::Free(None) => unreachable!("a table that was just rebuilt has free buckets"),
         }
     }
 
     fn resize(&mut self, count: usize) {
         let old = std::mem::replace(self, Self::with_buckets(count));
         for bucket in old.buckets.iter().filter(|bucket| is_used(bucket)) {
-            let Slot::Free(Some(at)) = self.find(&key(bucket)) else { unreachable!("keys are unique, and all fit") };
+            let at = match self.find(&key(bucket)) {
+                Slot::Free(Some(at)) => at,
+                Slot::Free(None) => unreachable!("the new table has more buckets than the old one has entries"),
+                // Somebody else wrote the table with the key in it twice.
+                Slot::Found(_) => continue,
+            };
             self.buckets[at] = *bucket;
             self.empty -= 1;
             self.entries += 1;

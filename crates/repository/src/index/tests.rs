@@ -260,4 +260,29 @@ proptest! {
         prop_assert_eq!(index.iter().collect::<BTreeMap<_, _>>(), map);
         prop_assert_eq!(index.empty, index.buckets.iter().filter(|bucket| mark(bucket) == EMPTY).count());
     }
+
+    /// Nothing says that a file without digests is a table: keys may stand twice, or where no search finds them.
+    #[test]
+    fn any_buckets_are_survived(
+        buckets in proptest::collection::vec((0u8..40, prop_oneof![0u32..4, DELETED..=EMPTY]), 1..1100),
+        inserted in 0u8..200,
+    ) {
+        let id = |number: u8| ChunkId([number; 32]);
+        let mut table = Index::with_buckets(buckets.len());
+        for (bucket, (key, segment)) in table.buckets.iter_mut().zip(&buckets) {
+            bucket[..32].copy_from_slice(&id(*key).0);
+            bucket[32..36].copy_from_slice(&segment.to_le_bytes());
+        }
+        table.entries = table.buckets.iter().filter(|bucket| is_used(bucket)).count();
+        let (bytes, _) = saved(&table, "index.1");
+        let mut index = loaded(&bytes, "index.1", None).unwrap();
+        for number in 0..inserted {
+            index.insert(&id(number), at(9, number.into()));
+            prop_assert_eq!(index.get(&id(number)), Some(at(9, number.into())));
+        }
+        for number in 0..=u8::MAX {
+            index.remove(&id(number));
+            prop_assert_eq!(index.entries, index.buckets.iter().filter(|bucket| is_used(bucket)).count());
+        }
+    }
 }
