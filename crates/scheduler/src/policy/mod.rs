@@ -3,6 +3,7 @@
 //! - The interval counts from the begin of the last good archive, across restarts. What was missed is caught up once.
 //! - There is one job at a time, and only while the game runs; a job that runs when the game stops goes on to its end.
 //! - After a failure it is tried again after 1 min, 2 min, 4 min, … up to the interval.
+//! - A job that does not end, because it waits for a lock or a disk, is spoken of again and again.
 //! - Before a job starts, the last good archive is read anew: somebody may have made one by hand meanwhile.
 //!
 //! **Clocks.** Waits are reckoned on the monotonic clock alone, so a jump of the wall clock neither delays a backup nor
@@ -34,6 +35,10 @@ pub const FIRST_RETRY: Duration = Duration::from_mins(1);
 
 /// How long the state of the containers may be unknown before backups are made as if the game ran.
 pub const UNKNOWN_LIMIT: Duration = Duration::from_mins(5);
+
+/// How long a job, or the reading of the records, takes before people are told, if the interval is not longer. Said
+/// again after twice the time, up to once a day: whoever hangs for ever must not do so silently.
+pub const LONG_WORK: Duration = Duration::from_hours(1);
 
 /// What both clocks say.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +110,8 @@ pub struct Scheduler {
     last_good: Option<Timestamp>,
     /// Failures since the last good archive.
     failures: u32,
+    /// When people are told that what goes on takes long, on the monotonic clock, and how long it takes then.
+    reminder: (Duration, Duration),
     /// What came of the last action, handed out at the end of [`handle`](Self::handle).
     actions: Vec<Action>,
 }
@@ -141,6 +148,7 @@ impl Scheduler {
             due: Duration::ZERO,
             last_good: None,
             failures: 0,
+            reminder: (Duration::ZERO, Duration::ZERO),
             actions: Vec::new(),
         }
     }
@@ -175,12 +183,13 @@ impl Scheduler {
     }
 
     /// When to come back with [`Event::Timer`] if nothing else happens before, on the monotonic clock. `None` while
-    /// something else must happen first: a job end, a container start.
+    /// something else must happen first: a container start, the end of a job that was asked to stop.
     pub fn wake_at(&self) -> Option<Duration> {
         match self.phase {
             Phase::Waiting if self.game.runs() => Some(self.due),
             Phase::Waiting => self.game.gives_up_at(),
-            Phase::New | Phase::Reading | Phase::Running { .. } | Phase::Ended => None,
+            Phase::Reading | Phase::Running { stopping: false, .. } => Some(self.reminder.0),
+            Phase::New | Phase::Running { stopping: true, .. } | Phase::Ended => None,
         }
     }
 
@@ -251,6 +260,7 @@ impl Scheduler {
     fn run(&mut self, why: &str, now: Now) {
         self.say(Level::INFO, why.to_owned());
         self.phase = Phase::Running { since: now.monotonic, stopping: false };
+        self.begin_work(now);
         self.actions.push(Action::StartJob);
     }
 
@@ -315,9 +325,32 @@ impl Scheduler {
             return;
         }
         self.actions.extend(self.game.look(now.monotonic));
+        self.remind(now);
         if self.phase == Phase::Waiting && self.game.runs() && now.monotonic >= self.due {
             self.phase = Phase::Reading;
+            self.begin_work(now);
             self.actions.push(Action::ReadLastGood);
+        }
+    }
+
+    fn begin_work(&mut self, now: Now) {
+        let long = LONG_WORK.max(self.interval);
+        self.reminder = (now.monotonic + long, long);
+    }
+
+    /// Says that what goes on takes long, if it does.
+    fn remind(&mut self, now: Now) {
+        let (at, taken) = self.reminder;
+        let what = match self.phase {
+            Phase::Reading => "the records of past backups have been waited for",
+            Phase::Running { stopping: false, .. } => "the running backup has gone on",
+            _ => return,
+        };
+        if now.monotonic >= at {
+            let text = format!("{what} for {}, and no other backup is made meanwhile", words::duration(taken));
+            self.say(Level::WARN, text);
+            let more = taken.min(Duration::from_hours(24).max(self.interval));
+            self.reminder = (at + more, taken + more);
         }
     }
 

@@ -104,8 +104,12 @@ fn live(watched: bool, steps: Vec<Step>) -> Story {
         for start in &story.starts[starts..] {
             assert!(was_asked || game.may_be_backed_up(*start), "a job while the game does not run");
         }
-        let waits_for_something_else =
-            story.job_runs() || story.ended || (game.unknown_since.is_none() && !game.ran_when_last_seen);
+        let waits_for_something_else = story.ended
+            || if story.job_runs() {
+                story.stop_requested
+            } else {
+                game.unknown_since.is_none() && !game.ran_when_last_seen
+            };
         assert_eq!(
             story.scheduler.wake_at().is_none(),
             waits_for_something_else,

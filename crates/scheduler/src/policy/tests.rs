@@ -63,6 +63,43 @@ fn a_job_longer_than_the_interval_is_followed_by_one_other() {
 }
 
 #[test]
+fn a_job_that_never_ends_is_spoken_of_again_and_again() {
+    let mut story = Story::begun(HOUR / 2, &[], None);
+    story.said();
+    story.pass(59 * MINUTE);
+    assert_eq!(story.said(), [""; 0]);
+    let told = |story: &mut Story, hours: u32| {
+        story.pass(hours * HOUR);
+        story.said().into_iter().map(|line| line.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    story.pass(MINUTE);
+    assert_eq!(story.said(), ["WARN the running backup has gone on for 1 h, and no other backup is made meanwhile"]);
+    assert_eq!(
+        told(&mut story, 7),
+        [2, 4, 8].map(|hours| format!("WARN the running backup has gone on for {hours} h"))
+    );
+    assert_eq!(told(&mut story, 30 * 24).len(), 31, "daily at last");
+    story.tell(Event::StopRequested);
+    assert_eq!(story.wait(), None);
+}
+
+#[test]
+fn records_that_cannot_be_read_are_spoken_of() {
+    let mut story = Story::begun(2 * HOUR, &[], minutes(119));
+    story.said();
+    let mut now = story.now;
+    now.monotonic += MINUTE;
+    assert_eq!(story.scheduler.handle(Event::Timer, now), [Action::ReadLastGood]);
+    now.monotonic += 2 * HOUR;
+    assert_eq!(story.scheduler.wake_at(), Some(now.monotonic));
+    let said = story.scheduler.handle(Event::Timer, now);
+    assert!(
+        matches!(&said[..], [Action::Say(tracing::Level::WARN, text)] if text.starts_with("the records of past backups")),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn nothing_happens_while_the_game_does_not_run() {
     let mut story = Story::begun(HOUR, &["mc"], None);
     story.watch(known(&[("mc", NotRunning("exited"))]));
@@ -96,7 +133,7 @@ fn a_game_that_stops_while_the_records_are_read_is_not_backed_up() {
     let due = Now { monotonic: story.now.monotonic + 30 * MINUTE, ..story.now };
     let (scheduler, last_good) = (&mut story.scheduler, story.last_good);
     assert_eq!(scheduler.handle(Event::Timer, due), [Action::ReadLastGood]);
-    assert_eq!(scheduler.wake_at(), None, "the answer wakes it");
+    assert_eq!(scheduler.wake_at(), Some(due.monotonic + HOUR), "the answer wakes it, unless it never comes");
     let stops = Event::Watch(known(&[("mc", NotRunning("exited"))]));
     assert!(!scheduler.handle(stops, due).contains(&Action::StartJob));
     assert_eq!(scheduler.handle(Event::LastGood(last_good), due), []);
