@@ -5,7 +5,7 @@ use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, 
 use crate::algorithm::Algorithm;
 use crate::error::DecompressError;
 
-/// Compresses into memory that is kept.
+/// Compresses into memory that is kept, but after data without any pattern.
 pub(crate) struct Encoder {
     table: CompressTable,
     block: Vec<u8>,
@@ -16,14 +16,24 @@ impl Encoder {
         Self { table: CompressTable::large(), block: Vec::new() }
     }
 
-    /// The block for `data`; `None` if the library fails.
+    /// The block for `data`; `None` if it would not be smaller, or the library fails.
     pub(crate) fn encode(&mut self, data: &[u8]) -> Option<&[u8]> {
+        // The library wants room for the worst case, in zeros. Those that come fresh from the system cost no memory
+        // where nothing is written, so most of the room costs none: do not fill it, and do not compress into the
+        // caller's buffer, which would have to be filled.
         let room = get_maximum_output_size(data.len());
         if self.block.len() < room {
-            self.block.resize(room, 0);
+            self.block = Vec::new();
+            self.block = vec![0; room];
         }
-        let len = compress_into_with_table(data, &mut self.block, &mut self.table).ok()?;
-        Some(&self.block[..len])
+        match compress_into_with_table(data, &mut self.block, &mut self.table) {
+            Ok(len) if len < data.len() => Some(&self.block[..len]),
+            _ => {
+                // All of it was written, and the caller is about to copy as much: not both at a time in each thread.
+                self.block = Vec::new();
+                None
+            }
+        }
     }
 }
 
