@@ -38,27 +38,27 @@ pub(crate) enum HintsError {
 impl Hints {
     /// Notes that a PUT of `size` bytes, header included, was written.
     pub(crate) fn put(&mut self, segment: u32, size: u32) {
-        *self.segments.entry(segment).or_default() += 1;
-        self.storage_quota_use += u64::from(size);
+        self.count(segment, 1);
+        self.storage_quota_use = self.storage_quota_use.saturating_add(size.into());
     }
 
     /// Notes that a PUT of `size` bytes, header included, is no longer what the index points to.
     pub(crate) fn supersede(&mut self, id: ChunkId, segment: u32, size: u32) {
-        *self.segments.entry(segment).or_default() -= 1;
+        self.count(segment, -1);
         self.shadow_index.entry(id).or_default().push(segment);
         self.add_freeable(segment, size.into());
     }
 
     /// Notes an entry that is of no use once it is old: a DELETE or a COMMIT.
     pub(crate) fn disposable(&mut self, segment: u32, size: u32) {
-        self.segments.entry(segment).or_default();
+        self.count(segment, 0);
         self.add_freeable(segment, size.into());
     }
 
     /// Notes that a PUT was copied to another segment.
     pub(crate) fn move_put(&mut self, from: u32, to: u32) {
-        *self.segments.entry(from).or_default() -= 1;
-        *self.segments.entry(to).or_default() += 1;
+        self.count(from, -1);
+        self.count(to, 1);
     }
 
     /// Notes that a superseded PUT of `size` bytes was not copied, and so will be gone with its segment.
@@ -83,6 +83,12 @@ impl Hints {
     pub(crate) fn remove_segment(&mut self, segment: u32) {
         self.segments.remove(&segment);
         self.compact.remove(&segment);
+    }
+
+    fn count(&mut self, segment: u32, change: i64) {
+        // What was read may be anything.
+        let count = self.segments.entry(segment).or_default();
+        *count = count.saturating_add(change);
     }
 
     fn add_freeable(&mut self, segment: u32, bytes: u64) {
@@ -177,6 +183,23 @@ mod tests {
             assert!(Hints::decode(&bytes[..len]).is_err(), "{len} bytes");
         }
         assert!(Hints::decode(&[&bytes[..], b"\0"].concat()).is_err());
+    }
+
+    #[test]
+    fn counts_at_the_limit_stay_there() {
+        let limits = Hints {
+            segments: [(0, i64::MAX), (1, i64::MIN)].into(),
+            compact: [(1, u64::MAX)].into(),
+            storage_quota_use: u64::MAX,
+            ..Hints::default()
+        };
+        let mut hints = limits.clone();
+        hints.put(0, 50);
+        hints.supersede(ChunkId([1; 32]), 1, 50);
+        hints.move_put(1, 0);
+        hints.drop_put(&ChunkId([1; 32]), 1, 0);
+        assert_eq!(hints.shadow_index.remove(&ChunkId([1; 32])), Some(vec![]));
+        assert_eq!(hints, limits);
     }
 
     #[test]

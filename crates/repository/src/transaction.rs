@@ -161,7 +161,8 @@ impl<'a> LocalTransaction<'a> {
         let index_bytes = repository.with_loaded(|loaded| loaded.index.file_len())?;
         let hints_bytes = (self.hints.segments.len() + self.hints.compact.len()) as u64 * 10 + 4096;
         let compaction_bytes = if repository.config.append_only { 0 } else { self.compaction_bytes()? };
-        let required_bytes = index_bytes * 4 + hints_bytes + compaction_bytes + repository.config.additional_free_space;
+        let required_bytes =
+            (index_bytes * 4 + hints_bytes + compaction_bytes).saturating_add(repository.config.additional_free_space);
         let available_bytes = match repository.disk.available_bytes(&repository.path) {
             Ok(bytes) => bytes,
             Err(error) => {

@@ -338,6 +338,18 @@ fn too_little_space_is_found_before_the_commit_and_rolled_back() {
 }
 
 #[test]
+fn more_space_than_can_be_counted_is_never_there() {
+    let (disk, path) = new();
+    configure(&disk, &path, "additional_free_space", "18446744073709551615");
+    let repository = open(&disk, &path, Mode::Exclusive).unwrap();
+    let mut transaction = repository.begin().unwrap();
+    transaction.put(id(1), object(1, 10)).unwrap();
+    let error = transaction.commit().unwrap_err();
+    assert!(matches!(error, RepositoryError::InsufficientSpace { required_bytes: u64::MAX, .. }), "{error}");
+    assert_eq!(segments(&disk), []);
+}
+
+#[test]
 fn keys_and_nonces_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("repository");
