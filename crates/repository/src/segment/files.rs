@@ -32,8 +32,9 @@ impl Segments {
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::CheckNeeded`] if a segment lies in another directory than its number says. Stock would
-    /// not find it either; whoever goes on then, writes a second history beside the first.
+    /// [`RepositoryError::CheckNeeded`] if a segment lies in another directory than its number says, or if nothing
+    /// could be written behind it. Stock would not find it either; whoever goes on then, writes a second history
+    /// beside the first.
     pub(crate) fn list(&self) -> Result<Vec<u32>, RepositoryError> {
         let mut segments = Vec::new();
         for directory in self.numbers(&self.data, EntryKind::Directory)? {
@@ -50,6 +51,9 @@ impl Segments {
             }
         }
         segments.sort_unstable();
+        if let Some(highest) = segments.last().filter(|highest| **highest > MAX_SEGMENT) {
+            return Err(RepositoryError::CheckNeeded(format!("no segment can have the number {highest}")));
+        }
         Ok(segments)
     }
 

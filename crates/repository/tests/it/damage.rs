@@ -238,6 +238,25 @@ fn compaction_does_not_remove_a_segment_it_cannot_read() {
 }
 
 #[test]
+fn numbers_no_segment_can_have_stop_everything() {
+    for number in [u32::MAX, u32::MAX - 1, u32::MAX - 1023] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("r");
+        create(&OsDisk, &path);
+        put(&open(&OsDisk, &path, Mode::Exclusive).unwrap(), &[(id(1), object(1, 10))]);
+        let beyond = path.join("data").join((number / 1000).to_string());
+        fs::create_dir(&beyond).unwrap();
+        fs::copy(path.join("data/0/1"), beyond.join(number.to_string())).unwrap();
+        let error = open(&OsDisk, &path, Mode::Exclusive).unwrap().begin().map(drop).unwrap_err();
+        assert!(
+            matches!(&error, RepositoryError::CheckNeeded(reason) if reason.contains(&number.to_string())),
+            "{error}"
+        );
+        assert!(path.join("data/0/0").exists() && path.join("data/0/1").exists(), "{number}");
+    }
+}
+
+#[test]
 fn segments_in_the_wrong_directory_stop_everything() {
     let copy = Copy::of(NAMES[1]);
     let path = copy.path();
