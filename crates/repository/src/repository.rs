@@ -14,7 +14,7 @@ use crate::load::Loaded;
 use crate::lock::RepositoryLock;
 use crate::options::{CreateOptions, Mode, OpenOptions};
 use crate::place::{absolute, require_repository};
-use crate::segment::{Location, PutHeader, SegmentWriter, Segments, damaged};
+use crate::segment::{EntryError, Location, PutHeader, SegmentWriter, Segments, damaged};
 use crate::state_files::StateFiles;
 use crate::sync::{lock, read, write};
 use crate::transaction::LocalTransaction;
@@ -143,7 +143,9 @@ impl LocalRepository {
     fn read_object(&self, location: Location, id: &ChunkId) -> Result<Bytes, RepositoryError> {
         let buffered = self.unwritten(location, |entry| {
             let put = PutHeader::decode_put(entry, id)?;
-            let data = &entry[PutHeader::LEN..put.header.size as usize];
+            // An index that points ahead may have hit something that only looks like an entry.
+            let missing = u64::from(put.header.size).saturating_sub(entry.len() as u64);
+            let data = entry.get(PutHeader::LEN..put.header.size as usize).ok_or(EntryError::Truncated { missing })?;
             put.verify(data).map(|()| Bytes::copy_from_slice(data))
         })?;
         match buffered {

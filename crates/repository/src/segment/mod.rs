@@ -9,7 +9,7 @@ mod open_files;
 mod reader;
 mod writer;
 
-pub(crate) use entry::{Body, Header, MAX_ENTRY_SIZE, PutHeader};
+pub(crate) use entry::{Body, EntryError, Header, MAX_ENTRY_SIZE, PutHeader};
 pub(crate) use files::{Segments, parse_number};
 pub(crate) use reader::SegmentReader;
 pub(crate) use writer::SegmentWriter;

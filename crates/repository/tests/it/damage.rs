@@ -257,6 +257,28 @@ fn numbers_no_segment_can_have_stop_everything() {
 }
 
 #[test]
+fn an_index_that_points_ahead_is_no_reason_to_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r");
+    create(&OsDisk, &path);
+    put(&open(&OsDisk, &path, Mode::Exclusive).unwrap(), &[(id(1), object(1, 10))]);
+    // The next segment will be 2; at 49 its first object begins, which looks like the head of a longer one.
+    let mut index = fs::read(path.join("index.1")).unwrap();
+    let at = index.windows(32).position(|key| key == id(1).0).unwrap() + 32;
+    index[at..at + 4].copy_from_slice(&2u32.to_le_bytes());
+    index[at + 4..at + 8].copy_from_slice(&49u32.to_le_bytes());
+    fs::write(path.join("index.1"), index).unwrap();
+    fs::remove_file(path.join("integrity.1")).unwrap();
+    let head = [&b"\0\0\0\0\xe8\x03\0\0\0"[..], &id(1).0].concat();
+
+    let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+    let mut transaction = repository.begin().unwrap();
+    transaction.put(id(2), head.into()).unwrap();
+    let error = repository.get(&id(1)).unwrap_err();
+    assert!(matches!(error, RepositoryError::Damaged { segment: 2, offset: 49, .. }), "{error}");
+}
+
+#[test]
 fn segments_in_the_wrong_directory_stop_everything() {
     let copy = Copy::of(NAMES[1]);
     let path = copy.path();
