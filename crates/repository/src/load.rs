@@ -9,6 +9,7 @@ use crate::hints::Hints;
 use crate::index::Index;
 use crate::options::Mode;
 use crate::replay::Replay;
+use crate::segment::COMMIT_SEGMENT_BYTES;
 use crate::sync::lock;
 
 /// What a repository contains.
@@ -48,7 +49,9 @@ impl LocalRepository {
 
     /// Loads what a transaction needs besides the index; a replay may be necessary for that.
     pub(crate) fn load_for_writing(&self) -> Result<(Hints, Option<u32>), RepositoryError> {
-        let (hints, transaction) = self.with_loaded_mut(|loaded| (loaded.hints.take(), loaded.transaction))?;
+        let transaction = self.with_loaded(|loaded| loaded.transaction)?;
+        self.require_compaction_whole(transaction)?;
+        let hints = self.with_loaded_mut(|loaded| loaded.hints.take())?;
         let (Some(transaction), None) = (transaction, &hints) else {
             return Ok((hints.unwrap_or_default(), transaction));
         };
@@ -82,6 +85,22 @@ impl LocalRepository {
             }
         }
         Ok(None)
+    }
+
+    /// Requires that the last commit there is was not made in the middle of a compaction that went on to its end.
+    ///
+    /// Where the last commit is lost, the one before counts. But behind a compaction's end its sources are gone, so that
+    /// what it copied after a commit in its middle, the only one that shares a segment, is nowhere else: the next
+    /// writer must not remove it. Only the index tells that the end was reached; it is kept, too.
+    fn require_compaction_whole(&self, committed: Option<u32>) -> Result<(), RepositoryError> {
+        let (Some(committed), Some(indexed)) = (committed, self.state_files.transaction()?) else { return Ok(()) };
+        if indexed <= committed || self.segments.len(committed)? == Some(COMMIT_SEGMENT_BYTES) {
+            return Ok(());
+        }
+        Err(RepositoryError::CheckNeeded(format!(
+            "there is an index of transaction {indexed}, but the last intact commit stands in segment {committed}, in \
+             the middle of a compaction"
+        )))
     }
 
     /// A repository in which no commit can be found. It is a new one only if nothing hints at lost ones: the next
@@ -137,6 +156,7 @@ impl LocalRepository {
         let mut repository_lock = lock(repository_lock);
         let shared = self.mode == Mode::Shared;
         let result = (|| {
+            self.require_compaction_whole(Some(transaction))?;
             if shared {
                 repository_lock.upgrade()?;
             }

@@ -8,7 +8,7 @@ use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_repository::{Mode, OsDisk};
 use worldkeeper_testkit::repositories::{Copy, NAMES};
 
-use crate::common::{contents, create, id, object, open, put};
+use crate::common::{configure, contents, create, id, object, open, put};
 
 /// What is done to a file.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +127,49 @@ fn a_lost_commit_falls_back_to_the_one_before() {
         assert_eq!(now, expected, "{damage:?}");
         goes_on(&path, &expected, &format!("{damage:?}"));
     }
+}
+
+#[test]
+fn a_compaction_whose_commit_is_lost_is_not_taken_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r");
+    create(&OsDisk, &path);
+    configure(&OsDisk, &path, "max_segment_size", "3000");
+    let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+    let objects: Vec<_> = (1..=12).map(|number| (id(number), object(number, 1000))).collect();
+    put(&repository, &objects);
+    let mut transaction = repository.begin().unwrap();
+    for number in [1, 4, 7, 10] {
+        transaction.delete(id(number)).unwrap();
+    }
+    transaction.commit_and_compact(10).unwrap();
+    let expected = contents(&repository).unwrap();
+    assert_eq!(expected.len(), 8);
+    drop(repository);
+    let files = || {
+        let mut files: Vec<_> = fs::read_dir(path.join("data/0")).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort_by_key(|file| file.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap());
+        files
+    };
+    let last = files().pop().unwrap();
+    assert_eq!(fs::metadata(&last).unwrap().len(), 17, "the final commit");
+    let whole = fs::read(&last).unwrap();
+    Damage::Flipped.inflict(&last);
+    let before = files();
+
+    // What the commit in the middle of the compaction left can be read; its sources are gone, so nothing is removed.
+    let repository = open(&OsDisk, &path, Mode::Shared).unwrap();
+    assert!(repository.ids().unwrap().len() < expected.len());
+    drop(repository);
+    let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+    for _ in 0..2 {
+        let error = repository.begin().map(drop).unwrap_err();
+        assert!(matches!(&error, RepositoryError::CheckNeeded(_)), "{error}");
+    }
+    drop(repository);
+    assert_eq!(files(), before);
+    fs::write(&last, whole).unwrap();
+    goes_on(&path, &expected, "mended");
 }
 
 #[test]
