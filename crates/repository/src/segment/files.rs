@@ -58,13 +58,15 @@ impl Segments {
     }
 
     /// Numbers that name an entry of the wanted kind in `directory`.
+    ///
+    /// A symlink that leads nowhere is an error: what it stands for is somewhere else, and not to be had now.
     fn numbers(&self, directory: &Path, wanted: EntryKind) -> Result<Vec<u32>, DiskError> {
         let mut numbers = Vec::new();
         for (name, kind) in self.disk.list(directory)? {
             let Some(number) = name.to_str().and_then(parse_number) else { continue };
             let kind = match kind {
                 // Perhaps a symlink, which stock follows.
-                EntryKind::Other => self.disk.metadata(&directory.join(&name)).map_or(kind, |found| found.kind),
+                EntryKind::Other => self.disk.metadata(&directory.join(&name))?.kind,
                 kind => kind,
             };
             if kind == wanted {

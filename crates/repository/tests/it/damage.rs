@@ -281,6 +281,27 @@ fn compaction_does_not_remove_a_segment_it_cannot_read() {
 }
 
 #[test]
+fn a_directory_that_is_elsewhere_and_not_to_be_had_is_not_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (directory.path().join("r"), directory.path().join("elsewhere"));
+    create(&OsDisk, &path);
+    configure(&OsDisk, &path, "segments_per_dir", "2");
+    put(&open(&OsDisk, &path, Mode::Exclusive).unwrap(), &[(id(2), object(2, 10))]);
+    put(&open(&OsDisk, &path, Mode::Exclusive).unwrap(), &[(id(3), object(3, 10))]);
+    fs::rename(path.join("data/1"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, path.join("data/1")).unwrap();
+    let expected = contents(&open(&OsDisk, &path, Mode::Shared).unwrap()).unwrap();
+    assert_eq!(expected.len(), 2);
+
+    let gone = directory.path().join("gone");
+    fs::rename(&elsewhere, &gone).unwrap();
+    let error = open(&OsDisk, &path, Mode::Exclusive).unwrap().begin().map(drop).unwrap_err();
+    assert!(matches!(&error, RepositoryError::Disk(_)), "{error}");
+    fs::rename(&gone, &elsewhere).unwrap();
+    goes_on(&path, &expected, "back again");
+}
+
+#[test]
 fn numbers_no_segment_can_have_stop_everything() {
     for number in [u32::MAX, u32::MAX - 1, u32::MAX - 1023] {
         let directory = tempfile::tempdir().unwrap();
