@@ -103,7 +103,7 @@ impl KeyBlob {
         Key::from_secrets(mode, secrets).ok_or(KeyBlobError::WrongMode(mode))
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
         encoder.map(6);
         encoder.raw("algorithm").raw(ALGORITHM);
@@ -115,7 +115,7 @@ impl KeyBlob {
         encoder.finish()
     }
 
-    fn decode(packed: &[u8]) -> Result<Self, KeyBlobError> {
+    pub(crate) fn decode(packed: &[u8]) -> Result<Self, KeyBlobError> {
         let mut decoder = Decoder::new(packed);
         let (mut algorithm, mut data, mut hash, mut iterations, mut salt, mut version) =
             (None, None, None, None, None, None);

@@ -37,13 +37,20 @@ impl fmt::Display for KeyFile {
     }
 }
 
+impl KeyFile {
+    /// The repository that a text is for, by its first line; `None` if that is not one of a key file.
+    pub fn repository_id_of(text: &str) -> Option<RepositoryId> {
+        let (first, _) = text.split_once('\n')?;
+        first.trim_ascii_end().strip_prefix(ID)?.strip_prefix(' ')?.parse().ok()
+    }
+}
+
 impl FromStr for KeyFile {
     type Err = KeyFileError;
 
     fn from_str(text: &str) -> Result<Self, KeyFileError> {
-        let (first, rest) = text.split_once('\n').ok_or(KeyFileError::FirstLine)?;
-        let id = first.trim_ascii_end().strip_prefix(ID).and_then(|rest| rest.strip_prefix(' '));
-        let repository_id = id.and_then(|id| id.parse().ok()).ok_or(KeyFileError::FirstLine)?;
+        let repository_id = Self::repository_id_of(text).ok_or(KeyFileError::FirstLine)?;
+        let (_, rest) = text.split_once('\n').ok_or(KeyFileError::FirstLine)?;
         Ok(Self { repository_id, blob: rest.parse()? })
     }
 }

@@ -15,6 +15,7 @@ mod key_file;
 mod mode;
 pub mod nonce;
 mod object;
+mod paper;
 pub mod tam;
 
 pub use blob::{KeyBlob, KeyBlobError, fuzz_key_blob};
@@ -23,6 +24,7 @@ pub use key::Key;
 pub use key_file::{KeyFile, KeyFileError};
 pub use mode::{EncryptionMode, KeyStorage, UnknownMode, UnknownTypeByte};
 pub use object::{IdMismatch, OpenError, fuzz_open};
+pub use paper::{PaperError, PaperKey, PaperReader};
 
 /// Where random bytes come from: fills the whole buffer with bytes nobody can guess.
 pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]);
