@@ -86,7 +86,23 @@ impl StateFiles {
         self.rename(&hints_name)?;
         self.rename(&index_name)?;
         self.disk.sync_dir(&self.repository)?;
+        self.remove_newer(Some(transaction))?;
         self.remove_all_but(Some(transaction))
+    }
+
+    /// Removes, durably, the state files of transactions behind the last commit, which is lost then. Whoever writes
+    /// gives their numbers to other transactions, of which these files would say what is not so.
+    pub(crate) fn remove_newer(&self, committed: Option<u32>) -> Result<(), DiskError> {
+        let mut removed = false;
+        for (name, _) in self.disk.list(&self.repository)? {
+            let Some(name) = name.to_str() else { continue };
+            let transaction = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).and_then(parse_number);
+            if transaction > committed {
+                disk::remove_if_there(&*self.disk, &self.repository.join(name))?;
+                removed = true;
+            }
+        }
+        if removed { self.disk.sync_dir(&self.repository) } else { Ok(()) }
     }
 
     /// Removes the state files of every transaction but one, and what a crash left of them.

@@ -38,6 +38,7 @@ impl<'a> LocalTransaction<'a> {
         let (mut hints, committed) = repository.load_for_writing()?;
         let next = committed.map_or(0, |committed| committed + 1);
         remove_aborted(repository, next)?;
+        repository.state_files.remove_newer(committed)?;
         for segments in hints.shadow_index.values_mut() {
             segments.retain(|segment| *segment < next);
         }

@@ -130,6 +130,22 @@ fn a_lost_commit_falls_back_to_the_one_before() {
 }
 
 #[test]
+fn the_index_of_a_lost_commit_is_not_taken_for_the_one_that_gets_its_number() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r");
+    create(&OsDisk, &path);
+    put(&open(&OsDisk, &path, Mode::Exclusive).unwrap(), &[(id(2), object(2, 10))]);
+    put(&open(&OsDisk, &path, Mode::Exclusive).unwrap(), &[(id(3), object(3, 10))]);
+    Damage::Flipped.inflict(&path.join("data/0/3"));
+    // For some reason the replayed index cannot be saved.
+    fs::create_dir_all(path.join("hints.1.tmp/in the way")).unwrap();
+    put(&open(&OsDisk, &path, Mode::Exclusive).unwrap(), &[(id(4), object(4, 20))]);
+    assert!(path.join("data/0/3").exists() && !path.join("data/0/4").exists());
+    fs::remove_dir_all(path.join("hints.1.tmp")).ok();
+    goes_on(&path, &[(id(2), object(2, 10)), (id(4), object(4, 20))], "the second transaction 3");
+}
+
+#[test]
 fn a_compaction_whose_commit_is_lost_is_not_taken_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r");
