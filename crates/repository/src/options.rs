@@ -70,7 +70,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Told who is waited for, when a wait begins and whenever it is somebody else.
+/// Told who is waited for: when a wait begins, whenever it is somebody else, and every hour.
 pub type OnWait = Arc<dyn Fn(&Holder) + Send + Sync>;
 
 /// How to open a repository.

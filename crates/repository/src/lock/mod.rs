@@ -32,6 +32,9 @@ use roster::Roster;
 /// How often a held lock is looked at again.
 const POLL: Duration = Duration::from_millis(200);
 
+/// How often a holder who stays is named: whoever waits for ever must not do so silently.
+const NAME_AGAIN: Duration = Duration::from_hours(1);
+
 /// How long giving back a shared lock waits for those who are just changing the roster.
 const RELEASE_WAIT: Duration = Duration::from_secs(5);
 
@@ -223,7 +226,9 @@ impl RepositoryLock {
         mut attempt: impl FnMut(&mut Self) -> Result<Attempt, RepositoryError>,
     ) -> Result<(), RepositoryError> {
         let start = self.waiting.clock.monotonic();
-        let (mut told, mut previous) = (None, None);
+        // Who was named last, and how long the wait had taken then.
+        let mut told: Option<(Holder, Duration)> = None;
+        let mut previous = None;
         loop {
             let holder = match attempt(self)? {
                 Attempt::Done => return Ok(()),
@@ -238,12 +243,14 @@ impl RepositoryLock {
                 return Err(RepositoryError::Stopped);
             }
             // Others who wait hold the directory for a moment now and then; only who is seen twice is news.
-            let is_news = told.is_none() || (told.as_ref() != Some(&holder) && previous.as_ref() == Some(&holder));
+            let is_news = told.as_ref().is_none_or(|(named, at)| {
+                waited.saturating_sub(*at) >= NAME_AGAIN || (*named != holder && previous.as_ref() == Some(&holder))
+            });
             if is_news {
                 if let Some(tell) = &self.waiting.on_wait {
                     tell(&holder);
                 }
-                told = Some(holder.clone());
+                told = Some((holder.clone(), waited));
             }
             previous = Some(holder);
             self.waiting.clock.sleep(limit.map_or(POLL, |limit| POLL.min(limit.saturating_sub(waited))));

@@ -218,6 +218,16 @@ fn a_wait_ends_when_the_lock_is_free_or_time_is_up_or_a_stop_is_asked_for() {
 }
 
 #[test]
+fn a_holder_who_stays_is_named_every_hour() {
+    let disk = new();
+    let holder = Process::new();
+    let _held = try_open(&disk, &holder, Mode::Exclusive).unwrap();
+    let (result, _, told) = wait(&disk, Some(Duration::from_mins(150)), &Stop::default(), || {});
+    assert!(matches!(result, Err(RepositoryError::LockTimeout { .. })));
+    assert_eq!(told, [(); 3].map(|()| Holder::Exclusive(holder.own())));
+}
+
+#[test]
 fn a_new_holder_is_named_again() {
     let disk = new();
     let [first, second] = [(); 2].map(|()| Process::new());
