@@ -1,15 +1,93 @@
 //! Compresses chunks the way a user asked for.
 
-use crate::algorithm::Algorithm;
-use crate::spec::Compression;
+use crate::algorithm::{Algorithm, HEADER_LEN};
+use crate::obfuscation::Obfuscation;
+use crate::spec::{Compression, Method};
 use crate::{lz4, lzma, zlib, zstd};
 
-/// Compresses chunks. Made to be kept, one per thread: its algorithm allocates once.
-pub struct Compressor {
+/// Compresses chunks. Made to be kept, one per thread: its algorithms allocate once.
+///
+/// `R` fills bytes with random ones; only `obfuscate` asks for them.
+pub struct Compressor<R> {
     encoder: Encoder,
+    /// What `auto` tries first.
+    cheap: Option<lz4::Encoder>,
+    obfuscation: Option<Obfuscation>,
+    random: R,
 }
 
-/// The algorithm with what it keeps from chunk to chunk.
+impl<R, E> Compressor<R>
+where
+    R: FnMut(&mut [u8]) -> Result<(), E>,
+{
+    /// A compressor for this way to compress, and the source of random bytes for it.
+    pub fn new(compression: Compression, random: R) -> Self {
+        let (encoder, cheap) = match (compression.is_auto, compression.method) {
+            // Neither is ever better than lz4.
+            (true, Method::None | Method::Lz4) => (Encoder::new(Method::Lz4), None),
+            (true, method) => (Encoder::new(method), Some(lz4::Encoder::new())),
+            (false, method) => (Encoder::new(method), None),
+        };
+        Self { encoder, cheap, obfuscation: compression.obfuscation, random }
+    }
+
+    /// Appends `data`, which must be less than 4 GiB, to `out` as a payload: header and body. What `out` holds already
+    /// stays.
+    ///
+    /// As in borg, data that lz4, zstd or lzma cannot make smaller is stored as it is, and zlib always stays zlib. An
+    /// algorithm that fails (for want of memory) also leaves the data as it is.
+    ///
+    /// # Errors
+    ///
+    /// What the source of random bytes says when it fails; `out` is of no use then.
+    pub fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), E> {
+        let Some(obfuscation) = self.obfuscation else {
+            self.best(data).append_to(out);
+            return Ok(());
+        };
+        let payload = self.best(data);
+        let size = payload.len();
+        out.extend_from_slice(Algorithm::Obfuscate.header());
+        out.extend_from_slice(&u32::try_from(size).expect("the data is less than 4 GiB").to_be_bytes());
+        payload.append_to(out);
+        let padding = obfuscation.padding(size, || unit(&mut self.random))?;
+        out.resize(out.len() + padding, 0);
+        Ok(())
+    }
+
+    /// The payload for `data`, before it is padded.
+    ///
+    /// Source: borg 1.4 `compress.pyx`, `Auto`.
+    fn best<'a>(&'a mut self, data: &'a [u8]) -> Payload<'a> {
+        let Some(cheap) = &mut self.cheap else { return self.encoder.encode(data) };
+        let cheap = Payload::smaller(Algorithm::Lz4, cheap.encode(data), data);
+        if ratio(cheap.len(), HEADER_LEN + data.len()) >= WORTH_TRYING {
+            return cheap;
+        }
+        let expensive = self.encoder.encode(data);
+        if ratio(expensive.len(), cheap.len()) < WORTH_KEEPING { expensive } else { cheap }
+    }
+}
+
+/// `auto` tries another algorithm where lz4 makes a payload this much smaller.
+const WORTH_TRYING: f64 = 0.97;
+/// `auto` keeps the payload of the other algorithm if it is this much smaller than that of lz4.
+const WORTH_KEEPING: f64 = 0.99;
+
+/// How large one payload is in comparison to another. A quotient as in borg, so that the limits are to the byte.
+fn ratio(size: usize, other: usize) -> f64 {
+    size as f64 / other as f64
+}
+
+/// A random number, 0 or more and less than 1, with all the bits that fit.
+fn unit<E>(random: &mut impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<f64, E> {
+    let mut bytes = [0; 8];
+    random(&mut bytes)?;
+    let unused = u64::BITS - f64::MANTISSA_DIGITS;
+    Ok((u64::from_le_bytes(bytes) >> unused) as f64 / (1_u64 << f64::MANTISSA_DIGITS) as f64)
+}
+
+/// An algorithm with what it keeps from chunk to chunk.
 enum Encoder {
     None,
     Lz4(lz4::Encoder),
@@ -18,38 +96,59 @@ enum Encoder {
     Lzma(lzma::Encoder),
 }
 
-impl Compressor {
-    /// A compressor for this way to compress.
-    pub fn new(compression: Compression) -> Self {
-        let encoder = match compression {
-            Compression::None => Encoder::None,
-            Compression::Lz4 => Encoder::Lz4(lz4::Encoder::new()),
-            Compression::Zstd(level) => Encoder::Zstd(zstd::Encoder::new(level)),
-            Compression::Zlib(level) => Encoder::Zlib(zlib::Encoder::new(level)),
-            Compression::Lzma(level) => Encoder::Lzma(lzma::Encoder::new(level)),
-        };
-        Self { encoder }
+impl Encoder {
+    fn new(method: Method) -> Self {
+        match method {
+            Method::None => Self::None,
+            Method::Lz4 => Self::Lz4(lz4::Encoder::new()),
+            Method::Zstd(level) => Self::Zstd(zstd::Encoder::new(level)),
+            Method::Zlib(level) => Self::Zlib(zlib::Encoder::new(level)),
+            Method::Lzma(level) => Self::Lzma(lzma::Encoder::new(level)),
+        }
     }
 
-    /// Appends `data` to `out` as a payload: header and body. What `out` holds already stays.
-    ///
-    /// As in borg, data that lz4, zstd or lzma cannot make smaller is stored as it is, and zlib always stays zlib. An
-    /// algorithm that fails (for want of memory) also leaves the data as it is.
-    pub fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        let (algorithm, body) = match &mut self.encoder {
-            Encoder::None => (Algorithm::None, None),
-            Encoder::Lz4(encoder) => (Algorithm::Lz4, encoder.encode(data)),
-            Encoder::Zstd(encoder) => (Algorithm::Zstd, encoder.encode(data)),
-            Encoder::Zlib(encoder) => (Algorithm::Zlib, encoder.encode(data)),
-            Encoder::Lzma(encoder) => (Algorithm::Lzma, encoder.encode(data)),
-        };
-        let (algorithm, body) = match body {
-            Some(body) if body.len() < data.len() || algorithm == Algorithm::Zlib => (algorithm, body),
-            _ => (Algorithm::None, data),
-        };
-        let header = algorithm.header();
-        out.reserve(header.len() + body.len());
-        out.extend_from_slice(header);
-        out.extend_from_slice(body);
+    fn encode<'a>(&'a mut self, data: &'a [u8]) -> Payload<'a> {
+        match self {
+            Self::None => Payload::none(data),
+            Self::Lz4(encoder) => Payload::smaller(Algorithm::Lz4, encoder.encode(data), data),
+            Self::Zstd(encoder) => Payload::smaller(Algorithm::Zstd, encoder.encode(data), data),
+            Self::Lzma(encoder) => Payload::smaller(Algorithm::Lzma, encoder.encode(data), data),
+            Self::Zlib(encoder) => match encoder.encode(data) {
+                Some(body) => Payload { header: Algorithm::Zlib.header(), body },
+                None => Payload::none(data),
+            },
+        }
+    }
+}
+
+/// A payload, not yet in one piece.
+struct Payload<'a> {
+    header: &'static [u8],
+    body: &'a [u8],
+}
+
+impl<'a> Payload<'a> {
+    /// The data as it is.
+    fn none(data: &'a [u8]) -> Self {
+        Self { header: Algorithm::None.header(), body: data }
+    }
+
+    /// What an algorithm made of the data, or the data as it is if that is not larger.
+    fn smaller(algorithm: Algorithm, body: Option<&'a [u8]>, data: &'a [u8]) -> Self {
+        match body.filter(|body| body.len() < data.len()) {
+            Some(body) => Self { header: algorithm.header(), body },
+            None => Self::none(data),
+        }
+    }
+
+    /// In bytes, with its header.
+    fn len(&self) -> usize {
+        self.header.len() + self.body.len()
+    }
+
+    fn append_to(self, out: &mut Vec<u8>) {
+        out.reserve(self.len());
+        out.extend_from_slice(self.header);
+        out.extend_from_slice(self.body);
     }
 }

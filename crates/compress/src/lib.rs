@@ -2,7 +2,8 @@
 //!
 //! Every payload says in its first two bytes how it is compressed ([`Algorithm`]). [`Compression`] is what a user asks
 //! for, a [`Compressor`] does it, a [`Decompressor`] undoes whatever any borg 1.x did. Both are made to be kept, one
-//! per thread: what the algorithms need to allocate is allocated once.
+//! per thread: what the algorithms need to allocate is allocated once. Two of borg's compressions are no algorithms:
+//! `auto` decides between two for each chunk, and `obfuscate` wraps a payload to hide its size.
 
 mod algorithm;
 mod compressor;
@@ -10,6 +11,7 @@ mod decompressor;
 mod error;
 mod lz4;
 mod lzma;
+mod obfuscation;
 mod room;
 mod spec;
 mod zlib;

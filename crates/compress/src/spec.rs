@@ -7,38 +7,58 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::obfuscation::Obfuscation;
+
 /// How new chunks are to be compressed. A value of this type is always within borg's limits.
 ///
-/// The text form is borg's `--compression`: `none`, `lz4`, `zstd[,LEVEL]`, `zlib[,LEVEL]`, `lzma[,LEVEL]`.
+/// The text form is borg's `--compression`:
+///
+/// | text                  | meaning                                                                          |
+/// |-----------------------|----------------------------------------------------------------------------------|
+/// | `none`                | not at all                                                                       |
+/// | `lz4`                 | fast, and borg's default                                                         |
+/// | `zstd[,1-22]`         | level 3 by default                                                               |
+/// | `zlib[,0-9]`          | level 6 by default                                                               |
+/// | `lzma[,0-9]`          | level 6 by default                                                               |
+/// | `auto,C`              | by lz4, and by C, one of the above, where lz4 finds something and C finds more   |
+/// | `obfuscate,S,C`       | by C, any of the above, then padded to hide the size; S is 1-6, 110-123 or 250   |
+///
+/// Borg also takes an `obfuscate` in an `obfuscate`; that hides nothing more, and is refused.
 ///
 /// Source: borg 1.4 `compress.pyx`, `CompressionSpec`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Compression {
-    /// Not at all.
+pub struct Compression {
+    pub(crate) method: Method,
+    /// Whether the method is used only where it is better than lz4.
+    pub(crate) is_auto: bool,
+    pub(crate) obfuscation: Option<Obfuscation>,
+}
+
+/// An algorithm and its level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Method {
     None,
-    /// Fast, and borg's default.
     #[default]
     Lz4,
-    /// With a level from 1 to 22, 3 by default.
-    #[non_exhaustive]
     Zstd(u8),
-    /// With a level from 0 to 9, 6 by default.
-    #[non_exhaustive]
     Zlib(u8),
-    /// With a level from 0 to 9, 6 by default.
-    #[non_exhaustive]
     Lzma(u8),
 }
 
 impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::Lz4 => f.write_str("lz4"),
-            Self::Zstd(level) => write!(f, "zstd,{level}"),
-            Self::Zlib(level) => write!(f, "zlib,{level}"),
-            Self::Lzma(level) => write!(f, "lzma,{level}"),
+        if let Some(obfuscation) = self.obfuscation {
+            write!(f, "obfuscate,{obfuscation},")?;
+        }
+        if self.is_auto {
+            f.write_str("auto,")?;
+        }
+        match self.method {
+            Method::None => f.write_str("none"),
+            Method::Lz4 => f.write_str("lz4"),
+            Method::Zstd(level) => write!(f, "zstd,{level}"),
+            Method::Zlib(level) => write!(f, "zlib,{level}"),
+            Method::Lzma(level) => write!(f, "lzma,{level}"),
         }
     }
 }
@@ -51,27 +71,55 @@ impl FromStr for Compression {
             Some((name, values)) => (name, Some(values)),
             None => (text, None),
         };
-        match name {
+        let method = match name {
             // Borg takes and ignores values here.
-            "none" => Ok(Self::None),
-            "lz4" => Ok(Self::Lz4),
-            "zstd" => Ok(Self::Zstd(level(values, 3, 1..=22)?)),
-            "zlib" => Ok(Self::Zlib(level(values, 6, 0..=9)?)),
-            "lzma" => Ok(Self::Lzma(level(values, 6, 0..=9)?)),
-            "auto" | "obfuscate" => Err(SpecError::Later(name.to_owned())),
-            _ => Err(SpecError::Unknown(text.to_owned())),
-        }
+            "none" => Method::None,
+            "lz4" => Method::Lz4,
+            "zstd" => Method::Zstd(level(values, 3, 1..=22)?),
+            "zlib" => Method::Zlib(level(values, 6, 0..=9)?),
+            "lzma" => Method::Lzma(level(values, 6, 0..=9)?),
+            "auto" => return auto(text, values),
+            "obfuscate" => return obfuscate(text, values),
+            _ => return Err(SpecError::Unknown(text.to_owned())),
+        };
+        Ok(Self { method, is_auto: false, obfuscation: None })
     }
+}
+
+/// Reads what stands behind `auto`. Another `auto` there decides the same again.
+fn auto(text: &str, values: Option<&str>) -> Result<Compression, SpecError> {
+    // Borg counts the commas, so there is never an `obfuscate` in an `auto`.
+    let inner = values.filter(|values| values.split(',').count() <= 2);
+    let inner: Compression = inner.ok_or_else(|| SpecError::Shape(text.to_owned()))?.parse()?;
+    Ok(Compression { is_auto: true, ..inner })
+}
+
+/// Reads what stands behind `obfuscate`.
+fn obfuscate(text: &str, values: Option<&str>) -> Result<Compression, SpecError> {
+    let values = values.and_then(|values| values.split_once(',')).filter(|(_, inner)| inner.split(',').count() <= 3);
+    let (word, inner) = values.ok_or_else(|| SpecError::Shape(text.to_owned()))?;
+    let level = number(word)?;
+    let obfuscation = Obfuscation::from_level(level).ok_or(SpecError::ObfuscationLevel(level))?;
+    let inner: Compression = inner.parse()?;
+    if inner.obfuscation.is_some() {
+        return Err(SpecError::Shape(text.to_owned()));
+    }
+    Ok(Compression { obfuscation: Some(obfuscation), ..inner })
 }
 
 /// Reads the level behind an algorithm's name, if there is one.
 fn level(values: Option<&str>, default: u8, allowed: RangeInclusive<u8>) -> Result<u8, SpecError> {
     let Some(word) = values else { return Ok(default) };
-    let level = word.trim().parse().map_err(|source| SpecError::Level { word: word.to_owned(), source })?;
+    let level = number(word)?;
     if !allowed.contains(&level) {
         return Err(SpecError::LevelOutOfRange { level, lowest: *allowed.start(), highest: *allowed.end() });
     }
     Ok(level)
+}
+
+/// Reads a level of any kind. As in borg, there may be spaces around it.
+fn number(word: &str) -> Result<u8, SpecError> {
+    word.trim().parse().map_err(|source| SpecError::Level { word: word.to_owned(), source })
 }
 
 /// Why a compression is refused.
@@ -79,11 +127,17 @@ fn level(values: Option<&str>, default: u8, allowed: RangeInclusive<u8>) -> Resu
 #[non_exhaustive]
 pub enum SpecError {
     /// No algorithm of borg's.
-    #[error("`{0}` is not a compression, expected none, lz4, zstd[,LEVEL], zlib[,LEVEL] or lzma[,LEVEL]")]
+    #[error(
+        "`{0}` is not a compression, expected none, lz4, zstd[,LEVEL], zlib[,LEVEL], lzma[,LEVEL], auto,COMPRESSION or \
+         obfuscate,LEVEL,COMPRESSION"
+    )]
     Unknown(String),
-    /// One that borg can write and we can only read.
-    #[error("writing with compression `{0}` is not supported yet")]
-    Later(String),
+    /// An `auto` or `obfuscate` without what belongs to it, or with too much.
+    #[error("`{0}` is neither auto,COMPRESSION nor obfuscate,LEVEL,COMPRESSION")]
+    Shape(String),
+    /// Borg has no such obfuscation.
+    #[error("obfuscation level {0} is not 1 to 6, 110 to 123 or 250")]
+    ObfuscationLevel(u8),
     /// The level is no number.
     #[error("`{word}` is not a compression level")]
     Level {
@@ -160,14 +214,49 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_is_named() {
-        refuses("auto,zstd,3", "writing with compression `auto` is not supported yet");
-        refuses("obfuscate,250,lz4", "writing with compression `obfuscate` is not supported yet");
+    fn one_in_another() {
+        // Each accepted by borg 1.4.5 with this meaning.
+        accepts("auto,zstd", "auto,zstd,3");
+        accepts("auto,lzma,0", "auto,lzma,0");
+        accepts("auto,none,5", "auto,none");
+        accepts("auto,auto,lz4", "auto,lz4");
+        accepts("obfuscate,1,none", "obfuscate,1,none");
+        accepts("obfuscate, 3 ,lz4", "obfuscate,3,lz4");
+        accepts("obfuscate,110,zstd", "obfuscate,110,zstd,3");
+        accepts("obfuscate,123,auto,zstd,7", "obfuscate,123,auto,zstd,7");
+        accepts("obfuscate,250,auto,auto,lz4", "obfuscate,250,auto,lz4");
+    }
+
+    #[test]
+    fn borgs_limits_of_one_in_another() {
+        let shape = "is neither auto,COMPRESSION nor obfuscate,LEVEL,COMPRESSION";
+        for text in
+            ["auto", "auto,lz4,1,2", "auto,auto,zstd,3", "auto,auto", "auto,obfuscate,1,lz4", "auto,obfuscate,1"]
+        {
+            refuses(text, shape);
+        }
+        for text in ["obfuscate", "obfuscate,1", "obfuscate,1,auto", "obfuscate,1,lz4,1,2,3"] {
+            refuses(text, shape);
+        }
+        for text in ["auto,", "auto, zstd", "auto,bzip2", "obfuscate,1,", "obfuscate,1,bzip2"] {
+            refuses(text, "is not a compression,");
+        }
+        refuses("auto,zstd,23", "level 23 is not within 1 to 22");
+        refuses("obfuscate,x,lz4", "`x` is not a compression level");
+        for level in [0, 7, 109, 124, 249, 251] {
+            refuses(&format!("obfuscate,{level},lz4"), "is not 1 to 6, 110 to 123 or 250");
+        }
+    }
+
+    #[test]
+    fn twice_obfuscated_is_refused() {
+        // Borg would do it.
+        refuses("obfuscate,250,obfuscate,1,lz4", "is neither");
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text(text in "(none|lz4|zstd|zlib|lzma|auto)(,-?[0-9]{1,4}){0,2}|\\PC{0,20}") {
+        fn any_text(text in "(obfuscate,[0-9]{1,3},)?(auto,){0,2}(none|lz4|zstd|zlib|lzma)?(,-?[0-9]{1,4}){0,2}|\\PC{0,20}") {
             fuzz_compression(&text);
         }
     }

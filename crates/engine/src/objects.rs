@@ -8,6 +8,7 @@ use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 
 use crate::nonces::Nonces;
+use crate::random;
 use crate::session::SessionError;
 use crate::state::RepositoryState;
 
@@ -102,7 +103,7 @@ pub(crate) struct ChunkSealer<'a> {
     state: &'a RepositoryState,
     key: &'a Key,
     nonces: &'a Nonces,
-    compressor: Compressor,
+    compressor: Compressor<random::Fill>,
 }
 
 impl<'a> ChunkSealer<'a> {
@@ -113,7 +114,7 @@ impl<'a> ChunkSealer<'a> {
         nonces: &'a Nonces,
         compression: Compression,
     ) -> Self {
-        Self { repository, state, key, nonces, compressor: Compressor::new(compression) }
+        Self { repository, state, key, nonces, compressor: Compressor::new(compression, random::fill) }
     }
 
     /// Compresses and seals a chunk.
@@ -122,7 +123,7 @@ impl<'a> ChunkSealer<'a> {
         // What does not compress grows a little before it is seen that it does not.
         let mut object = Vec::with_capacity(overhead + chunk.len() + chunk.len() / 128 + 1024);
         object.resize(overhead, 0);
-        self.compressor.compress(chunk, &mut object);
+        self.compressor.compress(chunk, &mut object)?;
         let nonce = self.nonces.take(self.key, object.len() - overhead, self.repository, self.state)?;
         self.key.seal(nonce, &mut object);
         Ok(object.into())

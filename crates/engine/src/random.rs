@@ -4,6 +4,9 @@ use worldkeeper_crypto::Random;
 
 use crate::state::StateError;
 
+/// [`fill`], for those who keep it.
+pub(crate) type Fill = fn(&mut [u8]) -> Result<(), StateError>;
+
 /// Fills `bytes` with random ones.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), StateError> {
     getrandom::fill(bytes).map_err(StateError::NoRandomness)

@@ -99,7 +99,7 @@ impl House {
                 sources: self.sources.clone(),
                 left_out: Vec::new(),
                 left_out_names: Vec::new(),
-                compression: Compression::None,
+                compression: Compression::default(),
                 chunker_params: ChunkerParams::DEFAULT,
                 comment: String::new(),
                 cmdline: Vec::new(),
