@@ -15,13 +15,32 @@ pub(crate) enum ArchiveError {
         /// The repository.
         location: String,
     },
+    /// The series has none, and another's must not take its place.
+    #[error("there is no archive of the series {series} in the repository at {location}")]
+    NotOfSeries {
+        /// What its archives would be named after.
+        series: String,
+        /// The repository.
+        location: String,
+        /// The newest archive of all.
+        newest: String,
+    },
     /// There is none at all.
     #[error("there is no archive in the repository at {0}")]
     NoArchive(String),
 }
 
-/// Finds the archive of a name; `latest` is the newest of the series, or of all where the series has none.
-pub(super) fn find(session: &Session, name: &str, series: &str) -> Result<ArchiveInfo, ArchiveError> {
+/// What `latest` may mean where the series has no archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Latest {
+    /// The newest of all: nothing is lost by looking at it.
+    OfAll,
+    /// Nothing: it would replace what is there by something else.
+    OfSeries,
+}
+
+/// Finds the archive of a name; `latest` is the newest of the series.
+pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) -> Result<ArchiveInfo, ArchiveError> {
     if let Some(archive) = session.archive_info(&ArchiveName::from_bytes(name)) {
         return Ok(archive);
     }
@@ -34,6 +53,10 @@ pub(super) fn find(session: &Session, name: &str, series: &str) -> Result<Archiv
         return Ok(archives.swap_remove(newest));
     }
     let newest = archives.pop().ok_or_else(|| ArchiveError::NoArchive(session.location()))?;
+    if latest == Latest::OfSeries {
+        let (series, newest) = (series.to_owned(), newest.name.to_string());
+        return Err(ArchiveError::NotOfSeries { series, location: session.location(), newest });
+    }
     info!("there is no archive of the series {series}: the newest of all is {}", newest.name);
     Ok(newest)
 }

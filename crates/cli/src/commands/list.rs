@@ -8,7 +8,7 @@ use worldkeeper_archive::Item;
 use worldkeeper_core::Stop;
 use worldkeeper_engine::SessionError;
 
-use super::archives;
+use super::archives::{self, Latest};
 use super::output::Output;
 use crate::escape::escape_bytes;
 use crate::open::{Caller, Purpose};
@@ -32,7 +32,7 @@ pub(super) fn list(place: &Arc<Place>, archive: Option<&str>, stop: &Stop) -> an
         eprintln!("{} in the repository at {}", words::count(archives.len() as u64, "archive"), session.location());
         return Ok(Done::Well);
     };
-    let archive = session.open_archive(&archives::find(&session, name, place.series())?)?;
+    let archive = session.open_archive(&archives::find(&session, name, place.series(), Latest::OfAll)?)?;
     for item in session.items(&archive) {
         if stop.is_requested() {
             return Err(SessionError::Stopped.into());

@@ -17,8 +17,9 @@ use worldkeeper_core::Stop;
 use worldkeeper_docker::State;
 use worldkeeper_engine::{ExtractOptions, ExtractStats, extract};
 
+use super::archives::{self, Latest};
+use super::containers;
 use super::output::Output;
-use super::{archives, containers};
 use crate::args::Restore;
 use crate::escape::escape_bytes;
 use crate::open::{Caller, Purpose};
@@ -75,9 +76,11 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
             .map_err(|path| RestoreProblem::NoOrigin { path: escape_bytes(&path) })?,
     };
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
-    let archive = session.open_archive(&archives::find(&session, &options.archive, place.series())?)?;
-    // All of the target is looked at before any of it is touched.
     let in_place = options.to.is_none();
+    // In a repository of several games, another one's world must not come over this one.
+    let latest = if in_place { Latest::OfSeries } else { Latest::OfAll };
+    let archive = session.open_archive(&archives::find(&session, &options.archive, place.series(), latest)?)?;
+    // All of the target is looked at before any of it is touched.
     let targets = options.to.as_ref().map_or(place.settings.sources.value.as_slice(), std::slice::from_ref);
     for target in targets {
         require_free(place, target, options.overwrite)?;
@@ -126,7 +129,7 @@ fn require_free(place: &Place, target: &Path, overwrite: bool) -> Result<(), Res
     let existing = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let mount = statvfs(existing).map_err(|error| failed(error.into()))?;
     if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return Err(RestoreProblem::ReadOnly { path: target.to_owned(), command: sidecar::command(place) });
+        return Err(RestoreProblem::ReadOnly { path: target.to_owned(), command: sidecar::command(place, &absolute) });
     }
     if overwrite {
         return Ok(());

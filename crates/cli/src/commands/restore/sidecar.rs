@@ -4,23 +4,23 @@
 //! mount by its path on the file system it is from. That is enough for a line that can be run, or mended.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use crate::place::Place;
 use crate::settings::Origin;
 
-/// Variables that decide what is restored, from where.
-const VARIABLES: [&str; 5] =
-    ["WORLDKEEPER_NAME", "BORG_REPO_PATH", "BORG_REPO", "BACKUP_SOURCES", "WORLDKEEPER_STATE_DIR"];
+/// Variables that decide what is restored, from where; the series goes by its name, wherever that was from.
+const VARIABLES: [&str; 4] = ["BORG_REPO_PATH", "BORG_REPO", "BACKUP_SOURCES", "WORLDKEEPER_STATE_DIR"];
 
-/// The line that does what this command was asked to do, in a container that may write to the sources.
-pub(super) fn command(place: &Place) -> String {
+/// The line that does what this command was asked to do, in a container that may write to `target`.
+pub(super) fn command(place: &Place, target: &Path) -> String {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mounts: Vec<_> = table.lines().filter_map(Mount::parse).collect();
     let settings = &place.settings;
     let mut volumes = Vec::new();
-    let needed = settings.sources.value.iter().chain([&settings.repository.value, &settings.state_dir.value]);
-    for path in needed.chain(settings.passphrase_file.as_ref().map(|file| &file.value)) {
+    let sources = settings.sources.value.iter().map(PathBuf::as_path);
+    let needed = sources.chain([target, &settings.repository.value, &settings.state_dir.value]);
+    for path in needed.chain(settings.passphrase_file.as_ref().map(|file| file.value.as_path())) {
         let volume = volume_for(&mounts, path);
         if !volumes.contains(&volume) {
             volumes.push(volume);
@@ -28,6 +28,8 @@ pub(super) fn command(place: &Place) -> String {
     }
     let mut words = vec!["docker".to_owned(), "run".into(), "--rm".into(), "--network".into(), "none".into()];
     words.extend(volumes.into_iter().flat_map(|volume| ["--volume".to_owned(), volume]));
+    // No container is watched there that could give the series its name, and `latest` would mean somebody else's.
+    words.extend(["--env".into(), format!("WORLDKEEPER_NAME={}", place.series())]);
     for name in VARIABLES {
         if let Some(value) = place.environment.value(name) {
             words.extend(["--env".into(), format!("{name}={}", value.to_string_lossy())]);
@@ -42,7 +44,9 @@ pub(super) fn command(place: &Place) -> String {
     }
     words.push("worldkeeper".into());
     words.extend(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
-    if !words.iter().any(|word| word == "--overwrite") {
+    // The sources hold the world that is to be replaced; what else is named as a target is to be empty.
+    let is_source = settings.sources.value.iter().any(|source| absolute(source).is_ok_and(|source| source == target));
+    if is_source && !words.iter().any(|word| word == "--overwrite") {
         words.push("--overwrite".into());
     }
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")

@@ -74,6 +74,10 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ArchiveError>() {
         return Some(match error {
             ArchiveError::NoSuchArchive { .. } => SEE_LIST.to_owned(),
+            ArchiveError::NotOfSeries { newest, .. } => format!(
+                "name the series with --name, as it was when it was backed up, or the archive itself; the newest of all is \
+                 {newest}"
+            ),
             ArchiveError::NoArchive(_) => "make the first one: worldkeeper backup".to_owned(),
         });
     }
