@@ -1,7 +1,7 @@
 //! `backup`: one archive, now. And what a backup is made of, for `run` too.
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs, io, thread};
 
@@ -15,22 +15,29 @@ use crate::open::{Caller, Opener};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::{self, Done};
-use crate::settings::Origin;
 
 /// Files that a game holds locked, and whose content means nothing after a restore.
 const GAME_LOCKS: [&str; 1] = ["session.lock"];
 
-/// What is to be backed up is not there.
+/// What is named as a source holds nothing to back up.
 #[derive(Debug, thiserror::Error)]
-#[error("the source {} cannot be backed up", path.display())]
-pub(crate) struct SourceMissing {
-    /// Where it should be.
-    pub(crate) path: PathBuf,
-    /// Who said so.
-    pub(crate) origin: Origin,
-    /// What the system says.
-    #[source]
-    pub(crate) source: io::Error,
+pub(crate) enum SourceProblem {
+    /// It is not there, or cannot be looked at.
+    #[error("the source {} cannot be backed up", path.display())]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The archive would hold the link, as stock's does, and nothing of the world.
+    #[error("the source {} is a symbolic link, and a link is all that would be backed up", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
 }
 
 /// Makes one archive. Whoever asks for one by hand gets it whether the game runs or not.
@@ -52,12 +59,17 @@ pub(super) fn once(place: &Arc<Place>, caller: Caller, stop: &Stop) -> anyhow::R
 }
 
 /// Requires that there is something to back up, before anything is made or locked.
-pub(super) fn require_sources(place: &Place) -> Result<(), SourceMissing> {
-    let sources = &place.settings.sources;
-    for path in &sources.value {
-        if let Err(source) = fs::symlink_metadata(path) {
-            return Err(SourceMissing { path: path.clone(), origin: sources.origin, source });
-        }
+pub(super) fn require_sources(place: &Place) -> Result<(), SourceProblem> {
+    place.settings.sources.value.iter().try_for_each(|path| require_source(path))
+}
+
+fn require_source(path: &Path) -> Result<(), SourceProblem> {
+    let missing = |source| SourceProblem::Missing { path: path.to_owned(), source };
+    // A slash at the end would lead through a link; what is archived is the link all the same.
+    let plain: PathBuf = path.components().collect();
+    if fs::symlink_metadata(&plain).map_err(missing)?.is_symlink() {
+        let target = path.canonicalize().map_err(missing)?;
+        return Err(SourceProblem::Link { path: path.to_owned(), target });
     }
     Ok(())
 }
@@ -98,5 +110,31 @@ fn create_options(place: &Place) -> CreateOptions {
         ),
         cwd: env::current_dir().map(|cwd| cwd.as_os_str().as_bytes().to_vec()).unwrap_or_default(),
         sealers: thread::available_parallelism().map_or(1, Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_is_no_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("world")).unwrap();
+        symlink("world", at("link")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        assert!(require_source(&at("world")).is_ok());
+        for link in ["link", "link/", "link/."] {
+            let problem = require_source(&at(link)).unwrap_err();
+            let world = at("world").canonicalize().unwrap();
+            assert!(matches!(&problem, SourceProblem::Link { target, .. } if *target == world), "{link}: {problem}");
+        }
+        for missing in ["dangling", "wrold"] {
+            let problem = require_source(&at(missing)).unwrap_err();
+            assert!(matches!(problem, SourceProblem::Missing { .. }), "{missing}: {problem}");
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::report::Done;
 use crate::settings::{Environment, Settings};
 
 pub(crate) use archives::ArchiveError;
-pub(crate) use backup::SourceMissing;
+pub(crate) use backup::SourceProblem;
 pub(crate) use containers::ContainerError;
 pub(crate) use output::OutputError;
 pub(crate) use restore::RestoreProblem;

@@ -12,7 +12,7 @@ use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{CreateError, DeleteError, ExtractError, RestoreError, RootError, SessionError, StateError};
 use worldkeeper_scheduler::DaemonError;
 
-use crate::commands::{ArchiveError, ContainerError, RestoreProblem, SourceMissing};
+use crate::commands::{ArchiveError, ContainerError, RestoreProblem, SourceProblem};
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
@@ -65,8 +65,8 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<RestoreProblem>() {
         return restore(error);
     }
-    if let Some(error) = error.downcast_ref::<SourceMissing>() {
-        return Some(source_missing(error));
+    if let Some(error) = error.downcast_ref::<SourceProblem>() {
+        return Some(source(error));
     }
     if let Some(ContainerError { origin, .. }) = error.downcast_ref() {
         return Some(format!("look at the names in `docker ps --all`, and mend {origin}"));
@@ -163,11 +163,14 @@ fn root(error: &RootError) -> String {
 const NAME_SOURCES: &str = "name the directories to back up with --source or BACKUP_SOURCES; in a container they have \
                             to be mounted";
 
-fn source_missing(error: &SourceMissing) -> String {
-    if error.source.kind() == io::ErrorKind::NotFound {
-        return format!("{NAME_SOURCES}. To try it out, `run --demo` makes a small world there");
+fn source(error: &SourceProblem) -> String {
+    match error {
+        SourceProblem::Missing { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            format!("{NAME_SOURCES}. To try it out, `run --demo` makes a small world there")
+        }
+        SourceProblem::Missing { .. } => NAME_SOURCES.to_owned(),
+        SourceProblem::Link { target, .. } => format!("name what it leads to: {}", target.display()),
     }
-    NAME_SOURCES.to_owned()
 }
 
 fn restore(error: &RestoreProblem) -> Option<String> {
