@@ -22,6 +22,9 @@ pub(crate) enum LocationError {
     /// An archive is named too.
     #[error("a repository is expected, without ::ARCHIVE")]
     Archive,
+    /// Nothing is said.
+    #[error("the path of a directory is expected")]
+    Empty,
     /// A relative path and no directory it could be relative to.
     #[error("the current directory is gone, give an absolute path")]
     NoCurrentDirectory,
@@ -31,6 +34,9 @@ pub(crate) enum LocationError {
 ///
 /// Source: borg 1.4 `helpers/parseformat.py`, `Location`.
 pub(super) fn parse(location: &OsStr) -> Result<PathBuf, LocationError> {
+    if location.is_empty() {
+        return Err(LocationError::Empty);
+    }
     // What tells the forms apart is ASCII; a path that is no text stays as it is.
     let text = location.to_string_lossy();
     if let Some((scheme, rest)) = text.split_once("://") {
@@ -106,6 +112,9 @@ mod tests {
         }
         assert_eq!(parse(OsStr::new("s3://bucket/x")), Err(LocationError::Scheme("s3".into())));
         assert_eq!(parse(OsStr::new("/srv/borg::monday")), Err(LocationError::Archive));
+        for nothing in ["", "file://"] {
+            assert_eq!(parse(OsStr::new(nothing)), Err(LocationError::Empty));
+        }
         assert!(matches!(parse(OsStr::new("local=/srv/borg")), Err(LocationError::Label(_))));
     }
 }

@@ -172,8 +172,12 @@ fn sources(flags: &Flags, environment: &Environment) -> Result<Setting<Vec<PathB
             None => Setting::default(vec![PathBuf::from("/data")]),
         }
     } else {
-        let list: Vec<PathBuf> = flags.sources.iter().map(PathBuf::from).collect();
-        Setting { value: list, origin: Origin::Flag("--source") }
+        let origin = Origin::Flag("--source");
+        if flags.sources.iter().any(|source| source.is_empty()) {
+            let reason = Box::new(location::LocationError::Empty);
+            return Err(SettingsError::Invalid { origin, value: String::new(), reason });
+        }
+        Setting { value: flags.sources.iter().map(PathBuf::from).collect(), origin }
     };
     for (index, source) in sources.value.iter().enumerate() {
         if sources.value[..index].contains(source) {
