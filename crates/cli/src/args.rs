@@ -67,7 +67,9 @@ pub(crate) enum Command {
     BreakLock,
     /// Accepts a repository that is not as it was left, or that it is gone
     Adopt {
-        /// Its directory; named again, so that it cannot be the wrong one
+        /// Its directory: named here, so that it cannot be the wrong one
+        // An id of its own: that of `--repository` would take the flag's place.
+        #[arg(id = "adopted", value_name = "REPOSITORY")]
         repository: OsString,
     },
     /// Says how the backups are
@@ -215,6 +217,13 @@ mod tests {
             let Command::Restore(restore) = args.command else { panic!("{verb} is no restore") };
             assert_eq!((restore.archive.as_str(), restore.paths), ("latest", vec![PathBuf::from("world/region")]));
         }
+    }
+
+    #[test]
+    fn what_is_adopted_may_be_said_by_the_flag_too() {
+        let args = parse("worldkeeper adopt /a --repository /b").unwrap();
+        let Command::Adopt { repository } = args.command else { panic!("it is no adopt") };
+        assert_eq!((repository, args.flags.repository), ("/a".into(), Some("/b".into())));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::open::{AccessError, Caller, Purpose};
 use crate::place::Place;
 use crate::report::Done;
 use crate::settings::{Origin, Setting, Settings, SettingsError, parse_repository};
+use crate::words;
 
 /// Makes the repository that was named the one the command is about. It must be the one that is set, if one is.
 pub(super) fn name_repository(settings: &mut Settings, named: &OsStr) -> Result<(), SettingsError> {
@@ -42,7 +43,8 @@ pub(super) fn adopt(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
     session.accept(&place.state)?;
     let mut output = Output::new();
     output.line(&accepted)?;
-    output.line(&format!("backups go on into repository {id}, {} archives", session.archives().len()))?;
+    let archives = words::count(session.archives().len() as u64, "archive");
+    output.line(&format!("backups go on into repository {id}, {archives}"))?;
     output.finish()?;
     Ok(Done::Well)
 }
