@@ -1,11 +1,12 @@
 //! What every command works with: the settings, the state directory, the passphrase that was given, the clock.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use indicatif::MultiProgress;
 use jiff::tz::TimeZone;
-use tracing::debug;
+use tracing::{debug, warn};
 use worldkeeper_core::{Clock, Disk};
 use worldkeeper_engine::StateDir;
 use worldkeeper_repository::OsDisk;
@@ -42,8 +43,15 @@ impl Place {
         let passphrase = secrets::given(&settings, &environment)?;
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let state = StateDir::open(Arc::clone(&disk), &settings.state_dir.value, &settings.name.value)?;
+        if passphrase.is_none() {
+            warn_if_exposed(&state.passphrase_path());
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        Ok(Self { settings, environment, state, disk, clock, zone: TimeZone::system(), passphrase, screen })
+        let zone = TimeZone::system();
+        if let Some(name) = environment.value("TZ").filter(|_| zone.is_unknown()) {
+            warn!("TZ is {name:?}, which is no time zone: days begin in UTC. Give it a name like Europe/Berlin");
+        }
+        Ok(Self { settings, environment, state, disk, clock, zone, passphrase, screen })
     }
 
     /// Returns whether the state directory lies in a container's own layer, and goes when the container does.
@@ -70,6 +78,18 @@ impl Place {
     /// The repository's path for people, and for the run history.
     pub(crate) fn location(&self) -> String {
         self.settings.repository.value.display().to_string()
+    }
+}
+
+/// Warns of a generated passphrase that others can read. It was made for its owner alone, and is used all the same: on
+/// some file systems there is no way to keep it so.
+fn warn_if_exposed(path: &Path) {
+    let mode = path.metadata().map_or(0, |metadata| metadata.mode() & 0o7777);
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        warn!(
+            "the passphrase in {path} can be read by others (mode {mode:04o}); make it yours alone: chmod 600 {path}"
+        );
     }
 }
 
