@@ -11,7 +11,7 @@ use super::output::Output;
 use crate::escape::escape;
 use crate::place::Place;
 use crate::report::Done;
-use crate::settings::duration_text;
+use crate::settings::{Origin, duration_text};
 use crate::words;
 
 /// How much later than an interval a good archive may be, at least: the time a slow backup or a few retries take.
@@ -110,7 +110,14 @@ impl Status<'_> {
         match self.last_good() {
             // Where there is no repository, that is said.
             None if !is_there => {}
-            None => problems.push("there is no good archive yet".to_owned()),
+            None => {
+                let series = self.place.series();
+                let doubt = match settings.name.origin {
+                    Origin::Default => "; if another one is meant, name it with --name, or its --source",
+                    _ => "",
+                };
+                problems.push(format!("there is no good archive of the series {series} yet{doubt}"));
+            }
             Some(run) if self.game_may_run() && words::since(run.start, self.now) > limit => problems.push(format!(
                 "the last good archive is {} old; while the game runs, one is expected every {} and late after {}",
                 self.age(run.start),

@@ -128,7 +128,7 @@ fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
         io::ErrorKind::PermissionDenied => {
             format!("run as a user who may do that, or give this one the right to {what}")
         }
-        io::ErrorKind::ReadOnlyFilesystem => format!("{what} is mounted read-only"),
+        io::ErrorKind::ReadOnlyFilesystem => format!("{what} is mounted read-only: mount it so that it can be written"),
         _ => return None,
     })
 }

@@ -1,5 +1,7 @@
 //! What to do about a repository, what is in it, and the state directory.
 
+use std::io;
+
 use worldkeeper_archive::ManifestError;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
@@ -99,6 +101,7 @@ fn manifest(error: &ManifestError) -> &'static str {
 
 pub(super) fn state(error: &StateError) -> Option<String> {
     match error {
+        StateError::Disk(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Some(STATE_DIR.to_owned()),
         StateError::Disk(error) => disk(error).or_else(|| Some(STATE_DIR.to_owned())),
         StateError::DaemonRunning(_) => {
             Some("commands work beside it: worldkeeper backup, list, restore, status".to_owned())

@@ -1,5 +1,7 @@
 //! What to do about settings and secrets.
 
+use std::io;
+
 use super::system;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
@@ -37,6 +39,9 @@ pub(super) fn file(error: &FileError) -> Option<String> {
         FileError::Exposed { path, .. } => Some(format!("make it yours alone: chmod 600 {}", path.display())),
         FileError::InSource { .. } => {
             Some("move it out of there: the game can read and replace it, and it would be in the backups".to_owned())
+        }
+        FileError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Some("name the file that holds the passphrase; in a container it has to be mounted".to_owned())
         }
         FileError::Io { action: _, path, source } => system(source.kind(), &path.display().to_string()),
         FileError::NotRegular(_) | FileError::Empty(_) | FileError::TooLong(_) | FileError::NotText(_) => {
