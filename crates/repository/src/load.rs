@@ -99,7 +99,9 @@ impl LocalRepository {
         }
         Err(RepositoryError::CheckNeeded(format!(
             "there is an index of transaction {indexed}, but the last intact commit stands in segment {committed}, in \
-             the middle of a compaction"
+             the middle of a compaction whose sources are gone: segment {indexed}, which held a commit and nothing \
+             else, must be brought back first (all segments of 17 bytes are alike), for repairing the repository \
+             without it removes what was copied"
         )))
     }
 
