@@ -89,8 +89,8 @@ impl LocalRepository {
 
     /// Requires that the last commit there is was not made in the middle of a compaction that went on to its end.
     ///
-    /// Where the last commit is lost, the one before counts. But behind a compaction's end its sources are gone, so that
-    /// what it copied after a commit in its middle, the only one that shares a segment, is nowhere else: the next
+    /// Where the last commit is lost, the one before counts. But behind a compaction's end its sources are gone, so
+    /// that what it copied after a commit in its middle, the only one that shares a segment, is nowhere else: the next
     /// writer must not remove it. Only the index tells that the end was reached; it is kept, too.
     fn require_compaction_whole(&self, committed: Option<u32>) -> Result<(), RepositoryError> {
         let (Some(committed), Some(indexed)) = (committed, self.state_files.transaction()?) else { return Ok(()) };

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, fadvise, statvfs};
+use rustix::fs::{Advice, OFlags, fadvise, statvfs};
 use worldkeeper_core::disk::{Disk, DiskError, DiskFile, EntryKind, FileLock, Metadata};
 
 /// The files of this machine, as the operating system shows them.
@@ -27,8 +27,12 @@ struct OsLock {
 impl FileLock for OsLock {}
 
 impl OsFile {
-    fn open(action: &'static str, path: &Path, options: &OpenOptions) -> Result<Box<dyn DiskFile>, DiskError> {
-        let file = options.open(path).map_err(|error| DiskError::new(action, path, error))?;
+    fn open(action: &'static str, path: &Path, options: &mut OpenOptions) -> Result<Box<dyn DiskFile>, DiskError> {
+        // A pipe that somebody put in the place of a file would keep us waiting for ever.
+        let file = options
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
+            .open(path)
+            .map_err(|error| DiskError::new(action, path, error))?;
         Ok(Box::new(Self { file, path: path.to_owned() }))
     }
 }
@@ -158,6 +162,8 @@ fn kind(file_type: fs::FileType) -> EntryKind {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     #[test]
@@ -177,6 +183,15 @@ mod tests {
         assert_eq!(&buffer[..2], b"bc");
         OsDisk.open_append(&path).unwrap().append(b"d").unwrap();
         assert_eq!(worldkeeper_core::disk::read(&OsDisk, &path, 10).unwrap(), b"abcd");
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let read = OsDisk.open(&path).and_then(|file| file.read_at(&mut [0; 8], 0));
+        assert!(read.is_err(), "{read:?}");
     }
 
     #[test]
