@@ -39,6 +39,7 @@ mod monitor;
 mod nonces;
 mod objects;
 mod paths;
+mod patterns;
 mod pipeline;
 pub mod prune;
 mod random;
@@ -54,6 +55,7 @@ pub use delete::{DeleteError, DeleteStats, delete};
 pub use extract::{ExtractError, ExtractOptions, ExtractStats, extract};
 pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};
+pub use patterns::{PatternError, PatternTooSlow, Patterns, Verdict};
 pub use restore::RestoreError;
 pub use session::{
     ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive, Session, SessionError, SessionOptions, Suspicion,

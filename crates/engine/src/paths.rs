@@ -8,3 +8,28 @@ use std::path::Path;
 pub(crate) fn as_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
+
+/// Python's `os.path.normpath`: no empty and no `.` components, `..` resolved by its letters. Two slashes in front
+/// stay two, as POSIX allows them a meaning.
+pub(crate) fn normalise(path: &[u8]) -> Vec<u8> {
+    let slashes = match path.iter().take_while(|&&byte| byte == b'/').count() {
+        few @ 0..=2 => few,
+        _ => 1,
+    };
+    let mut components: Vec<&[u8]> = Vec::new();
+    for component in path.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => match components.last() {
+                Some(&b"..") => components.push(component),
+                Some(_) => _ = components.pop(),
+                None if slashes == 0 => components.push(component),
+                None => {}
+            },
+            _ => components.push(component),
+        }
+    }
+    let mut normal = vec![b'/'; slashes];
+    normal.extend_from_slice(&components.join(&b'/'));
+    if normal.is_empty() { b".".to_vec() } else { normal }
+}

@@ -3,6 +3,8 @@
 //! Source: borg 1.4 `archiver.py`, `do_create`; `helpers/fs.py`, `make_path_safe`, `get_strip_prefix`; and Python's
 //! `os.path.normpath`, which stock applies to every argument.
 
+use crate::paths::normalise;
+
 /// A source argument, taken apart as stock does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRoot {
@@ -58,31 +60,6 @@ impl SourceRoot {
             _ => [path, b"/", name].concat(),
         }
     }
-}
-
-/// Python's `os.path.normpath`: no empty and no `.` components, `..` resolved by its letters. Two slashes in front
-/// stay two, as POSIX allows them a meaning.
-fn normalise(path: &[u8]) -> Vec<u8> {
-    let slashes = match path.iter().take_while(|&&byte| byte == b'/').count() {
-        few @ 0..=2 => few,
-        _ => 1,
-    };
-    let mut components: Vec<&[u8]> = Vec::new();
-    for component in path.split(|&byte| byte == b'/') {
-        match component {
-            b"" | b"." => {}
-            b".." => match components.last() {
-                Some(&b"..") => components.push(component),
-                Some(_) => _ = components.pop(),
-                None if slashes == 0 => components.push(component),
-                None => {}
-            },
-            _ => components.push(component),
-        }
-    }
-    let mut normal = vec![b'/'; slashes];
-    normal.extend_from_slice(&components.join(&b'/'));
-    if normal.is_empty() { b".".to_vec() } else { normal }
 }
 
 #[cfg(test)]
