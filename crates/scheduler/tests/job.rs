@@ -99,6 +99,7 @@ impl House {
                 sources: self.sources.clone(),
                 left_out: Vec::new(),
                 left_out_names: Vec::new(),
+                patterns: worldkeeper_engine::Patterns::default(),
                 compression: Compression::default(),
                 chunker_params: ChunkerParams::DEFAULT,
                 comment: String::new(),

@@ -32,6 +32,7 @@ use worldkeeper_core::ChunkId;
 
 use crate::cache::{ChunkIndex, FilesCache};
 use crate::monitor::{Monitor, Notice};
+use crate::patterns::Patterns;
 use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
 use crate::session::{Session, SessionError};
 use crate::source::{RootError, Rules, Walker};
@@ -47,6 +48,8 @@ pub struct CreateOptions {
     pub left_out: Vec<(PathBuf, &'static str)>,
     /// Names of files that are left out wherever they turn up: locks that a game holds.
     pub left_out_names: Vec<String>,
+    /// What else is left out. Its roots count only if they are among the sources.
+    pub patterns: Patterns,
     /// How chunks are compressed.
     pub compression: Compression,
     /// How files are cut.
@@ -74,6 +77,7 @@ impl CreateOptions {
             sources: sources.into_iter().map(Into::into).collect(),
             left_out: Vec::new(),
             left_out_names: Vec::new(),
+            patterns: Patterns::default(),
             compression: Compression::default(),
             chunker_params: ChunkerParams::DEFAULT,
             comment: String::new(),
@@ -164,7 +168,7 @@ const BUDGET: usize = 16 * 1024 * 1024;
 /// Makes an archive.
 pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Monitor) -> Result<Created, CreateError> {
     session.require_trust()?;
-    let mut rules = Rules::default();
+    let mut rules = Rules::default().with_patterns(options.patterns.clone());
     for (path, _) in &options.left_out {
         rules = rules.without_directory(path);
     }

@@ -36,6 +36,8 @@ impl SourceError {
 pub enum Action {
     /// Asking what it is.
     Stat,
+    /// Finding out whether the patterns leave it out. In doubt, they do not.
+    Judge,
     /// Opening it.
     Open,
     /// Listing a directory.
@@ -50,6 +52,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stat => "look at",
+            Self::Judge => "decide about",
             Self::Open => "open",
             Self::List => "list",
             Self::Read => "read",

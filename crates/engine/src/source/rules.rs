@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::stat::{FileId, Stat};
+use crate::patterns::{PatternTooSlow, Patterns, Verdict};
 
 type Names = Box<dyn Fn(&[u8]) -> bool + Send>;
 
@@ -15,6 +16,7 @@ type Names = Box<dyn Fn(&[u8]) -> bool + Send>;
 pub(crate) struct Rules {
     directories: HashSet<FileId>,
     names: Option<Names>,
+    patterns: Patterns,
 }
 
 impl Rules {
@@ -31,6 +33,17 @@ impl Rules {
     pub(crate) fn without_names(mut self, names: impl Fn(&[u8]) -> bool + Send + 'static) -> Self {
         self.names = Some(Box::new(names));
         self
+    }
+
+    /// Leaves out what the patterns do.
+    pub(crate) fn with_patterns(mut self, patterns: Patterns) -> Self {
+        self.patterns = patterns;
+        self
+    }
+
+    /// What the patterns say of an object, by its path as walked.
+    pub(super) fn judge(&self, path: &[u8]) -> Result<Verdict, PatternTooSlow> {
+        self.patterns.judge(path)
     }
 
     pub(super) fn leaves_out_directory(&self, id: FileId) -> bool {
@@ -55,6 +68,8 @@ pub(crate) enum Reason {
     Directory,
     /// Its name is one that [`Rules::without_names`] takes.
     Name,
+    /// The patterns say so; of a directory, what is beneath may be in the archive all the same.
+    Pattern,
     /// It is a socket, which stock does not store either.
     Socket,
 }

@@ -15,6 +15,7 @@ use worldkeeper_archive::Item;
 use worldkeeper_testkit::{peers, tree};
 
 use super::*;
+use crate::patterns::Patterns;
 
 /// Everything that a walk of `root` comes upon, with the content of files; nothing may fail.
 pub(crate) fn store(root: &Path) -> Vec<(Item, Vec<u8>)> {
@@ -195,6 +196,26 @@ fn repository_and_lock_files_are_left_out_with_a_notice() {
     assert_eq!(seen, ["", "repository: Directory", "session.lock.d", "session.lock.d/inner", "session.lock: Name"]);
     let error = Walker::new([tree.path("repository")], rules()).unwrap_err();
     assert!(matches!(error, RootError::LeftOut { .. }), "{error}");
+}
+
+#[test]
+fn what_patterns_leave_out_may_hold_what_they_take() {
+    let tree = Tree::new();
+    for name in ["a/keep", "b/keep"] {
+        fs::create_dir_all(tree.path(name)).unwrap();
+        fs::write(tree.path(name).join("file"), name).unwrap();
+    }
+    fs::write(tree.path("a/file"), "").unwrap();
+    let slow = format!("{}bc", "x".repeat(100));
+    fs::write(tree.path(&slow), "").unwrap();
+    let mut patterns = Patterns::default();
+    patterns.patterns_from(b"+ **/a/keep\n- **/a\n! **/b\n- re:(x|xx)+(?=c)c").unwrap();
+    let rules = Rules::default().with_patterns(patterns);
+    let mut seen = walk(&mut Walker::new([&tree.root], rules).unwrap(), &tree.root);
+    seen.sort();
+    let undecided = format!("{slow}: cannot decide about");
+    let expected = ["", "a/file: Pattern", "a/keep", "a/keep/file", "a: Pattern", "b: Pattern", &slow, &undecided];
+    assert_eq!(seen, expected);
 }
 
 #[test]

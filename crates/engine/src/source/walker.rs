@@ -21,6 +21,7 @@ use super::reader::{FileReader, open_beneath};
 use super::root::SourceRoot;
 use super::rules::{Reason, Rules};
 use super::stat::{FileId, Stat};
+use crate::patterns::Verdict;
 
 /// Directories that are held open at most; those further up are opened again when the walk comes back to them.
 const OPEN_DIRECTORIES: usize = 64;
@@ -174,8 +175,9 @@ impl Walker {
         let stat = stat(parent, &name, &path)?;
         self.check_root(&root, &stat)?;
         self.root = Some((root, stat.id));
+        let verdict = self.judge(&path);
         if !self.done.contains(&stat.id) {
-            self.visit(parent, name, path, &stat)?;
+            self.visit(parent, name, path, &stat, verdict)?;
         }
         Ok(())
     }
@@ -190,23 +192,40 @@ impl Walker {
         };
         let name = name.to_vec();
         let path = SourceRoot::join(&level.path, &name);
+        let verdict = self.judge(&path);
+        if verdict == Verdict::ExcludeNoRecurse {
+            // It is not even looked at, as what may not be looked at is often left out for that reason.
+            self.ready.push_back(Found::LeftOut { path, reason: Reason::Pattern });
+            return Ok(());
+        }
         let stat = stat(&directory, &name, &path)?;
         if self.done.contains(&stat.id) {
             return Ok(());
         }
-        self.visit(&directory, name, path, &stat)
+        self.visit(&directory, name, path, &stat, verdict)
     }
 
-    /// Makes an object's entry, and enters it if it is a directory.
+    /// What the patterns say. What they cannot decide about is kept, and somebody is told.
+    fn judge(&mut self, path: &[u8]) -> Verdict {
+        self.rules.judge(path).unwrap_or_else(|slow| {
+            self.ready.push_back(Found::Failed(SourceError::new(path, Action::Judge, io::Error::other(slow))));
+            Verdict::Include
+        })
+    }
+
+    /// Makes an object's entry, and enters it if it is a directory; of one that is left out only the latter.
     fn visit(
         &mut self,
         directory: &Arc<OwnedFd>,
         name: Vec<u8>,
         path: Vec<u8>,
         stat: &Stat,
+        verdict: Verdict,
     ) -> Result<(), SourceError> {
         let left_out = match stat.file_type() {
+            _ if verdict == Verdict::ExcludeNoRecurse => Some(Reason::Pattern),
             FileType::Directory => self.rules.leaves_out_directory(stat.id).then_some(Reason::Directory),
+            _ if verdict == Verdict::Exclude => Some(Reason::Pattern),
             _ if self.rules.leaves_out_name(&name) => Some(Reason::Name),
             FileType::Socket => Some(Reason::Socket),
             _ => None,
@@ -216,7 +235,7 @@ impl Walker {
             return Ok(());
         }
         if stat.file_type() == FileType::Directory {
-            return self.enter(directory, name, path);
+            return self.enter(directory, name, path, verdict);
         }
         let mut entry = self.entry(directory, name, path, stat);
         match stat.file_type() {
@@ -239,8 +258,14 @@ impl Walker {
         Ok(())
     }
 
-    /// Opens a directory, makes its entry of what is open, and goes on within.
-    fn enter(&mut self, parent: &Arc<OwnedFd>, name: Vec<u8>, path: Vec<u8>) -> Result<(), SourceError> {
+    /// Opens a directory, makes its entry of what is open unless it is left out, and goes on within.
+    fn enter(
+        &mut self,
+        parent: &Arc<OwnedFd>,
+        name: Vec<u8>,
+        path: Vec<u8>,
+        verdict: Verdict,
+    ) -> Result<(), SourceError> {
         let opened = open_beneath(parent, &name, OFlags::DIRECTORY)
             .map_err(|error| SourceError::new(&path, Action::Open, error))?;
         let stat = Stat::of_open(&opened).map_err(|error| SourceError::new(&path, Action::Stat, error))?;
@@ -248,11 +273,15 @@ impl Walker {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::Directory });
             return Ok(());
         }
-        let mut entry = self.entry(parent, name, path.clone(), &stat);
-        let ready = &mut self.ready;
-        let report = &mut |error| ready.push_back(Found::Failed(error));
-        self.collector.attributes(&mut entry.item, &stat, At::Open(opened.as_fd()), &path, report)?;
-        self.ready.push_back(Found::Entry(entry));
+        if verdict == Verdict::Include {
+            let mut entry = self.entry(parent, name, path.clone(), &stat);
+            let ready = &mut self.ready;
+            let report = &mut |error| ready.push_back(Found::Failed(error));
+            self.collector.attributes(&mut entry.item, &stat, At::Open(opened.as_fd()), &path, report)?;
+            self.ready.push_back(Found::Entry(entry));
+        } else {
+            self.ready.push_back(Found::LeftOut { path: path.clone(), reason: Reason::Pattern });
+        }
 
         let listing = Listing::read(opened.as_fd(), &mut self.buffer)
             .map_err(|error| SourceError::new(&path, Action::List, error))?;
