@@ -1,6 +1,7 @@
 //! Stock borg is the oracle, both ways: it reads and extends what we write, we read and extend what it writes.
 
 mod deduplication;
+mod keys;
 mod reads_ours;
 mod recorded;
 mod taking_turns;
@@ -10,10 +11,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use tempfile::TempDir;
+use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::worldkeeper::Worldkeeper;
 
 /// The modes this version writes.
-const MODES: [&str; 5] = ["none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2"];
+const MODES: [&str; 7] =
+    ["none", "repokey", "repokey-blake2", "authenticated", "authenticated-blake2", "keyfile", "keyfile-blake2"];
 
 /// An empty folder and a set-up in it that makes its repository in `mode`.
 fn place(mode: &str) -> (TempDir, Worldkeeper) {
@@ -26,6 +29,15 @@ fn place(mode: &str) -> (TempDir, Worldkeeper) {
 fn for_mode(keeper: Worldkeeper, mode: &str) -> Worldkeeper {
     if mode == MODES[0] { keeper.without("BORG_PASSPHRASE") } else { keeper }
 }
+
+/// Lets us find the key files of a stock borg, and it ours.
+fn sharing_keys(keeper: Worldkeeper, borg: &Borg) -> Worldkeeper {
+    let command = borg.command();
+    let base = command.get_envs().find_map(|(name, value)| value.filter(|_| name == BASE_DIR));
+    keeper.with(BASE_DIR, base.expect("stock has a directory of its own"))
+}
+
+const BASE_DIR: &str = "BORG_BASE_DIR";
 
 /// The bytes that the files below `folder` take.
 fn disk_usage(folder: &Path) -> u64 {

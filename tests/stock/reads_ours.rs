@@ -1,5 +1,6 @@
 //! We write in every mode and with every compression; every stock borg lists, checks and extracts it.
 
+use std::ffi::OsStr;
 use std::fs;
 
 use worldkeeper_testkit::borg::Borg;
@@ -35,6 +36,16 @@ fn in_mode_authenticated_blake2() {
     stock_reads_what_we_write(MODES[4]);
 }
 
+#[test]
+fn in_mode_keyfile() {
+    stock_reads_what_we_write(MODES[5]);
+}
+
+#[test]
+fn in_mode_keyfile_blake2() {
+    stock_reads_what_we_write(MODES[6]);
+}
+
 /// One archive for each compression, all in one repository; the content of each is its own, so that each is compressed.
 #[track_caller]
 fn stock_reads_what_we_write(mode: &str) {
@@ -56,6 +67,11 @@ fn stock_reads_what_we_write(mode: &str) {
 
     for borg in borgs {
         let borg = borg.with_passphrase(PASSPHRASE);
+        if mode.starts_with("keyfile") {
+            let copy = folder.path().join("key");
+            let _ = keeper.run([OsStr::new("key"), "export".as_ref(), copy.as_ref()]);
+            let _ = borg.run([OsStr::new("key"), "import".as_ref(), keeper.repository().as_ref(), copy.as_ref()]);
+        }
         let names = archives.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         assert_eq!(borg.archives(&keeper.repository()), names, "{borg}");
         borg.check(&keeper.repository());

@@ -7,7 +7,7 @@ use worldkeeper_testkit::borg::{Borg, location};
 use worldkeeper_testkit::tree::{self, assert_same};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
 
-use crate::{MODES, disk_usage, place};
+use crate::{MODES, disk_usage, place, sharing_keys};
 
 #[test]
 fn we_begin_in_mode_none() {
@@ -35,6 +35,16 @@ fn we_begin_in_mode_authenticated_blake2() {
 }
 
 #[test]
+fn we_begin_in_mode_keyfile() {
+    we_begin(MODES[5]);
+}
+
+#[test]
+fn we_begin_in_mode_keyfile_blake2() {
+    we_begin(MODES[6]);
+}
+
+#[test]
 fn stock_begins_in_mode_none() {
     stock_begins(MODES[0]);
 }
@@ -59,12 +69,23 @@ fn stock_begins_in_mode_authenticated_blake2() {
     stock_begins(MODES[4]);
 }
 
+#[test]
+fn stock_begins_in_mode_keyfile() {
+    stock_begins(MODES[5]);
+}
+
+#[test]
+fn stock_begins_in_mode_keyfile_blake2() {
+    stock_begins(MODES[6]);
+}
+
 /// Stock adds to, deletes from and compacts a repository of ours; we go on.
 #[track_caller]
 fn we_begin(mode: &str) {
     for borg in Borg::all() {
         let borg = borg.with_passphrase(PASSPHRASE);
         let (folder, keeper) = place(mode);
+        let keeper = sharing_keys(keeper, &borg);
         tree::sample(&keeper.world(), "first");
         let first = keeper.backup();
 
@@ -88,6 +109,7 @@ fn stock_begins(mode: &str) {
     for borg in Borg::all() {
         let borg = borg.with_passphrase(PASSPHRASE);
         let (folder, keeper) = place(mode);
+        let keeper = sharing_keys(keeper, &borg);
         let theirs = folder.path().join("theirs");
         tree::sample(&theirs, "of stock");
         tree::nasty(&theirs.join("nasty"));

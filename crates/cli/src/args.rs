@@ -63,6 +63,9 @@ pub(crate) enum Command {
     },
     /// Frees the space of what was deleted
     Compact,
+    /// Copies the repository's key, puts a copy back, changes its passphrase
+    #[command(subcommand)]
+    Key(Key),
     /// Removes the repository's lock: your word that nobody uses it
     BreakLock,
     /// Accepts a repository that is not as it was left, or that it is gone
@@ -74,6 +77,34 @@ pub(crate) enum Command {
     },
     /// Says how the backups are
     Status,
+}
+
+/// What to do with the key.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Writes a copy of the key, still under its passphrase, to be stored elsewhere
+    Export {
+        /// The file to write; standard output if none is named
+        path: Option<PathBuf>,
+        /// As lines with check digits, to be printed and typed in again
+        #[arg(long)]
+        paper: bool,
+    },
+    /// Puts a copy of the key back, one of stock borg's too
+    Import {
+        /// The file to read, `-` for standard input
+        #[arg(required_unless_present = "paper")]
+        path: Option<PathBuf>,
+        /// What was written with `export --paper`; without a file, typed in line by line
+        #[arg(long)]
+        paper: bool,
+    },
+    /// Puts the key under another passphrase, which comes from BORG_NEW_PASSPHRASE or a file
+    ChangePassphrase {
+        /// A file with the new passphrase, readable by its owner alone
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
 }
 
 /// How the daemon runs.
@@ -118,8 +149,8 @@ pub(crate) struct Flags {
     /// The borg repository's directory, made on first use (BORG_REPO_PATH, BORG_REPO; default /repository)
     #[arg(long, value_name = "PATH", global = true, help_heading = WHERE)]
     pub(crate) repository: Option<OsString>,
-    /// How a new repository is encrypted: repokey-blake2, repokey; or only signed: authenticated-blake2, authenticated;
-    /// or neither: none (BORG_ENCRYPTION; default repokey-blake2)
+    /// How a new repository is encrypted: repokey, its key in the repository; keyfile, its key here alone; authenticated,
+    /// not encrypted but signed; each with -blake2 or without; or none (BORG_ENCRYPTION; default repokey-blake2)
     #[arg(long, value_name = "MODE", global = true, help_heading = WHERE)]
     pub(crate) encryption: Option<String>,
     /// A file with the passphrase, readable by its owner alone (BORG_PASSPHRASE_FILE)

@@ -12,6 +12,7 @@ use worldkeeper_engine::StateDir;
 use worldkeeper_repository::OsDisk;
 use worldkeeper_scheduler::History;
 
+use crate::key_files::KeyFiles;
 use crate::secrets::{self, Passphrase};
 use crate::settings::{Environment, Origin, Settings};
 use crate::system_clock::SystemClock;
@@ -25,6 +26,7 @@ pub(crate) struct Place {
     pub(crate) environment: Environment,
     pub(crate) state: StateDir,
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) key_files: KeyFiles,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) zone: TimeZone,
     /// The passphrase the user gave; without one, the generated one counts.
@@ -43,6 +45,7 @@ impl Place {
         let passphrase = secrets::given(&settings, &environment)?;
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let state = StateDir::open(Arc::clone(&disk), &settings.state_dir.value, &settings.name.value)?;
+        let key_files = KeyFiles::new(Arc::clone(&disk), &environment, state.path());
         if passphrase.is_none() {
             warn_if_exposed(&state.passphrase_path());
         }
@@ -51,7 +54,7 @@ impl Place {
         if let Some(name) = environment.value("TZ").filter(|_| zone.is_unknown()) {
             warn!("TZ is {name:?}, which is no time zone: days begin in UTC. Give it a name like Europe/Berlin");
         }
-        Ok(Self { settings, environment, state, disk, clock, zone, passphrase, screen })
+        Ok(Self { settings, environment, state, disk, key_files, clock, zone, passphrase, screen })
     }
 
     /// Returns whether the state directory lies in a container's own layer, and goes when the container does.

@@ -11,14 +11,15 @@
 //! use std::sync::Arc;
 //!
 //! use worldkeeper_core::{Clock, Repository, Stop};
-//! use worldkeeper_engine::{CreateOptions, Session, SessionOptions, Silent, StateDir, create};
+//! use worldkeeper_engine::{CreateOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir, create};
 //!
 //! fn back_up(
 //!     repository: Box<dyn Repository>,
 //!     state: &StateDir,
 //!     clock: Arc<dyn Clock>,
 //! ) -> Result<(), Box<dyn std::error::Error>> {
-//!     let options = SessionOptions { state, passphrase: Some("correct horse"), clock, stop: Stop::default() };
+//!     let passphrase = Some("correct horse");
+//!     let options = SessionOptions { state, key_store: &NoKeyFiles, passphrase, clock, stop: Stop::default() };
 //!     let mut session = Session::open(repository, &options)?;
 //!     let created = create(&mut session, &CreateOptions::new("survival", ["/data"]), &Silent)?;
 //!     println!("{} holds {} files", created.name, created.stats.files());
@@ -35,6 +36,7 @@ mod compact;
 mod create;
 mod delete;
 mod extract;
+mod key_store;
 mod monitor;
 mod nonces;
 mod objects;
@@ -53,13 +55,14 @@ pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
 pub use create::{CreateError, CreateOptions, CreateStats, Created, create};
 pub use delete::{DeleteError, DeleteStats, delete};
 pub use extract::{ExtractError, ExtractOptions, ExtractStats, extract};
+pub use key_store::{KeyStore, KeyStoreError, NoKeyFiles};
 pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};
 pub use patterns::{PatternError, PatternTooSlow, Patterns, Verdict};
 pub use restore::RestoreError;
 pub use session::{
-    ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive, Session, SessionError, SessionOptions, Suspicion,
-    Trust,
+    ArchiveInfo, ArchiveProblem, BrokenArchive, ImportedKey, Items, OpenArchive, Session, SessionError, SessionOptions,
+    Suspicion, Trust, export_key, import_key,
 };
 pub use source::{Action, RootError, SourceError, SourceRoot};
 pub use state::{RepositoryState, StateDir, StateError};

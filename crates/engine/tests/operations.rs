@@ -14,8 +14,9 @@ use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::prune::{self, Count, Period, Rules};
 use worldkeeper_engine::{
-    CreateError, CreateOptions, Created, DeleteError, ExtractError, ExtractOptions, ExtractStats, Monitor, Notice,
-    Progress, Session, SessionError, SessionOptions, Silent, StateDir, Suspicion, Trust, create, delete, extract,
+    CreateError, CreateOptions, Created, DeleteError, ExtractError, ExtractOptions, ExtractStats, Monitor, NoKeyFiles,
+    Notice, Progress, Session, SessionError, SessionOptions, Silent, StateDir, Suspicion, Trust, create, delete,
+    extract,
 };
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
@@ -64,7 +65,7 @@ impl House {
 
     fn options<'a>(&self, state: &'a StateDir) -> SessionOptions<'a> {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        SessionOptions { state, passphrase: Some(PASSPHRASE), clock, stop: self.stop.clone() }
+        SessionOptions { state, key_store: &NoKeyFiles, passphrase: Some(PASSPHRASE), clock, stop: self.stop.clone() }
     }
 
     fn open(&self) -> Session {

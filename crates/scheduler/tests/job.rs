@@ -11,7 +11,7 @@ use worldkeeper_compress::Compression;
 use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::prune::{Count, Period, Rules};
-use worldkeeper_engine::{CreateOptions, Session, SessionOptions, Silent, StateDir};
+use worldkeeper_engine::{CreateOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir};
 use worldkeeper_scheduler::history::{Kind, RunOutcome};
 use worldkeeper_scheduler::job::{BackupJob, OpenError, OpenSession};
 use worldkeeper_scheduler::{History, Job, JobOutcome};
@@ -42,7 +42,8 @@ impl OpenSession for Memory {
             return Err(OpenError::Failed { source: Box::new(source), retry });
         }
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let options = SessionOptions { state: &self.state, passphrase: None, clock, stop: stop.clone() };
+        let options =
+            SessionOptions { state: &self.state, key_store: &NoKeyFiles, passphrase: None, clock, stop: stop.clone() };
         let repository = Box::new(self.repository.clone());
         let session = if self.repository.store().objects.is_empty() {
             Session::initialize(repository, EncryptionMode::None, &options)

@@ -7,6 +7,7 @@ mod break_lock;
 mod compact;
 mod containers;
 mod delete;
+mod key;
 mod list;
 mod output;
 mod prune;
@@ -28,6 +29,7 @@ use crate::settings::{Environment, Settings};
 pub(crate) use archives::ArchiveError;
 pub(crate) use backup::SourceProblem;
 pub(crate) use containers::ContainerError;
+pub(crate) use key::KeyCopyError;
 pub(crate) use output::OutputError;
 pub(crate) use restore::RestoreProblem;
 
@@ -60,6 +62,7 @@ pub(crate) fn run(
             Command::Delete { archives } => delete::delete(&place, &archives, stop),
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),
             Command::Compact => compact::compact(&place, stop),
+            Command::Key(what) => key::key(&place, &what, stop),
             Command::BreakLock => break_lock::break_lock(&place),
             Command::Adopt { .. } => adopt::adopt(&place, stop),
             Command::Status => status::status(&place),

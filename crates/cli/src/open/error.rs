@@ -106,7 +106,7 @@ mod tests {
     use std::io;
 
     use worldkeeper_core::DiskError;
-    use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
+    use worldkeeper_crypto::KeyBlobError;
 
     use super::*;
 
@@ -120,7 +120,7 @@ mod tests {
             AccessError::Untrusted { location, suspicion },
             AccessError::Fleeting("/var/lib/worldkeeper".into()),
             AccessError::Session(SessionError::ForeignKey(id)),
-            AccessError::Session(SessionError::UnsupportedMode(EncryptionMode::Keyfile)),
+            AccessError::Session(SessionError::NoKeyFile { location: path.clone(), id }),
             AccessError::Session(SessionError::Key(KeyBlobError::WrongPassphrase)),
             AccessError::Session(RepositoryError::InvalidConfig { path: path.clone(), reason: "no id".into() }.into()),
             AccessError::Repository(RepositoryError::UnsupportedVersion { path, version: "2".into() }),

@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 use worldkeeper_core::{RepositoryError, RepositoryId, Stop};
-use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_crypto::{EncryptionMode, KeyStorage};
 use worldkeeper_engine::Session;
 use worldkeeper_repository::{CreateOptions, LocalRepository, Mode};
 
@@ -72,8 +72,14 @@ impl Place {
             warn!("the repository is not encrypted: who can read its files can read the backups; {changes}");
         }
         if mode != EncryptionMode::None {
+            let why = match mode.key_storage() {
+                KeyStorage::KeyFile => {
+                    format!("the repository does not have it, only {} has", self.key_files.place().display())
+                }
+                _ => "for the day the one in the repository is damaged".to_owned(),
+            };
             warn!(
-                "STORE A COPY OF THE KEY ELSEWHERE, for the day the one in the repository is damaged: {}",
+                "STORE A COPY OF THE KEY ELSEWHERE, {why}: {}",
                 self.state.repository(session.id()).file("key.export").display()
             );
         }

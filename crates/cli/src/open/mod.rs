@@ -74,7 +74,13 @@ impl Place {
         self.judge(session, purpose)
     }
 
-    fn repository(&self, purpose: Purpose, caller: Caller, stop: &Stop) -> Result<LocalRepository, RepositoryError> {
+    /// Opens the repository without its key. Waiting ends when `stop` is requested.
+    pub(crate) fn repository(
+        &self,
+        purpose: Purpose,
+        caller: Caller,
+        stop: &Stop,
+    ) -> Result<LocalRepository, RepositoryError> {
         let wait = self.settings.lock_wait.value.or(match caller {
             Caller::Hand => Some(PATIENCE),
             Caller::Once | Caller::Daemon => None,
@@ -144,7 +150,7 @@ impl Place {
     }
 
     /// The passphrase as far as there is one, and where it is from, in words that fit "the passphrase … is wrong".
-    fn known_passphrase(&self) -> Result<(Option<Zeroizing<String>>, String), StateError> {
+    pub(crate) fn known_passphrase(&self) -> Result<(Option<Zeroizing<String>>, String), StateError> {
         if let Some(given) = &self.passphrase {
             return Ok((Some(Zeroizing::new(given.text().to_owned())), format!("from {}", given.origin())));
         }
@@ -153,7 +159,8 @@ impl Place {
     }
 
     fn session_options<'a>(&'a self, passphrase: Option<&'a str>, stop: &Stop) -> SessionOptions<'a> {
-        SessionOptions { state: &self.state, passphrase, clock: Arc::clone(&self.clock), stop: stop.clone() }
+        let clock = Arc::clone(&self.clock);
+        SessionOptions { state: &self.state, key_store: &self.key_files, passphrase, clock, stop: stop.clone() }
     }
 }
 

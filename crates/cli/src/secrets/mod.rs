@@ -5,6 +5,7 @@
 
 mod command;
 mod file;
+mod new;
 mod words;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use command::CommandError;
 pub(crate) use file::FileError;
+pub(crate) use new::new;
 
 use crate::settings::{Environment, Origin, Settings};
 
@@ -62,14 +64,18 @@ pub(crate) enum SecretError {
     #[error("BORG_PASSCOMMAND gives no passphrase")]
     Command(#[from] CommandError),
     /// What is in the environment is not UTF-8.
-    #[error("the passphrase in BORG_PASSPHRASE is not valid UTF-8")]
-    NotText,
+    #[error("the passphrase in {0} is not valid UTF-8")]
+    NotText(&'static str),
+    /// A new one is needed.
+    #[error("no new passphrase is given")]
+    NoneNew,
 }
 
 /// The variables that hold or lead to a secret: no child sees them.
-pub(crate) const SECRET_VARIABLES: [&str; 5] = [VARIABLE, FILE, DESCRIPTOR, COMMAND, "BORG_NEW_PASSPHRASE"];
+pub(crate) const SECRET_VARIABLES: [&str; 5] = [VARIABLE, FILE, DESCRIPTOR, COMMAND, NEW_VARIABLE];
 
 const VARIABLE: &str = "BORG_PASSPHRASE";
+const NEW_VARIABLE: &str = "BORG_NEW_PASSPHRASE";
 const FILE: &str = "BORG_PASSPHRASE_FILE";
 const DESCRIPTOR: &str = "BORG_PASSPHRASE_FD";
 const COMMAND: &str = "BORG_PASSCOMMAND";
@@ -101,7 +107,7 @@ pub(crate) fn given(settings: &Settings, environment: &Environment) -> Result<Op
         let number: u32 = number.to_str().and_then(|text| text.parse().ok()).ok_or(SecretError::Descriptor)?;
         file::read_open(&PathBuf::from(format!("/proc/self/fd/{number}"))).map_err(failed)?
     } else {
-        let text = environment.value(VARIABLE).and_then(|text| text.to_str()).ok_or(SecretError::NotText)?;
+        let text = environment.value(VARIABLE).and_then(|text| text.to_str()).ok_or(SecretError::NotText(VARIABLE))?;
         Zeroizing::new(text.to_owned())
     };
     Ok(Some(Passphrase { text, origin }))

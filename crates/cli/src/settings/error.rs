@@ -48,14 +48,6 @@ pub(crate) enum SettingsError {
         /// What it would do.
         what: &'static str,
     },
-    /// An encryption mode of borg's that cannot be written.
-    #[error("{origin}: repositories with encryption {mode} are not supported yet")]
-    Encryption {
-        /// Where it was said.
-        origin: Origin,
-        /// The mode's name.
-        mode: &'static str,
-    },
     /// All archives would go.
     #[error("the retention keeps nothing: every archive would be deleted")]
     KeepsNothing,

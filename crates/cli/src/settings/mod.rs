@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tracing::Level;
 use worldkeeper_compress::Compression;
-use worldkeeper_crypto::{EncryptionMode, KeyStorage};
+use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_docker::{ContainerName, Endpoint};
 use worldkeeper_engine::prune::Rules;
 
@@ -87,9 +87,11 @@ impl Settings {
                 |said| said.parse_os(location::parse),
                 || Path::new("/repository").into(),
             )?,
-            encryption: or_default(text("--encryption", &flags.encryption, "BORG_ENCRYPTION")?, encryption, || {
-                EncryptionMode::RepokeyBlake2
-            })?,
+            encryption: or_default(
+                text("--encryption", &flags.encryption, "BORG_ENCRYPTION")?,
+                |said| said.parse(encryption),
+                || EncryptionMode::RepokeyBlake2,
+            )?,
             interval: or_default(
                 text("--interval", &flags.interval, "BACKUP_INTERVAL")?,
                 |said| said.parse(interval),
@@ -215,15 +217,11 @@ fn docker(said: Option<Said>) -> Result<Setting<Option<Endpoint>>, SettingsError
 
 /// No mode of borg's.
 #[derive(Debug, thiserror::Error)]
-#[error("expected repokey-blake2, repokey, authenticated-blake2, authenticated or none")]
+#[error("expected repokey, keyfile, authenticated, each with -blake2 or without, or none")]
 struct UnknownMode;
 
-fn encryption(said: &Said) -> Result<Setting<EncryptionMode>, SettingsError> {
-    let setting = said.parse(|text| EncryptionMode::from_str(text).map_err(|_| UnknownMode))?;
-    match setting.value.key_storage() {
-        KeyStorage::KeyFile => Err(SettingsError::Encryption { origin: setting.origin, mode: setting.value.name() }),
-        KeyStorage::Nowhere | KeyStorage::Repository => Ok(setting),
-    }
+fn encryption(text: &str) -> Result<EncryptionMode, UnknownMode> {
+    text.parse().map_err(|_| UnknownMode)
 }
 
 /// Why a duration cannot be the interval.

@@ -117,8 +117,7 @@ fn bad_values_are_named_with_their_origin() {
         "BORG_REPO cannot be \"backup@nas:world\": repositories on other",
     );
     refuses(&[], &[("BORG_COMPRESSION", "gzip")], "BORG_COMPRESSION cannot be \"gzip\"");
-    refuses(&[], &[("BORG_ENCRYPTION", "keyfile")], "BORG_ENCRYPTION: repositories with encryption keyfile are not");
-    refuses(&[], &[("BORG_ENCRYPTION", "aes")], "BORG_ENCRYPTION cannot be \"aes\"");
+    refuses(&[], &[("BORG_ENCRYPTION", "aes")], "BORG_ENCRYPTION cannot be \"aes\": expected repokey");
     refuses(&[], &[("BACKUP_SOURCES", "/a,,/b")], "BACKUP_SOURCES cannot be \"/a,,/b\"");
     refuses(&[], &[("BACKUP_SOURCES", "/a,/a")], "the source /a is named twice");
     refuses(&[], &[("GAME_CONTAINER_NAME", "a/b")], "GAME_CONTAINER_NAME cannot be \"a/b\"");

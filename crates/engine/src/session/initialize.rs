@@ -4,15 +4,16 @@ use worldkeeper_archive::Manifest;
 use worldkeeper_core::{ChunkId, Repository};
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyFile, KeyStorage};
 
-use super::{Session, SessionError, SessionOptions, Trust};
+use super::{Session, SessionError, SessionOptions, Trust, key};
 use crate::nonces::Nonces;
 use crate::random;
 
 impl Session {
     /// Gives an empty repository its key and its first manifest.
     ///
-    /// Also finishes one whose creation was cut short. The key is drawn anew then: whatever was sealed with the old one
-    /// was never committed. The key is exported into the state directory before anything is sealed with it.
+    /// Also finishes one whose creation was cut short. A key in the repository is drawn anew then: whatever was sealed
+    /// with the old one was never committed. A key file stays, since the repository may have been whole elsewhere, and
+    /// the counter leaps. The key is exported into the state directory before anything is sealed with it.
     ///
     /// # Panics
     ///
@@ -25,20 +26,25 @@ impl Session {
         assert!(repository.ids()?.is_empty(), "only an empty repository is initialised");
         let id = repository.id();
         let state = options.state.repository(id);
-        let key = match mode.key_storage() {
-            KeyStorage::Nowhere => Key::plaintext(),
-            KeyStorage::KeyFile => return Err(SessionError::UnsupportedMode(mode)),
-            KeyStorage::Repository => {
-                let passphrase = options.passphrase.expect("a mode with a key needs a passphrase");
-                let (key, blob) = random::with(|random| {
+        let kept = if mode.key_storage() == KeyStorage::KeyFile { options.key_store.find(id)? } else { None };
+        let is_new = kept.is_none();
+        let key = if mode.key_storage() == KeyStorage::Nowhere {
+            Key::plaintext()
+        } else {
+            let passphrase = options.passphrase.expect("a mode with a key needs a passphrase");
+            let (key, key_file) = match kept {
+                Some(key_file) => (key::open_blob(repository.as_ref(), mode, &key_file.blob, passphrase)?, key_file),
+                None => random::with(|random| {
                     let key = Key::generate(mode, id, random);
                     let blob = KeyBlob::seal(&key, passphrase, random);
-                    (key, blob)
-                })?;
-                repository.save_key(&blob.to_string())?;
-                state.export_key(&KeyFile { repository_id: id, blob }.to_string())?;
-                key
+                    (key, KeyFile { repository_id: id, blob })
+                })?,
+            };
+            if is_new {
+                key::store(repository.as_ref(), mode, options.key_store, &key_file)?;
             }
+            state.export_key(&key_file.to_string())?;
+            key
         };
         let mut session = Self {
             repository,
@@ -47,7 +53,8 @@ impl Session {
             manifest_id: ChunkId::MANIFEST,
             trust: Trust::Known,
             state,
-            nonces: Nonces::new(None),
+            // A key that may have sealed something before is treated as one that has.
+            nonces: Nonces::new(if is_new { None } else { Some(0) }),
             index: Some(crate::cache::ChunkIndex::default()),
             clock: options.clock.clone(),
             stop: options.stop.clone(),

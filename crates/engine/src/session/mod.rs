@@ -4,6 +4,7 @@ mod archive;
 mod change;
 mod index;
 mod initialize;
+mod key;
 mod trust;
 
 use std::sync::Arc;
@@ -13,13 +14,15 @@ use tracing::warn;
 use worldkeeper_archive::{Manifest, ManifestError, Operation, TamPolicy};
 use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError, RepositoryId, Stop, error_text};
 use worldkeeper_crypto::nonce::WornOut;
-use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyBlobError, KeyStorage, UnknownTypeByte};
+use worldkeeper_crypto::{EncryptionMode, Key, KeyBlobError, UnknownTypeByte};
 
 pub use archive::{ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive};
 pub(crate) use change::{Change, Committed};
+pub use key::{ImportedKey, export_key, import_key};
 pub use trust::{Suspicion, Trust};
 
 use crate::cache::ChunkIndex;
+use crate::key_store::{KeyStore, KeyStoreError};
 use crate::nonces::Nonces;
 use crate::objects::{ChunkReader, ChunkSealer, ObjectError};
 use crate::state::{Known, RepositoryState, StateDir, StateError};
@@ -45,6 +48,8 @@ pub struct Session {
 pub struct SessionOptions<'a> {
     /// Where what we know of the repository is kept.
     pub state: &'a StateDir,
+    /// Where key files are.
+    pub key_store: &'a dyn KeyStore,
     /// The passphrase, where the key asks for one. With one that is not empty, a repository that needs none is
     /// [suspicious](Suspicion::Unproven) until it is known.
     pub passphrase: Option<&'a str>,
@@ -76,12 +81,23 @@ pub enum SessionError {
     /// The manifest is of no mode that borg 1.x knows.
     #[error("the manifest cannot be read")]
     UnknownMode(#[from] UnknownTypeByte),
-    /// The mode is known, but not supported yet.
-    #[error("the repository is encrypted in mode {0}, which is not supported yet")]
-    UnsupportedMode(EncryptionMode),
     /// The key should be in the repository.
     #[error("the repository at {0} holds no key, though its mode needs one")]
     NoKey(String),
+    /// The key should be in a key file.
+    #[error("there is no key file for the repository at {location}")]
+    NoKeyFile {
+        /// The repository.
+        location: String,
+        /// Its id, which the key file begins with.
+        id: RepositoryId,
+    },
+    /// Something was asked about the key of a repository of mode `none`.
+    #[error("the repository at {0} has no key: it is of mode none")]
+    Keyless(String),
+    /// The key files failed.
+    #[error(transparent)]
+    KeyStore(#[from] KeyStoreError),
     /// The key cannot be opened.
     #[error("the key of the repository cannot be opened")]
     Key(#[from] KeyBlobError),
@@ -89,7 +105,7 @@ pub enum SessionError {
     #[error("the repository at {0} needs a passphrase")]
     PassphraseNeeded(String),
     /// The key was made for another repository.
-    #[error("the key stored in the repository belongs to repository {0}")]
+    #[error("the key belongs to repository {0}")]
     ForeignKey(RepositoryId),
     /// The manifest is damaged, forged or from another borg.
     #[error("the manifest cannot be used")]
@@ -126,16 +142,8 @@ impl Session {
     /// [`SessionError::Unfinished`] if the repository is empty: it was created, but the first manifest never came.
     pub fn open(repository: Box<dyn Repository>, options: &SessionOptions<'_>) -> Result<Self, SessionError> {
         let location = repository.location();
-        let object = match repository.get(&ChunkId::MANIFEST) {
-            Ok(object) => object,
-            Err(RepositoryError::ObjectNotFound(_)) if repository.ids()?.is_empty() => {
-                return Err(SessionError::Unfinished(location));
-            }
-            Err(RepositoryError::ObjectNotFound(_)) => return Err(SessionError::NoManifest(location)),
-            Err(error) => return Err(error.into()),
-        };
-        let mode = EncryptionMode::of_object(&object)?;
-        let key = open_key(repository.as_ref(), mode, options.passphrase)?;
+        let mode = key::read_mode(repository.as_ref())?;
+        let key = key::open(repository.as_ref(), mode, options.key_store, options.passphrase)?;
         let (object, packed) = ChunkReader::new(repository.as_ref(), &key).read_manifest()?;
         let manifest = read_manifest(&key, &packed)?;
         manifest.check_features(Operation::Read)?;
@@ -250,26 +258,6 @@ impl Session {
         let key_type = self.key.mode().type_byte();
         let (location, manifest_timestamp) = (self.repository.location(), self.last_modified());
         Ok(self.state.remember(&Known { key_type, location, manifest_timestamp })?)
-    }
-}
-
-/// Opens the key of a repository that has one.
-fn open_key(repository: &dyn Repository, mode: EncryptionMode, passphrase: Option<&str>) -> Result<Key, SessionError> {
-    match mode.key_storage() {
-        KeyStorage::Nowhere => return Ok(Key::plaintext()),
-        KeyStorage::KeyFile => return Err(SessionError::UnsupportedMode(mode)),
-        KeyStorage::Repository => {}
-    }
-    let location = repository.location();
-    let blob: KeyBlob = repository.load_key()?.ok_or_else(|| SessionError::NoKey(location.clone()))?.parse()?;
-    // As stock does, a repository without a passphrase of ours is tried with the empty one.
-    let key = match (blob.open(mode, passphrase.unwrap_or_default()), passphrase) {
-        (Err(KeyBlobError::WrongPassphrase), None) => return Err(SessionError::PassphraseNeeded(location)),
-        (key, _) => key?,
-    };
-    match key.repository_id() {
-        Some(id) if id != repository.id() => Err(SessionError::ForeignKey(id)),
-        _ => Ok(key),
     }
 }
 

@@ -12,7 +12,7 @@ use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{CreateError, DeleteError, ExtractError, RestoreError, RootError, SessionError, StateError};
 use worldkeeper_scheduler::DaemonError;
 
-use crate::commands::{ArchiveError, ContainerError, RestoreProblem, SourceProblem};
+use crate::commands::{ArchiveError, ContainerError, KeyCopyError, RestoreProblem, SourceProblem};
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
@@ -61,6 +61,9 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<FileError>() {
         return file(error);
+    }
+    if let Some(error) = error.downcast_ref::<KeyCopyError>() {
+        return key_copy(error);
     }
     if let Some(error) = error.downcast_ref::<RestoreProblem>() {
         return restore(error);
@@ -162,6 +165,18 @@ fn root(error: &RootError) -> String {
 
 const NAME_SOURCES: &str = "name the directories to back up with --source or BACKUP_SOURCES; in a container they have \
                             to be mounted";
+
+fn key_copy(error: &KeyCopyError) -> Option<String> {
+    Some(match error {
+        KeyCopyError::Disk(error) => return disk(error),
+        KeyCopyError::NotRegular(_) => "name a file, or none: the copy goes to standard output then".to_owned(),
+        KeyCopyError::Input(_) => return None,
+        KeyCopyError::NotText(_) | KeyCopyError::NoKey { .. } => {
+            "name what `key export` wrote, or stock borg; with --paper, if it was written for paper".to_owned()
+        }
+        KeyCopyError::Line { .. } | KeyCopyError::Incomplete { .. } => "compare it with the paper".to_owned(),
+    })
+}
 
 fn source(error: &SourceProblem) -> String {
     match error {

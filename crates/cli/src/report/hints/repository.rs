@@ -5,7 +5,7 @@ use std::io;
 use worldkeeper_archive::ManifestError;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
-use worldkeeper_engine::{ObjectProblem, SessionError, StateError};
+use worldkeeper_engine::{KeyStoreError, ObjectProblem, SessionError, StateError};
 
 use super::system;
 
@@ -15,8 +15,7 @@ pub(super) const RIGHT_PASSPHRASE: &str =
 const DAMAGED: &str = "look after its disk and put the repository back from a copy; `borg check` tells how far the damage \
                        goes. Until then let backups go into another directory";
 
-const LOST_KEY: &str = "put its file `config` back from a copy, or the key from the copy that was stored elsewhere: borg key \
-                        import REPOSITORY KEY_FILE";
+const LOST_KEY: &str = "put the key back from the copy that was stored elsewhere: worldkeeper key import KEY_FILE";
 
 const LATER_VERSION: &str = "a later version than this one has used it. Take that one, or another directory: a new \
                              repository is made there";
@@ -72,15 +71,31 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
         SessionError::Key(KeyBlobError::WrongPassphrase) => RIGHT_PASSPHRASE.into(),
         SessionError::Key(_) | SessionError::NoKey(_) | SessionError::ForeignKey(_) => LOST_KEY.into(),
         SessionError::Unfinished(_) => "run a backup, which finishes it: worldkeeper backup".into(),
-        SessionError::UnknownMode(_) | SessionError::UnsupportedMode(_) => {
-            "repositories of every encryption but keyfile and keyfile-blake2 can be used".into()
-        }
+        SessionError::NoKeyFile { id, .. } => format!(
+            "name its directory by BORG_KEYS_DIR, or put the copy back that was stored elsewhere: worldkeeper key import \
+             KEY_FILE; it begins with BORG_KEY {id}"
+        ),
+        SessionError::Keyless(_) => "only a new repository can have a key: name another directory for it".into(),
+        SessionError::KeyStore(error) => return key_store(error),
+        SessionError::UnknownMode(_) => LATER_VERSION.into(),
         SessionError::Manifest(error) => manifest(error).into(),
         SessionError::Untrusted(_) => {
             "if the repository is right as it is, say so: worldkeeper adopt REPOSITORY".into()
         }
         SessionError::WornOut(_) => "let backups go into another directory: a new repository gets a new key".into(),
         SessionError::NoManifest(_) | SessionError::Archive(_) | SessionError::NotReadBack => DAMAGED.into(),
+        _ => return None,
+    })
+}
+
+fn key_store(error: &KeyStoreError) -> Option<String> {
+    Some(match error {
+        KeyStoreError::Disk(error) => {
+            let elsewhere = || "name a directory that can be written to, by BORG_KEYS_DIR".to_owned();
+            return disk(error).or_else(|| Some(elsewhere()));
+        }
+        KeyStoreError::Damaged { .. } => LOST_KEY.to_owned(),
+        KeyStoreError::NotTheKey { .. } => "name another file in BORG_KEY_FILE, or none".to_owned(),
         _ => return None,
     })
 }

@@ -8,7 +8,6 @@ use crate::settings::SettingsError;
 
 pub(super) fn settings(error: &SettingsError) -> Option<String> {
     Some(match error {
-        SettingsError::Encryption { .. } => "repokey-blake2, repokey and none can be used".into(),
         SettingsError::Conflict { first, .. } => format!("set {first} alone"),
         SettingsError::UnknownVariable { .. } => "rename it or take it away: as it is, it would have no effect".into(),
         SettingsError::NotSupportedYet { variable, .. } => {
@@ -30,7 +29,10 @@ pub(super) fn secret(error: &SecretError) -> Option<String> {
             Some("give the number of a descriptor that is open: BORG_PASSPHRASE_FD=3".to_owned())
         }
         SecretError::Command(_) => Some("run it by hand: it has to write the passphrase, and nothing else".to_owned()),
-        SecretError::NotText => None,
+        SecretError::NoneNew => {
+            Some("give it by --new-passphrase-file, or in BORG_NEW_PASSPHRASE for this one command".to_owned())
+        }
+        SecretError::NotText(_) => None,
     }
 }
 

@@ -7,8 +7,8 @@ use worldkeeper_archive::{ArchiveName, ManifestError};
 use worldkeeper_core::{ChunkId, RepositoryId};
 use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::tam::TamError;
-use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
-use worldkeeper_engine::{ObjectError, Suspicion};
+use worldkeeper_crypto::{KeyBlobError, KeyFileError, PaperError};
+use worldkeeper_engine::{KeyStoreError, ObjectError, Suspicion};
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use super::*;
@@ -64,7 +64,11 @@ fn session_errors() -> Vec<SessionError> {
         }),
         SessionError::Unfinished(path()),
         SessionError::NoManifest(path()),
-        SessionError::UnsupportedMode(EncryptionMode::Keyfile),
+        SessionError::NoKeyFile { location: path(), id: RepositoryId([7; 32]) },
+        SessionError::Keyless(path()),
+        KeyStoreError::Disk(broken()).into(),
+        KeyStoreError::Damaged { path: "/k".into(), source: KeyFileError::FirstLine }.into(),
+        KeyStoreError::NotTheKey { path: "/k".into(), id: RepositoryId([7; 32]) }.into(),
         SessionError::NoKey(path()),
         SessionError::Key(KeyBlobError::WrongPassphrase),
         SessionError::Key(KeyBlobError::NotBase64),
@@ -142,6 +146,12 @@ fn other_failures_come_with_a_hint() {
     helps(FileError::Exposed { path: path(), mode: 0o644 });
     helps(FileError::Empty(path()));
     helps(SecretError::Descriptor);
+    helps(SecretError::NoneNew);
+    helps(KeyCopyError::NotRegular(path()));
+    helps(KeyCopyError::Disk(full()));
+    helps(KeyCopyError::NoKey { from: "x".into(), source: KeyFileError::FirstLine });
+    helps(KeyCopyError::Line { from: "x".into(), number: 7, source: PaperError::CheckDigits });
+    helps(KeyCopyError::Incomplete { from: "x".into(), expected: "7".into() });
     helps(SettingsError::KeepsNothing);
     helps(DaemonError::Interrupted);
 }
