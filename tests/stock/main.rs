@@ -1,6 +1,7 @@
 //! Stock borg is the oracle, both ways: it reads and extends what we write, we read and extend what it writes.
 
 mod deduplication;
+mod patterns;
 mod keys;
 mod reads_ours;
 mod recorded;

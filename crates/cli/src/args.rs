@@ -2,10 +2,14 @@
 //!
 //! Flags stay text here; what they mean is decided together with the environment, in `settings`.
 
+mod patterns;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
 /// checks, extracts and mounts.
@@ -40,7 +44,10 @@ pub(crate) enum Command {
     /// Backs up on schedule until it is told to stop; prunes and compacts after each good archive
     Run(Run),
     /// Makes one archive now, and prunes nothing
-    Backup,
+    Backup {
+        #[command(flatten)]
+        patterns: PatternFlags,
+    },
     /// Lists the archives, or what is in one
     List {
         /// The archive to list, or `latest`
@@ -107,6 +114,16 @@ pub(crate) enum Key {
     },
 }
 
+impl Command {
+    /// What it leaves out of archives.
+    pub(crate) fn patterns(&self) -> &[PatternFlag] {
+        match self {
+            Self::Run(Run { patterns, .. }) | Self::Backup { patterns } => &patterns.0,
+            _ => &[],
+        }
+    }
+}
+
 /// How the daemon runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
@@ -116,6 +133,8 @@ pub(crate) struct Run {
     /// Makes a source that does not exist, with a small sample world in it
     #[arg(long)]
     pub(crate) demo: bool,
+    #[command(flatten)]
+    pub(crate) patterns: PatternFlags,
 }
 
 /// What to put back, and where.
@@ -138,7 +157,7 @@ pub(crate) struct Restore {
 }
 
 /// The settings that have a flag.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Flags {
     /// A directory to back up; repeatable (BACKUP_SOURCES, comma-separated; default /data)
     #[arg(long = "source", value_name = "DIR", global = true, help_heading = WHAT)]
@@ -211,6 +230,7 @@ impl Flags {
 }
 
 const WHAT: &str = "What to back up";
+const LEFT_OUT: &str = "What to leave out (as in \"borg help patterns\"; the first that matches counts)";
 const WHERE: &str = "Where to, and how it is stored";
 const WHEN: &str = "When";
 const KEEP: &str = "What to keep (one that is set replaces all defaults)";

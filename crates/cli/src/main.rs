@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 fn run(args: Args, signals: &mut Signals) -> anyhow::Result<Done> {
     let environment = Environment::of_process();
-    let settings = Settings::resolve(&args.flags, &environment)?;
+    let settings = Settings::of(&args, &environment)?;
     let screen = MultiProgress::new();
     let stream = if matches!(args.command, Command::Run(_)) { logging::Stream::Output } else { logging::Stream::Error };
     logging::start(settings.log_level.value, stream, screen.clone());

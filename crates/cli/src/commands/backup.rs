@@ -98,7 +98,7 @@ fn create_options(place: &Place) -> CreateOptions {
             (settings.repository.value.clone(), "the repository"),
             (place.state.path().to_owned(), "the state directory"),
         ],
-        patterns: worldkeeper_engine::Patterns::default(),
+        patterns: settings.patterns.clone(),
         left_out_names: GAME_LOCKS.map(str::to_owned).to_vec(),
         compression: settings.compression.value,
         chunker_params: ChunkerParams::default(),

@@ -56,7 +56,7 @@ pub(crate) fn run(
         let place = Arc::new(Place::open(settings, environment, screen)?);
         let done = match command {
             Command::Run(options) => return run::begin(place, &options, stop),
-            Command::Backup => backup::backup(&place, stop),
+            Command::Backup { .. } => backup::backup(&place, stop),
             Command::List { archive } => list::list(&place, archive.as_deref(), stop),
             Command::Restore(options) => restore::restore(&place, &options, stop),
             Command::Delete { archives } => delete::delete(&place, &archives, stop),

@@ -6,6 +6,7 @@ mod error;
 mod known;
 mod layers;
 mod location;
+mod patterns;
 mod retention;
 mod series;
 
@@ -19,6 +20,7 @@ use tracing::Level;
 use worldkeeper_compress::Compression;
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_docker::{ContainerName, Endpoint};
+use worldkeeper_engine::Patterns;
 use worldkeeper_engine::prune::Rules;
 
 pub(crate) use duration::to_text as duration_text;
@@ -27,7 +29,7 @@ pub(crate) use error::SettingsError;
 pub(crate) use layers::{Origin, Setting};
 pub(crate) use retention::to_text as retention_text;
 
-use crate::args::Flags;
+use crate::args::{Args, Flags};
 use layers::{Said, look_up};
 
 /// Everything that can be set, but for secrets.
@@ -41,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) encryption: Setting<EncryptionMode>,
     /// What is backed up, as it was written: borg stores the paths as they were given.
     pub(crate) sources: Setting<Vec<PathBuf>>,
+    /// What is left out of archives.
+    pub(crate) patterns: Patterns,
     /// From one good archive to the next.
     pub(crate) interval: Setting<Duration>,
     /// Whose running means that the game runs; empty for always.
@@ -62,6 +66,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Puts the layers together, and reads what the command leaves out. A source that a pattern names is one that a flag
+    /// names.
+    pub(crate) fn of(args: &Args, environment: &Environment) -> Result<Self, SettingsError> {
+        let patterns = patterns::read(args.command.patterns())?;
+        let mut flags = args.flags.clone();
+        flags.sources.splice(..0, patterns.roots().iter().map(|root| OsStr::from_bytes(root).to_owned()));
+        Ok(Self { patterns, ..Self::resolve(&flags, environment)? })
+    }
+
     /// Puts the layers together.
     pub(crate) fn resolve(flags: &Flags, environment: &Environment) -> Result<Self, SettingsError> {
         known::check(environment)?;
@@ -121,6 +134,7 @@ impl Settings {
             )?,
             sources,
             containers,
+            patterns: Patterns::default(),
         })
     }
 
