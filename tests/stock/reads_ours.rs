@@ -9,7 +9,17 @@ use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
 
 use crate::{MODES, place};
 
-const COMPRESSIONS: [&str; 5] = ["none", "lz4", "zstd,3", "zlib,6", "lzma,0"];
+const COMPRESSIONS: [&str; 9] = [
+    "none",
+    "lz4",
+    "zstd,3",
+    "zlib,6",
+    "lzma,0",
+    "auto,zstd,3",
+    "auto,lzma,0",
+    "obfuscate,1,zlib,6",
+    "obfuscate,250,auto,zstd,3",
+];
 
 #[test]
 fn in_mode_none() {

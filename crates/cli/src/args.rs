@@ -175,7 +175,8 @@ pub(crate) struct Flags {
     /// A file with the passphrase, readable by its owner alone (BORG_PASSPHRASE_FILE)
     #[arg(long, value_name = "FILE", global = true, help_heading = WHERE)]
     pub(crate) passphrase_file: Option<OsString>,
-    /// How chunks are compressed: none, lz4, zstd[,1-22], zlib[,0-9] or lzma[,0-9] (BORG_COMPRESSION; default lz4)
+    /// How chunks are compressed: none, lz4, zstd[,1-22], zlib[,0-9], lzma[,0-9], auto,C for one of these where it is
+    /// worth it, or obfuscate,S,C with padding (BORG_COMPRESSION; default lz4)
     #[arg(long, value_name = "SPEC", global = true, help_heading = WHERE)]
     pub(crate) compression: Option<String>,
     /// Time from one good archive to the next: seconds, or like 1h30m (BACKUP_INTERVAL; default 1h)
