@@ -1,8 +1,8 @@
 //! Stock borg is the oracle, both ways: it reads and extends what we write, we read and extend what it writes.
 
 mod deduplication;
-mod patterns;
 mod keys;
+mod patterns;
 mod reads_ours;
 mod recorded;
 mod taking_turns;
