@@ -15,8 +15,8 @@ pub(crate) enum ArchiveError {
         /// The repository.
         location: String,
     },
-    /// The series has none, and another's must not take its place.
-    #[error("there is no archive of the series {series} in the repository at {location}")]
+    /// The series has none, there are those of others, and none of them must take its place.
+    #[error("there is no archive of the series {series} in the repository at {location}, only those of others")]
     NotOfSeries {
         /// What its archives would be named after.
         series: String,
@@ -35,8 +35,8 @@ pub(crate) enum ArchiveError {
 pub(super) enum Latest {
     /// The newest of all: nothing is lost by looking at it.
     OfAll,
-    /// Nothing: it would replace what is there by something else.
-    OfSeries,
+    /// The newest of the one other series there is, and nothing if there are several: it replaces what is there.
+    OfOnlySeries,
 }
 
 /// Finds the archive of a name; `latest` is the newest of the series.
@@ -53,7 +53,8 @@ pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) 
         return Ok(archives.swap_remove(newest));
     }
     let newest = archives.pop().ok_or_else(|| ArchiveError::NoArchive(session.location()))?;
-    if latest == Latest::OfSeries {
+    let others: Vec<_> = archives.iter().map(|archive| archive.name.as_str()).collect();
+    if latest == Latest::OfOnlySeries && !are_one_series(newest.name.as_str(), &others) {
         let (series, newest) = (series.to_owned(), newest.name.to_string());
         return Err(ArchiveError::NotOfSeries { series, location: session.location(), newest });
     }
@@ -62,3 +63,35 @@ pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) 
 }
 
 const LATEST: &str = "latest";
+
+/// Returns whether archives are all of one series, whatever it is called.
+fn are_one_series(newest: Option<&str>, others: &[Option<&str>]) -> bool {
+    let Some(newest) = newest else { return false };
+    let mut names = newest.match_indices('-').map(|(end, _)| &newest[..end]);
+    names.any(|series| {
+        let is_member = |name: &str| series::is_member(name, series);
+        is_member(newest) && others.iter().all(|name| name.is_some_and(is_member))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_series_is_told_from_several() {
+        let newest = Some("mc-1-2026-11-06T12:00:00");
+        for (others, expected) in [
+            (&[][..], true),
+            (&[Some("mc-1-2026-11-06T11:00:00"), Some("mc-1-2026-11-06T11:00:00-2")], true),
+            (&[Some("mc-2-2026-11-06T11:00:00")], false),
+            (&[Some("mc-2026-11-06T11:00:00")], false),
+            (&[Some("by hand")], false),
+            (&[None], false),
+        ] {
+            assert_eq!(are_one_series(newest, others), expected, "{others:?}");
+        }
+        assert!(!are_one_series(Some("by hand"), &[]));
+        assert!(!are_one_series(None, &[]));
+    }
+}
