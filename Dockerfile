@@ -10,7 +10,7 @@
 FROM scratch AS binary
 ARG BINARY=target/x86_64-unknown-linux-musl/release/worldkeeper
 COPY ${BINARY} /bin/worldkeeper
-ENV WORLDKEEPER_STATE_DIR=/var/lib/worldkeeper MIMALLOC_PURGE_DELAY=1
+ENV WORLDKEEPER_STATE_DIR=/var/lib/worldkeeper BORG_KEYS_DIR=/var/lib/worldkeeper/keys MIMALLOC_PURGE_DELAY=1
 ENTRYPOINT ["/bin/worldkeeper"]
 CMD ["run"]
 
@@ -23,6 +23,6 @@ RUN cargo build --release --locked --package worldkeeper-cli
 
 FROM scratch
 COPY --from=build /src/target/release/worldkeeper /bin/worldkeeper
-ENV WORLDKEEPER_STATE_DIR=/var/lib/worldkeeper MIMALLOC_PURGE_DELAY=1
+ENV WORLDKEEPER_STATE_DIR=/var/lib/worldkeeper BORG_KEYS_DIR=/var/lib/worldkeeper/keys MIMALLOC_PURGE_DELAY=1
 ENTRYPOINT ["/bin/worldkeeper"]
 CMD ["run"]
