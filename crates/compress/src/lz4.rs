@@ -5,7 +5,7 @@ use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, 
 use crate::algorithm::Algorithm;
 use crate::error::DecompressError;
 
-/// Compresses into memory that is kept, but after data without any pattern.
+/// Compresses into memory that is kept.
 pub(crate) struct Encoder {
     table: CompressTable,
     block: Vec<u8>,
@@ -28,11 +28,7 @@ impl Encoder {
         }
         match compress_into_with_table(data, &mut self.block, &mut self.table) {
             Ok(len) if len < data.len() => Some(&self.block[..len]),
-            _ => {
-                // All of it was written, and the caller is about to copy as much: not both at a time in each thread.
-                self.block = Vec::new();
-                None
-            }
+            _ => None,
         }
     }
 }

@@ -140,7 +140,9 @@ impl BackupJob {
         let made = self.archive(stop);
         self.record(&Self::run_of(&made, begun, self.clock.now()));
         let (mut session, created) = made?;
-        if self.rules.is_some() && created.stats.files_failed > 0 {
+        if created.stats.files() == 0 {
+            warn!("the archive holds no file at all: is what should be backed up mounted? Nothing is pruned after it");
+        } else if self.rules.is_some() && created.stats.files_failed > 0 {
             warn!(
                 "nothing is pruned, because this archive lacks {} that older ones may have: make what could not be read \
                  readable, or leave its directory out of the sources",
@@ -242,7 +244,7 @@ impl Job for BackupJob {
         match self.backup(stop) {
             Ok(created) => {
                 let stats = &created.stats;
-                JobOutcome::Good { archive: created.name.to_string(), warnings: stats.files_failed + stats.files_torn }
+                JobOutcome::Good { archive: created.name.to_string(), warnings: stats.warnings() }
             }
             Err(error) if error.is_stopped() => JobOutcome::Stopped,
             Err(error) => {

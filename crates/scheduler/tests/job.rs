@@ -187,6 +187,17 @@ fn nothing_is_pruned_after_an_archive_that_lacks_something() {
 }
 
 #[test]
+fn nothing_is_pruned_after_an_archive_without_any_file() {
+    let mut house = House::new();
+    house.run();
+    let empty = TempDir::new().unwrap();
+    house.sources = vec![empty.path().to_owned()];
+    assert_eq!(house.run(), good(2, 1), "what should be mounted is not");
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Warnings)]);
+    assert_eq!(house.archives().len(), 2);
+}
+
+#[test]
 fn a_create_that_fails_is_recorded_and_tried_again() {
     let mut house = House::new();
     assert_eq!(house.run(), good(1, 0));

@@ -55,7 +55,7 @@ pub(super) fn once(place: &Arc<Place>, caller: Caller, stop: &Stop) -> anyhow::R
         job.rules = None;
     }
     let stats = job.backup(stop)?.stats;
-    Ok(Done::with((stats.files_failed + stats.files_torn).max(reporter.warnings())))
+    Ok(Done::with(stats.warnings().max(reporter.warnings())))
 }
 
 /// Requires that there is something to back up, before anything is made or locked.

@@ -138,10 +138,15 @@ impl CreateStats {
         self.files_new + self.files_changed + self.files_unchanged
     }
 
+    /// How much somebody should look at; an archive without any file counts, too: most likely nothing is mounted.
+    pub fn warnings(&self) -> u64 {
+        self.files_failed + self.files_torn + u64::from(self.files() == 0)
+    }
+
     /// Returns whether somebody should look at what happened: something is missing or may be torn. What vanished in
     /// the course of play is no reason.
     pub fn has_warnings(&self) -> bool {
-        self.files_failed > 0 || self.files_torn > 0
+        self.warnings() > 0
     }
 
     fn stored(&mut self, csize: u32) {

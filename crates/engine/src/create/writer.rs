@@ -182,13 +182,18 @@ impl<'a> Writer<'a> {
     }
 
     fn left_out(&self, path: &[u8], reason: Reason) {
-        if reason == Reason::Directory {
-            let path = as_path(path);
-            // By another way the same directory can have another name; which of ours it is does not matter much.
-            let same = |own: &&(PathBuf, &'static str)| own.0.ends_with(path.file_name().unwrap_or_default());
-            let what = self.options.left_out.iter().find(same).map_or("a directory of Worldkeeper's own", |own| own.1);
-            self.monitor.notice(Notice::LeftOut { path, what });
-        }
+        let path = as_path(path);
+        // By another way the same directory can have another name; which of ours it is does not matter much.
+        let same = |own: &&(PathBuf, &'static str)| own.0.ends_with(path.file_name().unwrap_or_default());
+        let what = match reason {
+            Reason::Directory => {
+                self.options.left_out.iter().find(same).map_or("a directory of Worldkeeper's own", |own| own.1)
+            }
+            Reason::Name => "a lock that the game holds",
+            // Asked for by the user, or nothing that could be stored.
+            Reason::Pattern | Reason::Socket => return,
+        };
+        self.monitor.notice(Notice::LeftOut { path, what });
     }
 
     fn failed(&mut self, error: &SourceError) {
