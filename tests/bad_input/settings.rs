@@ -36,7 +36,7 @@ fn a_compression_or_mode_that_borg_does_not_have() {
     let (_folder, keeper) = place();
     let _ = backup_is_refused(&keeper.with("BORG_COMPRESSION", "rar"), &["rar", "lz4"]);
     let (_folder, keeper) = place();
-    let _ = backup_is_refused(&keeper.with("BORG_ENCRYPTION", "rot13"), &["rot13", "repokey-blake2"]);
+    let _ = backup_is_refused(&keeper.with("BORG_ENCRYPTION", "rot13"), &["rot13", "repokey", "-blake2"]);
 }
 
 #[test]

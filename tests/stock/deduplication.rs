@@ -17,7 +17,8 @@ fn stock_adds_only_archive_metadata() {
     // Several chunks of file content, and an item stream of several chunks.
     tree::write(&world.join("region/r.0.0.mca"), &sha_stream("region", 24 << 20));
     tree::world(&world.join("playerdata"), 2500, "players");
-    for mode in MODES {
+    // Where the key lies does not change a chunk, and a client that has forgotten everything would not find the key.
+    for mode in MODES.into_iter().filter(|mode| !mode.starts_with("keyfile")) {
         for mut borg in Borg::all() {
             borg = borg.with_passphrase(PASSPHRASE);
             let (_folder, keeper) = place(mode);
