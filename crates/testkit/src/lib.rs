@@ -5,6 +5,7 @@ pub mod clock;
 pub mod disk;
 pub mod docker;
 pub mod fixtures;
+pub mod gate;
 pub mod memory_repository;
 pub mod outcome;
 pub mod peers;
