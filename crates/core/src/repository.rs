@@ -3,9 +3,13 @@
 //! A repository stores opaque objects under ids and changes them in transactions. The engine sees nothing but these
 //! two traits; a repository on a disk and one behind SSH look alike to it.
 
+mod check;
+
 use bytes::Bytes;
 
 use crate::{ChunkId, DiskError, RepositoryId};
+
+pub use check::{CheckEvent, CheckOptions, Finding, RepositoryCheck, Severity};
 
 /// A repository that is open, and locked as it was asked to be. Dropping it gives the lock back.
 ///
@@ -41,6 +45,43 @@ pub trait Repository: Send + Sync {
 
     /// Begins a transaction. Needs the exclusive lock; there is one at a time.
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, RepositoryError>;
+
+    /// Checks that what is stored is what was written, and tells `on_event` each finding as it is made.
+    ///
+    /// A repository that cannot be read, as [`RepositoryError::CheckNeeded`] says, can be checked. Without
+    /// [`CheckOptions::repair`] nothing is changed, except that a check with a time limit notes how far it came.
+    /// A repair keeps every object that verifies; it may be interrupted anywhere, and taken up again by the next one.
+    ///
+    /// # Errors
+    ///
+    /// That something is wrong is no error but a [`RepositoryCheck`] that counts it.
+    /// [`RepositoryError::NotWritable`] if the options need the exclusive lock, or contradict each other, or the
+    /// repository is append-only; [`RepositoryError::Stopped`].
+    fn check(
+        &self,
+        options: &CheckOptions,
+        on_event: &mut dyn FnMut(CheckEvent<'_>),
+    ) -> Result<RepositoryCheck, RepositoryError>;
+
+    /// The ids of objects that were deleted but can still be read with [`get_deleted`](Self::get_deleted), in no
+    /// order: until the next compaction. Reads all of the repository.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::Unsupported`] from a repository that cannot tell.
+    fn deleted_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+        Err(RepositoryError::Unsupported("tell which deleted objects it still holds"))
+    }
+
+    /// Reads a deleted object: what was last stored under its id.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::ObjectNotFound`] if it was not among the last [`deleted_ids`](Self::deleted_ids), or a
+    /// compaction has taken it since.
+    fn get_deleted(&self, _id: &ChunkId) -> Result<Bytes, RepositoryError> {
+        Err(RepositoryError::Unsupported("read deleted objects"))
+    }
 }
 
 /// Changes that become visible together. Dropping a transaction rolls it back.
@@ -171,7 +212,10 @@ pub enum RepositoryError {
     /// An object longer than [`MAX_DATA_SIZE`](crate::MAX_DATA_SIZE).
     #[error("an object of {0} bytes is too large for a repository")]
     ObjectTooLarge(usize),
-    /// A stop was asked for while waiting or compacting.
+    /// Something that not every kind of repository can do.
+    #[error("a repository of this kind cannot {0}")]
+    Unsupported(&'static str),
+    /// A stop was asked for while waiting, checking or compacting.
     #[error("stopped on request")]
     Stopped,
     /// A file operation failed.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use bytes::Bytes;
+use worldkeeper_core::repository::{CheckEvent, CheckOptions, RepositoryCheck};
 use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop, Transaction};
 
 use crate::config::Config;
@@ -246,5 +247,9 @@ impl Repository for LocalRepository {
                 Err(error)
             }
         }
+    }
+
+    fn check(&self, _: &CheckOptions, _: &mut dyn FnMut(CheckEvent<'_>)) -> Result<RepositoryCheck, RepositoryError> {
+        Err(RepositoryError::Unsupported("be checked yet"))
     }
 }

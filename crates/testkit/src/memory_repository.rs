@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use worldkeeper_core::repository::CompactStats;
+use worldkeeper_core::repository::{CheckEvent, CheckOptions, CompactStats, RepositoryCheck};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, RepositoryId, Transaction};
 
 /// A repository in memory. Clones are the same repository, so that it can be opened again.
@@ -20,6 +20,8 @@ pub struct MemoryRepository {
 pub struct Store {
     /// The objects that were committed.
     pub objects: BTreeMap<ChunkId, Bytes>,
+    /// The objects that were deleted and committed since the last compaction.
+    pub deleted: BTreeMap<ChunkId, Bytes>,
     /// The key blob's text.
     pub key: Option<String>,
     /// The first free nonce.
@@ -125,6 +127,19 @@ impl Repository for MemoryRepository {
         let before = self.store().objects.clone();
         Ok(Box::new(MemoryTransaction { repository: self, before: Some(before) }))
     }
+
+    /// Memory does not rot: there is never anything to find.
+    fn check(&self, _: &CheckOptions, _: &mut dyn FnMut(CheckEvent<'_>)) -> Result<RepositoryCheck, RepositoryError> {
+        Ok(RepositoryCheck { objects: self.store().objects.len() as u64, ..RepositoryCheck::default() })
+    }
+
+    fn deleted_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+        Ok(self.store().deleted.keys().copied().collect())
+    }
+
+    fn get_deleted(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
+        self.store().deleted.get(id).cloned().ok_or(RepositoryError::ObjectNotFound(*id))
+    }
 }
 
 /// Writes straight into the store, so that what was put can be read, and puts everything back when it is dropped.
@@ -149,13 +164,24 @@ impl Transaction for MemoryTransaction<'_> {
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), RepositoryError> {
-        self.repository.store().change()?;
-        self.before = None;
+        let repository = self.repository;
+        let mut store = repository.store();
+        store.change()?;
+        for (id, object) in self.before.take().unwrap_or_default() {
+            if !store.objects.contains_key(&id) {
+                store.deleted.insert(id, object);
+            }
+        }
+        let Store { objects, deleted, .. } = &mut *store;
+        deleted.retain(|id, _| !objects.contains_key(id));
         Ok(())
     }
 
     fn commit_and_compact(self: Box<Self>, _: u8) -> Result<CompactStats, RepositoryError> {
-        self.commit().map(|()| CompactStats::default())
+        let repository = self.repository;
+        self.commit()?;
+        repository.store().deleted.clear();
+        Ok(CompactStats::default())
     }
 }
 
