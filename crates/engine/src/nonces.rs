@@ -84,3 +84,6 @@ impl Nonces {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

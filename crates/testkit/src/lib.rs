@@ -2,6 +2,7 @@
 
 pub mod borg;
 pub mod clock;
+pub mod counters;
 pub mod disk;
 pub mod docker;
 pub mod fixtures;

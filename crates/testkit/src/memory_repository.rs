@@ -1,4 +1,4 @@
-//! A repository in memory, that can be made to fail.
+//! A repository in memory, that can be made to fail. Its PUTs panic where a counter value is used twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,12 +7,16 @@ use bytes::Bytes;
 use worldkeeper_core::repository::{CheckEvent, CheckOptions, CompactStats, RepositoryCheck};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, RepositoryId, Transaction};
 
+use crate::counters::Counters;
+
 /// A repository in memory. Clones are the same repository, so that it can be opened again.
 #[derive(Clone)]
 pub struct MemoryRepository {
     id: RepositoryId,
     location: String,
     store: Arc<Mutex<Store>>,
+    /// Of all clones and snapshots: they have one key.
+    counters: Counters,
 }
 
 /// What the repository holds, and what has happened to it.
@@ -26,8 +30,6 @@ pub struct Store {
     pub key: Option<String>,
     /// The first free nonce.
     pub nonce: Option<u64>,
-    /// Every object that was ever given to a PUT, committed or not.
-    pub put: Vec<Bytes>,
     /// How many objects were read.
     pub reads: u64,
     /// The number of calls that change something after which they fail.
@@ -38,7 +40,12 @@ pub struct Store {
 impl MemoryRepository {
     /// An empty one.
     pub fn new(id: u8) -> Self {
-        Self { id: RepositoryId([id; 32]), location: format!("/memory/{id}"), store: Arc::default() }
+        Self {
+            id: RepositoryId([id; 32]),
+            location: format!("/memory/{id}"),
+            store: Arc::default(),
+            counters: Counters::default(),
+        }
     }
 
     /// A copy that goes its own way, as a file system's snapshot would.
@@ -56,6 +63,11 @@ impl MemoryRepository {
     /// What it holds.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("no test panics while it looks")
+    }
+
+    /// The counter values of all objects that were ever put, here or into a snapshot, committed or not.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The ids of all objects but the manifest.
@@ -150,9 +162,9 @@ struct MemoryTransaction<'a> {
 
 impl Transaction for MemoryTransaction<'_> {
     fn put(&mut self, id: ChunkId, object: Bytes) -> Result<(), RepositoryError> {
+        self.repository.counters.record(&object);
         let mut store = self.repository.store();
         store.change()?;
-        store.put.push(object.clone());
         store.objects.insert(id, object);
         Ok(())
     }
