@@ -12,5 +12,6 @@ pub mod outcome;
 pub mod peers;
 pub mod process;
 pub mod repositories;
+pub mod segments;
 pub mod tree;
 pub mod worldkeeper;
