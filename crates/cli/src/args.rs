@@ -2,6 +2,8 @@
 //!
 //! Flags stay text here; what they mean is decided together with the environment, in `settings`.
 
+mod archives;
+mod list;
 mod patterns;
 
 use std::ffi::OsString;
@@ -9,6 +11,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use archives::ArchiveFlags;
+pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
@@ -49,10 +53,7 @@ pub(crate) enum Command {
         patterns: PatternFlags,
     },
     /// Lists the archives, or what is in one
-    List {
-        /// The archive to list, or `latest`
-        archive: Option<String>,
-    },
+    List(List),
     /// Puts files of an archive back
     #[command(visible_alias = "extract")]
     Restore(Restore),
@@ -142,9 +143,12 @@ pub(crate) struct Run {
 pub(crate) struct Restore {
     /// The archive, or `latest`
     pub(crate) archive: String,
-    /// Only these files and directories, as `list ARCHIVE` shows them; everything if none is named
+    /// Only these files and directories, as `list ARCHIVE` shows them, or patterns, like sh:**/region; everything if none
+    /// is named
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) patterns: PatternFlags,
     /// Restores into this directory instead of to where it came from
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,

@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod demo;
 mod escape;
+mod json;
 mod key_files;
 mod logging;
 mod open;

@@ -58,7 +58,7 @@ pub use extract::{ExtractError, ExtractOptions, ExtractStats, extract};
 pub use key_store::{KeyStore, KeyStoreError, NoKeyFiles};
 pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};
-pub use patterns::{PatternError, PatternTooSlow, Patterns, Verdict};
+pub use patterns::{NameGlob, PatternError, PatternTooSlow, Patterns, Selection, Verdict};
 pub use restore::RestoreError;
 pub use session::{
     ArchiveInfo, ArchiveProblem, BrokenArchive, ImportedKey, Items, OpenArchive, Session, SessionError, SessionOptions,

@@ -1,8 +1,11 @@
 //! Which archive a name on the command line means.
 
-use tracing::info;
+use tracing::{info, warn};
 use worldkeeper_archive::ArchiveName;
-use worldkeeper_engine::{ArchiveInfo, Session, series};
+use worldkeeper_engine::{ArchiveInfo, OpenArchive, Selection, Session, series};
+
+use crate::escape::escape_bytes;
+use crate::report::Done;
 
 /// No archive is meant.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,16 @@ pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) 
     }
     info!("there is no archive of the series {series}: the newest of all is {}", newest.name);
     Ok(newest)
+}
+
+/// Warns of what was named and is not in an archive.
+pub(super) fn warn_of_unmatched(archive: &OpenArchive, selection: &Selection) -> Done {
+    let unmatched = selection.unmatched();
+    for path in &unmatched {
+        let archive = escape_bytes(archive.metadata.name.as_bytes());
+        warn!("archive {archive} holds nothing of {}", escape_bytes(path));
+    }
+    Done::with(unmatched.len() as u64)
 }
 
 const LATEST: &str = "latest";

@@ -7,6 +7,7 @@ mod break_lock;
 mod compact;
 mod containers;
 mod delete;
+mod items;
 mod key;
 mod list;
 mod output;
@@ -57,7 +58,7 @@ pub(crate) fn run(
         let done = match command {
             Command::Run(options) => return run::begin(place, &options, stop),
             Command::Backup { .. } => backup::backup(&place, stop),
-            Command::List { archive } => list::list(&place, archive.as_deref(), stop),
+            Command::List(options) => list::list(&place, &options, stop),
             Command::Restore(options) => restore::restore(&place, &options, stop),
             Command::Delete { archives } => delete::delete(&place, &archives, stop),
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),

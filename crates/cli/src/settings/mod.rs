@@ -27,6 +27,7 @@ pub(crate) use duration::to_text as duration_text;
 pub(crate) use environment::Environment;
 pub(crate) use error::SettingsError;
 pub(crate) use layers::{Origin, Setting};
+pub(crate) use patterns::select;
 pub(crate) use retention::to_text as retention_text;
 
 use crate::args::{Args, Flags};

@@ -1,10 +1,10 @@
-//! What is left out: patterns from flags, and from the files that flags name.
+//! What is left out or meant: patterns from flags, and from the files that flags name; and paths, which are patterns too.
 
 use std::error::Error;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use worldkeeper_engine::Patterns;
+use worldkeeper_engine::{Patterns, Selection};
 
 use super::{Origin, SettingsError};
 use crate::args::{PatternFlag, PatternOption};
@@ -20,6 +20,29 @@ pub(super) fn read(flags: &[PatternFlag]) -> Result<Patterns, SettingsError> {
         })?;
     }
     Ok(patterns)
+}
+
+/// What of an archive is meant by flags and by what was `named`: paths, as the archive has them, and patterns.
+pub(crate) fn select<'a>(
+    flags: &[PatternFlag],
+    named: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Selection, SettingsError> {
+    let invalid = |value: &[u8], reason| SettingsError::Invalid {
+        origin: Origin::Flag("PATH"),
+        value: String::from_utf8_lossy(value).into_owned(),
+        reason,
+    };
+    let patterns = read(flags)?;
+    let roots = patterns.roots().join(&b' ');
+    let mut selection = Selection::new(patterns).map_err(|error| invalid(&roots, error.into()))?;
+    for named in named {
+        if Selection::is_pattern(named) {
+            selection.include(named).map_err(|error| invalid(named, error.into()))?;
+        } else {
+            selection.include_path(named);
+        }
+    }
+    Ok(selection)
 }
 
 fn add(

@@ -15,6 +15,7 @@ mod writer;
 use std::path::Path;
 
 use crate::monitor::Monitor;
+use crate::patterns::{PatternTooSlow, Selection};
 use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
 use crate::restore::RestoreError;
 use crate::session::{OpenArchive, Session, SessionError};
@@ -22,8 +23,10 @@ use crate::session::{OpenArchive, Session, SessionError};
 /// What to restore, and how.
 #[derive(Clone, Debug)]
 pub struct ExtractOptions {
-    /// Paths in the archive; each means itself and what is beneath. None means all.
-    pub paths: Vec<Vec<u8>>,
+    /// Which items.
+    pub selection: Selection,
+    /// Of these, only what is one of these paths or beneath it; all, if there are none.
+    pub within: Vec<Vec<u8>>,
     /// Owners are those of the stored numbers, not those of the stored names.
     pub numeric_ids: bool,
     /// Threads that fetch and open chunks; at least one.
@@ -33,12 +36,12 @@ pub struct ExtractOptions {
 impl Default for ExtractOptions {
     /// Everything, with owners by name, on all processors.
     fn default() -> Self {
-        Self { paths: Vec::new(), numeric_ids: false, openers: default_workers() }
+        Self { selection: Selection::default(), within: Vec::new(), numeric_ids: false, openers: default_workers() }
     }
 }
 
 /// What an extract did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExtractStats {
     /// Regular files that were restored.
     pub files: u64,
@@ -50,14 +53,12 @@ pub struct ExtractStats {
     pub failed: u64,
     /// Attributes that could not be set.
     pub unset: u64,
-    /// Paths that were asked for and match nothing.
-    pub unmatched: Vec<Vec<u8>>,
 }
 
 impl ExtractStats {
-    /// Returns whether something that was asked for is not as it was.
+    /// Returns whether something that was restored, or should have been, is not as it was.
     pub fn has_warnings(&self) -> bool {
-        self.failed > 0 || self.unset > 0 || !self.unmatched.is_empty()
+        self.failed > 0 || self.unset > 0
     }
 }
 
@@ -71,6 +72,9 @@ pub enum ExtractError {
     /// The repository, or the archive's list of items.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// Whether an item is meant is not found out.
+    #[error(transparent)]
+    Pattern(#[from] PatternTooSlow),
 }
 
 /// Bytes that may be under way between the repository and the target.

@@ -1,13 +1,12 @@
 //! The front of the pipeline: reads the items and says which chunks will be needed, in order.
 
-use std::collections::BTreeSet;
-
 use crossbeam_channel::Sender;
 use worldkeeper_archive::Item;
 
 use super::ExtractOptions;
 use super::opener::Job;
 use super::writer::{Numbered, Step};
+use crate::patterns::PatternTooSlow;
 use crate::pipeline::{Budget, Closed, step_bytes};
 use crate::restore::HardLinks;
 use crate::session::{OpenArchive, Session, SessionError};
@@ -16,7 +15,7 @@ use crate::session::{OpenArchive, Session, SessionError};
 pub(super) struct Planner<'a> {
     session: &'a Session,
     archive: &'a OpenArchive,
-    paths: &'a [Vec<u8>],
+    options: &'a ExtractOptions,
     budget: &'a Budget,
     jobs: Sender<Job>,
     steps: Sender<Numbered>,
@@ -32,7 +31,7 @@ impl<'a> Planner<'a> {
         jobs: Sender<Job>,
         steps: Sender<Numbered>,
     ) -> Self {
-        Self { session, archive, paths: &options.paths, budget, jobs, steps, next_number: 0 }
+        Self { session, archive, options, budget, jobs, steps, next_number: 0 }
     }
 
     /// Works until the items end or nobody listens any more.
@@ -43,38 +42,32 @@ impl<'a> Planner<'a> {
 
     fn plan(&mut self) -> Result<(), Closed> {
         let mut links = HardLinks::default();
-        let mut unmatched: BTreeSet<usize> = (0..self.paths.len()).collect();
         for item in self.session.items(self.archive) {
             let item = match item {
                 Ok(item) => item,
-                Err(error) => return self.send(Step::Broken(error)),
+                Err(error) => return self.send(Step::Broken(error.into())),
             };
             if self.session.check_stop().is_err() {
-                return self.send(Step::Broken(SessionError::Stopped));
+                return self.send(Step::Broken(SessionError::Stopped.into()));
             }
             // Part files of a checkpoint repeat what the whole file has.
-            let selected = item.part.is_none() && self.is_selected(&item, &mut unmatched);
+            let selected = match self.is_selected(&item) {
+                Ok(selected) => selected && item.part.is_none(),
+                Err(error) => return self.send(Step::Broken(error.into())),
+            };
             if let Some(item) = links.resolve(item, selected) {
                 self.item(item)?;
             }
         }
-        let unmatched = unmatched.into_iter().map(|path| self.paths[path].clone()).collect();
-        self.send(Step::End { unmatched })
+        self.send(Step::End)
     }
 
-    fn is_selected(&self, item: &Item, unmatched: &mut BTreeSet<usize>) -> bool {
-        if self.paths.is_empty() {
-            return true;
-        }
-        let matches = |path: &[u8]| item.path.strip_prefix(path).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
-        let mut selected = false;
-        for (number, path) in self.paths.iter().enumerate() {
-            if matches(path) {
-                unmatched.remove(&number);
-                selected = true;
-            }
-        }
-        selected
+    fn is_selected(&self, item: &Item) -> Result<bool, PatternTooSlow> {
+        let is_beneath = |path: &Vec<u8>| {
+            item.path.strip_prefix(path.as_slice()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+        };
+        let within = &self.options.within;
+        Ok((within.is_empty() || within.iter().any(is_beneath)) && self.options.selection.selects(&item.path)?)
     }
 
     fn item(&mut self, mut item: Item) -> Result<(), Closed> {

@@ -11,7 +11,7 @@ use crate::objects::ObjectError;
 use crate::paths::as_path;
 use crate::pipeline::{Budget, InOrder, item_bytes, step_bytes};
 use crate::restore::{FileWriter, Options, RestoreError, Target, Unset};
-use crate::session::{Session, SessionError};
+use crate::session::Session;
 
 /// One thing for the writer to do.
 pub(super) enum Step {
@@ -20,9 +20,9 @@ pub(super) enum Step {
     /// The next chunk of the last item.
     Chunk { content: Result<Vec<u8>, ObjectError>, size: u32 },
     /// The list of items ends here, before its end.
-    Broken(SessionError),
+    Broken(ExtractError),
     /// That was all.
-    End { unmatched: Vec<Vec<u8>> },
+    End,
 }
 
 /// A step and its place.
@@ -34,7 +34,7 @@ impl Step {
         step_bytes(match self {
             Self::Item { item, .. } => item_bytes(item),
             Self::Chunk { size, .. } => *size as usize,
-            Self::Broken(_) | Self::End { .. } => 0,
+            Self::Broken(_) | Self::End => 0,
         })
     }
 }
@@ -82,11 +82,10 @@ impl<'a> Writer<'a> {
         drop(file);
         target.finish();
         report_unset(&unset, &mut stats, monitor);
-        ended.map(|unmatched| ExtractStats { unmatched, ..stats })
+        ended.map(|()| stats)
     }
 
-    /// Returns the paths that matched nothing.
-    fn steps(&mut self, steps: Receiver<Numbered>) -> Result<Vec<Vec<u8>>, ExtractError> {
+    fn steps(&mut self, steps: Receiver<Numbered>) -> Result<(), ExtractError> {
         let mut in_order = InOrder::new();
         for (number, step) in steps {
             in_order.insert(number, step);
@@ -96,8 +95,8 @@ impl<'a> Writer<'a> {
                 match step {
                     Step::Item { item, chunks } => self.item(*item, chunks)?,
                     Step::Chunk { content, .. } => self.chunk(content)?,
-                    Step::Broken(error) => return Err(error.into()),
-                    Step::End { unmatched } => return Ok(unmatched),
+                    Step::Broken(error) => return Err(error),
+                    Step::End => return Ok(()),
                 }
                 self.budget.give_back(weight);
                 let files = self.stats.files + self.stats.others;

@@ -18,8 +18,10 @@
 
 mod error;
 mod glob;
+mod names;
 mod pattern;
 mod python;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -27,7 +29,9 @@ mod text;
 use std::collections::HashMap;
 
 pub use error::{PatternError, PatternTooSlow};
+pub use names::NameGlob;
 use pattern::{Pattern, Style};
+pub use selection::Selection;
 
 /// What to take and what to leave out, and sources that were named along with it.
 #[derive(Clone, Debug, Default)]
@@ -86,20 +90,35 @@ impl Patterns {
 
     /// Says what becomes of the object at `path`.
     pub fn judge(&self, path: &[u8]) -> Result<Verdict, PatternTooSlow> {
-        if self.full.is_empty() && self.rules.is_empty() {
+        if self.is_empty() {
             return Ok(Verdict::Include);
         }
+        Ok(self.find(&Self::slashed(path))?.unwrap_or(Verdict::Include))
+    }
+
+    /// Returns whether there is no rule.
+    fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.rules.is_empty()
+    }
+
+    /// A path as [`find`](Self::find) wants it: no slash in front, and one at the end.
+    fn slashed(path: &[u8]) -> String {
         let mut slashed = text::decode(path).trim_start_matches('/').to_owned();
-        if let Some(verdict) = self.full.get(&slashed) {
-            return Ok(*verdict);
-        }
         slashed.push('/');
+        slashed
+    }
+
+    /// What the first rule says that matches.
+    fn find(&self, slashed: &str) -> Result<Option<Verdict>, PatternTooSlow> {
+        if let Some(verdict) = self.full.get(&slashed[..slashed.len() - 1]) {
+            return Ok(Some(*verdict));
+        }
         for (pattern, verdict) in &self.rules {
-            if pattern.matches(&slashed)? {
-                return Ok(*verdict);
+            if pattern.matches(slashed)? {
+                return Ok(Some(*verdict));
             }
         }
-        Ok(Verdict::Include)
+        Ok(None)
     }
 
     fn command(&mut self, line: &str, style: &mut Style) -> Result<(), PatternError> {

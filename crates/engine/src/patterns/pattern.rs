@@ -65,7 +65,7 @@ impl Pattern {
         let invalid = |reason| PatternError::Invalid { pattern: given.to_owned(), reason };
         Ok(match style {
             Style::Full => Self::Full(trim_start(&normal(text)).to_owned()),
-            Style::Prefix => Self::Prefix(trim_start(&format!("{}/", trim_end(&normal(text)))).to_owned()),
+            Style::Prefix => Self::prefix(text),
             Style::Fnmatch => Self::Glob(glob(text, "*", Wildcards::MatchSlashes).map_err(invalid)?),
             Style::Shell => Self::Glob(glob(text, "**/*", Wildcards::StopAtSlashes).map_err(invalid)?),
             Style::Expression => {
@@ -73,6 +73,11 @@ impl Pattern {
                 Self::Expression { given: given.to_owned(), expression }
             }
         })
+    }
+
+    /// The pattern of a path, and all beneath it.
+    pub(super) fn prefix(path: &str) -> Self {
+        Self::Prefix(trim_start(&format!("{}/", trim_end(&normal(path)))).to_owned())
     }
 
     /// Returns whether a path matches that has no slash in front and one added to its end.

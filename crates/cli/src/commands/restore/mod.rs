@@ -5,8 +5,10 @@
 mod origin;
 mod sidecar;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +17,7 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_docker::State;
-use worldkeeper_engine::{ExtractOptions, ExtractStats, extract};
+use worldkeeper_engine::{ExtractOptions, ExtractStats, Selection, extract};
 
 use super::archives::{self, Latest};
 use super::containers;
@@ -26,7 +28,7 @@ use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
-use crate::words;
+use crate::{settings, words};
 use origin::Part;
 
 /// Why nothing was restored.
@@ -69,12 +71,21 @@ pub(crate) enum RestoreProblem {
 
 /// Restores an archive, or some of what is in it.
 pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> anyhow::Result<Done> {
-    let wanted: Vec<Vec<u8>> = options.paths.iter().map(|path| origin::stored_path(path)).collect();
+    let (patterns, paths): (Vec<_>, Vec<_>) =
+        options.paths.iter().map(|path| path.as_os_str().as_bytes()).partition(|path| Selection::is_pattern(path));
+    let paths: Vec<_> = paths.into_iter().map(|path| origin::stored_path(Path::new(OsStr::from_bytes(path)))).collect();
     let parts = match &options.to {
-        Some(target) => vec![Part { root: std::path::absolute(target)?, paths: wanted }],
-        None => origin::parts(&place.settings.sources.value, &wanted)
+        Some(target) => vec![Part { root: std::path::absolute(target)?, paths: Vec::new() }],
+        None => origin::parts(&place.settings.sources.value, &paths)
+            .and_then(|parts| {
+                // A pattern means what it matches, from whichever source that came.
+                if patterns.is_empty() { Ok(parts) } else { origin::parts(&place.settings.sources.value, &[]) }
+            })
             .map_err(|path| RestoreProblem::NoOrigin { path: escape_bytes(&path) })?,
     };
+    // What holds all of the archive names nothing in particular.
+    let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
+    let selection = settings::select(&options.patterns.0, named)?;
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     let in_place = options.to.is_none();
     // In a repository of several games, another one's world must not come over this one.
@@ -95,23 +106,22 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     for Part { root, paths } in parts {
         info!("restoring {name} into {}", root.display());
         let openers = thread::available_parallelism().map_or(1, Into::into);
-        let options = ExtractOptions { paths, numeric_ids: options.numeric_ids, openers };
+        let (selection, numeric_ids) = (selection.clone(), options.numeric_ids);
+        let options = ExtractOptions { selection, within: paths, numeric_ids, openers };
         let stats = extract(&session, &archive, &root, &options, &reporter)?;
         total.files += stats.files;
         total.others += stats.others;
         total.size += stats.size;
         total.failed += stats.failed;
         total.unset += stats.unset;
-        total.unmatched.extend(stats.unmatched);
     }
     reporter.end();
-    let unmatched: Vec<_> = total.unmatched.iter().map(|path| escape_bytes(path)).collect();
-    if total.files + total.others + total.failed == 0 && !unmatched.is_empty() {
-        return Err(RestoreProblem::NothingMatches { archive: name, wanted: unmatched.join(", ") }.into());
+    let unmatched: Vec<_> = selection.unmatched().iter().map(|path| escape_bytes(path)).collect();
+    if total.files + total.others + total.failed == 0 && !selection.is_everything() {
+        let wanted = if unmatched.is_empty() { "what was asked for".to_owned() } else { unmatched.join(", ") };
+        return Err(RestoreProblem::NothingMatches { archive: name, wanted }.into());
     }
-    for path in unmatched {
-        warn!("archive {name} holds nothing of {path}");
-    }
+    let found = archives::warn_of_unmatched(&archive, &selection);
     let mut output = Output::new();
     output.line(&format!(
         "restored {}, {}, from {name}",
@@ -119,7 +129,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         words::bytes(total.size)
     ))?;
     output.finish()?;
-    Ok(if total.has_warnings() { Done::WithWarnings } else { Done::Well })
+    Ok(if total.has_warnings() { Done::WithWarnings } else { found })
 }
 
 /// Requires that a directory can be written to, and that nothing is in it unless that may be replaced.

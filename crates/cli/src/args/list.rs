@@ -1,0 +1,28 @@
+//! What can be typed after `list`.
+
+use std::path::PathBuf;
+
+use super::{ArchiveFlags, PatternFlags};
+
+/// What to list.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// The archive to list, or `latest`; all archives if none is named
+    pub(crate) archive: Option<String>,
+    /// Only these files and directories, or what these patterns match, like sh:**/region; everything if none is named
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) patterns: PatternFlags,
+    #[command(flatten)]
+    pub(crate) archives: ArchiveFlags,
+    /// Names or paths alone
+    #[arg(long)]
+    pub(crate) short: bool,
+    /// The archives in JSON, as borg gives them
+    #[arg(long, conflicts_with_all = ["archive", "short"])]
+    pub(crate) json: bool,
+    /// What is in the archive in JSON, one item a line, as borg gives it
+    #[arg(long, requires = "archive", conflicts_with = "short")]
+    pub(crate) json_lines: bool,
+}
