@@ -9,8 +9,9 @@ use tracing::warn;
 use worldkeeper_core::repository::CompactStats;
 use worldkeeper_core::{ChunkId, RepositoryError};
 
+use crate::index::Index;
 use crate::segment::{Body, COMMIT_SEGMENT_BYTES, Location, MAGIC};
-use crate::sync::lock;
+use crate::sync::{lock, write};
 use crate::transaction::LocalTransaction;
 
 /// A segment all of whose entries are copied or not needed.
@@ -148,6 +149,10 @@ impl Compaction<'_, '_> {
     /// Removes the emptied segments; their content is committed elsewhere.
     fn remove_emptied(&mut self) -> Result<(), RepositoryError> {
         let segments = &self.transaction.repository.segments;
+        if !self.emptied.is_empty() {
+            // Where deleted objects were said to lie, there may soon be others.
+            *write(&self.transaction.repository.deleted) = Index::new();
+        }
         let mut removed = Vec::new();
         for Emptied { segment, dropped_delete } in self.emptied.drain(..) {
             if dropped_delete {

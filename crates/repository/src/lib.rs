@@ -6,9 +6,11 @@
 //! in tests; [`OsDisk`] is the disk of this machine. Objects are opaque here: what they mean, and how they are
 //! encrypted, is known above.
 
+mod check;
 mod compact;
 mod config;
 mod create;
+mod deleted;
 mod hints;
 mod index;
 mod integrity;

@@ -25,14 +25,7 @@ impl LocalRepository {
     /// Finds out what the last commit left, and writes the state files anew if they do not say so.
     pub(crate) fn load(&self) -> Result<Loaded, RepositoryError> {
         let segments = self.segments.list()?;
-        if let Some(latest) = segments.last()
-            && self.segments.is_from_attic(*latest)?
-        {
-            return Err(RepositoryError::NotARepository {
-                path: self.path.display().to_string(),
-                reason: "it is an attic repository, which borg 1.2 can upgrade".into(),
-            });
-        }
+        self.refuse_attic(&segments)?;
         let committed = self.last_commit(&segments)?;
         let indexed = self.state_files.transaction()?;
         let Some(committed) = committed else { return self.without_commit(&segments, indexed) };
@@ -78,7 +71,21 @@ impl LocalRepository {
         Ok(self.state_files.save(transaction, index, hints)?)
     }
 
-    fn last_commit(&self, segments: &[u32]) -> Result<Option<u32>, RepositoryError> {
+    /// Requires that the segments are not those of borg's predecessor.
+    pub(crate) fn refuse_attic(&self, segments: &[u32]) -> Result<(), RepositoryError> {
+        if let Some(latest) = segments.last()
+            && self.segments.is_from_attic(*latest)?
+        {
+            return Err(RepositoryError::NotARepository {
+                path: self.path.display().to_string(),
+                reason: "it is an attic repository, which borg 1.2 can upgrade".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The last segment that ends with an intact COMMIT.
+    pub(crate) fn last_commit(&self, segments: &[u32]) -> Result<Option<u32>, RepositoryError> {
         for segment in segments.iter().rev() {
             if self.segments.is_committed(*segment)? {
                 return Ok(Some(*segment));
@@ -100,8 +107,8 @@ impl LocalRepository {
         Err(RepositoryError::CheckNeeded(format!(
             "there is an index of transaction {indexed}, but the last intact commit stands in segment {committed}, in \
              the middle of a compaction whose sources are gone: segment {indexed}, which held a commit and nothing \
-             else, must be brought back first (all segments of 17 bytes are alike), for repairing the repository \
-             without it removes what was copied"
+             else, must be brought back (all segments of 17 bytes are alike). A repair of ours does that; one of stock borg \
+             would remove what was copied"
         )))
     }
 
@@ -123,13 +130,29 @@ impl LocalRepository {
         Ok(Loaded { index: Index::new(), hints: Some(Hints::default()), transaction: None })
     }
 
-    /// Replays the segments behind `base`, or all, up to the last commit.
+    /// Replays the segments behind `base`, or all, up to the last commit, and keeps what that gives.
     fn replay(
         &self,
         segments: &[u32],
         base: Option<(u32, (Index, Hints))>,
         committed: u32,
     ) -> Result<Loaded, RepositoryError> {
+        let (index, hints) = self.replay_behind(segments, base, committed)?;
+        self.keep_replayed(committed, &index, &hints);
+        Ok(Loaded { index, hints: Some(hints), transaction: Some(committed) })
+    }
+
+    /// Replays all segments up to a commit.
+    pub(crate) fn replay_all(&self, segments: &[u32], committed: u32) -> Result<(Index, Hints), RepositoryError> {
+        self.replay_behind(segments, None, committed)
+    }
+
+    fn replay_behind(
+        &self,
+        segments: &[u32],
+        base: Option<(u32, (Index, Hints))>,
+        committed: u32,
+    ) -> Result<(Index, Hints), RepositoryError> {
         let (from, earlier) = base.unzip();
         // An empty segment is one that stock was about to remove.
         let mut existing = Vec::with_capacity(segments.len());
@@ -147,9 +170,7 @@ impl LocalRepository {
             }
             replay.segment(*segment)?;
         }
-        let (index, hints) = replay.finish();
-        self.keep_replayed(committed, &index, &hints);
-        Ok(Loaded { index, hints: Some(hints), transaction: Some(committed) })
+        Ok(replay.finish())
     }
 
     /// Saves what a replay has found, if that is possible now. If not, the next one to open replays again.
@@ -158,7 +179,10 @@ impl LocalRepository {
         let mut repository_lock = lock(repository_lock);
         let shared = self.mode == Mode::Shared;
         let result = (|| {
-            self.require_compaction_whole(Some(transaction))?;
+            if self.state_files.transaction()? > Some(transaction) {
+                // The index of a lost commit is all that tells of it; a check wants to know, a repair brings it back.
+                return Ok(());
+            }
             if shared {
                 repository_lock.upgrade()?;
             }

@@ -4,7 +4,7 @@ use worldkeeper_core::{ChunkId, RepositoryError};
 
 use crate::hints::Hints;
 use crate::index::Index;
-use crate::segment::{Body, Location, Segments};
+use crate::segment::{Body, Entry, Location, Segments};
 
 /// Applies segments, one after the other, to an index and its hints.
 pub(crate) struct Replay<'a> {
@@ -28,35 +28,51 @@ impl<'a> Replay<'a> {
     /// Applies all entries of one segment, which must be younger than what was applied before.
     pub(crate) fn segment(&mut self, number: u32) -> Result<(), RepositoryError> {
         let Some(len) = self.segments.len(number)? else { return Ok(()) };
-        self.hints.remove_segment(number);
-        self.hints.segments.insert(number, 0);
+        self.begin_segment(number);
         let mut reader = self.segments.read(number)?;
         while let Some(entry) = reader.next()? {
-            let size = entry.bytes.len() as u32;
-            match entry.body {
-                Body::Put(id) => {
-                    if let Some(old) = self.index.get(&id) {
-                        self.supersede(id, old)?;
-                    }
-                    self.index.insert(&id, Location { segment: number, offset: entry.offset });
-                    self.hints.put(number, size);
-                }
-                Body::Delete(id) => {
-                    if let Some(old) = self.index.remove(&id) {
-                        self.supersede(id, old)?;
-                    } else if self.from_scratch {
-                        // What it took back is gone; the empty list says that it may go, too.
-                        self.hints.shadow_index.entry(id).or_default();
-                    }
-                    self.hints.disposable(number, size);
-                }
-                Body::Commit => self.hints.disposable(number, size),
-            }
+            self.entry(number, &entry)?;
         }
+        self.end_segment(number, len);
+        Ok(())
+    }
+
+    /// Begins a segment whose entries the caller reads.
+    pub(crate) fn begin_segment(&mut self, number: u32) {
+        self.hints.remove_segment(number);
+        self.hints.segments.insert(number, 0);
+    }
+
+    /// Applies the next entry of a segment.
+    pub(crate) fn entry(&mut self, segment: u32, entry: &Entry<'_>) -> Result<(), RepositoryError> {
+        let size = entry.bytes.len() as u32;
+        match entry.body {
+            Body::Put(id) => {
+                if let Some(old) = self.index.get(&id) {
+                    self.supersede(id, old)?;
+                }
+                self.index.insert(&id, Location { segment, offset: entry.offset });
+                self.hints.put(segment, size);
+            }
+            Body::Delete(id) => {
+                if let Some(old) = self.index.remove(&id) {
+                    self.supersede(id, old)?;
+                } else if self.from_scratch {
+                    // What it took back is gone; the empty list says that it may go, too.
+                    self.hints.shadow_index.entry(id).or_default();
+                }
+                self.hints.disposable(segment, size);
+            }
+            Body::Commit => self.hints.disposable(segment, size),
+        }
+        Ok(())
+    }
+
+    /// Ends a segment of `len` bytes.
+    pub(crate) fn end_segment(&mut self, number: u32, len: u64) {
         if self.hints.segments.get(&number) == Some(&0) {
             self.hints.compact.insert(number, len);
         }
-        Ok(())
     }
 
     /// Ends the replay: what an earlier state said about segments that are gone is forgotten.

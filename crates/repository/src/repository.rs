@@ -24,7 +24,8 @@ use crate::{create, nonce};
 /// A borg repository in a directory, open and locked.
 ///
 /// What it contains is found out when it is first asked for: a repository whose segments cannot be read still gives
-/// its key.
+/// its key, and can be [checked](Repository::check) and, with [`Mode::Exclusive`], repaired. Whoever wants that asks
+/// for it before anything else: reading makes missing state files anew.
 pub struct LocalRepository {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) path: PathBuf,
@@ -38,6 +39,8 @@ pub struct LocalRepository {
     pub(crate) lock: Option<Mutex<RepositoryLock>>,
     /// What it contains; `None` until it is needed, and after a rollback.
     pub(crate) loaded: RwLock<Option<Loaded>>,
+    /// Where the deleted objects lie that were last asked for.
+    pub(crate) deleted: RwLock<Index>,
     /// The segment that the transaction is writing. Never locked while `loaded` is.
     pub(crate) writer: Mutex<Option<SegmentWriter>>,
     pub(crate) in_transaction: AtomicBool,
@@ -87,6 +90,7 @@ impl LocalRepository {
             stop: options.stop.clone(),
             lock,
             loaded: RwLock::new(None),
+            deleted: RwLock::new(Index::new()),
             writer: Mutex::new(None),
             in_transaction: AtomicBool::new(false),
         })
@@ -249,7 +253,20 @@ impl Repository for LocalRepository {
         }
     }
 
-    fn check(&self, _: &CheckOptions, _: &mut dyn FnMut(CheckEvent<'_>)) -> Result<RepositoryCheck, RepositoryError> {
-        Err(RepositoryError::Unsupported("be checked yet"))
+    fn check(
+        &self,
+        options: &CheckOptions,
+        on_event: &mut dyn FnMut(CheckEvent<'_>),
+    ) -> Result<RepositoryCheck, RepositoryError> {
+        self.run_check(options, on_event)
+    }
+
+    fn deleted_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.find_deleted()
+    }
+
+    fn get_deleted(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
+        let location = read(&self.deleted).get(id).ok_or(RepositoryError::ObjectNotFound(*id))?;
+        self.segments.object(location, id)
     }
 }

@@ -45,16 +45,26 @@ impl StateFiles {
 
     /// Loads the index of a transaction; `None`, and a warning, if it cannot be used.
     pub(crate) fn load_index(&self, transaction: u32) -> Option<Index> {
+        self.read_index(transaction).inspect_err(|reason| warn!("{reason}")).ok()
+    }
+
+    /// Like [`load_index`](Self::load_index), but says why it cannot be used.
+    pub(crate) fn read_index(&self, transaction: u32) -> Result<Index, String> {
         let name = format!("index.{transaction}");
         let index = self.integrity(transaction).and_then(|integrity| {
             let file = self.disk.open(&self.repository.join(&name)).map_err(|error| error_text(&error))?;
             Index::load(&*file, &name, integrity.index.as_ref()).map_err(|error| error_text(&error))
         });
-        index.inspect_err(|reason| warn!("{name} cannot be used: {reason}")).ok()
+        index.map_err(|reason| format!("{name} cannot be used: {reason}"))
     }
 
     /// Loads the hints of a transaction; `None`, and a warning, if they cannot be used.
     pub(crate) fn load_hints(&self, transaction: u32) -> Option<Hints> {
+        self.read_hints(transaction).inspect_err(|reason| warn!("{reason}")).ok()
+    }
+
+    /// Like [`load_hints`](Self::load_hints), but says why they cannot be used.
+    pub(crate) fn read_hints(&self, transaction: u32) -> Result<Hints, String> {
         let name = format!("hints.{transaction}");
         let hints = self.integrity(transaction).and_then(|integrity| {
             let bytes = disk::read(&*self.disk, &self.repository.join(&name), MAX_FILE_BYTES);
@@ -66,7 +76,26 @@ impl StateFiles {
             }
             Hints::decode(&bytes).map_err(|error| error_text(&error))
         });
-        hints.inspect_err(|reason| warn!("{name} cannot be used: {reason}")).ok()
+        hints.map_err(|reason| format!("{name} cannot be used: {reason}"))
+    }
+
+    /// The files of a transaction that are missing or empty.
+    pub(crate) fn missing(&self, transaction: u32) -> Result<Vec<String>, DiskError> {
+        let mut missing = Vec::new();
+        for name in PREFIXES.map(|prefix| format!("{prefix}{transaction}")) {
+            match self.disk.metadata(&self.repository.join(&name)) {
+                Ok(metadata) if metadata.len > 0 => {}
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => missing.push(name),
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Removes the files of all transactions, durably: they say what will no longer be so.
+    pub(crate) fn remove_all(&self) -> Result<(), DiskError> {
+        self.remove_all_but(None)?;
+        self.disk.sync_dir(&self.repository)
     }
 
     /// Writes the files of a transaction, durably, and removes those of all others.

@@ -244,7 +244,7 @@ impl<'a> LocalTransaction<'a> {
 }
 
 /// Removes the segments from `first` on, which belong to no commit.
-fn remove_aborted(repository: &LocalRepository, first: u32) -> Result<(), RepositoryError> {
+pub(crate) fn remove_aborted(repository: &LocalRepository, first: u32) -> Result<(), RepositoryError> {
     let aborted: Vec<_> = repository.segments.list()?.into_iter().filter(|segment| *segment >= first).collect();
     if aborted.is_empty() {
         return Ok(());

@@ -102,6 +102,14 @@ impl Ini {
             None => values.push((key.to_owned(), value)),
         }
     }
+
+    /// Removes a value; returns whether it was there.
+    pub(super) fn remove(&mut self, section: &str, key: &str) -> bool {
+        let Some(section) = self.sections.iter_mut().find(|found| found.name == section) else { return false };
+        let before = section.values.len();
+        section.values.retain(|(name, _)| name != key);
+        section.values.len() < before
+    }
 }
 
 /// Writes the file as Python does: further lines of a value begin with a TAB.

@@ -14,6 +14,9 @@ use ini::Ini;
 const SECTION: &str = "repository";
 const VERSION: i64 = 1;
 
+/// Borg's name for where a check with a time limit ended.
+const LAST_SEGMENT_CHECKED: &str = "last_segment_checked";
+
 /// More than any config has.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
@@ -123,6 +126,20 @@ impl Config {
     /// Replaces the text of the key blob.
     pub(crate) fn set_key(&mut self, key: &str) {
         self.ini.set(SECTION, "key", key.trim().to_owned());
+    }
+
+    /// Where the last check with a time limit ended; `None` if it came to the end, or none was made.
+    pub(crate) fn last_segment_checked(&self) -> Option<u32> {
+        self.ini.value(SECTION, LAST_SEGMENT_CHECKED)?.trim().parse().ok()
+    }
+
+    /// Notes where a check with a time limit has ended. Returns whether that is news.
+    pub(crate) fn set_last_segment_checked(&mut self, segment: Option<u32>) -> bool {
+        match segment {
+            Some(segment) => self.ini.set(SECTION, LAST_SEGMENT_CHECKED, segment.to_string()),
+            None => return self.ini.remove(SECTION, LAST_SEGMENT_CHECKED),
+        }
+        true
     }
 
     /// Writes the configuration of the repository in `directory`, durably, in place of the one that is there.

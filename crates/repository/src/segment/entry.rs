@@ -41,6 +41,12 @@ pub(crate) enum Body {
 /// Why bytes are no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EntryError {
+    /// The file is no segment, or its first bytes are damaged.
+    #[error("it does not begin like a segment")]
+    Magic,
+    /// The index could not say where this is.
+    #[error("no entry can begin so far into a segment")]
+    TooFar,
     /// The file ends first.
     #[error("the file ends {missing} bytes before the log entry does")]
     Truncated { missing: u64 },

@@ -10,7 +10,7 @@ use worldkeeper_core::{ChunkId, Disk, DiskError, RepositoryError};
 
 use super::entry::{Body, COMMIT, PutHeader};
 use super::open_files::OpenFiles;
-use super::{ATTIC_MAGIC, Location, MAGIC, MAX_SEGMENT, SegmentReader, SegmentWriter, damaged};
+use super::{ATTIC_MAGIC, Location, MAGIC, MAX_SEGMENT, SalvageReader, SegmentReader, SegmentWriter, damaged};
 
 /// How much is read of an object before its size is known; small objects are complete with it.
 const FIRST_READ_BYTES: usize = 4096;
@@ -98,6 +98,11 @@ impl Segments {
         SegmentReader::new(self.open(segment)?, segment)
     }
 
+    /// Starts to read what is left of a segment.
+    pub(crate) fn salvage(&self, segment: u32) -> Result<SalvageReader, RepositoryError> {
+        Ok(SalvageReader::new(self.open(segment)?, segment)?)
+    }
+
     /// Returns whether a segment makes valid what stands in it and before it: it ends with a COMMIT, behind which
     /// nothing but COMMITs may stand, and all its entries are intact.
     ///
@@ -180,6 +185,24 @@ impl Segments {
         Ok(SegmentWriter::new(segment, self.disk.create(&self.path(segment))?))
     }
 
+    /// Creates another file for a segment beside the one there is, which stays what it is. Readers pass it over.
+    pub(crate) fn create_beside(&self, segment: u32) -> Result<SegmentWriter, RepositoryError> {
+        self.remove_beside(segment)?;
+        Ok(SegmentWriter::new(segment, self.disk.create(&self.beside(segment))?))
+    }
+
+    /// Puts the file that was created beside a segment, and is durable, in its place.
+    pub(crate) fn replace(&self, segment: u32) -> Result<(), DiskError> {
+        self.open.forget(segment);
+        self.disk.rename(&self.beside(segment), &self.path(segment))?;
+        self.sync_names([segment])
+    }
+
+    /// Removes the file that was created beside a segment, if there is one.
+    pub(crate) fn remove_beside(&self, segment: u32) -> Result<(), DiskError> {
+        disk::remove_if_there(&*self.disk, &self.beside(segment))
+    }
+
     /// Waits until the names in the directories of these segments are durable.
     pub(crate) fn sync_names(&self, segments: impl IntoIterator<Item = u32>) -> Result<(), DiskError> {
         let directories: BTreeSet<_> = segments.into_iter().map(|segment| self.directory(segment)).collect();
@@ -215,6 +238,10 @@ impl Segments {
 
     fn directory(&self, segment: u32) -> PathBuf {
         self.data.join((segment / self.per_directory).to_string())
+    }
+
+    fn beside(&self, segment: u32) -> PathBuf {
+        self.directory(segment).join(format!("{segment}.tmp"))
     }
 
     fn path(&self, segment: u32) -> PathBuf {

@@ -7,11 +7,13 @@ mod entry;
 mod files;
 mod open_files;
 mod reader;
+mod salvage;
 mod writer;
 
 pub(crate) use entry::{Body, EntryError, Header, MAX_ENTRY_SIZE, PutHeader};
 pub(crate) use files::{Segments, parse_number};
-pub(crate) use reader::SegmentReader;
+pub(crate) use reader::{Entry, SegmentReader};
+pub(crate) use salvage::{SalvageReader, Salvaged};
 pub(crate) use writer::SegmentWriter;
 
 use std::fmt;

@@ -1,10 +1,9 @@
 //! Reads a segment from front to back, verifying every entry.
 
-use std::fmt;
 use std::sync::Arc;
 
-use worldkeeper_core::RepositoryError;
 use worldkeeper_core::disk::DiskFile;
+use worldkeeper_core::{DiskError, RepositoryError};
 
 use super::entry::{self, Body, EntryError, Header};
 use super::{MAGIC, damaged};
@@ -23,6 +22,14 @@ pub(crate) struct Entry<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// An entry that was verified where the reader stands, and not taken yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    offset: u32,
+    size: usize,
+    body: Body,
+}
+
 /// Takes the entries of one segment in order.
 pub(crate) struct SegmentReader {
     file: Arc<dyn DiskFile>,
@@ -38,12 +45,16 @@ pub(crate) struct SegmentReader {
 impl SegmentReader {
     /// Starts behind the magic of a segment, which is verified.
     pub(crate) fn new(file: Arc<dyn DiskFile>, segment: u32) -> Result<Self, RepositoryError> {
-        let mut reader = Self { file, segment, buffer: Vec::new(), start: 0, end: 0, offset: 0 };
-        if reader.fill(MAGIC.len())? < MAGIC.len() || reader.buffer[..MAGIC.len()] != MAGIC {
-            return Err(damaged(segment, 0u32, &"it does not begin like a segment"));
+        let mut reader = Self::at_start(file, segment);
+        if !reader.take_magic()? {
+            return Err(damaged(segment, 0u32, &EntryError::Magic));
         }
-        reader.advance(MAGIC.len());
         Ok(reader)
+    }
+
+    /// Starts at the first byte of the file, whatever it is.
+    pub(super) fn at_start(file: Arc<dyn DiskFile>, segment: u32) -> Self {
+        Self { file, segment, buffer: Vec::new(), start: 0, end: 0, offset: 0 }
     }
 
     /// Takes the next entry; `None` at the end of the file.
@@ -53,30 +64,73 @@ impl SegmentReader {
     /// [`RepositoryError::Damaged`] if what follows is no entry. There is no way to go on behind it: where the next
     /// one would begin is not known.
     pub(crate) fn next(&mut self) -> Result<Option<Entry<'_>>, RepositoryError> {
+        match self.look()? {
+            Ok(Some(seen)) => Ok(Some(self.take(seen))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(damaged(self.segment, self.offset, &error)),
+        }
+    }
+
+    /// Takes the magic, if that is what follows.
+    pub(super) fn take_magic(&mut self) -> Result<bool, DiskError> {
+        let found = self.fill(MAGIC.len())? >= MAGIC.len() && self.buffer[self.start..].starts_with(&MAGIC);
+        if found {
+            self.advance(MAGIC.len());
+        }
+        Ok(found)
+    }
+
+    /// Verifies the entry that follows; `None` at the end of the file.
+    pub(super) fn look(&mut self) -> Result<Result<Option<Seen>, EntryError>, DiskError> {
+        let Some(header) = self.header()? else { return Ok(Ok(None)) };
+        let header = match header {
+            Ok(header) => header,
+            Err(error) => return Ok(Err(error)),
+        };
+        let size = header.size as usize;
+        let available = self.fill(size)?;
+        if available < size {
+            return Ok(Err(EntryError::Truncated { missing: (size - available) as u64 }));
+        }
+        let Ok(offset) = u32::try_from(self.offset) else { return Ok(Err(EntryError::TooFar)) };
+        let body = entry::decode(header, &self.buffer[self.start..self.start + size]);
+        Ok(body.map(|body| Some(Seen { offset, size, body })))
+    }
+
+    /// Decodes the header that follows; `None` at the end of the file.
+    pub(super) fn header(&mut self) -> Result<Option<Result<Header, EntryError>>, DiskError> {
         let available = self.fill(Header::LEN)?;
         if available == 0 {
             return Ok(None);
         }
-        let Some(head) = self.buffer[self.start..self.end].first_chunk() else {
-            return Err(self.error(&EntryError::Truncated { missing: (Header::LEN - available) as u64 }));
-        };
-        let header = Header::decode(head).map_err(|error| self.error(&error))?;
-        let size = header.size as usize;
-        let available = self.fill(size)?;
-        if available < size {
-            return Err(self.error(&EntryError::Truncated { missing: (size - available) as u64 }));
-        }
-        let Ok(offset) = u32::try_from(self.offset) else {
-            return Err(self.error(&"no entry can begin so far into a segment"));
-        };
+        Ok(Some(match self.buffer[self.start..self.end].first_chunk() {
+            Some(head) => Header::decode(head),
+            None => Err(EntryError::Truncated { missing: (Header::LEN - available) as u64 }),
+        }))
+    }
+
+    /// Takes the entry that was just seen.
+    pub(super) fn take(&mut self, Seen { offset, size, body }: Seen) -> Entry<'_> {
         let start = self.start;
-        let body = entry::decode(header, &self.buffer[start..start + size]).map_err(|error| self.error(&error))?;
         self.advance(size);
-        Ok(Some(Entry { offset, body, bytes: &self.buffer[start..start + size] }))
+        Entry { offset, body, bytes: &self.buffer[start..start + size] }
+    }
+
+    /// Where in the file the next byte is.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Goes to any place in the file.
+    pub(super) fn seek(&mut self, offset: u64) {
+        match offset.checked_sub(self.offset) {
+            Some(ahead) if ahead <= (self.end - self.start) as u64 => self.advance(ahead as usize),
+            _ => (self.start, self.end, self.offset) = (0, 0, offset),
+        }
     }
 
     /// Reads until at least `wanted` bytes are there or the file ends; returns how many are there.
-    fn fill(&mut self, wanted: usize) -> Result<usize, RepositoryError> {
+    fn fill(&mut self, wanted: usize) -> Result<usize, DiskError> {
         if self.end - self.start < wanted {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -93,10 +147,6 @@ impl SegmentReader {
     fn advance(&mut self, bytes: usize) {
         self.start += bytes;
         self.offset += bytes as u64;
-    }
-
-    fn error(&self, reason: &dyn fmt::Display) -> RepositoryError {
-        damaged(self.segment, self.offset, reason)
     }
 }
 

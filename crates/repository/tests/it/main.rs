@@ -1,5 +1,6 @@
 //! The repository from outside: what it promises, on disks that work and disks that fail.
 
+mod check;
 mod common;
 mod damage;
 mod faults;

@@ -9,6 +9,7 @@ use worldkeeper_core::{ChunkId, Disk, Repository};
 use worldkeeper_repository::{LocalRepository, Mode};
 use worldkeeper_testkit::disk::MemoryDisk;
 
+use crate::check::{LOOK, check};
 use crate::common::{configure, contents, create, id, object, open};
 
 /// One step of a history.
@@ -108,6 +109,11 @@ proptest! {
             }
             let live: BTreeMap<_, _> = contents(repository.as_ref().unwrap()).unwrap().into_iter().collect();
             prop_assert_eq!(&live, &model);
+            let writer = repository.as_ref().unwrap();
+            if !model.is_empty() {
+                let (outcome, findings) = check(writer, LOOK).unwrap();
+                prop_assert!(outcome.is_sound(), "{:?}", findings);
+            }
             let copy = disk.after_kill();
             lose(&copy, path, "index.");
             let replayed: BTreeMap<_, _> =

@@ -1,0 +1,64 @@
+//! What lies in the directory of a repository beside its segments and state files.
+//!
+//! Everybody passes over names that are none of theirs, so none of this does harm, and a repair touches none of it:
+//! a file that nobody knows may be dear to somebody.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use worldkeeper_core::RepositoryError;
+use worldkeeper_core::disk::EntryKind;
+use worldkeeper_core::repository::Finding;
+
+use super::Report;
+use crate::segment::parse_number;
+use crate::{LocalRepository, nonce};
+
+impl LocalRepository {
+    /// Tells what does not belong into the repository, and whether its small files can be read.
+    pub(super) fn look_for_strays(&self, report: &mut Report<'_>) -> Result<(), RepositoryError> {
+        if let Err(error) = nonce::load(&*self.disk, &self.path) {
+            match error {
+                RepositoryError::NonceDamaged(_) => {
+                    report.found_beyond_repair(&Finding::problem(format!("{error}; put it back from a copy")));
+                }
+                error => return Err(error),
+            }
+        }
+        let data = self.path.join("data");
+        let directories = match self.disk.list(&data) {
+            // The search for segments will say so.
+            Err(error) if error.is_not_found() => return Ok(()),
+            result => result?,
+        };
+        for (name, kind) in directories {
+            match (number(&name), kind) {
+                (Some(_), EntryKind::Directory) => self.look_for_strays_in(&data.join(&name), report)?,
+                // Perhaps a symlink to a directory, which is followed.
+                (Some(_), EntryKind::Other) => {}
+                _ => report.found(&stray(&Path::new("data").join(name))),
+            }
+        }
+        Ok(())
+    }
+
+    fn look_for_strays_in(&self, directory: &Path, report: &mut Report<'_>) -> Result<(), RepositoryError> {
+        for (name, kind) in self.disk.list(directory)? {
+            if number(&name).is_none() || kind == EntryKind::Directory {
+                let path = directory.join(name);
+                report.found(&stray(path.strip_prefix(&self.path).unwrap_or(&path)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn number(name: &OsStr) -> Option<u32> {
+    name.to_str().and_then(parse_number)
+}
+
+fn stray(path: &Path) -> Finding {
+    let is_nfs = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".nfs"));
+    let why = if is_nfs { "a file that was removed while somebody had it open over NFS" } else { "it is passed over" };
+    Finding::note(format!("{} does not belong into a repository: {why}", path.display()))
+}

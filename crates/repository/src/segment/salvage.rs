@@ -1,0 +1,101 @@
+//! Reads what is left of a segment: every entry that verifies, and where something else stands between them.
+//!
+//! Behind damage the next entry must be found. If only the content of an entry is damaged, its header still says where
+//! that is; otherwise the next offset at which an entry verifies is where the log goes on. What an object contains may
+//! look like entries (somebody may have backed up a repository), so the header is asked first. A checksum that
+//! matches by chance is not to be feared: a candidate needs a known tag and a fitting length as well.
+//!
+//! Source: borg 1.4 `repository.py`, `recover_segment`, which searches only.
+
+use std::sync::Arc;
+
+use worldkeeper_core::DiskError;
+use worldkeeper_core::disk::DiskFile;
+
+use super::entry::EntryError;
+use super::reader::{Entry, SegmentReader};
+
+/// Bytes of a segment that are no entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Damage {
+    /// Where they begin.
+    pub(crate) offset: u64,
+    /// How many there are.
+    pub(crate) len: u64,
+    /// What is wrong with the first of them.
+    pub(crate) reason: EntryError,
+}
+
+/// What was found next.
+#[derive(Debug)]
+pub(crate) enum Salvaged<'a> {
+    Entry(Entry<'a>),
+    Damage(Damage),
+}
+
+/// Takes what is left of one segment, in order.
+pub(crate) struct SalvageReader {
+    reader: SegmentReader,
+    len: u64,
+    started: bool,
+}
+
+impl SalvageReader {
+    pub(crate) fn new(file: Arc<dyn DiskFile>, segment: u32) -> Result<Self, DiskError> {
+        let len = file.len()?;
+        Ok(Self { reader: SegmentReader::at_start(file, segment), len, started: false })
+    }
+
+    /// Takes the next entry or piece of damage; `None` at the end of the file.
+    pub(crate) fn next(&mut self) -> Result<Option<Salvaged<'_>>, DiskError> {
+        if !std::mem::replace(&mut self.started, true) && !self.reader.take_magic()? {
+            // Without the magic nothing says where the first entry begins, not even that it does not begin here.
+            self.search(0)?;
+            return Ok(Some(self.damage(0, EntryError::Magic)));
+        }
+        let offset = self.reader.offset();
+        match self.reader.look()? {
+            Ok(Some(seen)) => Ok(Some(Salvaged::Entry(self.reader.take(seen)))),
+            Ok(None) => Ok(None),
+            Err(reason) => {
+                if !self.pass_by_header(offset)? {
+                    self.search(offset + 1)?;
+                }
+                Ok(Some(self.damage(offset, reason)))
+            }
+        }
+    }
+
+    /// The damage from `offset` to where the reader stands now.
+    fn damage(&self, offset: u64, reason: EntryError) -> Salvaged<'static> {
+        Salvaged::Damage(Damage { offset, len: self.reader.offset() - offset, reason })
+    }
+
+    /// Goes behind the damaged entry at `offset`, if its header says where that is: where the next entry is, or the
+    /// end of the file.
+    fn pass_by_header(&mut self, offset: u64) -> Result<bool, DiskError> {
+        self.reader.seek(offset);
+        let Some(Ok(header)) = self.reader.header()? else { return Ok(false) };
+        let next = offset + u64::from(header.size);
+        self.reader.seek(next);
+        Ok(next == self.len || self.entry_follows()?)
+    }
+
+    /// Goes to the first entry at `offset` or behind it, or to the end of the file.
+    fn search(&mut self, offset: u64) -> Result<(), DiskError> {
+        self.reader.seek(offset);
+        while self.reader.offset() < self.len && !self.entry_follows()? {
+            // The index could say nothing of what stands behind this.
+            let next = self.reader.offset() + 1;
+            self.reader.seek(if next > u32::MAX.into() { self.len } else { next });
+        }
+        Ok(())
+    }
+
+    fn entry_follows(&mut self) -> Result<bool, DiskError> {
+        let offset = self.reader.offset();
+        let Some(Ok(header)) = self.reader.header()? else { return Ok(false) };
+        // Before it is read: most candidates are none.
+        Ok(offset + u64::from(header.size) <= self.len && matches!(self.reader.look()?, Ok(Some(_))))
+    }
+}
