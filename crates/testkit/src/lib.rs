@@ -13,5 +13,6 @@ pub mod peers;
 pub mod process;
 pub mod repositories;
 pub mod segments;
+pub mod strace;
 pub mod tree;
 pub mod worldkeeper;

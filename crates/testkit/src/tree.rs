@@ -4,7 +4,7 @@ mod compare;
 mod make;
 mod nasty;
 
-pub use compare::{Content, Entry, assert_same, listing};
+pub use compare::{Content, Entry, assert_listed, assert_same, listing};
 pub use make::{sample, world, write};
 pub use nasty::nasty;
 

@@ -1,10 +1,5 @@
-//! A run that is killed anywhere is nobody's business but the next run's: it goes on by itself, and stock finds nothing
-//! to repair.
-//!
-//! The points come from a recorded trace of the same run: every system call that changes something, an even sample of
-//! them, and `strace` sends the signal as that call is entered.
+//! A run that is told to stop ends in time, and leaves no lock and nothing to repair. What is killed instead: `gates/kill`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,45 +10,20 @@ use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
-use worldkeeper_testkit::{peers, tree};
+use worldkeeper_testkit::{strace, tree};
 use worldkeeper_tests::{copy, eventually, locks};
 
 /// Docker kills what has not stopped after this time.
 const GRACE: Duration = Duration::from_secs(10);
 
 #[test]
-fn killed_while_the_first_archive_is_made() {
-    ended_anywhere(Signal::KILL, 16, |_| words(&["backup"]));
-}
-
-#[test]
-fn killed_while_another_archive_is_made() {
-    ended_anywhere(Signal::KILL, 20, another_archive);
-}
-
-#[test]
-fn killed_while_pruning() {
-    ended_anywhere(Signal::KILL, 16, prune);
-}
-
-#[test]
-fn killed_while_deleting() {
-    ended_anywhere(Signal::KILL, 10, delete);
-}
-
-#[test]
-fn killed_while_compacting() {
-    ended_anywhere(Signal::KILL, 10, compact);
-}
-
-#[test]
 fn stopped_while_an_archive_is_made() {
-    ended_anywhere(Signal::TERM, 12, another_archive);
+    stopped_anywhere(12, another_archive);
 }
 
 #[test]
 fn stopped_while_pruning() {
-    ended_anywhere(Signal::TERM, 8, prune);
+    stopped_anywhere(8, prune);
 }
 
 /// A backup that takes its time, stopped after more and more of it is written.
@@ -121,26 +91,15 @@ fn prune(keeper: &Worldkeeper) -> Vec<String> {
     words(&["prune", "--keep-last", "1"])
 }
 
-fn delete(keeper: &Worldkeeper) -> Vec<String> {
-    another_archive(keeper);
-    words(&["delete", &keeper.archives()[0]])
-}
-
-fn compact(keeper: &Worldkeeper) -> Vec<String> {
-    let _ = keeper.run(delete(keeper));
-    words(&["compact"])
-}
-
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// Sends `signal` at an even sample of the mutating calls of the command that `prepare` returns, each time from the
-/// same beginning.
+/// Asks the command that `prepare` returns to stop, at an even sample of the calls with which it changes something, each
+/// time from the same beginning.
 #[track_caller]
-fn ended_anywhere(signal: Signal, sample: usize, prepare: fn(&Worldkeeper) -> Vec<String>) {
-    let found = if peers::on_path("strace") { Ok(()) } else { Err("it is not installed".to_owned()) };
-    if peers::or_skip("strace", found).is_none() {
+fn stopped_anywhere(sample: usize, prepare: fn(&Worldkeeper) -> Vec<String>) {
+    if !strace::is_there() {
         return;
     }
     let (_folder, keeper) = place();
@@ -149,32 +108,22 @@ fn ended_anywhere(signal: Signal, sample: usize, prepare: fn(&Worldkeeper) -> Ve
     let pruner = keeper.clone().without("KEEP_WITHIN");
     let runner = if args[0] == "prune" { &pruner } else { &keeper };
     let beginning = Beginning::of(&keeper);
-    let points = mutating_calls(runner, &args);
-    assert!(points.len() >= sample, "there are {} points only", points.len());
-    let mut hits = 0;
+    let calls = strace::mutating_calls(runner, &args);
+    assert!(calls.len() >= sample, "there are {} points only", calls.len());
     for index in 0..sample {
-        let (call, ordinal) = &points[index * points.len() / sample];
+        let call = &calls[index * calls.len() / sample];
         beginning.restore();
-        let before = if keeper.repository().exists() { keeper.archives() } else { Vec::new() };
-        println!("{signal:?} at {call} number {ordinal} of {args:?}");
-        let (trace, name) = (format!("trace={call}"), if signal == Signal::KILL { "KILL" } else { "TERM" });
-        let injection = format!("inject={call}:signal={name}:when={ordinal}");
-        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+        let before = keeper.archives();
+        println!("asked to stop at {call} of {args:?}");
+        let strace = strace::at(call, Signal::TERM, Path::new("/dev/null"));
         let start = Instant::now();
         let outcome = Outcome::of(&mut runner.command_under(&strace, &args));
-        if signal == Signal::KILL {
-            hits += usize::from(outcome.signal() == Some(Signal::KILL.as_raw()));
-        } else {
-            hits += 1;
-            // Done before it was told, or stopped before it was done.
-            assert!(matches!(outcome.code(), Some(0 | 2)), "{outcome}");
-            assert!(start.elapsed() < GRACE, "it took {:?} to stop", start.elapsed());
-            assert!(locks(&keeper.repository()).is_empty(), "a lock is left: {outcome}");
-        }
+        // Done before it was told, or stopped before it was done.
+        assert!(matches!(outcome.code(), Some(0 | 2)), "{outcome}");
+        assert!(start.elapsed() < GRACE, "it took {:?} to stop", start.elapsed());
+        assert!(locks(&keeper.repository()).is_empty(), "a lock is left: {outcome}");
         goes_on(&keeper, &before, args[0] != "backup");
     }
-    // Threads share the work differently each time, so a point may not be met again; most must be.
-    assert!(hits * 4 >= sample * 3, "only {hits} of {sample} points were met");
 }
 
 /// What must hold after any end: the next run needs no help, and the archives are the old or the new ones. `deletes`
@@ -236,35 +185,4 @@ impl Beginning {
 fn largest_segment(keeper: &Worldkeeper) -> u64 {
     let segments = fs::read_dir(keeper.repository().join("data/0")).into_iter().flatten().filter_map(Result::ok);
     segments.filter_map(|entry| Some(entry.metadata().ok()?.len())).max().unwrap_or(0)
-}
-
-/// The calls of a run that change a file, each with its ordinal among its thread's calls of that name, which is how
-/// `strace` counts.
-fn mutating_calls(keeper: &Worldkeeper, args: &[String]) -> Vec<(String, usize)> {
-    const CALLS: &str = "write,pwrite64,writev,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,fsync,\
-                         fdatasync,link,linkat,ftruncate,open,openat";
-    let log = keeper.folder().join("strace.log");
-    let trace = format!("trace={CALLS}");
-    let strace = ["strace", "-f", "-qq", "-y", "-e", &trace, "-o", log.to_str().expect("paths of tests are text")];
-    let _ = Outcome::of(&mut keeper.command_under(&strace, args)).exits(0);
-    let mut ordinals = BTreeMap::new();
-    let mut points = Vec::new();
-    for line in fs::read_to_string(&log).expect("strace writes text").lines() {
-        // 4711 write(5</tmp/…/data/0/3>, …) = 41, or the same with `<unfinished ...>`; a later `resumed` line is no call.
-        let Some((thread, call)) = line.split_once(' ') else { continue };
-        let call = call.trim_start();
-        let Some((name, arguments)) = call.split_once('(').filter(|(name, _)| !name.contains('<')) else { continue };
-        let ordinal = ordinals.entry((thread.to_owned(), name.to_owned())).or_insert(0);
-        *ordinal += 1;
-        let opens = name.starts_with("open") && !arguments.contains("O_CREAT");
-        if !opens && touches(arguments, keeper.folder()) {
-            points.push((name.to_owned(), *ordinal));
-        }
-    }
-    points
-}
-
-/// Whether a call is about one of our files, not a terminal or a pipe.
-fn touches(arguments: &str, folder: &Path) -> bool {
-    arguments.contains(&folder.display().to_string())
 }

@@ -1,0 +1,188 @@
+//! One point at which a run is killed, and what must hold then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::Signal;
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::counters::Counters;
+use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::strace::{self, Call};
+use worldkeeper_testkit::tree::listing;
+use worldkeeper_testkit::{gate, segments};
+use worldkeeper_tests::locks;
+
+use super::beginning::Beginning;
+use super::{After, Verb};
+use crate::place::{PASSPHRASES, Place};
+
+/// A call of a verb's run, and the how manieth point it is.
+struct Point {
+    number: usize,
+    call: Call,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "point {}, killed at {}", self.number, self.call)
+    }
+}
+
+/// Kills the verb that `prepare` returns at `sample` of the calls with which it changes something, at night at all of
+/// them; each time from the same beginning.
+#[track_caller]
+pub(super) fn killed_anywhere(mode: &str, sample: usize, prepare: impl Fn(&mut Place) -> Verb + Sync) {
+    if !strace::is_there() {
+        return;
+    }
+    let first = Scene::new(mode, &prepare);
+    let count = gate::amount(sample.min(first.calls.len()), first.calls.len());
+    // An even sample, and another one under another seed.
+    let (step, random) = (first.calls.len() / count, gate::Random::of(0).below(first.calls.len()));
+    let numbers = (0..count).map(|index| (index * first.calls.len() / count + random % step) % first.calls.len());
+    let points: Vec<_> = numbers.map(|number| Point { number, call: first.calls[number].clone() }).collect();
+    let (first, met) = (Mutex::new(Some(first)), AtomicUsize::new(0));
+    let take_first = || first.lock().expect("nobody panics here").take();
+    gate::each(
+        &points,
+        || take_first().unwrap_or_else(|| Scene::new(mode, &prepare)),
+        |scene, point| {
+            met.fetch_add(usize::from(scene.killed_at(point)), Ordering::Relaxed);
+        },
+    );
+    // Threads share the work differently each time, so a point may not be met again; most must be.
+    let met = met.into_inner();
+    println!("killed at {met} of {count} points");
+    assert!(met * 4 >= count * 3, "only {met} of {count} points were met");
+}
+
+/// A verb, what was there before it, and what it makes of that.
+struct Scene {
+    place: Place,
+    verb: Verb,
+    beginning: Beginning,
+    calls: Vec<Call>,
+    old: BTreeSet<String>,
+    new: BTreeSet<String>,
+    borgs: Vec<Borg>,
+}
+
+impl Scene {
+    fn new(mode: &str, prepare: impl Fn(&mut Place) -> Verb) -> Self {
+        let mut place = Place::new(mode);
+        let verb = prepare(&mut place);
+        let old = place.trees.keys().cloned().collect();
+        let beginning = Beginning::of(&place);
+        let calls = strace::mutating_calls(&verb.keeper, &verb.args);
+        assert!(!calls.is_empty(), "{:?} changes nothing", verb.args);
+        if verb.after == After::AnyPassphrase {
+            place.keeper = opens(&place);
+        }
+        let new = place.keeper.archives().into_iter().collect();
+        let borgs = Borg::all().into_iter().map(Borg::warmed).collect();
+        Self { place, verb, beginning, calls, old, new, borgs }
+    }
+
+    /// Kills the run at a point and sees what comes of it; returns whether the point was met.
+    fn killed_at(&mut self, point: &Point) -> bool {
+        self.beginning.restore();
+        let log = Path::new("/dev/null");
+        let strace = strace::at(&point.call, Signal::KILL, log);
+        let outcome = Outcome::of(&mut self.verb.keeper.command_under(&strace, &self.verb.args));
+        let met = outcome.signal() == Some(Signal::KILL.as_raw());
+
+        let mut counters = Counters::default();
+        let before = identity(&self.place);
+        for earlier in [Some(&self.beginning.repository()), self.verb.discarded.as_ref()].into_iter().flatten() {
+            counters.directory(earlier);
+        }
+        counters.directory(&self.place.keeper.repository());
+        let is_odd = point.number % 2 == 1;
+        match self.verb.after {
+            After::Backup => {}
+            After::PerhapsAgain if !is_odd => {}
+            After::PerhapsAgain | After::Again => _ = self.verb.keeper.run(&self.verb.args),
+            After::AnyPassphrase => self.place.keeper = opens(&self.place),
+        }
+        let added = self.place.keeper.backup();
+        if identity(&self.place) != before {
+            // What was killed before it was a repository is made anew, with another key.
+            counters = Counters::default();
+        }
+        counters.directory(&self.place.keeper.repository());
+        self.is_old_or_new(&added);
+        self.restores_everything(point.number);
+        met
+    }
+
+    /// Beside the archive that the next run has added, there are the old ones or the new ones.
+    fn is_old_or_new(&self, added: &str) {
+        let mut found: BTreeSet<_> = self.place.keeper.archives().into_iter().collect();
+        assert!(found.remove(added), "{added} is not there");
+        let names = |expected: &BTreeSet<String>| {
+            // What the command made is named after the time it ran at.
+            let known = expected.iter().filter(|name| self.old.contains(*name) || found.contains(*name));
+            (known.cloned().collect::<BTreeSet<_>>(), expected.len())
+        };
+        let kept: BTreeSet<_> =
+            found.iter().filter(|name| self.old.contains(*name) || self.new.contains(*name)).cloned().collect();
+        let is = [&self.old, &self.new].map(|expected| names(expected) == (kept.clone(), found.len()));
+        assert!(is[0] || is[1], "{:?}, or {:?}, became {found:?}", self.old, self.new);
+    }
+
+    /// Every archive is what it was made of, no lock is left, and stock has nothing to say; every tenth time it is
+    /// asked about everything.
+    fn restores_everything(&mut self, number: usize) {
+        let Self { place, borgs, .. } = self;
+        let repository = place.keeper.repository();
+        assert!(locks(&repository).is_empty(), "{:?}", locks(&repository));
+        segments::assert_index_agrees(&repository);
+        let world = listing(&place.keeper.world());
+        let trees: BTreeMap<_, _> = place
+            .keeper
+            .archives()
+            .into_iter()
+            .map(|name| (name.clone(), place.trees.get(&name).unwrap_or(&world)))
+            .collect();
+        for (name, tree) in &trees {
+            place.restores(name, tree);
+        }
+        let passphrase = passphrase(place);
+        let location = repository.to_str().expect("paths of tests are text");
+        let everything = number.is_multiple_of(10);
+        let words: &[&str] = if everything { &["check", "--verify-data", location] } else { &["check", location] };
+        let asked = if everything { borgs.len() } else { 1.min(borgs.len()) };
+        for borg in &mut borgs[..asked] {
+            let _ = place.stock(borg, passphrase, words).exits(0);
+            if everything {
+                for (name, tree) in &trees {
+                    place.stock_restores(borg, passphrase, name, tree);
+                }
+            }
+        }
+    }
+}
+
+/// The repository's id, as far as there is one.
+fn identity(place: &Place) -> Option<String> {
+    let config = fs::read_to_string(place.keeper.repository().join("config")).ok()?;
+    config.lines().find(|line| line.starts_with("id = ")).map(str::to_owned)
+}
+
+/// The set-up with the passphrase that opens the repository.
+fn opens(place: &Place) -> worldkeeper_testkit::worldkeeper::Worldkeeper {
+    let keepers = PASSPHRASES.map(|passphrase| place.keeper.clone().with("BORG_PASSPHRASE", passphrase));
+    let opening = keepers.into_iter().find(|keeper| keeper.try_run(["list"]).code() == Some(0));
+    opening.expect("the old or the new passphrase opens the repository")
+}
+
+/// The passphrase that it is under.
+fn passphrase(place: &Place) -> &'static str {
+    let command = place.keeper.command::<&str>([]);
+    let set = command.get_envs().find_map(|(name, value)| value.filter(|_| name == "BORG_PASSPHRASE"));
+    PASSPHRASES.into_iter().find(|passphrase| set == Some(passphrase.as_ref())).unwrap_or(PASSPHRASES[0])
+}

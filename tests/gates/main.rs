@@ -1,0 +1,4 @@
+//! The long gates on the binary: a sample with each change, whole by `tests/nightly`.
+
+mod kill;
+mod place;

@@ -1,0 +1,106 @@
+//! A world, a repository and a state directory in memory, and what each archive must bring back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::gate;
+use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::tree::{self, Entry, assert_listed, listing};
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
+
+/// What a tree was.
+pub(crate) type Listing = BTreeMap<PathBuf, Entry>;
+
+/// One set-up with its archives.
+pub(crate) struct Place {
+    pub(crate) keeper: Worldkeeper,
+    /// What each archive was made of.
+    pub(crate) trees: BTreeMap<String, Listing>,
+    folder: TempDir,
+}
+
+impl Place {
+    /// An empty one, whose repository will be encrypted in `mode`.
+    pub(crate) fn new(mode: &str) -> Self {
+        let folder = gate::folder();
+        // A lock that nobody clears must fail the gate, not stall it.
+        let keeper = Worldkeeper::at(folder.path()).with("LOCK_WAIT", "5s").with("BORG_ENCRYPTION", mode);
+        let keeper = keeper.with(KEYS_DIR, folder.path().join("keys"));
+        let place = Self { keeper, trees: BTreeMap::new(), folder };
+        fs::create_dir_all(place.folder().join("keys")).expect("folders can be made");
+        place.change_world("nothing yet");
+        place
+    }
+
+    /// Where everything of it lies.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes the world another one: small files, and one of several chunks.
+    pub(crate) fn change_world(&self, seed: &str) {
+        tree::world(&self.keeper.world(), 20, seed);
+        tree::write(&self.keeper.world().join("region/r.0.0.mca"), &sha_stream(seed, 40_000));
+        tree::write(&self.keeper.world().join("region/r.0.1.mca"), &vec![0; 50_000]);
+    }
+
+    /// Makes the world another one and backs it up.
+    pub(crate) fn archive(&mut self, seed: &str) -> String {
+        self.change_world(seed);
+        let is_first = self.trees.is_empty();
+        let name = self.keeper.backup();
+        self.trees.insert(name.clone(), listing(&self.keeper.world()));
+        if is_first {
+            self.split();
+        }
+        name
+    }
+
+    /// Lets segments be small, so that little data makes many of them.
+    fn split(&self) {
+        let config = self.keeper.repository().join("config");
+        let text = fs::read_to_string(&config).expect("the config can be read");
+        let smaller = text.replace("max_segment_size = 524288000", "max_segment_size = 20000");
+        assert_ne!(smaller, text, "the config names another size");
+        fs::write(config, smaller).expect("the config can be written");
+    }
+
+    /// Asserts that we bring back what `archive` was made of.
+    #[track_caller]
+    pub(crate) fn restores(&self, archive: &str, tree: &Listing) {
+        let target = self.folder().join("restored");
+        let _ = self.keeper.restore(archive, &target);
+        assert_listed(tree, &below(&target, &self.keeper.world()));
+        fs::remove_dir_all(target).expect("what was restored can be removed");
+    }
+
+    /// Runs a stock borg as one that has never seen the repository, under some passphrase.
+    pub(crate) fn stock(&self, borg: &mut Borg, passphrase: &str, args: &[&str]) -> Outcome {
+        borg.forget();
+        let target = self.folder().join("extracted");
+        fs::create_dir_all(&target).expect("folders can be made");
+        let mut command = borg.command();
+        command.args(args).env("BORG_PASSPHRASE", passphrase).env(KEYS_DIR, self.folder().join("keys"));
+        borg.outcome(command.current_dir(target))
+    }
+
+    /// Asserts that stock, too, brings back what `archive` was made of.
+    #[track_caller]
+    pub(crate) fn stock_restores(&self, borg: &mut Borg, passphrase: &str, archive: &str, tree: &Listing) {
+        let location = worldkeeper_testkit::borg::location(&self.keeper.repository(), archive);
+        let _ = self.stock(borg, passphrase, &["extract", "--numeric-ids", &location]).exits(0);
+        let target = self.folder().join("extracted");
+        assert_listed(tree, &below(&target, &self.keeper.world()));
+        fs::remove_dir_all(target).expect("what was extracted can be removed");
+    }
+}
+
+/// Where key files lie, for us and for stock.
+const KEYS_DIR: &str = "BORG_KEYS_DIR";
+
+/// The passphrase that [`Place`]s begin with, and the one that their keys are changed to.
+pub(crate) const PASSPHRASES: [&str; 2] = [PASSPHRASE, "another pässphrase"];
