@@ -237,7 +237,9 @@ impl<'a> LocalTransaction<'a> {
         let repository = self.repository;
         *lock(&repository.writer) = None;
         *write(&repository.loaded) = None;
-        if let Err(error) = remove_aborted(repository, self.committed.map_or(0, |committed| committed + 1)) {
+        let removed = remove_aborted(repository, self.committed.map_or(0, |committed| committed + 1))
+            .and_then(|()| Ok(repository.segments.remove_empty_directories()?));
+        if let Err(error) = removed {
             warn!("segments of a transaction that was rolled back are left: {}", error_text(&error));
         }
     }

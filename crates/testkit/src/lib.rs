@@ -15,4 +15,5 @@ pub mod repositories;
 pub mod segments;
 pub mod strace;
 pub mod tree;
+pub mod weak_key;
 pub mod worldkeeper;

@@ -7,6 +7,7 @@ use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyFile, KeyStorage};
 use super::{Session, SessionError, SessionOptions, Trust, key};
 use crate::nonces::Nonces;
 use crate::random;
+use crate::state::Known;
 
 impl Session {
     /// Gives an empty repository its key and its first manifest.
@@ -60,6 +61,10 @@ impl Session {
             stop: options.stop.clone(),
         };
         options.state.give_location(&session.location(), id)?;
+        // Should the power fail right behind the commit, it is known to be ours; but that it is there is not said yet, so
+        // that nobody misses it if it never is.
+        let manifest_timestamp = session.last_modified();
+        session.state.remember(&Known { key_type: mode.type_byte(), location: String::new(), manifest_timestamp })?;
         let committed = session.begin()?.commit(&session)?;
         session.committed(committed, crate::cache::ChunkIndex::default(), &crate::monitor::Silent)?;
         Ok(session)
