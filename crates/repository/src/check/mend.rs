@@ -26,6 +26,8 @@ impl LocalRepository {
         }
         // The rebuilt index may be large, and does not know where things will be.
         let Survey { damaged, is_state_wrong, .. } = survey;
+        self.require_exclusive()?;
+        self.segments.remove_all_beside()?;
         let copies = self.copy_all(&damaged, report)?;
         self.require_exclusive()?;
         let transaction = self.secure_commit(extent)?;
@@ -38,7 +40,6 @@ impl LocalRepository {
                 self.segments.replace(copy.segment)?;
             } else {
                 self.segments.remove(copy.segment)?;
-                self.segments.remove_beside(copy.segment)?;
                 self.segments.sync_names([copy.segment])?;
             }
         }
@@ -91,6 +92,9 @@ impl LocalRepository {
             }
         }
         writer.close()?;
+        if copy.entries == 0 {
+            self.segments.remove_beside(segment)?;
+        }
         Ok(copy)
     }
 

@@ -1,7 +1,7 @@
 //! What lies in the directory of a repository beside its segments and state files.
 //!
-//! Everybody passes over names that are none of theirs, so none of this does harm, and a repair touches none of it:
-//! a file that nobody knows may be dear to somebody.
+//! Everybody passes over names that are none of theirs, so none of this does harm, and a repair touches none of it but
+//! what another repair has left: a file that nobody knows may be dear to somebody.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -11,7 +11,7 @@ use worldkeeper_core::disk::EntryKind;
 use worldkeeper_core::repository::Finding;
 
 use super::Report;
-use crate::segment::parse_number;
+use crate::segment::{is_beside, parse_number};
 use crate::{LocalRepository, nonce};
 
 impl LocalRepository {
@@ -58,7 +58,13 @@ fn number(name: &OsStr) -> Option<u32> {
 }
 
 fn stray(path: &Path) -> Finding {
-    let is_nfs = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".nfs"));
-    let why = if is_nfs { "a file that was removed while somebody had it open over NFS" } else { "it is passed over" };
-    Finding::note(format!("{} does not belong into a repository: {why}", path.display()))
+    let name = path.file_name().unwrap_or_default();
+    let what = if is_beside(name) {
+        "was left by a repair that was interrupted; the next one removes it"
+    } else if name.as_encoded_bytes().starts_with(b".nfs") {
+        "does not belong into a repository: it was removed while somebody had it open over NFS"
+    } else {
+        "does not belong into a repository, and is passed over"
+    };
+    Finding::note(format!("{} {what}", path.display()))
 }

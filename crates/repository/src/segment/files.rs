@@ -1,6 +1,7 @@
 //! Where segments lie, and which of them there are.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use super::{ATTIC_MAGIC, Location, MAGIC, MAX_SEGMENT, SalvageReader, SegmentRea
 
 /// How much is read of an object before its size is known; small objects are complete with it.
 const FIRST_READ_BYTES: usize = 4096;
+
+/// Ends the name of a file that is to take a segment's place.
+const BESIDE: &str = ".repair";
 
 /// The segments of a repository: `data/<number div per_directory>/<number>`.
 pub(crate) struct Segments {
@@ -185,9 +189,9 @@ impl Segments {
         Ok(SegmentWriter::new(segment, self.disk.create(&self.path(segment))?))
     }
 
-    /// Creates another file for a segment beside the one there is, which stays what it is. Readers pass it over.
+    /// Creates another file for a segment beside the one there is, which stays what it is. Everybody passes it over.
+    /// One that exists is an error.
     pub(crate) fn create_beside(&self, segment: u32) -> Result<SegmentWriter, RepositoryError> {
-        self.remove_beside(segment)?;
         Ok(SegmentWriter::new(segment, self.disk.create(&self.beside(segment))?))
     }
 
@@ -201,6 +205,19 @@ impl Segments {
     /// Removes the file that was created beside a segment, if there is one.
     pub(crate) fn remove_beside(&self, segment: u32) -> Result<(), DiskError> {
         disk::remove_if_there(&*self.disk, &self.beside(segment))
+    }
+
+    /// Removes all files that were created beside segments.
+    pub(crate) fn remove_all_beside(&self) -> Result<(), DiskError> {
+        for directory in self.numbers(&self.data, EntryKind::Directory)? {
+            let directory = self.data.join(directory.to_string());
+            for (name, _) in self.disk.list(&directory)? {
+                if is_beside(&name) {
+                    disk::remove_if_there(&*self.disk, &directory.join(name))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the names in the directories of these segments are durable.
@@ -241,12 +258,17 @@ impl Segments {
     }
 
     fn beside(&self, segment: u32) -> PathBuf {
-        self.directory(segment).join(format!("{segment}.tmp"))
+        self.directory(segment).join(format!("{segment}{BESIDE}"))
     }
 
     fn path(&self, segment: u32) -> PathBuf {
         self.directory(segment).join(segment.to_string())
     }
+}
+
+/// Returns whether a file name is one of those that are created beside segments.
+pub(crate) fn is_beside(name: &OsStr) -> bool {
+    name.to_str().and_then(|name| name.strip_suffix(BESIDE)).and_then(parse_number).is_some()
 }
 
 /// Reads a decimal number as it would be written: without padding or sign.

@@ -45,7 +45,7 @@ pub(crate) struct SegmentReader {
 impl SegmentReader {
     /// Starts behind the magic of a segment, which is verified.
     pub(crate) fn new(file: Arc<dyn DiskFile>, segment: u32) -> Result<Self, RepositoryError> {
-        let mut reader = Self::at_start(file, segment);
+        let mut reader = Self::at_start(file, segment)?;
         if !reader.take_magic()? {
             return Err(damaged(segment, 0u32, &EntryError::Magic));
         }
@@ -53,8 +53,10 @@ impl SegmentReader {
     }
 
     /// Starts at the first byte of the file, whatever it is.
-    pub(super) fn at_start(file: Arc<dyn DiskFile>, segment: u32) -> Self {
-        Self { file, segment, buffer: Vec::new(), start: 0, end: 0, offset: 0 }
+    pub(super) fn at_start(file: Arc<dyn DiskFile>, segment: u32) -> Result<Self, DiskError> {
+        // Many segments hold a COMMIT and nothing else.
+        let len = file.len()?.min(BUFFER_BYTES as u64) as usize;
+        Ok(Self { file, segment, buffer: vec![0; len], start: 0, end: 0, offset: 0 })
     }
 
     /// Takes the next entry; `None` at the end of the file.
@@ -136,8 +138,8 @@ impl SegmentReader {
             self.end -= self.start;
             self.start = 0;
             // `wanted` is at most the size of the largest entry, so a wrong size cannot ask for much memory.
-            if self.buffer.len() < wanted.max(BUFFER_BYTES) {
-                self.buffer.resize(wanted.max(BUFFER_BYTES), 0);
+            if self.buffer.len() < wanted {
+                self.buffer.resize(wanted, 0);
             }
             self.end += self.file.read_at(&mut self.buffer[self.end..], self.offset + self.end as u64)?;
         }

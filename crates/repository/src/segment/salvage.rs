@@ -43,7 +43,7 @@ pub(crate) struct SalvageReader {
 impl SalvageReader {
     pub(crate) fn new(file: Arc<dyn DiskFile>, segment: u32) -> Result<Self, DiskError> {
         let len = file.len()?;
-        Ok(Self { reader: SegmentReader::at_start(file, segment), len, started: false })
+        Ok(Self { reader: SegmentReader::at_start(file, segment)?, len, started: false })
     }
 
     /// Takes the next entry or piece of damage; `None` at the end of the file.

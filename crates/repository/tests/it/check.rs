@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use worldkeeper_core::repository::{CheckEvent, CheckOptions, Finding, RepositoryCheck, Severity};
-use worldkeeper_core::{Repository, RepositoryError};
+use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError};
 use worldkeeper_repository::{LocalRepository, Mode, OsDisk};
 use worldkeeper_testkit::repositories::{Copy, NAMES};
 
-use crate::common::open;
+use crate::common::{Process, configure, contents, create, id, object, open, options, put};
 
 pub(crate) const LOOK: CheckOptions = CheckOptions { repair: false, max_duration: None };
 pub(crate) const REPAIR: CheckOptions = CheckOptions { repair: true, max_duration: None };
@@ -80,4 +83,118 @@ fn a_flipped_bit_is_found_where_it_is() {
     let error = open(&OsDisk, &copy.path(), Mode::WithoutLock).unwrap().get(&lost).unwrap_err();
     assert!(matches!(error, RepositoryError::Damaged { segment: 2, offset: 19_822, .. }), "{error}");
     assert_eq!(snapshot(&copy.path()), before);
+}
+
+/// Each look at it is a second later.
+struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn sleep(&self, _: Duration) {}
+}
+
+#[test]
+fn a_check_with_a_time_limit_goes_on_where_the_last_one_ended() {
+    let copy = Copy::of("none-borg1.4.5");
+    let path = copy.path();
+    let segments = fs::read_dir(path.join("data/0")).unwrap().count() as u64;
+    let config = fs::read(path.join("config")).unwrap();
+    let mut open_options = options(Mode::Exclusive, &Process::new());
+    open_options.clock = Arc::new(Ticking(AtomicU64::new(0)));
+    let limited = CheckOptions { max_duration: Some(Duration::from_secs(7)), ..LOOK };
+    let (mut seen, mut rounds) = (0, 0);
+    loop {
+        let repository = LocalRepository::open(Arc::new(OsDisk), &path, &open_options).unwrap();
+        let (outcome, findings) = check(&repository, limited).unwrap();
+        assert_eq!(findings, []);
+        (seen, rounds) = (seen + outcome.segments, rounds + 1);
+        let text = fs::read_to_string(path.join("config")).unwrap();
+        assert_eq!(text.contains("last_segment_checked = "), outcome.unfinished, "{text}");
+        if !outcome.unfinished {
+            break;
+        }
+    }
+    assert_eq!((seen, rounds > 2), (segments, true));
+    assert_eq!(fs::read(path.join("config")).unwrap().trim_ascii(), config.trim_ascii());
+}
+
+#[test]
+fn strays_are_named_and_left_where_they_are() {
+    let copy = Copy::of("none-borg1.4.5");
+    let path = copy.path();
+    let strays = ["data/.nfs0001", "data/7", "data/0/.nfs0002", "data/0/30.tmp", "data/0/031"];
+    for stray in strays {
+        fs::write(path.join(stray), "").unwrap();
+    }
+    fs::create_dir(path.join("data/lost+found")).unwrap();
+    let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+    for options in [LOOK, REPAIR] {
+        let (outcome, findings) = check(&repository, options).unwrap();
+        assert!(outcome.is_sound(), "{findings:?}");
+        for stray in strays.iter().chain(&["data/lost+found"]) {
+            assert!(findings.iter().any(|finding| finding.what.starts_with(&format!("{stray} "))), "{stray}");
+        }
+        assert_eq!(findings.len(), 6, "{findings:?}");
+    }
+    assert!(strays.iter().all(|stray| path.join(stray).exists()));
+    let left = path.join("data/0/3.repair");
+    fs::write(&left, "BORG_").unwrap();
+    let (_, findings) = check(&repository, REPAIR).unwrap();
+    assert!(findings.iter().any(|finding| finding.what.contains("left by a repair")), "{findings:?}");
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_damaged_nonce_is_found_and_not_guessed() {
+    let copy = Copy::of("repokey-blake2-borg1.4.5");
+    let nonce = copy.path().join("nonce");
+    fs::write(&nonce, "BORG_SEG").unwrap();
+    let repository = open(&OsDisk, &copy.path(), Mode::Exclusive).unwrap();
+    for options in [LOOK, REPAIR] {
+        let (outcome, findings) = check(&repository, options).unwrap();
+        assert_eq!((outcome.problems, outcome.remaining), (1, 1), "{findings:?}");
+    }
+    assert_eq!(fs::read(&nonce).unwrap(), b"BORG_SEG");
+}
+
+#[test]
+fn what_was_deleted_can_be_read_until_it_is_compacted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r");
+    create(&OsDisk, &path);
+    configure(&OsDisk, &path, "max_segment_size", "3000");
+    let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+    put(&repository, &(1..=9).map(|number| (id(number), object(number, 1000))).collect::<Vec<_>>());
+    put(&repository, &[(id(3), object(33, 900)), (ChunkId::MANIFEST, object(0, 10))]);
+    assert_eq!(repository.deleted_ids().unwrap(), [], "what was replaced is not deleted");
+    let mut transaction = repository.begin().unwrap();
+    for number in [3, 4, 5] {
+        transaction.delete(id(number)).unwrap();
+    }
+    transaction.commit().unwrap();
+    let before = contents(&repository).unwrap();
+    let deleted = |repository: &LocalRepository| {
+        let mut ids = repository.deleted_ids().unwrap();
+        ids.sort_unstable();
+        ids.into_iter().map(|id| (id, repository.get_deleted(&id).unwrap())).collect::<Vec<_>>()
+    };
+    let expected = [(id(3), object(33, 900)), (id(4), object(4, 1000)), (id(5), object(5, 1000))];
+    assert_eq!(deleted(&repository), expected, "the newest of several versions");
+    assert_eq!(deleted(&open(&OsDisk, &path, Mode::WithoutLock).unwrap()), expected);
+    assert!(matches!(repository.get_deleted(&id(6)), Err(RepositoryError::ObjectNotFound(_))));
+
+    // One is put back, the others go.
+    put(&repository, &[(id(4), repository.get_deleted(&id(4)).unwrap())]);
+    assert_eq!(deleted(&repository), [expected[0].clone(), expected[2].clone()]);
+    repository.begin().unwrap().commit_and_compact(0).unwrap();
+    assert!(matches!(repository.get_deleted(&id(3)), Err(RepositoryError::ObjectNotFound(_))));
+    assert_eq!(deleted(&repository), []);
+    assert_eq!(contents(&repository).unwrap().len(), before.len() + 1);
 }
