@@ -1,10 +1,12 @@
 //! Stock borg is the oracle, both ways: it reads and extends what we write, we read and extend what it writes.
 
 mod deduplication;
+mod fidelity;
 mod keys;
 mod patterns;
 mod reads_ours;
 mod recorded;
+mod restoring;
 mod taking_turns;
 
 use std::fs;

@@ -5,6 +5,7 @@
 mod archives;
 mod list;
 mod patterns;
+mod restore;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use archives::ArchiveFlags;
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
+pub(crate) use restore::Restore;
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
 /// checks, extracts and mounts.
@@ -136,28 +138,6 @@ pub(crate) struct Run {
     pub(crate) demo: bool,
     #[command(flatten)]
     pub(crate) patterns: PatternFlags,
-}
-
-/// What to put back, and where.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Restore {
-    /// The archive, or `latest`
-    pub(crate) archive: String,
-    /// Only these files and directories, as `list ARCHIVE` shows them, or patterns, like sh:**/region; everything if none
-    /// is named
-    #[arg(value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) patterns: PatternFlags,
-    /// Restores into this directory instead of to where it came from
-    #[arg(long, value_name = "DIR")]
-    pub(crate) to: Option<PathBuf>,
-    /// Replaces files that are there
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    /// Sets owners by number, not by name
-    #[arg(long)]
-    pub(crate) numeric_ids: bool,
 }
 
 /// The settings that have a flag.

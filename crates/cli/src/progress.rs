@@ -1,6 +1,7 @@
 //! Tells how an operation goes: a moving line on a terminal, a line a minute in a log, and what is worth a line of its
 //! own.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub(crate) struct Reporter {
     file_warnings: AtomicU64,
     /// Warnings about anything else.
     other_warnings: AtomicU64,
+    /// Whether standard output gets the path of each item that is done.
+    lists: bool,
 }
 
 impl Reporter {
@@ -42,7 +45,13 @@ impl Reporter {
         let pace = if screen.is_hidden() { LOG_PACE } else { BAR_PACE };
         let (told_ms, file_warnings, other_warnings) = Default::default();
         let (screen, bar) = (screen.clone(), Mutex::new(None));
-        Self { verb, screen, bar, pace, started: Instant::now(), told_ms, file_warnings, other_warnings }
+        Self { verb, screen, bar, pace, started: Instant::now(), told_ms, file_warnings, other_warnings, lists: false }
+    }
+
+    /// Lists the items that are done on standard output, if `lists`.
+    pub(crate) fn listing(mut self, lists: bool) -> Self {
+        self.lists = lists;
+        self
     }
 
     /// Begins another operation of the same kind.
@@ -105,6 +114,12 @@ impl Monitor for Reporter {
             Notice::FileChanged(path) => {
                 self.warn_of_file(&format!("{} changed while it was read, what is stored may be a mix", escaped(path)));
             }
+            Notice::TimeClamped(path) => {
+                debug!(
+                    "{}: archives cannot hold its time of modification, but the nearest that they can",
+                    escaped(path)
+                );
+            }
             Notice::LeftOut { path, what } => info!("{} is left out: it is {what}", escaped(path)),
             Notice::NotSet { path, problem } | Notice::NotRestored { path, problem } => {
                 self.warn_of_file(&about(&escaped(path), problem));
@@ -138,6 +153,14 @@ impl Monitor for Reporter {
         let bar = bar.get_or_insert_with(|| self.screen.add(spinner()));
         bar.set_message(text);
         bar.tick();
+    }
+
+    /// Somebody who reads only the first lines of the list has the rest done all the same.
+    fn done(&self, path: &std::path::Path) {
+        if self.lists {
+            let line = escape_bytes(path.as_os_str().as_encoded_bytes());
+            self.screen.suspend(|| _ = writeln!(io::stdout(), "{line}"));
+        }
     }
 }
 

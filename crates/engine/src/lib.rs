@@ -54,12 +54,12 @@ mod state;
 pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
 pub use create::{CreateError, CreateOptions, CreateStats, Created, create};
 pub use delete::{DeleteError, DeleteStats, delete};
-pub use extract::{ExtractError, ExtractOptions, ExtractStats, extract};
+pub use extract::{Destination, ExtractError, ExtractOptions, ExtractStats, Wanted, extract};
 pub use key_store::{KeyStore, KeyStoreError, NoKeyFiles};
 pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};
 pub use patterns::{NameGlob, PatternError, PatternTooSlow, Patterns, Selection, Verdict};
-pub use restore::RestoreError;
+pub use restore::{RestoreError, RestoreOptions};
 pub use session::{
     ArchiveInfo, ArchiveProblem, BrokenArchive, ImportedKey, Items, OpenArchive, Session, SessionError, SessionOptions,
     Suspicion, Trust, export_key, import_key,

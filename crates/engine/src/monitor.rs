@@ -11,6 +11,9 @@ pub trait Monitor: Send + Sync {
 
     /// How far a create or an extract has come.
     fn progress(&self, progress: Progress);
+
+    /// An item of an archive was restored or exported, or put into one from elsewhere.
+    fn done(&self, _path: &Path) {}
 }
 
 /// How far an operation has come.
@@ -34,6 +37,8 @@ pub enum Notice<'a> {
     FileVanished(&'a Path),
     /// A file changed while it was read: what is in the archive may be a mix.
     FileChanged(&'a Path),
+    /// A file's time of modification is one that archives cannot hold: the nearest that they can is in there.
+    TimeClamped(&'a Path),
     /// A directory of our own lies inside a source and was left out.
     LeftOut {
         /// The directory.

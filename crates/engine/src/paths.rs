@@ -9,6 +9,13 @@ pub(crate) fn as_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
+/// A path without its first `count` components; empty if it has no more. As stock counts, by the slashes alone.
+pub(crate) fn strip_components(path: &[u8], count: usize) -> &[u8] {
+    let Some(last) = count.checked_sub(1) else { return path };
+    let slash = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').nth(last);
+    slash.map_or(&[], |(place, _)| &path[place + 1..])
+}
+
 /// Python's `os.path.normpath`: no empty and no `.` components, `..` resolved by its letters. Two slashes in front
 /// stay two, as POSIX allows them a meaning.
 pub(crate) fn normalise(path: &[u8]) -> Vec<u8> {

@@ -14,9 +14,9 @@ use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::prune::{self, Count, Period, Rules};
 use worldkeeper_engine::{
-    CreateError, CreateOptions, Created, DeleteError, ExtractError, ExtractOptions, ExtractStats, Monitor, NoKeyFiles,
-    Notice, Progress, Session, SessionError, SessionOptions, Silent, StateDir, Suspicion, Trust, create, delete,
-    extract,
+    CreateError, CreateOptions, Created, DeleteError, Destination, ExtractError, ExtractOptions, ExtractStats, Monitor,
+    NoKeyFiles, Notice, Progress, RestoreOptions, Session, SessionError, SessionOptions, Silent, StateDir, Suspicion,
+    Trust, create, delete, extract,
 };
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
@@ -97,8 +97,12 @@ impl House {
         let session = self.open();
         let target = TempDir::new().unwrap();
         let archive = session.open_archive(&session.archive_info(archive).unwrap()).unwrap();
-        let options = ExtractOptions { openers: 2, ..ExtractOptions::default() };
-        let stats = extract(&session, &archive, target.path(), &options, &Silent).unwrap();
+        let options = ExtractOptions {
+            openers: 2,
+            restore: RestoreOptions { devices: true, setuid: true, ..RestoreOptions::default() },
+            ..ExtractOptions::default()
+        };
+        let stats = extract(&session, &archive, Destination::Directory(target.path()), &options, &Silent).unwrap();
         assert!(!stats.has_warnings(), "{stats:?}");
         tree::assert_same(expected, &target.path().join(expected.strip_prefix("/").unwrap()));
     }
@@ -469,7 +473,7 @@ fn directories_get_their_attributes_even_if_not_all_is_restored() {
     let options = ExtractOptions { openers: 2, ..ExtractOptions::default() };
     let target = TempDir::new().unwrap();
     let monitor = StopsAfter { steps: AtomicU32::new(30), stop: house.stop.clone() };
-    let error = extract(&session, &archive, target.path(), &options, &monitor).unwrap_err();
+    let error = extract(&session, &archive, Destination::Directory(target.path()), &options, &monitor).unwrap_err();
     assert!(matches!(error, ExtractError::Session(SessionError::Stopped)), "{error:?}");
     let restored = target.path().join(house.world().strip_prefix("/").unwrap());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions();
@@ -494,7 +498,7 @@ fn restore_in_place(house: &House, archive: &ArchiveName, monitor: &dyn Monitor)
     let session = house.open();
     let archive = session.open_archive(&session.archive_info(archive).unwrap()).unwrap();
     let options = ExtractOptions { openers: 2, ..ExtractOptions::default() };
-    extract(&session, &archive, Path::new("/"), &options, monitor)
+    extract(&session, &archive, Destination::Directory(Path::new("/")), &options, monitor)
 }
 
 /// What is in the only file of the world; there must be no other.

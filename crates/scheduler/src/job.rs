@@ -200,6 +200,13 @@ impl BackupJob {
             bytes(stats.stored_bytes),
             duration(self.clock.monotonic().saturating_sub(started)),
         );
+        if stats.times_clamped > 0 {
+            info!(
+                "{} changed before 1970 or after January 2038, as far as the file system knows: archives cannot hold such \
+                 times and have the nearest that they can",
+                count(stats.times_clamped, "file")
+            );
+        }
         Ok((session, created))
     }
 

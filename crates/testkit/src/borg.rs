@@ -146,6 +146,17 @@ impl Borg {
         let _ = self.outcome(&mut command).exits(0);
     }
 
+    /// Every item of an archive with every field it has, in order.
+    #[track_caller]
+    pub fn items(&self, repository: &Path, archive: &str) -> Vec<serde_json::Value> {
+        let location = location(repository, archive);
+        let mut dump = self.json(["debug", "dump-archive", &location, "-"]);
+        match dump["_items"].take() {
+            serde_json::Value::Array(items) => items,
+            other => panic!("the items of {location} are {other}"),
+        }
+    }
+
     /// Runs a subcommand that answers in JSON.
     #[track_caller]
     pub fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> serde_json::Value {

@@ -5,8 +5,8 @@ mod make;
 mod nasty;
 
 pub use compare::{Content, Entry, assert_listed, assert_same, listing};
-pub use make::{sample, world, write};
-pub use nasty::nasty;
+pub use make::{memory_folder, sample, small_files, world, write};
+pub use nasty::{nasty, untimely};
 
 #[cfg(test)]
 mod tests {
@@ -69,6 +69,10 @@ mod tests {
             let mut entries = listing(root);
             let folders = entries.values_mut().filter(|entry| entry.content == Content::Directory);
             folders.for_each(|entry| entry.mtime_ns = 0);
+            // `cp` knows nothing of file flags.
+            for entry in entries.values_mut() {
+                entry.flags = rustix::fs::StatxAttributes::empty();
+            }
             entries
         };
         timeless(&tree) != timeless(&copy)

@@ -114,10 +114,13 @@ impl Worldkeeper {
         lines.iter().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
     }
 
-    /// Restores an archive (or `latest`) into the directory `target`.
+    /// Restores an archive (or `latest`) with everything in it into the directory `target`.
     #[track_caller]
     pub fn restore(&self, archive: &str, target: &Path) -> Outcome {
-        self.run([OsStr::new("restore"), archive.as_ref(), "--to".as_ref(), target.as_ref()])
+        let everything = ["--devices", "--setuid"].map(OsStr::new);
+        self.run(
+            [OsStr::new("restore"), archive.as_ref(), "--to".as_ref(), target.as_ref()].into_iter().chain(everything),
+        )
     }
 }
 

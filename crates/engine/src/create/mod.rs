@@ -120,6 +120,9 @@ pub struct CreateStats {
     pub files_vanished: u64,
     /// Files that changed while they were read.
     pub files_torn: u64,
+    /// Times of modification that archives cannot hold (before 1970, after January 2038): the nearest that they can is
+    /// in there, as stock does it.
+    pub times_clamped: u64,
     /// Objects of other kinds: directories, links, devices.
     pub others: u64,
     /// Bytes of content in the archive.

@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         match found {
             Found::Entry(entry) if entry.has_content() => self.file(entry),
             Found::Entry(entry) => {
-                self.walker.archived(&entry);
+                self.archived(&entry)?;
                 self.send(Step::Other(Box::new(entry.item)))
             }
             Found::LeftOut { path, reason } => self.send(Step::LeftOut { path, reason }),
@@ -151,9 +151,15 @@ impl<'a> Reader<'a> {
         torn: bool,
         read_bytes: u64,
     ) -> Result<(), Closed> {
-        self.walker.archived(&entry);
+        self.archived(&entry)?;
         let file = FinishedFile { item: entry.item, path: entry.path, state, remembered, torn, read_bytes };
         self.send(Step::File(Box::new(file)))
+    }
+
+    /// Is called for everything that is about to be in the archive.
+    fn archived(&mut self, entry: &Entry) -> Result<(), Closed> {
+        self.walker.archived(entry);
+        if entry.has_clamped_time() { self.send(Step::TimeClamped(entry.path.clone())) } else { Ok(()) }
     }
 
     /// The chunks of a file that did not change; `None` if the repository lost one of them.

@@ -20,6 +20,8 @@ pub(super) enum Step {
     File(Box<FinishedFile>),
     /// An object without content.
     Other(Box<Item>),
+    /// The time of what comes next is not the file's: archives cannot hold that.
+    TimeClamped(Vec<u8>),
     /// Something is deliberately not in the archive.
     LeftOut { path: Vec<u8>, reason: Reason },
     /// Something could not be read; chunks of it that came are not used.
@@ -76,7 +78,7 @@ impl Step {
             Self::Chunk(chunk) => chunk.size as usize,
             Self::File(file) => item_bytes(&file.item) + file.path.len(),
             Self::Other(item) => item_bytes(item),
-            Self::LeftOut { path, .. } => path.len(),
+            Self::LeftOut { path, .. } | Self::TimeClamped(path) => path.len(),
             Self::Failed(error) => error.path.len(),
             Self::RootFailed(_) | Self::End => 0,
         })

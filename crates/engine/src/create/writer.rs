@@ -108,6 +108,10 @@ impl<'a> Writer<'a> {
                 self.item(&item)?;
                 self.stats.others += 1;
             }
+            Step::TimeClamped(path) => {
+                self.stats.times_clamped += 1;
+                self.monitor.notice(Notice::TimeClamped(as_path(&path)));
+            }
             Step::LeftOut { path, reason } => self.left_out(&path, reason),
             Step::Failed(error) => self.failed(&error),
             Step::Several(steps) => {

@@ -1,47 +1,70 @@
-//! Puts what an archive holds on a file system.
+//! Puts what an archive holds on a file system, or elsewhere.
 //!
 //! ```text
 //!        PLANNER (1 thread)            OPENERS (n threads)                     WRITER (the caller's thread)
-//! items ─ selected? ─ hard links ──item──────────────────────────────────────▶ place
-//!                        └──chunks──▶ get ─ open ─ decompress ─ id ─────────▶ write ─ attributes
+//! items ─ selected? ─ hard links ──item──────────────────────────────────────▶ begin
+//!                        └──chunks──▶ get ─ open ─ decompress ─ id ─────────▶ write ─ end
 //! ```
 //!
-//! What cannot be restored is a notice, and the next item is tried: whoever restores wants all that can be had.
+//! What the writer's verbs mean is up to a [`Sink`]: a directory, a stream. What cannot be restored is a notice, and the
+//! next item is tried: whoever restores wants all that can be had.
 
+mod directory;
 mod opener;
 mod planner;
+mod sink;
+mod stream;
+mod wanted;
 mod writer;
 
+use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 
+use crossbeam_channel::Receiver;
+
 use crate::monitor::Monitor;
-use crate::patterns::{PatternTooSlow, Selection};
+use crate::patterns::PatternTooSlow;
 use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
-use crate::restore::RestoreError;
+use crate::restore::{RestoreError, RestoreOptions, Unset};
 use crate::session::{OpenArchive, Session, SessionError};
+
+pub(crate) use sink::Sink;
+pub use wanted::Wanted;
 
 /// What to restore, and how.
 #[derive(Clone, Debug)]
 pub struct ExtractOptions {
-    /// Which items.
-    pub selection: Selection,
-    /// Of these, only what is one of these paths or beneath it; all, if there are none.
-    pub within: Vec<Vec<u8>>,
-    /// Owners are those of the stored numbers, not those of the stored names.
-    pub numeric_ids: bool,
+    /// Which items are meant.
+    pub wanted: Wanted,
+    /// What they get and what not.
+    pub restore: RestoreOptions,
     /// Threads that fetch and open chunks; at least one.
     pub openers: usize,
 }
 
 impl Default for ExtractOptions {
-    /// Everything, with owners by name, on all processors.
+    /// Everything that gives nobody rights, with owners by name, on all processors.
     fn default() -> Self {
-        Self { selection: Selection::default(), within: Vec::new(), numeric_ids: false, openers: default_workers() }
+        let (wanted, restore) = Default::default();
+        Self { wanted, restore, openers: default_workers() }
     }
 }
 
+/// Where to put it.
+pub enum Destination<'a> {
+    /// Beneath this directory, which is made if it is missing. What is in the place of an item is replaced when the
+    /// whole item has come, so that it is not lost with an archive that is damaged or a restore that is stopped;
+    /// nothing outside of the directory is touched, whatever the archive says.
+    Directory(&'a Path),
+    /// The content of regular files goes here, one after the other, and nothing else.
+    Stream(&'a mut (dyn Write + Send)),
+    /// All content is fetched and checked, and nothing is written.
+    Nowhere,
+}
+
 /// What an extract did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtractStats {
     /// Regular files that were restored.
     pub files: u64,
@@ -51,14 +74,28 @@ pub struct ExtractStats {
     pub size: u64,
     /// What was not restored, or not whole.
     pub failed: u64,
-    /// Attributes that could not be set.
-    pub unset: u64,
+    /// Devices that were not restored because nobody asked for them.
+    pub left_out: u64,
+    /// What could not be set, or was not asked for, by what it is (such as `owner`), and of how many objects.
+    pub unset: BTreeMap<&'static str, u64>,
 }
 
 impl ExtractStats {
     /// Returns whether something that was restored, or should have been, is not as it was.
     pub fn has_warnings(&self) -> bool {
-        self.failed > 0 || self.unset > 0
+        self.failed > 0 || self.left_out > 0 || !self.unset.is_empty()
+    }
+
+    /// Adds what another extract did.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.others += other.others;
+        self.size += other.size;
+        self.failed += other.failed;
+        self.left_out += other.left_out;
+        for (kind, count) in other.unset {
+            *self.unset.entry(kind).or_default() += count;
+        }
     }
 }
 
@@ -69,6 +106,9 @@ pub enum ExtractError {
     /// The target is full, read-only or broken.
     #[error("cannot restore into the target")]
     Target(#[from] RestoreError),
+    /// The stream takes nothing more.
+    #[error("cannot write what is restored")]
+    Output(#[source] io::Error),
     /// The repository, or the archive's list of items.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -80,14 +120,36 @@ pub enum ExtractError {
 /// Bytes that may be under way between the repository and the target.
 const BUDGET: usize = 16 * 1024 * 1024;
 
-/// Restores an archive beneath the directory `target`, which is made if it is missing. What is in the place of an item
-/// is replaced when the whole item has come, so that it is not lost with an archive that is damaged or a restore that
-/// is stopped; nothing outside of the target is touched, whatever the archive says.
+/// Restores an archive, or what is selected of it.
 pub fn extract(
     session: &Session,
     archive: &OpenArchive,
-    target: &Path,
+    destination: Destination<'_>,
     options: &ExtractOptions,
+    monitor: &dyn Monitor,
+) -> Result<ExtractStats, ExtractError> {
+    let (unset_in, unset) = crossbeam_channel::unbounded();
+    let (wanted, openers) = (&options.wanted, options.openers);
+    match destination {
+        Destination::Directory(path) => {
+            let directory = directory::Directory::open(path, options.restore, move |one| _ = unset_in.send(one))?;
+            run(session, archive, wanted, openers, directory, unset, monitor)
+        }
+        Destination::Stream(output) => {
+            run(session, archive, wanted, openers, stream::Stream::new(Some(output)), unset, monitor)
+        }
+        Destination::Nowhere => run(session, archive, wanted, openers, stream::Stream::new(None), unset, monitor),
+    }
+}
+
+/// Hands what is selected of an archive to `sink`.
+pub(crate) fn run(
+    session: &Session,
+    archive: &OpenArchive,
+    wanted: &Wanted,
+    openers: usize,
+    sink: impl Sink,
+    unset: Receiver<Unset>,
     monitor: &dyn Monitor,
 ) -> Result<ExtractStats, ExtractError> {
     let (steps_in, steps) = crossbeam_channel::unbounded();
@@ -96,13 +158,13 @@ pub fn extract(
     std::thread::scope(|scope| {
         // Whatever ends this closure, by error or panic, ends the threads.
         let _close = CloseOnDrop(&budget);
-        for number in 0..options.openers.max(1) {
+        for number in 0..openers.max(1) {
             let (jobs, steps) = (jobs_out.clone(), steps_in.clone());
             spawn(scope, &budget, &format!("opener {number}"), move || opener::run(session, &jobs, &steps));
         }
         drop(jobs_out);
-        let planner = planner::Planner::new(session, archive, options, &budget, jobs, steps_in);
+        let planner = planner::Planner::new(session, archive, wanted, &budget, jobs, steps_in);
         spawn(scope, &budget, "planner", move || planner.run());
-        writer::Writer::open(session, target, options, &budget, monitor)?.run(steps)
+        writer::Writer::new(session, &budget, monitor, sink, unset).run(steps)
     })
 }

@@ -1,22 +1,23 @@
 //! The end of the pipeline: puts items and chunks where they belong, in order.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use crossbeam_channel::Receiver;
 use worldkeeper_archive::Item;
 
-use super::{ExtractError, ExtractOptions, ExtractStats};
+use super::sink::{Content, Sink, SinkError};
+use super::{ExtractError, ExtractStats};
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ObjectError;
 use crate::paths::as_path;
 use crate::pipeline::{Budget, InOrder, item_bytes, step_bytes};
-use crate::restore::{FileWriter, Options, RestoreError, Target, Unset};
+use crate::restore::Unset;
 use crate::session::Session;
 
 /// One thing for the writer to do.
 pub(super) enum Step {
-    /// The next item; so many chunks follow if it has content.
-    Item { item: Box<Item>, chunks: Option<usize> },
+    /// The next item; so many chunks with so many bytes follow if it has content.
+    Item { item: Box<Item>, chunks: Option<usize>, size: u64 },
     /// The next chunk of the last item.
     Chunk { content: Result<Vec<u8>, ObjectError>, size: u32 },
     /// The list of items ends here, before its end.
@@ -39,48 +40,42 @@ impl Step {
     }
 }
 
-/// Restores what the steps say.
-pub(super) struct Writer<'a> {
+/// Does what the steps say.
+pub(super) struct Writer<'a, S> {
     session: &'a Session,
     budget: &'a Budget,
     monitor: &'a dyn Monitor,
-    target: Target,
+    sink: S,
     /// Attributes that could not be set, since somebody looked.
     unset: Receiver<Unset>,
-    file: Option<OpenFile>,
+    open: Option<OpenItem>,
     stats: ExtractStats,
 }
 
-/// A file whose chunks come next.
-struct OpenFile {
+/// An item whose chunks come next.
+struct OpenItem {
     path: Vec<u8>,
-    /// `None` once something went wrong: the rest of the chunks is passed over.
-    writer: Option<FileWriter>,
+    /// Without it the chunks are passed over: nobody needs them, or something went wrong.
+    is_wanted: bool,
     chunks_left: usize,
 }
 
-impl<'a> Writer<'a> {
-    pub(super) fn open(
+impl<'a, S: Sink> Writer<'a, S> {
+    pub(super) fn new(
         session: &'a Session,
-        target: &Path,
-        options: &ExtractOptions,
         budget: &'a Budget,
         monitor: &'a dyn Monitor,
-    ) -> Result<Self, ExtractError> {
-        let (unset_in, unset) = crossbeam_channel::unbounded();
-        let report = move |attribute| _ = unset_in.send(attribute);
-        let target = Target::open(target, Options { numeric_ids: options.numeric_ids }, report)?;
-        Ok(Self { session, budget, monitor, target, unset, file: None, stats: ExtractStats::default() })
+        sink: S,
+        unset: Receiver<Unset>,
+    ) -> Self {
+        Self { session, budget, monitor, sink, unset, open: None, stats: ExtractStats::default() }
     }
 
     /// Takes the steps until the last. When it returns, nobody listens to further steps.
     pub(super) fn run(mut self, steps: Receiver<Numbered>) -> Result<ExtractStats, ExtractError> {
         let ended = self.steps(steps);
-        // Directories wait for their attributes until their content is there. What is there by now gets them even if
-        // no more comes.
-        let Self { target, unset, mut stats, monitor, file, .. } = self;
-        drop(file);
-        target.finish();
+        let Self { sink, unset, mut stats, monitor, .. } = self;
+        sink.finish();
         report_unset(&unset, &mut stats, monitor);
         ended.map(|()| stats)
     }
@@ -93,7 +88,7 @@ impl<'a> Writer<'a> {
                 self.session.check_stop()?;
                 let weight = step.weight();
                 match step {
-                    Step::Item { item, chunks } => self.item(*item, chunks)?,
+                    Step::Item { item, chunks, size } => self.item(*item, chunks, size)?,
                     Step::Chunk { content, .. } => self.chunk(content)?,
                     Step::Broken(error) => return Err(error),
                     Step::End => return Ok(()),
@@ -106,82 +101,63 @@ impl<'a> Writer<'a> {
         unreachable!("the planner ends with a step that says so, and a thread that panics ends the scope");
     }
 
-    fn item(&mut self, item: Item, chunks: Option<usize>) -> Result<(), ExtractError> {
-        let placed = self.target.place(&item);
+    fn item(&mut self, item: Item, chunks: Option<usize>, size: u64) -> Result<(), ExtractError> {
+        let begun = self.sink.begin(&item, size);
         self.report_unset();
-        match placed {
-            Ok(None) => {
-                self.stats.others += 1;
-                // What needs no content has no chunks, unless an attacker says so: they are passed over.
-                self.file = chunks.map(|chunks_left| OpenFile { path: item.path, writer: None, chunks_left });
-                Ok(())
-            }
-            Ok(Some(writer)) => {
-                let chunks_left = chunks.unwrap_or(0);
-                self.file = Some(OpenFile { path: item.path, writer: Some(writer), chunks_left });
-                self.close_if_done()
-            }
-            Err(error) => {
-                self.failed(&item.path, error)?;
-                self.file = chunks.map(|chunks_left| OpenFile { path: item.path, writer: None, chunks_left });
-                Ok(())
-            }
+        let content = self.judge(&item.path, begun)?;
+        if content == Some(Content::None) {
+            self.stats.others += 1;
+            self.monitor.done(as_path(&item.path));
         }
+        let is_wanted = content == Some(Content::Wanted);
+        // What needs no content has no chunks, unless an attacker says so: they are passed over.
+        self.open = Some(OpenItem { path: item.path, is_wanted, chunks_left: chunks.unwrap_or(0) });
+        self.close_if_done()
     }
 
     fn chunk(&mut self, content: Result<Vec<u8>, ObjectError>) -> Result<(), ExtractError> {
-        let file = self.file.as_mut().expect("chunks follow their item");
-        file.chunks_left -= 1;
-        let Some(writer) = &mut file.writer else { return Ok(()) };
-        let problem = match content {
-            Ok(content) => match writer.write(&content) {
-                Ok(()) => {
-                    self.stats.size += content.len() as u64;
-                    return self.close_if_done();
-                }
-                Err(error) => Err(error),
-            },
-            Err(error) => Ok(error),
-        };
-        // Dropping the writer leaves what was there before: half a file must not pass for a whole one.
-        file.writer = None;
-        let path = std::mem::take(&mut file.path);
-        match problem {
-            Ok(error) => {
-                self.not_restored(&path, &error);
-                Ok(())
+        let open = self.open.as_mut().expect("chunks follow their item");
+        open.chunks_left -= 1;
+        if open.is_wanted {
+            let len = content.as_ref().map_or(0, Vec::len);
+            let written = content.map_err(SinkError::item).and_then(|content| self.sink.write(&content));
+            if let Err(error) = written {
+                open.is_wanted = false;
+                let path = std::mem::take(&mut open.path);
+                self.judge::<()>(&path, Err(error))?;
+                self.sink.abandon()?;
+            } else {
+                self.stats.size += len as u64;
             }
-            Err(error) => self.failed(&path, error),
         }
+        self.close_if_done()
     }
 
     fn close_if_done(&mut self) -> Result<(), ExtractError> {
-        let Some(file) = self.file.take_if(|file| file.chunks_left == 0) else { return Ok(()) };
-        let Some(writer) = file.writer else { return Ok(()) };
-        let finished = writer.finish(&mut self.target);
-        self.report_unset();
-        match finished {
-            Ok(()) => {
+        let Some(item) = self.open.take_if(|item| item.chunks_left == 0) else { return Ok(()) };
+        if item.is_wanted {
+            let ended = self.sink.end();
+            self.report_unset();
+            if self.judge(&item.path, ended)?.is_some() {
                 self.stats.files += 1;
-                Ok(())
+                self.monitor.done(as_path(&item.path));
             }
-            Err(error) => self.failed(&file.path, error),
         }
-    }
-
-    /// One item that cannot be restored is a notice, a target that takes nothing more is the end.
-    fn failed(&mut self, path: &[u8], error: RestoreError) -> Result<(), ExtractError> {
-        if error.concerns_target() {
-            return Err(error.into());
-        }
-        self.not_restored(path, &error);
         Ok(())
     }
 
-    fn not_restored(&mut self, path: &[u8], error: &dyn std::error::Error) {
-        self.stats.failed += 1;
-        let problem = worldkeeper_core::error_text(error);
+    /// One item that cannot be restored is a notice, a target that takes nothing more is the end.
+    fn judge<T>(&mut self, path: &[u8], done: Result<T, SinkError>) -> Result<Option<T>, ExtractError> {
+        let (count, error) = match done {
+            Ok(done) => return Ok(Some(done)),
+            Err(SinkError::LeftOut(error)) => (&mut self.stats.left_out, error),
+            Err(SinkError::Item(error)) => (&mut self.stats.failed, error),
+            Err(SinkError::End(error)) => return Err(error),
+        };
+        *count += 1;
+        let problem = worldkeeper_core::error_text(&*error);
         self.monitor.notice(Notice::NotRestored { path: as_path(path), problem: &problem });
+        Ok(None)
     }
 
     fn report_unset(&mut self) {
@@ -191,7 +167,8 @@ impl<'a> Writer<'a> {
 
 fn report_unset(unset: &Receiver<Unset>, stats: &mut ExtractStats, monitor: &dyn Monitor) {
     for unset in unset.try_iter() {
-        stats.unset += 1;
+        let counts: &mut BTreeMap<_, u64> = &mut stats.unset;
+        *counts.entry(unset.attribute.kind()).or_default() += 1;
         let problem = worldkeeper_core::error_text(&unset);
         monitor.notice(Notice::NotSet { path: as_path(&unset.path), problem: &problem });
     }

@@ -15,10 +15,13 @@ use rustix::io::Errno;
 use worldkeeper_archive::Item;
 
 use super::error::{Attribute, Unset};
+use super::target::RestoreOptions;
 use crate::attributes::acl::{self, Acl, AclError};
 use crate::attributes::{Names, flags};
 
 const SET_ID: u32 = 0o6000;
+/// What a program may do whoever runs it: as much worth as a setuid bit.
+const CAPABILITIES: &[u8] = b"security.capability";
 
 /// A restored object.
 #[derive(Clone, Copy)]
@@ -32,7 +35,7 @@ pub(super) enum Object<'a> {
 /// Sets attributes and reports what cannot be set.
 pub(super) struct Setter {
     pub(super) names: Names,
-    pub(super) numeric_ids: bool,
+    pub(super) options: RestoreOptions,
     pub(super) report: Box<dyn FnMut(Unset) + Send>,
 }
 
@@ -42,7 +45,12 @@ impl Setter {
         let symlink = FileType::from_raw_mode(item.mode) == FileType::Symlink;
         let owned = self.attempt(item, Attribute::Owner, |this| this.owner(object, item));
         for (name, value) in item.xattrs.iter().flatten() {
-            self.attempt(item, Attribute::Xattr(name.clone()), |_| object.set_xattr(name, value));
+            if name == CAPABILITIES && !self.options.setuid {
+                self.unset(item, Attribute::Capabilities, not_asked_for());
+                continue;
+            }
+            let attribute = if name == CAPABILITIES { Attribute::Capabilities } else { Attribute::Xattr(name.clone()) };
+            self.attempt(item, attribute, |_| object.set_xattr(name, value));
         }
         if !symlink {
             self.permissions(object, item, owned);
@@ -74,7 +82,10 @@ impl Setter {
             self.attempt(item, Attribute::Acl, |_| object.remove_xattr(name));
         }
         let mut mode = item.mode & 0o7777;
-        if !owned && mode & SET_ID != 0 {
+        if mode & SET_ID != 0 && !directory && !self.options.setuid {
+            mode &= !SET_ID;
+            self.unset(item, Attribute::SetId, not_asked_for());
+        } else if mode & SET_ID != 0 && !owned {
             // They would give away the rights of whoever restores.
             mode &= !SET_ID;
             self.unset(item, Attribute::SetId, io::Error::other("the owner could not be set"));
@@ -97,7 +108,7 @@ impl Setter {
     }
 
     fn owner(&mut self, object: Object<'_>, item: &Item) -> io::Result<()> {
-        let Self { names, numeric_ids, .. } = self;
+        let Self { names, options: RestoreOptions { numeric_ids, .. }, .. } = self;
         let user = item.user.as_ref().filter(|_| !*numeric_ids).and_then(|name| names.uid(name));
         let group = item.group.as_ref().filter(|_| !*numeric_ids).and_then(|name| names.gid(name));
         let uid = Uid::from_raw(user.map_or_else(|| number(item.uid), Ok)?);
@@ -107,7 +118,7 @@ impl Setter {
 
     fn acl(&mut self, object: Object<'_>, name: &[u8], text: &[u8]) -> io::Result<()> {
         let invalid = |error: AclError| io::Error::new(io::ErrorKind::InvalidData, error);
-        let acl = Acl::from_text(text, &mut self.names, self.numeric_ids).map_err(invalid)?;
+        let acl = Acl::from_text(text, &mut self.names, self.options.numeric_ids).map_err(invalid)?;
         object.set_xattr(name, &acl.to_xattr())
     }
 }
@@ -166,6 +177,10 @@ impl<'a> Object<'a> {
         let wanted = flags::to_inode_flags(bsdflags, present);
         if wanted == present { Ok(()) } else { Ok(ioctl_setflags(file, wanted)?) }
     }
+}
+
+fn not_asked_for() -> io::Error {
+    io::Error::other("nobody asked for them")
 }
 
 /// A user or group number as the kernel takes it. As stock, a negative one means root.

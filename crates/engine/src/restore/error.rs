@@ -31,6 +31,12 @@ pub enum RestoreError {
         /// The item's mode.
         mode: u32,
     },
+    /// The item is a device, and nobody asked for devices.
+    #[error("{} is a device, and devices are left out unless they are asked for", Escaped(path))]
+    Device {
+        /// As in the archive.
+        path: Vec<u8>,
+    },
     /// The item is a further link of one that was not restored: what is in that one's place is something else.
     #[error("{} is a link of {}, which was not restored", Escaped(path), Escaped(first))]
     Link {
@@ -96,8 +102,10 @@ pub(crate) enum Attribute {
     Owner,
     /// Permission bits.
     Mode,
-    /// The setuid and setgid bits, which are not given to a file that could not be given to its owner.
+    /// The setuid and setgid bits, which a file gets only if they are asked for and it was given to its owner.
     SetId,
+    /// The capabilities of a program, which it gets only if they are asked for.
+    Capabilities,
     /// Access or default ACL.
     Acl,
     /// The extended attribute of that name.
@@ -110,18 +118,29 @@ pub(crate) enum Attribute {
     LostContent,
 }
 
+impl Attribute {
+    /// What kind of thing it is, to be counted by.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::All => "attributes",
+            Self::Owner => "owner",
+            Self::Mode => "permissions",
+            Self::SetId => "setuid and setgid bits",
+            Self::Capabilities => "capabilities",
+            Self::Acl => "ACL",
+            Self::Xattr(_) => "extended attributes",
+            Self::Times => "times",
+            Self::Flags => "file flags",
+            Self::LostContent => "whole content",
+        }
+    }
+}
+
 impl fmt::Display for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::All => f.write_str("attributes"),
-            Self::Owner => f.write_str("owner"),
-            Self::Mode => f.write_str("permissions"),
-            Self::SetId => f.write_str("setuid and setgid bits"),
-            Self::Acl => f.write_str("ACL"),
             Self::Xattr(name) => write!(f, "extended attribute {}", Escaped(name)),
-            Self::Times => f.write_str("times"),
-            Self::Flags => f.write_str("file flags"),
-            Self::LostContent => f.write_str("whole content"),
+            other => f.write_str(other.kind()),
         }
     }
 }

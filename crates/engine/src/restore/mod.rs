@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! let mut links = HardLinks::default();
-//! let mut target = Target::open(root, Options::default(), |unset| ..)?;
+//! let mut target = Target::open(root, RestoreOptions::default(), |unset| ..)?;
 //! for item in items {
 //!     let Some(item) = links.resolve(item, selected(&item.path)) else { continue };
 //!     if let Some(mut file) = target.place(&item)? {
@@ -34,7 +34,8 @@ mod writer;
 pub use error::RestoreError;
 pub(crate) use error::Unset;
 pub(crate) use links::HardLinks;
-pub(crate) use target::{Options, Target};
+pub use target::RestoreOptions;
+pub(crate) use target::Target;
 pub(crate) use writer::FileWriter;
 
 #[cfg(test)]

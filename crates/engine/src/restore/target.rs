@@ -21,9 +21,18 @@ use crate::attributes::Names;
 
 /// How items are restored.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Options {
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch by itself, and off unless somebody asks")]
+pub struct RestoreOptions {
     /// Owners are those of the stored numbers, not those of the stored names.
     pub numeric_ids: bool,
+    /// Chunks of nothing but zeros become holes.
+    pub sparse: bool,
+    /// Block and character devices are made. Without it they are left out: an archive may come from who knows where,
+    /// and a device gives away what it stands for.
+    pub devices: bool,
+    /// Files get their setuid and setgid bits and capabilities. Without it they do not, for the same reason; the setgid
+    /// bit of a directory gives nobody a right and is always set.
+    pub setuid: bool,
 }
 
 /// The directory that items are put into. What is in the place of an item is replaced when the item is complete, but
@@ -36,13 +45,14 @@ pub(crate) struct Target {
     /// Items with further links that are not in their places: something else may be.
     missing: BTreeSet<Vec<u8>>,
     setter: Setter,
+    options: RestoreOptions,
 }
 
 impl Target {
     /// Opens the directory `root`, or creates it. `report` is told of every attribute that cannot be set.
     pub(crate) fn open(
         root: &Path,
-        options: Options,
+        options: RestoreOptions,
         report: impl FnMut(Unset) + Send + 'static,
     ) -> Result<Self, RestoreError> {
         let failed = |error| RestoreError::io(root.as_os_str().as_encoded_bytes(), "open the target", error);
@@ -55,7 +65,8 @@ impl Target {
             names: beside::Names::draw().map_err(|error| failed(std::io::Error::other(error)))?,
             unfinished: Vec::new(),
             missing: BTreeSet::new(),
-            setter: Setter { names: Names::default(), numeric_ids: options.numeric_ids, report: Box::new(report) },
+            setter: Setter { names: Names::default(), options, report: Box::new(report) },
+            options,
         })
     }
 
@@ -88,16 +99,20 @@ impl Target {
     fn put(&mut self, item: &Item) -> Result<Option<FileWriter>, RestoreError> {
         let path = components(&item.path)?;
         self.leave(&path);
+        let kind = FileType::from_raw_mode(item.mode);
+        if matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) && !self.options.devices {
+            return Err(RestoreError::Device { path: item.path.clone() });
+        }
         let Some((name, parents)) = path.split_last() else { return self.place_target(item).map(|()| None) };
         let directory = self.parents.open(parents, true).map_err(|error| on_the_way(&item.path, error))?;
         let place = Place { directory, name, path: &path, item };
-        match FileType::from_raw_mode(item.mode) {
+        match kind {
             FileType::Directory => self.place_directory(&place)?,
             FileType::Symlink => {
                 let target = item.source.as_deref().unwrap_or_default();
                 self.place_named(&place, |directory, name| symlinkat(target, directory, name))?;
             }
-            kind @ (FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice) => {
+            FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice => {
                 if let Some(source) = &item.source {
                     self.place_link(&place, source)?;
                 } else if kind == FileType::RegularFile {
@@ -161,7 +176,7 @@ impl Target {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let create = |directory: &OwnedFd, name: &[u8]| openat(directory, name, flags, Mode::from_raw_mode(0o600));
         let (beside, file) = self.make_beside(place, create).map_err(|error| place.failed("create", error))?;
-        Ok(FileWriter::new(file, beside, place.name, place.item.clone()))
+        Ok(FileWriter::new(file, beside, place.name, place.item.clone(), self.options.sparse))
     }
 
     fn place_link(&mut self, place: &Place<'_>, source: &[u8]) -> Result<(), RestoreError> {

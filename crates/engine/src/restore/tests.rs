@@ -40,7 +40,12 @@ impl Place {
     fn open(&self) -> Target {
         let unset = Arc::clone(&self.unset);
         let report = move |what: Unset| unset.lock().unwrap().push(what.to_string());
-        Target::open(&self.folder.path().join("target"), Options::default(), report).unwrap()
+        Target::open(
+            &self.folder.path().join("target"),
+            RestoreOptions { devices: true, setuid: true, ..RestoreOptions::default() },
+            report,
+        )
+        .unwrap()
     }
 
     /// Restores items; each has its path as its content.
@@ -485,7 +490,8 @@ fn owners_are_found_by_name_unless_numbers_are_asked_for() {
     let metadata = fs::metadata(place.path("file")).unwrap();
     assert_eq!((metadata.uid(), metadata.gid()), (0, 4712));
 
-    let mut target = Target::open(&place.path("numeric"), Options { numeric_ids: true }, |_| {}).unwrap();
+    let options = RestoreOptions { numeric_ids: true, setuid: true, ..RestoreOptions::default() };
+    let mut target = Target::open(&place.path("numeric"), options, |_| {}).unwrap();
     target.place(&named).unwrap().unwrap().finish(&mut target).unwrap();
     let metadata = fs::metadata(place.path("numeric/file")).unwrap();
     assert_eq!((metadata.uid(), metadata.gid()), (4711, 4712));
@@ -502,6 +508,6 @@ fn owners_are_found_by_name_unless_numbers_are_asked_for() {
 fn a_target_that_is_a_file_is_no_target() {
     let place = Place::new();
     fs::write(place.path("file"), "").unwrap();
-    assert!(Target::open(&place.path("file"), Options::default(), |_| {}).is_err());
-    assert!(Target::open(Path::new("/dev/null/x"), Options::default(), |_| {}).is_err());
+    assert!(Target::open(&place.path("file"), RestoreOptions::default(), |_| {}).is_err());
+    assert!(Target::open(Path::new("/dev/null/x"), RestoreOptions::default(), |_| {}).is_err());
 }

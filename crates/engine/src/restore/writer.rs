@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::fs::{SeekFrom, ftruncate, seek};
 use rustix::io::{self, Errno};
 use worldkeeper_archive::Item;
 
@@ -20,16 +21,25 @@ pub(crate) struct FileWriter {
     name: Vec<u8>,
     item: Item,
     written: u64,
+    sparse: bool,
+    /// Whether the last chunk is a hole, which the file does not reach to the end of by itself.
+    ends_in_hole: bool,
 }
 
 impl FileWriter {
     /// A file beside its place, which has the name `name`.
-    pub(super) fn new(file: OwnedFd, beside: Beside, name: &[u8], item: Item) -> Self {
-        Self { file, beside, name: name.to_vec(), item, written: 0 }
+    pub(super) fn new(file: OwnedFd, beside: Beside, name: &[u8], item: Item, sparse: bool) -> Self {
+        Self { file, beside, name: name.to_vec(), item, written: 0, sparse, ends_in_hole: false }
     }
 
-    /// Appends the next chunk.
+    /// Appends the next chunk. As stock, only whole chunks become holes.
     pub(crate) fn write(&mut self, mut chunk: &[u8]) -> Result<(), RestoreError> {
+        self.ends_in_hole = self.sparse && is_zeros(chunk);
+        if self.ends_in_hole {
+            self.written += chunk.len() as u64;
+            let moved = seek(&self.file, SeekFrom::Start(self.written));
+            return moved.map(|_| ()).map_err(|error| RestoreError::io(&self.item.path, "write", error));
+        }
         while !chunk.is_empty() {
             match io::write(&self.file, chunk) {
                 Ok(written) => {
@@ -46,7 +56,10 @@ impl FileWriter {
     /// Ends the content, sets the attributes and puts the file in its place. One whose length is not what its item
     /// says stays, but is an error.
     pub(crate) fn finish(self, target: &mut Target) -> Result<(), RestoreError> {
-        let Self { file, beside, name, item, written } = self;
+        let Self { file, beside, name, item, written, ends_in_hole, .. } = self;
+        if ends_in_hole {
+            ftruncate(&file, written).map_err(|error| RestoreError::io(&item.path, "write", error))?;
+        }
         let file = Object::Open(file.as_fd());
         target.setter().set(file, &item);
         beside.move_to(&name).map_err(|error| RestoreError::io(&item.path, "create", error))?;
@@ -61,4 +74,9 @@ impl FileWriter {
             _ => Ok(()),
         }
     }
+}
+
+fn is_zeros(chunk: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    chunk.chunks(ZEROS.len()).all(|piece| *piece == ZEROS[..piece.len()])
 }

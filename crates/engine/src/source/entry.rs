@@ -23,6 +23,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// Returns whether archives cannot hold its time of modification, and the item has the nearest that they can.
+    pub(crate) fn has_clamped_time(&self) -> bool {
+        self.item.mtime_ns != self.stat.mtime_ns
+    }
+
     /// Returns whether the item has chunks of its own: it is a regular file, and no further link to one.
     pub(crate) fn has_content(&self) -> bool {
         self.stat.file_type() == FileType::RegularFile && self.item.source.is_none()

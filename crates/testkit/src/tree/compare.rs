@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
 use sha2::{Digest, Sha256};
 
 /// Everything about one file that a backup must bring back. Access and change times are not among it: borg does not
@@ -21,6 +22,8 @@ pub struct Entry {
     pub owner: (u32, u32),
     /// Modification time in nanoseconds since the epoch.
     pub mtime_ns: i128,
+    /// Which of the flags that borg stores are set: nodump, immutable, append.
+    pub flags: StatxAttributes,
     /// Extended attributes, ACLs among them.
     pub xattrs: BTreeMap<String, Vec<u8>>,
     /// For a file with several names, the first of them.
@@ -102,9 +105,16 @@ fn describe(path: &Path, metadata: &Metadata) -> io::Result<Entry> {
         mode: metadata.mode() & 0o7777,
         owner: (metadata.uid(), metadata.gid()),
         mtime_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+        flags: flags(path)?,
         xattrs: xattrs(path)?,
         first_name: None,
     })
+}
+
+fn flags(path: &Path) -> io::Result<StatxAttributes> {
+    let stored = StatxAttributes::NODUMP | StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    let stat = rustix::fs::statx(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?;
+    Ok(stat.stx_attributes & stored)
 }
 
 fn xattrs(path: &Path) -> io::Result<BTreeMap<String, Vec<u8>>> {

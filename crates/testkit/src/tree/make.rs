@@ -4,6 +4,8 @@ use std::fs::{self, File, FileTimes};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use tempfile::TempDir;
+
 use crate::fixtures::sha_stream;
 
 /// Writes a file, and the directories above it, with a modification time that only full nanoseconds can hold.
@@ -33,4 +35,21 @@ pub fn world(root: &Path, files: usize, seed: &str) {
         let name = format!("{:03}/player-{number:05}.dat", number / 100);
         write(&root.join(name), &sha_stream(&format!("{seed} {number}"), 200 + number % 3000));
     }
+}
+
+/// A tree of very many files of up to 100 bytes, most of them alike, in folders of a thousand: quick to make.
+pub fn small_files(root: &Path, files: usize) {
+    for first in (0..files).step_by(1000) {
+        let folder = root.join(format!("{:05}", first / 1000));
+        fs::create_dir_all(&folder).expect("folders can be made");
+        for number in first..files.min(first + 1000) {
+            let content = vec![b'a' + (number % 26) as u8; number % 100];
+            fs::write(folder.join(format!("chunk.{number}.dat")), content).expect("files can be written");
+        }
+    }
+}
+
+/// A folder in memory, where there is room for one: a file system with few limits, and no disk to wait for.
+pub fn memory_folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("temporary directories can be made")
 }

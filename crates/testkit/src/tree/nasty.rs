@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 
@@ -31,7 +31,7 @@ pub fn nasty(root: &Path) {
 /// Names are bytes; only `/` and NUL are not allowed in them.
 fn names(root: &Path) {
     let long = [b'x'; 255];
-    let names: [&[u8]; 10] = [
+    let names: [&[u8]; 11] = [
         b"bad-\xff-name",
         "späce näme.txt".as_bytes(),
         b"new\nline",
@@ -41,6 +41,7 @@ fn names(root: &Path) {
         b"*glob?[a]",
         b"back\\slash",
         b"\x01\x7f",
+        b"\x1b[31mred",
         &long,
     ];
     for name in names {
@@ -114,6 +115,32 @@ fn attributes(root: &Path) {
     set("inherits", "user.note", b"on a folder");
     if peers::is_root() {
         set("noted", "trusted.note", b"root alone sees this");
+        // Version 2, effective: CAP_NET_BIND_SERVICE.
+        set("capable", "security.capability", b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    }
+    largest_attribute(&folder.join("largest"));
+    no_dump(&folder.join("not dumped"));
+}
+
+/// As much as one attribute may hold, where the file system has room for it: many have for 4 KiB only.
+fn largest_attribute(path: &Path) {
+    write(path, b"");
+    let value = sha_stream("largest", 64 << 10);
+    match rustix::fs::lsetxattr(path, "user.largest", &value, XattrFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOSPC | rustix::io::Errno::TOOBIG) => {}
+        Err(error) => panic!("cannot set an attribute of 64 KiB: {error}"),
+    }
+}
+
+/// The one file flag that hinders nobody from removing the tree.
+fn no_dump(path: &Path) {
+    write(path, b"");
+    let file = File::open(path).expect("it was just written");
+    let set = rustix::fs::ioctl_getflags(&file)
+        .and_then(|flags| rustix::fs::ioctl_setflags(&file, flags | rustix::fs::IFlags::NODUMP));
+    match set {
+        Ok(()) | Err(rustix::io::Errno::NOTTY | rustix::io::Errno::NOTSUP) => {}
+        Err(error) => panic!("cannot set a file flag: {error}"),
     }
 }
 
@@ -156,9 +183,13 @@ fn devices(folder: &Path) {
 }
 
 fn owners(folder: &Path) {
-    for (name, uid, gid, mode) in
-        [("game", 1000, 1000, 0o600), ("unknown", 54321, 54322, 0o640), ("mixed", 0, 100, 0o4750)]
-    {
+    for (name, uid, gid, mode) in [
+        ("game", 1000, 1000, 0o600),
+        ("unknown", 54321, 54322, 0o640),
+        ("mixed", 0, 100, 0o4750),
+        ("beyond 2^31", (1 << 31) + 1, (1 << 31) + 2, 0o644),
+        ("the last", u32::MAX - 1, u32::MAX - 1, 0o644),
+    ] {
         let path = folder.join(name);
         write(&path, name.as_bytes());
         lchown(&path, Some(uid), Some(gid)).expect("root may give files away");
@@ -180,9 +211,29 @@ fn times(root: &Path) {
         ("empty", 1_600_000_001, 123_456_789),
     ];
     for (name, seconds, nanoseconds) in times {
-        let path: PathBuf = root.join(name);
-        let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
-        let times = Timestamps { last_access: time, last_modification: time };
-        rustix::fs::utimensat(CWD, &path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("times can be set");
+        set_time(&root.join(name), seconds, nanoseconds);
     }
+}
+
+/// Makes files with times that archives cannot hold at `root`, which borg clamps: a tree that comes back otherwise than
+/// it went in.
+pub fn untimely(root: &Path) {
+    let times: [(&str, i64, i64); 6] = [
+        ("before 1970", -1, 999_999_999),
+        ("before 1902", -3_000_000_000, 0),
+        ("after 2038", 1 << 31, 1),
+        ("just too late", 2_147_310_847, 1),
+        ("after 2262", 9_300_000_000, 5),
+        ("after 2106", 1 << 32, 0),
+    ];
+    for (name, seconds, nanoseconds) in times {
+        write(&root.join(name), name.as_bytes());
+        set_time(&root.join(name), seconds, nanoseconds);
+    }
+}
+
+fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
+    let times = Timestamps { last_access: time, last_modification: time };
+    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("times can be set");
 }

@@ -1,7 +1,9 @@
 //! `restore`: puts what an archive holds back, or elsewhere.
 //!
-//! Without `--to` it goes where the sources are now, and only with `--overwrite` if something is there.
+//! Without `--to` it goes where the sources are now, and only with `--overwrite` if something is there. With `--stdout`
+//! or `--dry-run` no file is written, so it needs no place.
 
+mod missing;
 mod origin;
 mod sidecar;
 
@@ -11,13 +13,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_docker::State;
-use worldkeeper_engine::{ExtractOptions, ExtractStats, Selection, extract};
+use worldkeeper_engine::{Destination, ExtractOptions, ExtractStats, RestoreOptions, Selection, Wanted, extract};
 
 use super::archives::{self, Latest};
 use super::containers;
@@ -74,61 +75,73 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     let (patterns, paths): (Vec<_>, Vec<_>) =
         options.paths.iter().map(|path| path.as_os_str().as_bytes()).partition(|path| Selection::is_pattern(path));
     let paths: Vec<_> = paths.into_iter().map(|path| origin::stored_path(Path::new(OsStr::from_bytes(path)))).collect();
+    let writes_files = !options.stdout && !options.dry_run;
+    let in_place = writes_files && options.to.is_none();
     let parts = match &options.to {
         Some(target) => vec![Part { root: std::path::absolute(target)?, paths: Vec::new() }],
-        None => origin::parts(&place.settings.sources.value, &paths)
+        None if in_place => origin::parts(&place.settings.sources.value, &paths)
             .and_then(|parts| {
                 // A pattern means what it matches, from whichever source that came.
                 if patterns.is_empty() { Ok(parts) } else { origin::parts(&place.settings.sources.value, &[]) }
             })
             .map_err(|path| RestoreProblem::NoOrigin { path: escape_bytes(&path) })?,
+        None => vec![Part { root: PathBuf::new(), paths: Vec::new() }],
     };
     // What holds all of the archive names nothing in particular.
     let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
     let selection = settings::select(&options.patterns.0, named)?;
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
-    let in_place = options.to.is_none();
     // In a repository of several games, another one's world must not come over this one.
     let latest = if in_place { Latest::OfOnlySeries } else { Latest::OfAll };
     let archive = session.open_archive(&archives::find(&session, &options.archive, place.series(), latest)?)?;
-    // All of the target is looked at before any of it is touched.
-    let targets = options.to.as_ref().map_or(place.settings.sources.value.as_slice(), std::slice::from_ref);
-    for target in targets {
-        require_free(place, target, options.overwrite)?;
+    if writes_files {
+        // All of the target is looked at before any of it is touched.
+        let targets = options.to.as_ref().map_or(place.settings.sources.value.as_slice(), std::slice::from_ref);
+        for target in targets {
+            require_free(place, target, options.overwrite)?;
+        }
     }
     if in_place {
         warn_of_running_game(place)?;
     }
 
     let name = escape_bytes(archive.metadata.name.as_bytes());
-    let reporter = Reporter::new(&place.screen, "restoring");
+    let reporter = Reporter::new(&place.screen, "restoring").listing(options.list);
     let mut total = ExtractStats::default();
+    let mut stdout = io::stdout();
     for Part { root, paths } in parts {
-        info!("restoring {name} into {}", root.display());
-        let openers = thread::available_parallelism().map_or(1, Into::into);
-        let (selection, numeric_ids) = (selection.clone(), options.numeric_ids);
-        let options = ExtractOptions { selection, within: paths, numeric_ids, openers };
-        let stats = extract(&session, &archive, &root, &options, &reporter)?;
-        total.files += stats.files;
-        total.others += stats.others;
-        total.size += stats.size;
-        total.failed += stats.failed;
-        total.unset += stats.unset;
+        let (selection, strip_components) = (selection.clone(), options.strip_components);
+        let wanted = Wanted { selection, within: paths, strip_components };
+        let destination = if options.stdout {
+            Destination::Stream(&mut stdout)
+        } else if options.dry_run {
+            Destination::Nowhere
+        } else {
+            info!("restoring {name} into {}", root.display());
+            Destination::Directory(&root)
+        };
+        let Restore { numeric_ids, sparse, devices, setuid, .. } = *options;
+        let restore = RestoreOptions { numeric_ids, sparse, devices, setuid };
+        let extract_options = ExtractOptions { wanted, restore, ..ExtractOptions::default() };
+        total.add(extract(&session, &archive, destination, &extract_options, &reporter)?);
     }
     reporter.end();
     let unmatched: Vec<_> = selection.unmatched().iter().map(|path| escape_bytes(path)).collect();
-    if total.files + total.others + total.failed == 0 && !selection.is_everything() {
+    if total.files + total.others + total.failed + total.left_out == 0 && !selection.is_everything() {
         let wanted = if unmatched.is_empty() { "what was asked for".to_owned() } else { unmatched.join(", ") };
         return Err(RestoreProblem::NothingMatches { archive: name, wanted }.into());
     }
     let found = archives::warn_of_unmatched(&archive, &selection);
-    let mut output = Output::new();
-    output.line(&format!(
-        "restored {}, {}, from {name}",
-        words::count(total.files, "file"),
-        words::bytes(total.size)
-    ))?;
-    output.finish()?;
+    missing::warn_of(&total);
+    let done = if options.dry_run { "could restore" } else { "restored" };
+    let summary = format!("{done} {}, {}, from {name}", words::count(total.files, "file"), words::bytes(total.size));
+    if options.stdout {
+        info!("{summary}");
+    } else {
+        let mut output = Output::new();
+        output.line(&summary)?;
+        output.finish()?;
+    }
     Ok(if total.has_warnings() { Done::WithWarnings } else { found })
 }
 

@@ -1,0 +1,51 @@
+//! Where restored items go: the end of the pipeline hands them over in archive order.
+
+use std::error::Error;
+
+use worldkeeper_archive::Item;
+
+use super::ExtractError;
+
+/// Takes the items of an archive, one after the other, each with its content.
+pub(crate) trait Sink {
+    /// Begins an item, whose chunks have `size` bytes together.
+    fn begin(&mut self, item: &Item, size: u64) -> Result<Content, SinkError>;
+
+    /// Takes the next piece of the content of the item that was begun.
+    fn write(&mut self, content: &[u8]) -> Result<(), SinkError>;
+
+    /// Ends the content.
+    fn end(&mut self) -> Result<(), SinkError>;
+
+    /// Is told that no more of the content comes. Fails if the sink cannot go on without it.
+    fn abandon(&mut self) -> Result<(), ExtractError>;
+
+    /// Is told that no more items come, whether all came or not.
+    fn finish(self);
+}
+
+/// Whether an item's content is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// It is; `end` or `abandon` follows.
+    Wanted,
+    /// The item is done.
+    None,
+}
+
+/// Why an item is not where it should be.
+pub(crate) enum SinkError {
+    /// Nobody asked for what it is.
+    LeftOut(Box<dyn Error + Send + Sync>),
+    /// It cannot be restored; the next one may fare better.
+    Item(Box<dyn Error + Send + Sync>),
+    /// None will.
+    End(ExtractError),
+}
+
+impl SinkError {
+    /// A failure that is the item's own.
+    pub(crate) fn item(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Item(Box::new(error))
+    }
+}

@@ -1,0 +1,85 @@
+//! Which items are wanted, and what of their paths is kept.
+
+use worldkeeper_archive::Item;
+
+use crate::paths::strip_components;
+use crate::patterns::{PatternTooSlow, Selection};
+use crate::restore::HardLinks;
+
+/// Which items of an archive are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// What patterns and paths mean.
+    pub selection: Selection,
+    /// Of these, only what is one of these paths or beneath it; all, if there are none.
+    pub within: Vec<Vec<u8>>,
+    /// How many leading components every path loses. What has no more than that is left out.
+    pub strip_components: usize,
+}
+
+/// Goes through the items of an archive and selects.
+///
+/// Source: borg 1.4 `archiver.py`, `build_filter`, `do_extract`.
+pub(super) struct Selector<'a> {
+    wanted: &'a Wanted,
+    links: HardLinks,
+}
+
+impl<'a> Selector<'a> {
+    pub(super) fn new(wanted: &'a Wanted) -> Self {
+        Self { wanted, links: HardLinks::default() }
+    }
+
+    /// What is to be done with an item: nothing, or that of a hard link that is whole without those that are not
+    /// wanted, under the path that is left. To be asked for every item of the archive, in order.
+    pub(super) fn select(&mut self, item: Item) -> Result<Option<Item>, PatternTooSlow> {
+        let strip = self.wanted.strip_components;
+        // Part files of a checkpoint repeat what the whole file has.
+        let selected = item.part.is_none()
+            && self.is_within(&item.path)
+            && self.wanted.selection.selects(&item.path)?
+            && !strip_components(&item.path, strip).is_empty();
+        let Some(mut item) = self.links.resolve(item, selected) else { return Ok(None) };
+        if strip > 0 {
+            item.path = strip_components(&item.path, strip).to_vec();
+            if let Some(first) = item.source.as_mut().filter(|_| item.mode & TYPE != SYMLINK) {
+                *first = strip_components(first, strip).to_vec();
+            }
+        }
+        Ok(Some(item))
+    }
+
+    fn is_within(&self, path: &[u8]) -> bool {
+        let is_beneath =
+            |outer: &Vec<u8>| path.strip_prefix(outer.as_slice()).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+        self.wanted.within.is_empty() || self.wanted.within.iter().any(is_beneath)
+    }
+}
+
+const TYPE: u32 = 0o170_000;
+const SYMLINK: u32 = 0o120_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stripped_links_refer_to_what_is_left_of_their_first() {
+        let file = |path: &str, source: Option<&str>| Item {
+            path: path.into(),
+            mode: 0o100_644,
+            source: source.map(Into::into),
+            ..Item::default()
+        };
+        let symlink = Item { mode: 0o120_777, ..file("a/b/s", Some("x/y/z")) };
+        let items = [file("top", None), file("a/b/1", None), file("a/b/2", Some("a/b/1")), file("a/b/3", Some("top"))];
+        let items = [items.as_slice(), &[symlink, file("a/b/4", Some("top"))]].concat();
+        let wanted = Wanted { strip_components: 2, ..Wanted::default() };
+        let mut selector = Selector::new(&wanted);
+        let selected = items.into_iter().filter_map(|item| selector.select(item).unwrap());
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let selected: Vec<_> = selected.map(|item| (text(item.path), item.source.map(text))).collect();
+        let expected = [("1", None), ("2", Some("1")), ("3", None), ("s", Some("x/y/z")), ("4", Some("3"))];
+        assert_eq!(selected, expected.map(|(path, source)| (path.to_owned(), source.map(str::to_owned))));
+    }
+}

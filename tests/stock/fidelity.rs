@@ -1,0 +1,87 @@
+//! What a file system can hold comes back, whoever wrote the archive and whoever reads it.
+
+use std::fs;
+use std::path::Path;
+
+use worldkeeper_testkit::borg::{Borg, location};
+use worldkeeper_testkit::tree::{self, assert_same};
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
+use worldkeeper_testkit::{gate, worldkeeper::Worldkeeper};
+
+use crate::{MODES, for_mode, sharing_keys};
+
+const COMPRESSIONS: [&str; 6] = ["none", "lz4", "zstd,3", "zlib,6", "lzma,0", "auto,zstd,3"];
+
+/// Every mode with every compression and every stock at night; else every mode, compression and stock at least once.
+#[test]
+fn gate_fidelity() {
+    let borgs = Borg::all();
+    if borgs.is_empty() {
+        return;
+    }
+    let mut cases = Vec::new();
+    for (number, mode) in MODES.iter().enumerate() {
+        for shift in 0..gate::amount(1, COMPRESSIONS.len()) {
+            let compression = COMPRESSIONS[(number + shift + gate::seed() as usize) % COMPRESSIONS.len()];
+            let first = if gate::is_nightly() { 0 } else { (number + gate::seed() as usize) % borgs.len() };
+            let count = gate::amount(1, borgs.len());
+            cases.extend(borgs[first..first + count].iter().map(|borg| (borg.version(), *mode, compression)));
+        }
+    }
+    let folder = tree::memory_folder();
+    let sources = ["one", "two"].map(|name| folder.path().join(name));
+    fill(&sources[0], &sources[1]);
+    for case in cases {
+        eprintln!("seed {}, case {case:?}", gate::seed());
+        let (version, mode, compression) = case;
+        let borg = Borg::all().into_iter().find(|borg| borg.version() == version).expect("it was there before");
+        both_ways(&borg.with_passphrase(PASSPHRASE), mode, compression, &sources);
+    }
+}
+
+/// Two sources with everything in them, and hard links from one to the other.
+fn fill(one: &Path, two: &Path) {
+    tree::nasty(&one.join("nasty"));
+    tree::untimely(&one.join("untimely"));
+    tree::sample(&two.join("sample"), "fidelity");
+    fs::hard_link(one.join("nasty/links/hard1"), two.join("across")).expect("hard links can be made");
+    fs::hard_link(two.join("sample/region/r.0.-1.mca"), one.join("nasty/links/later")).expect("hard links can be made");
+}
+
+/// Stock and we archive the same sources; the archives are the same item by item and field by field, and each of us
+/// makes the same trees of either.
+fn both_ways(borg: &Borg, mode: &str, compression: &str, sources: &[std::path::PathBuf; 2]) {
+    let folder = tree::memory_folder();
+    let keeper = sharing_keys(for_mode(Worldkeeper::at(folder.path()), mode), borg);
+    let [one, two] = sources.each_ref().map(|source| source.to_str().expect("a plain name"));
+    let keeper = keeper.with("BORG_COMPRESSION", compression).with("BACKUP_SOURCES", format!("{one},{two}"));
+    let repository = keeper.repository();
+    borg.init(&repository, mode);
+    let stocks = location(&repository, "stock");
+    let _ = borg.run(["create", "--compression", compression, &stocks, one, two]);
+    let backup = keeper.run(["backup"]);
+    assert!(backup.stderr().contains("6 files changed before 1970"), "{backup}");
+    let ours = keeper.archives().pop().expect("there is an archive");
+
+    let (theirs, found) = (borg.items(&repository, "stock"), borg.items(&repository, &ours));
+    for (theirs, found) in theirs.iter().zip(&found) {
+        assert_eq!(found, theirs);
+    }
+    assert_eq!(theirs.len(), found.len());
+
+    let target = |name: &str| folder.path().join(name);
+    borg.extract(&repository, "stock", &target("expected"));
+    borg.extract(&repository, &ours, &target("stock of ours"));
+    for (archive, name) in [("stock", "ours of stock's"), (ours.as_str(), "ours of ours")] {
+        let to = target(name);
+        let options = ["--numeric-ids", "--devices", "--setuid"];
+        let _ = keeper.run(["restore", archive, "--to", to.to_str().expect("a plain name")].iter().chain(&options));
+    }
+    for name in ["stock of ours", "ours of stock's", "ours of ours"] {
+        for source in sources {
+            assert_same(&below(&target("expected"), source), &below(&target(name), source));
+        }
+    }
+    // What a clamp changes is not in it.
+    assert_same(&sources[0].join("nasty"), &below(&target("ours of stock's"), &sources[0].join("nasty")));
+}

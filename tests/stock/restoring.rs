@@ -1,0 +1,156 @@
+//! What `restore` can do with an archive, as stock's `extract` does it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+
+use worldkeeper_testkit::borg::{Borg, location};
+use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::peers;
+use worldkeeper_testkit::tree;
+use worldkeeper_testkit::worldkeeper::{Worldkeeper, below};
+
+use crate::place;
+
+/// Options that both have, with the same words.
+const CASES: &[&[&str]] = &[
+    &["--sparse"],
+    &["--strip-components", "4"],
+    &["--strip-components", "5", "--exclude", "*/names"],
+    // Further links without their first: they bring the content along.
+    &["{}/links/hard2"],
+    &["{}/links/other", "--strip-components", "3"],
+    &["{}/links", "--exclude", "*/hard1"],
+    &["--pattern", "+ sh:**/links/hard*", "--pattern", "- re:."],
+    &["{}/names", "--exclude", "re:\\xff", "--pattern", "- sh:**/*dash"],
+];
+
+#[test]
+fn options_do_what_they_do_in_stock() {
+    let Some(borg) = Borg::newest() else { return };
+    let folder = tree::memory_folder();
+    let keeper = Worldkeeper::at(folder.path()).with("BORG_ENCRYPTION", "none").without("BORG_PASSPHRASE");
+    tree::nasty(&keeper.world());
+    fs::write(keeper.world().join("hole"), vec![0; 20 << 20]).expect("a file can be written");
+    let archive = keeper.backup();
+    let stored = keeper.world().strip_prefix("/").expect("it is absolute").to_owned();
+    for (number, options) in CASES.iter().enumerate() {
+        let options: Vec<_> =
+            options.iter().map(|option| option.replace("{}", stored.to_str().expect("a plain name"))).collect();
+        let [theirs, ours] = ["theirs", "ours"].map(|name| folder.path().join(format!("{name}-{number}")));
+        fs::create_dir(&theirs).expect("a folder can be made");
+        let mut command = borg.command();
+        let split = options.iter().position(|option| option.starts_with("--")).unwrap_or(options.len());
+        let joined = options[split..].chunks(2).map(|option| option.join("="));
+        command.current_dir(&theirs).args(["extract", "--numeric-ids"]).args(joined);
+        command.arg(location(&keeper.repository(), &archive)).args(&options[..split]);
+        let _ = Outcome::of(&mut command).exits(0);
+
+        let words = ["restore", &archive, "--to", ours.to_str().expect("a plain name"), "--numeric-ids", "--devices"];
+        let words = words.into_iter().chain(["--setuid"]).chain(options.iter().map(String::as_str));
+        let _ = keeper.run(words);
+        assert_eq!(restored(&theirs), restored(&ours), "{options:?}");
+        if options[0] == "--sparse" {
+            let blocks =
+                |root: &Path| fs::metadata(below(root, &keeper.world()).join("hole")).expect("it is there").blocks();
+            assert_eq!(blocks(&ours), blocks(&theirs));
+            assert_eq!(blocks(&ours), 0, "20 MiB of zeros are one hole");
+        }
+    }
+}
+
+/// What is there. Folders that are only on the way have what the time and the umask of their maker gave them.
+fn restored(root: &Path) -> BTreeMap<PathBuf, tree::Entry> {
+    let mut entries = tree::listing(root);
+    let began = i128::from(fs::metadata(root).expect("it is there").ctime() - 3600) * 1_000_000_000;
+    for entry in entries.values_mut().filter(|entry| entry.content == tree::Content::Directory) {
+        if entry.mtime_ns > began {
+            (entry.mode, entry.mtime_ns) = (0, 0);
+        }
+    }
+    entries
+}
+
+#[test]
+fn content_goes_to_standard_output_and_a_trial_writes_nothing() {
+    let (_folder, keeper) = place("none");
+    tree::sample(&keeper.world(), "stdout");
+    fs::hard_link(keeper.world().join("hello.txt"), keeper.world().join("linked.txt")).expect("links can be made");
+    let archive = keeper.backup();
+    let stored = |name: &str| keeper.world().join(name).into_os_string();
+    let restore = |options: &[&str], paths: &[&str]| {
+        let words = ["restore", &archive].into_iter().chain(options.iter().copied()).map(OsStr::new);
+        keeper.run(words.map(Into::into).chain(paths.iter().map(|path| stored(path))))
+    };
+    let hello = "hello from stdout\n";
+    assert_eq!(restore(&["--stdout"], &["hello.txt"]).stdout(), hello);
+    // A further link has its content too, once.
+    assert_eq!(restore(&["--stdout"], &["linked.txt"]).stdout(), hello);
+    assert_eq!(restore(&["--stdout"], &["linked.txt", "hello.txt", "empty"]).stdout(), hello);
+
+    let before = tree::listing(keeper.folder());
+    let tried = restore(&["--dry-run", "--list"], &["region"]);
+    let listed = tried.lines().iter().filter(|line| line.contains("/region/r.")).count();
+    assert_eq!(listed, 2, "{tried}");
+    let _ = tried.says(&["could restore 2 files"]);
+    let after = tree::listing(keeper.folder());
+    let world = |entries: &BTreeMap<PathBuf, _>| {
+        let paths = entries.keys().cloned();
+        paths.filter(|path| path.starts_with("world")).collect::<Vec<_>>()
+    };
+    assert_eq!(world(&before), world(&after));
+}
+
+/// What gives somebody rights comes back only if it is asked for, and what was left out is counted.
+#[test]
+fn devices_and_setuid_are_left_out_unless_they_are_asked_for() {
+    if !peers::is_root() {
+        return;
+    }
+    let (folder, keeper) = place("none");
+    tree::nasty(&keeper.world());
+    let archive = keeper.backup();
+    let target = folder.path().join("target");
+    let restored = keeper.try_run([OsStr::new("restore"), archive.as_ref(), "--to".as_ref(), target.as_ref()]).exits(1);
+    let restored = restored.says(&["2 devices left out", "--devices", "capabilities not set on 1 item"]);
+    let _ = restored.says(&["setuid and setgid bits not set on 4 items: --setuid"]);
+    let found = below(&target, &keeper.world());
+    assert!(!found.join("devices/null").exists());
+    let mode = |name: &str| fs::metadata(found.join(name)).expect("it is there").mode() & 0o7777;
+    assert_eq!((mode("modes/4755"), mode("modes/6711"), mode("owners/mixed")), (0o755, 0o711, 0o750));
+    assert_eq!((mode("modes/folder-2750"), mode("modes/folder-1777")), (0o2750, 0o1777));
+    assert!(!tree::listing(&found)[Path::new("attributes/capable")].xattrs.contains_key("security.capability"));
+}
+
+/// Somebody who is not root gets all content, and is told by kind what could not be set.
+#[test]
+fn who_is_not_root_gets_all_content_and_is_told_what_it_lacks() {
+    if !peers::is_root() {
+        return;
+    }
+    let (folder, keeper) = place("none");
+    tree::nasty(&keeper.world());
+    let archive = keeper.backup();
+    let owned = std::process::Command::new("chown").args(["-R", "nobody"]).arg(folder.path()).status();
+    assert!(owned.is_ok_and(|status| status.success()));
+    let target = folder.path().join("target");
+    fs::create_dir(&target).and_then(|()| chown(&target, Some(65534), None)).expect("root may do that");
+    let program = folder.path().join("worldkeeper");
+    fs::copy(worldkeeper_testkit::worldkeeper::program(), &program).expect("it can be copied");
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env"];
+    let mut command = keeper.command_under(&nobody, ["restore", &archive, "--devices", "--setuid", "--to"]);
+    command.arg(&target);
+    let restored = Outcome::of(&mut command).exits(1);
+    let restored =
+        restored.says(&["owner not set on", "only root may give files away", "setuid and setgid bits not set on"]);
+    let _ = restored.says(&["2 items could not be restored", "extended attributes not set on 1 item"]);
+    // Everything is there but the devices, with its content.
+    let [mut expected, found] = [keeper.world(), below(&target, &keeper.world())].map(|root| tree::listing(&root));
+    expected.retain(|_, entry| !matches!(entry.content, tree::Content::CharDevice(_) | tree::Content::BlockDevice(_)));
+    let contents = |entries: BTreeMap<_, tree::Entry>| {
+        entries.into_iter().map(|(path, entry)| (path, entry.content)).collect::<Vec<_>>()
+    };
+    assert_eq!(contents(expected), contents(found));
+}
