@@ -63,13 +63,18 @@ impl Hints {
 
     /// Notes that a superseded PUT of `size` bytes was not copied, and so will be gone with its segment.
     pub(crate) fn drop_put(&mut self, id: &ChunkId, segment: u32, size: u32) {
-        self.storage_quota_use = self.storage_quota_use.saturating_sub(size.into());
+        self.uncount(size.into());
         if let Some(segments) = self.shadow_index.get_mut(id)
             && let Some(at) = segments.iter().position(|shadowed| *shadowed == segment)
         {
             // An empty list stays: it says that nothing is shadowed, a missing one says nothing.
             segments.remove(at);
         }
+    }
+
+    /// Notes that PUTs of so many bytes are gone from the disk.
+    pub(crate) fn uncount(&mut self, bytes: u64) {
+        self.storage_quota_use = self.storage_quota_use.saturating_sub(bytes);
     }
 
     /// Forgets that an object has no superseded PUTs, when the DELETE that made it worth knowing is gone.

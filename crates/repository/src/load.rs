@@ -179,8 +179,8 @@ impl LocalRepository {
         let mut repository_lock = lock(repository_lock);
         let shared = self.mode == Mode::Shared;
         let result = (|| {
-            if self.state_files.transaction()? > Some(transaction) {
-                // The index of a lost commit is all that tells of it; a check wants to know, a repair brings it back.
+            if self.state_files.witnessed()? > Some(transaction) {
+                // The state files of a lost commit are all that tells of it; a check wants to know, a repair brings it back.
                 return Ok(());
             }
             if shared {

@@ -1,5 +1,7 @@
 //! Working out what a repository contains from its log.
 
+use std::collections::BTreeSet;
+
 use worldkeeper_core::{ChunkId, RepositoryError};
 
 use crate::hints::Hints;
@@ -48,15 +50,18 @@ impl<'a> Replay<'a> {
         let size = entry.bytes.len() as u32;
         match entry.body {
             Body::Put(id) => {
-                if let Some(old) = self.index.get(&id) {
-                    self.supersede(id, old)?;
+                if let Some(old) = self.index.get(&id)
+                    && !self.supersede(id, old)?
+                {
+                    // A compaction has moved it: what was counted of it there is not there any more.
+                    self.hints.uncount(size.into());
                 }
                 self.index.insert(&id, Location { segment, offset: entry.offset });
                 self.hints.put(segment, size);
             }
             Body::Delete(id) => {
                 if let Some(old) = self.index.remove(&id) {
-                    self.supersede(id, old)?;
+                    let _ = self.supersede(id, old)?;
                 } else if self.from_scratch {
                     // What it took back is gone; the empty list says that it may go, too.
                     self.hints.shadow_index.entry(id).or_default();
@@ -78,6 +83,12 @@ impl<'a> Replay<'a> {
     /// Ends the replay: what an earlier state said about segments that are gone is forgotten.
     pub(crate) fn finish(mut self) -> (Index, Hints) {
         let exists = |segment: &u32| self.existing.binary_search(segment).is_ok();
+        // What can be freed of a segment that had superseded PUTs are those, as good as: nobody knows any more what
+        // its few DELETEs took.
+        let gone = |segment: &&u32| !exists(segment);
+        let shadowed: BTreeSet<_> = self.hints.shadow_index.values().flatten().filter(gone).copied().collect();
+        let freed: u64 = shadowed.iter().filter_map(|segment| self.hints.compact.get(segment)).sum();
+        self.hints.uncount(freed);
         self.hints.segments.retain(|segment, _| exists(segment));
         self.hints.compact.retain(|segment, _| exists(segment));
         for segments in self.hints.shadow_index.values_mut() {
@@ -86,12 +97,14 @@ impl<'a> Replay<'a> {
         (self.index, self.hints)
     }
 
-    fn supersede(&mut self, id: ChunkId, old: Location) -> Result<(), RepositoryError> {
+    /// Notes that the PUT at `old` counts no more; returns whether it is there at all.
+    fn supersede(&mut self, id: ChunkId, old: Location) -> Result<bool, RepositoryError> {
         // An index older than a compaction points to segments that are gone, and their bookkeeping with them.
-        if self.existing.binary_search(&old.segment).is_ok() {
+        let exists = self.existing.binary_search(&old.segment).is_ok();
+        if exists {
             let size = self.segments.entry_size(old, &id)?;
             self.hints.supersede(id, old.segment, size);
         }
-        Ok(())
+        Ok(exists)
     }
 }

@@ -43,6 +43,20 @@ impl StateFiles {
         Ok(latest)
     }
 
+    /// The latest transaction that any of the files is of. They are written when their COMMIT is durable, so that it
+    /// was, whatever has become of it.
+    pub(crate) fn witnessed(&self) -> Result<Option<u32>, DiskError> {
+        let mut latest = None;
+        for (name, _) in self.disk.list(&self.repository)? {
+            let number = name.to_str().and_then(|name| PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)));
+            let number = number.and_then(parse_number);
+            if number > latest && self.disk.metadata(&self.repository.join(&name))?.len > 0 {
+                latest = number;
+            }
+        }
+        Ok(latest)
+    }
+
     /// Loads the index of a transaction; `None`, and a warning, if it cannot be used.
     pub(crate) fn load_index(&self, transaction: u32) -> Option<Index> {
         self.read_index(transaction).inspect_err(|reason| warn!("{reason}")).ok()

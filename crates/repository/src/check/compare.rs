@@ -24,38 +24,33 @@ impl LocalRepository {
         report: &mut Report<'_>,
     ) -> Result<(), RepositoryError> {
         let transaction = extent.transaction;
-        if extent.indexed != Some(transaction) {
-            survey.is_state_wrong = true;
-            let what = format!("there is no index of transaction {transaction}, the last one; it will be made anew");
-            report.found(&Finding::note(what));
-            return Ok(());
-        }
         let missing = self.state_files.missing(transaction)?;
         if !missing.is_empty() {
             survey.is_state_wrong = true;
             report.found(&Finding::note(format!("{} is missing; it will be made anew", missing.join(" and "))));
         }
-        match self.state_files.read_index(transaction) {
-            Ok(index) => survey.is_state_wrong |= compare_indices(&index, extent, &survey.index, report),
-            Err(reason) => {
-                survey.is_state_wrong = true;
-                report.found(&Finding::problem(reason));
-            }
-        }
-        if missing.iter().any(|name| name.starts_with("hints.")) {
-            return Ok(());
-        }
-        match self.state_files.read_hints(transaction) {
-            // Where entries or segments are lost, the hints differ for that reason alone.
-            Ok(_) if survey.is_state_wrong || !survey.damaged.is_empty() => {}
-            Ok(hints) => survey.is_state_wrong = compare_hints(&hints, extent, &survey.hints, report),
-            Err(reason) => {
-                survey.is_state_wrong = true;
-                report.found(&Finding::problem(reason));
-            }
-        }
+        let is_there = |prefix| !missing.iter().any(|name| name.starts_with(prefix));
+        let is_index_wrong = is_there("index.")
+            && match self.state_files.read_index(transaction) {
+                Ok(index) => compare_indices(&index, extent, &survey.index, report),
+                Err(reason) => unusable(reason, report),
+            };
+        let are_hints_wrong = is_there("hints.")
+            && match self.state_files.read_hints(transaction) {
+                // Where entries or segments are lost, the hints differ for that reason alone.
+                Ok(_) if is_index_wrong || !survey.damaged.is_empty() => false,
+                Ok(hints) => compare_hints(&hints, extent, &survey.hints, report),
+                Err(reason) => unusable(reason, report),
+            };
+        survey.is_state_wrong |= is_index_wrong || are_hints_wrong;
         Ok(())
     }
+}
+
+/// Tells why a state file cannot be used; that is to say that it is wrong.
+fn unusable(reason: String, report: &mut Report<'_>) -> bool {
+    report.found(&Finding::problem(reason));
+    true
 }
 
 /// Tells every difference; returns whether there is any.

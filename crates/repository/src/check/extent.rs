@@ -1,7 +1,7 @@
 //! How far the log goes: which segments there are, and up to which of them it was committed.
 //!
-//! A reader trusts the last COMMIT that is intact. Here more is known: an index is only ever written after its COMMIT
-//! was durable, so where there is an index of a later transaction, that transaction was committed, and its COMMIT has
+//! A reader trusts the last COMMIT that is intact. Here more is known: state files are only ever written after their
+//! COMMIT was durable, so where there is one of a later transaction, that transaction was committed, and its COMMIT has
 //! been lost since. Falling back to an earlier one, as readers do, would drop all it has put.
 
 use worldkeeper_core::RepositoryError;
@@ -18,8 +18,8 @@ pub(super) struct Extent {
     pub(super) empty: Vec<u32>,
     /// The segment that ends with the last intact COMMIT.
     pub(super) committed: Option<u32>,
-    /// The transaction of the latest index.
-    pub(super) indexed: Option<u32>,
+    /// The latest transaction that state files tell of.
+    witnessed: Option<u32>,
     /// Segments up to this one count.
     pub(super) transaction: u32,
 }
@@ -49,8 +49,8 @@ impl LocalRepository {
             list.push(segment);
         }
         let committed = self.last_commit(&segments)?;
-        let indexed = self.state_files.transaction()?;
-        let transaction = committed.max(indexed).or(segments.last().copied());
+        let witnessed = self.state_files.witnessed()?;
+        let transaction = committed.max(witnessed).or(segments.last().copied());
         let Some(transaction) = transaction.filter(|last| segments.first().is_some_and(|first| first <= last)) else {
             let what = "the repository contains no valid data: it has no segments, or none that counts";
             report.found_beyond_repair(&Finding::problem(what));
@@ -68,7 +68,7 @@ impl LocalRepository {
         for segment in &empty {
             report.found(&Finding::note("it is empty, which counts as missing").in_segment(*segment));
         }
-        let extent = Extent { segments, empty, committed, indexed, transaction };
+        let extent = Extent { segments, empty, committed, witnessed, transaction };
         if let Some(what) = extent.lost_commit() {
             report.found(&Finding::problem(what));
         }
@@ -79,16 +79,16 @@ impl LocalRepository {
 impl Extent {
     /// Says, if it is so, that what counts does not end with a COMMIT.
     fn lost_commit(&self) -> Option<String> {
-        let Self { committed, indexed, transaction, .. } = self;
-        match (committed, indexed) {
+        let Self { committed, witnessed, transaction, .. } = self;
+        match (committed, witnessed) {
             (Some(committed), _) if committed == transaction => None,
             (Some(committed), _) => Some(format!(
-                "the commit of transaction {transaction}, of which there is an index, is lost; readers see what the \
+                "the commit of transaction {transaction}, of which there are state files, is lost; readers see what the \
                  one in segment {committed} has left"
             )),
-            (None, Some(_)) => {
-                Some(format!("there is an index of transaction {transaction}, but no segment with an intact commit"))
-            }
+            (None, Some(_)) => Some(format!(
+                "there are state files of transaction {transaction}, but no segment with an intact commit"
+            )),
             (None, None) => Some("there is no segment with an intact commit".to_owned()),
         }
     }

@@ -15,7 +15,7 @@
 use worldkeeper_core::DiskError;
 use worldkeeper_core::disk::DiskFile;
 
-use super::{BUCKET_LEN, EMPTY, EMPTY_BUCKET, Index, SIZES, is_used, least_empty, mark, upper_limit};
+use super::{BUCKET_LEN, Bucket, EMPTY, EMPTY_BUCKET, Index, SIZES, is_used, least_empty, mark, upper_limit};
 use crate::integrity::{Digester, Digests};
 
 pub(super) const HEADER_LEN: usize = 18;
@@ -23,8 +23,12 @@ pub(super) const HEADER_LEN: usize = 18;
 const MAGIC: [u8; 8] = *b"BORG_IDX";
 const SIZES_OF_KEY_AND_VALUE: [u8; 2] = [32, 8];
 
-/// How many bytes are read or written, and hashed, at once.
-const PIECE_BYTES: usize = 1024 * 1024;
+/// How many buckets are read or written, and hashed, at once.
+const PIECE_BUCKETS: usize = 32 * 1024;
+
+/// What a hole in the file reads as. No bucket is like that: it would say that an entry begins where a segment's magic
+/// stands.
+const HOLE: Bucket = [0; BUCKET_LEN];
 
 /// Name of the digest that covers the header alone.
 const HEADER_PART: &str = "HashHeader";
@@ -41,6 +45,12 @@ pub(crate) enum IndexError {
     /// It is longer or shorter than its header says.
     #[error("it has {found} bytes, expected {expected}")]
     Length { expected: u64, found: u64 },
+    /// There is no memory for so many buckets.
+    #[error("it has {0} bytes, too many for this machine")]
+    TooLarge(u64),
+    /// Some of it was never written.
+    #[error("there is a hole in it")]
+    Hole,
     /// It holds more or fewer entries than its header says.
     #[error("it holds {found} entries, expected {expected}")]
     Entries { expected: usize, found: usize },
@@ -61,9 +71,9 @@ impl Index {
         digester.update(&header);
         file.append(&header)?;
         digester.finish_part(HEADER_PART);
-        for piece in self.buckets.as_flattened().chunks(PIECE_BYTES) {
-            digester.update(piece);
-            file.append(piece)?;
+        for piece in self.buckets.chunks(PIECE_BUCKETS) {
+            digester.update(piece.as_flattened());
+            file.append(piece.as_flattened())?;
         }
         Ok(digester.finish())
     }
@@ -85,20 +95,28 @@ impl Index {
         if count == 0 {
             return Err(IndexError::Header);
         }
-        // Before there is room made for the buckets: the file must really have them.
+        // The file must really have the buckets. That it is so long is not enough: a hole in it takes no space on the
+        // disk, but would in memory, so room is filled only as far as there is something to fill it with.
         let (len, found) = ((HEADER_LEN + count * BUCKET_LEN) as u64, file.len()?);
         if found != len {
             return Err(IndexError::Length { expected: len, found });
         }
-        let mut index = Self { buckets: vec![EMPTY_BUCKET; count], entries: 0, empty: 0 };
-        let mut offset = HEADER_LEN as u64;
-        for piece in index.buckets.as_flattened_mut().chunks_mut(PIECE_BYTES) {
-            let read = file.read_at(piece, offset)?;
-            if read < piece.len() {
+        let mut index = Self { buckets: Vec::new(), entries: 0, empty: 0 };
+        index.buckets.try_reserve_exact(count).map_err(|_| IndexError::TooLarge(len))?;
+        let mut piece = vec![EMPTY_BUCKET; count.min(PIECE_BUCKETS)];
+        while index.buckets.len() < count {
+            let offset = (HEADER_LEN + index.buckets.len() * BUCKET_LEN) as u64;
+            piece.truncate(count - index.buckets.len());
+            let bytes = piece.as_flattened_mut();
+            let read = file.read_at(bytes, offset)?;
+            if read < bytes.len() {
                 return Err(IndexError::Length { expected: len, found: offset + read as u64 });
             }
-            digester.update(piece);
-            offset += read as u64;
+            digester.update(bytes);
+            if piece.contains(&HOLE) {
+                return Err(IndexError::Hole);
+            }
+            index.buckets.extend_from_slice(&piece);
         }
         index.entries = index.buckets.iter().filter(|bucket| is_used(bucket)).count();
         index.empty = index.buckets.iter().filter(|bucket| mark(bucket) == EMPTY).count();

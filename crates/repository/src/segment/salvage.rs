@@ -99,3 +99,95 @@ impl SalvageReader {
         Ok(offset + u64::from(header.size) <= self.len && matches!(self.reader.look()?, Ok(Some(_))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use worldkeeper_core::{ChunkId, Disk};
+    use worldkeeper_testkit::disk::MemoryDisk;
+
+    use super::*;
+    use crate::segment::entry::COMMIT;
+    use crate::segment::{Body, MAGIC, PutHeader};
+
+    fn put(number: u8, data: &[u8]) -> Vec<u8> {
+        [&PutHeader::encode_put(ChunkId([number; 32]), data)[..], data].concat()
+    }
+
+    /// The numbers of the objects that are found, and the pieces of damage.
+    fn salvage(bytes: &[u8]) -> (Vec<u8>, Vec<(u64, u64)>) {
+        let mut file = MemoryDisk::new().create(Path::new("/0")).unwrap();
+        file.append(bytes).unwrap();
+        let mut reader = SalvageReader::new(file.into(), 0).unwrap();
+        let (mut found, mut damage, mut end) = (Vec::new(), Vec::new(), MAGIC.len() as u64);
+        while let Some(salvaged) = reader.next().unwrap() {
+            let (offset, len) = match salvaged {
+                Salvaged::Entry(entry) => {
+                    if let Body::Put(id) = entry.body {
+                        found.push(id.0[0]);
+                    }
+                    (entry.offset.into(), entry.bytes.len() as u64)
+                }
+                Salvaged::Damage(Damage { offset, len, .. }) => {
+                    damage.push((offset, len));
+                    (offset, len)
+                }
+            };
+            assert!(offset == end || offset == 0, "every byte is taken once");
+            end = offset + len;
+        }
+        assert_eq!(end.max(MAGIC.len() as u64), bytes.len().max(MAGIC.len()) as u64, "every byte is taken");
+        (found, damage)
+    }
+
+    #[test]
+    fn what_looks_like_entries_in_a_damaged_object_is_not_taken_for_some() {
+        let bait = put(9, b"bait");
+        let object = [&[1; 20][..], &bait, &COMMIT].concat();
+        let whole = [&MAGIC[..], &put(1, b"abc"), &put(2, &object), &put(3, b"def")].concat();
+        assert_eq!(salvage(&whole), (vec![1, 2, 3], vec![]));
+        let second = 8 + 44;
+        let mut flipped = whole.clone();
+        flipped[second + 45] ^= 1;
+        assert_eq!(salvage(&flipped), (vec![1, 3], vec![(second as u64, 41 + object.len() as u64)]));
+        // The same at the end of the file.
+        let end = flipped.len() - 44;
+        assert_eq!(salvage(&flipped[..end]).0, [1]);
+    }
+
+    #[test]
+    fn behind_a_damaged_header_the_next_entry_is_searched_for() {
+        let whole = [&MAGIC[..], &put(1, b"abc"), &put(2, b"defg"), &put(3, &[7; 3000]), &COMMIT].concat();
+        for at in 0..9 {
+            for bit in 0..8 {
+                let mut flipped = whole.clone();
+                flipped[52 + at] ^= 1 << bit;
+                assert_eq!(salvage(&flipped), (vec![1, 3], vec![(52, 45)]), "byte {at}, bit {bit}");
+            }
+        }
+        for at in 0..8 {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            assert_eq!(salvage(&flipped), (vec![1, 2, 3], vec![(0, 8)]), "byte {at}");
+        }
+        assert_eq!(salvage(&whole[8..]), (vec![1, 2, 3], vec![(0, 0)]), "nothing but the magic is missing");
+        assert_eq!(salvage(b"BORG"), (vec![], vec![(0, 4)]));
+        assert_eq!(salvage(b""), (vec![], vec![(0, 0)]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(
+            before in proptest::collection::vec(any::<u8>(), 0..100),
+            between in proptest::collection::vec(any::<u8>(), 0..100),
+            has_magic in any::<bool>(),
+        ) {
+            let magic = if has_magic { &MAGIC[..] } else { &[] };
+            let bytes = [magic, &before, &put(1, b"abc"), &between, &put(2, &[0; 500])].concat();
+            let (found, _) = salvage(&bytes);
+            prop_assert!(found.contains(&1) && found.contains(&2));
+        }
+    }
+}

@@ -14,7 +14,7 @@ const COMMIT: &[u8] = b"\x40\xf4\x3c\x25\x09\x00\x00\x00\x02";
 pub(crate) fn survivors(disk: &dyn Disk, repository: &Path) -> BTreeMap<ChunkId, Bytes> {
     let segments = segments(disk, repository);
     let committed = segments.iter().filter(|(_, bytes)| is_committed(bytes)).map(|(number, _)| *number).max();
-    let counts = committed.max(indexed(disk, repository)).or(segments.keys().next_back().copied());
+    let counts = committed.max(witnessed(disk, repository)).or(segments.keys().next_back().copied());
     let mut objects = BTreeMap::new();
     for (number, bytes) in segments {
         if Some(number) > counts {
@@ -50,11 +50,13 @@ pub(crate) fn segments(disk: &dyn Disk, repository: &Path) -> BTreeMap<u32, Vec<
     segments
 }
 
-/// The latest transaction there is an index of.
-fn indexed(disk: &dyn Disk, repository: &Path) -> Option<u32> {
+/// The latest transaction there are state files of, which are written when the commit is durable.
+fn witnessed(disk: &dyn Disk, repository: &Path) -> Option<u32> {
     let names = disk.list(repository).unwrap().into_iter().map(|(name, _)| name.into_string().unwrap());
     let is_there = |name: &String| disk.metadata(&repository.join(name)).unwrap().len > 0;
-    names.filter(is_there).filter_map(|name| name.strip_prefix("index.")?.parse().ok()).max()
+    let prefixes = ["index.", "hints.", "integrity."];
+    let number = |name: String| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix))?.parse().ok();
+    names.filter(is_there).filter_map(number).max()
 }
 
 /// Every entry that verifies, wherever it stands.

@@ -204,6 +204,49 @@ fn an_append_only_repository_keeps_everything_and_a_log() {
 }
 
 #[test]
+fn a_replay_after_a_compaction_counts_what_is_there_and_no_more() {
+    let disk = MemoryDisk::new();
+    let path = Path::new("/r");
+    let options = CreateOptions { storage_quota: 20_000, ..CreateOptions::new(RepositoryId([1; 32])) };
+    LocalRepository::create(&disk, path, &options).unwrap();
+    configure(&disk, path, "max_segment_size", "3000");
+    let repository = open(&disk, path, Mode::Exclusive).unwrap();
+    put(&repository, &(1..=15).map(|number| (id(number), object(number, 1000))).collect::<Vec<_>>());
+    let mut transaction = repository.begin().unwrap();
+    for number in [1, 2, 5, 6, 9, 10, 13] {
+        transaction.delete(id(number)).unwrap();
+    }
+    transaction.commit().unwrap();
+    // The state that was saved before the compaction is what a crash at its end leaves.
+    let before = disk.after_kill();
+    repository.begin().unwrap().commit_and_compact(10).unwrap();
+    drop(repository);
+    let is_state = |name: &str| ["index.", "hints.", "integrity."].iter().any(|prefix| name.starts_with(prefix));
+    for (here, is_there) in [(&disk, false), (&before, true)] {
+        for (name, _) in here.list(path).unwrap() {
+            let file = path.join(&name);
+            if !is_state(name.to_str().unwrap()) {
+                continue;
+            }
+            if is_there {
+                disk.create(&file)
+                    .unwrap()
+                    .append(&worldkeeper_core::disk::read(&before, &file, 1 << 20).unwrap())
+                    .unwrap();
+            } else {
+                disk.remove_file(&file).unwrap();
+            }
+        }
+    }
+    let repository = open(&disk, path, Mode::Exclusive).unwrap();
+    assert_eq!(repository.ids().unwrap().len(), 8);
+    put(&repository, &(20..=30).map(|number| (id(number), object(number, 1000))).collect::<Vec<_>>());
+    let mut transaction = repository.begin().unwrap();
+    let error = transaction.put(id(31), object(31, 1000)).unwrap_err();
+    assert!(matches!(error, RepositoryError::QuotaExceeded { .. }), "{error}");
+}
+
+#[test]
 fn compaction_frees_what_is_superseded_and_keeps_the_rest() {
     let (disk, path) = new();
     configure(&disk, &path, "max_segment_size", "20K");
