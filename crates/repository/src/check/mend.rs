@@ -13,6 +13,7 @@ use super::Report;
 use super::extent::Extent;
 use super::survey::Survey;
 use crate::LocalRepository;
+use crate::index::Index;
 use crate::segment::Salvaged;
 use crate::sync::write;
 use crate::transaction::remove_aborted;
@@ -33,6 +34,7 @@ impl LocalRepository {
         let transaction = self.secure_commit(extent)?;
         if !copies.is_empty() {
             self.state_files.remove_all()?;
+            *write(&self.deleted) = Index::new();
         }
         for copy in &copies {
             self.require_exclusive()?;

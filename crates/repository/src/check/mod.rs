@@ -87,7 +87,10 @@ impl LocalRepository {
             return Ok(report.finish(false));
         }
         let mut survey = self.survey(&extent, &mut report)?;
-        self.compare(&extent, &mut survey, &mut report)?;
+        if survey.unreadable.is_none() {
+            // Otherwise what is only not to be read now would be called missing.
+            self.compare(&extent, &mut survey, &mut report)?;
+        }
         if options.repair {
             self.mend(&extent, survey, &mut report)?;
         }

@@ -4,18 +4,19 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use worldkeeper_core::disk::{self, EntryKind};
-use worldkeeper_core::repository::{CheckOptions, RepositoryCheck};
+use worldkeeper_core::repository::{CheckEvent, CheckOptions, RepositoryCheck};
 use worldkeeper_core::{ChunkId, Disk, Repository, RepositoryError};
 use worldkeeper_repository::{LocalRepository, Mode};
-use worldkeeper_testkit::disk::{Fault, MemoryDisk};
+use worldkeeper_testkit::disk::{Fault, MemoryDisk, ReadFault};
 use worldkeeper_testkit::gate;
 
 use crate::check::{LOOK, REPAIR, check};
-use crate::common::{Process, configure, contents, create, id, object, open, open_as, put};
+use crate::common::{Process, configure, contents, create, id, object, open, open_as, options, put};
 use crate::oracle::{segments, survivors};
 
 const PATH: &str = "/r";
@@ -181,7 +182,7 @@ fn damage(disk: &MemoryDisk, random: &mut Random) -> String {
 fn gate_repair_keeps_every_object_that_verifies() {
     let sample = sample();
     let seed = gate::seed();
-    for case in 0..gate::amount(250, 50_000) {
+    for case in 0..gate::amount(1000, 50_000) {
         let mut random = Random(seed.wrapping_add(case as u64));
         let disk = sample.after_kill();
         let damages: Vec<_> = (0..=random.below(4)).map(|_| damage(&disk, &mut random)).collect();
@@ -301,6 +302,67 @@ fn a_call_that_fails_once_fails_the_repair_and_the_next_one_succeeds() {
             break;
         }
     }
+}
+
+#[test]
+fn what_cannot_be_read_is_never_taken_for_damage() {
+    let start = damaged(true);
+    let path = Path::new(PATH);
+    let expected = survivors(&start, path);
+    for for_ever in [false, true] {
+        for call in 1.. {
+            let context = format!("read {call} fails, for ever {for_ever}");
+            let disk = start.after_kill();
+            let repository = open(&disk, path, Mode::Exclusive).unwrap();
+            let below = path.join("data");
+            disk.fail_reads(Some(ReadFault { call, below, kind: ErrorKind::Other, for_ever }));
+            let looked = check(&repository, LOOK);
+            assert!(looked.is_err() || !looked.unwrap().0.is_sound(), "{context}");
+            disk.fail_reads(Some(ReadFault { call, below: path.join("data"), kind: ErrorKind::Other, for_ever }));
+            let repaired = check(&repository, REPAIR);
+            let finished = disk.reads() < call;
+            disk.fail_reads(None);
+            let (outcome, findings) = check(&repository, REPAIR).unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert!(outcome.is_sound(), "{context}: {findings:?}");
+            assert_eq!(content(&repository, &context), expected, "{context}");
+            if finished {
+                assert!(repaired.is_ok(), "{context}");
+                assert!(call > 30, "{call} reads are too few to be the whole story");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stop_ends_a_check_and_a_repair_that_has_changed_nothing() {
+    let disk = damaged(true);
+    let path = Path::new(PATH);
+    let options = options(Mode::Exclusive, &Process::new());
+    let repository = LocalRepository::open(Arc::new(disk.clone()), path, &options).unwrap();
+    let before = segments(&disk, path);
+    let outcome = repository.check(&REPAIR, &mut |event| {
+        if matches!(event, CheckEvent::Progress { done: 5, .. }) {
+            options.stop.request();
+        }
+    });
+    assert!(matches!(outcome, Err(RepositoryError::Stopped)), "{outcome:?}");
+    assert_eq!(segments(&disk, path), before);
+}
+
+#[test]
+fn a_segment_that_lies_twice_is_for_a_person_to_judge() {
+    let disk = sample();
+    let path = Path::new(PATH);
+    let twin = disk::read(&disk, &segment_file(&disk, 2), 1 << 20).unwrap();
+    write(&disk, &path.join("data/1/2"), &twin);
+    let before = files(&disk, path);
+    let repository = open(&disk, path, Mode::Exclusive).unwrap();
+    let (outcome, findings) = check(&repository, REPAIR).unwrap();
+    assert_eq!((outcome.problems, outcome.remaining), (1, 1), "{findings:?}");
+    assert!(findings[0].what.contains("data/1"), "{findings:?}");
+    drop(repository);
+    assert_eq!(files(&disk, path), before);
 }
 
 #[test]
