@@ -27,6 +27,8 @@ pub(crate) struct Buzhash {
     min: usize,
     max: usize,
     window: usize,
+    /// Length of a chunk of zeros, if enough of them follow.
+    zeros: usize,
     /// The last position looked at and its hash, which was no hit; `None` before the first.
     last: Option<(usize, u32)>,
 }
@@ -35,15 +37,21 @@ impl Buzhash {
     /// Takes the values of [`crate::ChunkerParams::Buzhash`], which are within borg's limits.
     pub(crate) fn new(min_exp: u32, max_exp: u32, mask_bits: u32, window: u32, seed: i32) -> Self {
         let entering = TABLE_BASE.map(|base| base ^ seed as u32);
-        Self {
+        let mut buzhash = Self {
             entering,
             leaving: entering.map(|value| value.rotate_left(window % u32::BITS)),
             mask: (1 << mask_bits) - 1,
             min: 1 << min_exp,
             max: 1 << max_exp,
             window: window as usize,
+            zeros: 1 << max_exp,
             last: None,
+        };
+        // All windows of zeros have one hash: the first is a hit or none is.
+        if buzhash.hash(&vec![0; window as usize]) & buzhash.mask == 0 {
+            buzhash.zeros = buzhash.min;
         }
+        buzhash
     }
 
     /// Forgets the chunk that was begun.
@@ -59,6 +67,11 @@ impl Buzhash {
             self.last = None;
         }
         cut
+    }
+
+    /// Length of the next chunk if the longest there can be would be zeros alone.
+    pub(crate) fn next_cut_in_zeros(&self, zeros: u64) -> Option<usize> {
+        (self.last.is_none() && zeros >= self.max as u64).then_some(self.zeros)
     }
 
     /// Goes on with the search as far as the window stays before the end of `bytes`.

@@ -58,6 +58,16 @@ impl Chunker {
         (cut > 0).then_some(cut)
     }
 
+    /// Returns the length of the next chunk if it lies wholly in a run of zeros, as long as `zeros`, that begins where the
+    /// chunk does: without looking at them, and the same as [`next_cut`](Self::next_cut) would after that. `None` if the
+    /// run is too short to know, or if a search for the end of this chunk has begun.
+    pub fn next_cut_in_zeros(&mut self, zeros: u64) -> Option<usize> {
+        match &mut self.cutter {
+            Cutter::Buzhash(buzhash) => buzhash.next_cut_in_zeros(zeros),
+            Cutter::Fixed(fixed) => fixed.next_cut(usize::try_from(zeros).unwrap_or(usize::MAX)),
+        }
+    }
+
     /// Gives up the current stream, as after a read that failed: the next call is about the start of another.
     pub fn restart(&mut self) {
         match &mut self.cutter {

@@ -81,7 +81,7 @@ impl ChunkerParams {
     pub fn max_chunk_size(&self) -> usize {
         match *self {
             Self::Buzhash { max_exp, .. } => 1 << max_exp,
-            Self::Fixed { block, header } => block.max(header) as usize,
+            Self::Fixed { block, .. } => block as usize,
         }
     }
 }

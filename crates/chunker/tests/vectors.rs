@@ -156,6 +156,21 @@ fn fixed_cuts_where_stock_does() {
     }
 }
 
+/// Recorded of borg 1.4.5: `ChunkerFixed(block, header)` over so many bytes.
+#[test]
+fn a_header_longer_than_a_block_is_cut_too() {
+    for (block, header, len, expected) in [
+        (1000, 2500, 4200, &[1000, 2000, 2500, 3500, 4200][..]),
+        (1000, 2500, 2200, &[1000, 2000, 2200]),
+        (1000, 5000, 5000, &[1000, 2000, 3000, 4000, 5000]),
+    ] {
+        let mut chunker = Chunker::new(&ChunkerParams::fixed(block, header).unwrap(), 0);
+        for step in [len, 1, 333] {
+            assert_eq!(cuts(&mut chunker, &vec![1; len], || step), expected, "{block}, {header}");
+        }
+    }
+}
+
 #[test]
 fn each_range_of_a_sparse_file_is_cut_as_a_stream_of_its_own() {
     for case in vectors().fixed_sparse_map {
@@ -180,6 +195,38 @@ proptest! {
         let bytes = input(&case.input, case.input_len);
         let mut steps = steps.into_iter().cycle();
         prop_assert_eq!(&cuts(&mut case.chunker(), &bytes, || steps.next().unwrap()), &case.cuts, "{}", case.name);
+    }
+
+    #[test]
+    fn zeros_need_not_be_looked_at(
+        seed in any::<i32>(),
+        exps in (6_u32..9, 0_u32..3, 0_u32..3),
+        window in 0_u32..20,
+        header in 0_u32..300,
+        runs in prop::collection::vec((0_usize..1500, 0_usize..9000), 1..4),
+    ) {
+        let (min, more, most) = exps;
+        let buzhash = ChunkerParams::buzhash(min, min + more + most + 1, min + more, 2 * window + 1).unwrap();
+        for params in [buzhash, ChunkerParams::fixed(1 << min, header).unwrap()] {
+            let mut bytes = Vec::new();
+            let mut zeros_at = Vec::new();
+            for (number, &(data, zeros)) in runs.iter().enumerate() {
+                bytes.extend((0..data).map(|byte| (byte * byte * 31 + number) as u8 | 1));
+                zeros_at.push((bytes.len(), bytes.len() + zeros));
+                bytes.resize(bytes.len() + zeros, 0);
+            }
+            let expected = cuts(&mut Chunker::new(&params, seed), &bytes, || bytes.len());
+            let mut chunker = Chunker::new(&params, seed);
+            let (mut start, mut found) = (0, Vec::new());
+            while start < bytes.len() {
+                let run = zeros_at.iter().find(|(begin, end)| (*begin..*end).contains(&start));
+                let zeros = run.map_or(0, |(_, end)| end - start) as u64;
+                let cut = chunker.next_cut_in_zeros(zeros).or_else(|| chunker.next_cut(&bytes[start..], true));
+                start += cut.unwrap();
+                found.push(start);
+            }
+            prop_assert_eq!(found, expected, "{}", params);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Flags stay text here; what they mean is decided together with the environment, in `settings`.
 
 mod archives;
+mod create;
 mod list;
 mod patterns;
 mod restore;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use archives::ArchiveFlags;
+pub(crate) use create::CreateFlags;
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use restore::Restore;
@@ -163,6 +165,8 @@ pub(crate) struct Flags {
     /// worth it, or obfuscate,S,C with padding (BORG_COMPRESSION; default lz4)
     #[arg(long, value_name = "SPEC", global = true, help_heading = WHERE)]
     pub(crate) compression: Option<String>,
+    #[command(flatten)]
+    pub(crate) create: CreateFlags,
     /// Time from one good archive to the next: seconds, or like 1h30m (BACKUP_INTERVAL; default 1h)
     #[arg(long, value_name = "DURATION", global = true, help_heading = WHEN)]
     pub(crate) interval: Option<String>,

@@ -50,6 +50,7 @@ pub mod series;
 mod session;
 mod source;
 mod state;
+mod verify;
 
 pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
 pub use create::{CreateError, CreateOptions, CreateStats, Created, create};
@@ -66,3 +67,4 @@ pub use session::{
 };
 pub use source::{Action, RootError, SourceError, SourceRoot};
 pub use state::{RepositoryState, StateDir, StateError};
+pub use verify::{EncodingProblem, Verify, VerifyError};

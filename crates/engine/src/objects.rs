@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use tracing::warn;
 use worldkeeper_compress::{Compression, Compressor, DecompressError, Decompressor};
-use worldkeeper_core::{ChunkId, Repository, RepositoryError};
+use worldkeeper_core::{ChunkId, Repository, RepositoryError, error_text};
 use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 
 use crate::nonces::Nonces;
 use crate::random;
 use crate::session::SessionError;
 use crate::state::RepositoryState;
+use crate::verify::{Verifier, Verify};
 
 /// No chunk is larger than this before it is compressed: borg's largest object.
 pub(crate) const MAX_CHUNK_SIZE: usize = worldkeeper_core::MAX_DATA_SIZE;
@@ -104,6 +106,7 @@ pub(crate) struct ChunkSealer<'a> {
     key: &'a Key,
     nonces: &'a Nonces,
     compressor: Compressor<random::Fill>,
+    verifier: Verifier,
 }
 
 impl<'a> ChunkSealer<'a> {
@@ -114,18 +117,64 @@ impl<'a> ChunkSealer<'a> {
         nonces: &'a Nonces,
         compression: Compression,
     ) -> Self {
-        Self { repository, state, key, nonces, compressor: Compressor::new(compression, random::fill) }
+        let compressor = Compressor::new(compression, random::fill as random::Fill);
+        Self { repository, state, key, nonces, compressor, verifier: Verifier::default() }
     }
 
-    /// Compresses and seals a chunk.
-    pub(crate) fn seal(&mut self, chunk: &[u8]) -> Result<Bytes, SessionError> {
+    /// Checks what is sealed in another way than the usual one.
+    pub(crate) fn verified(self, how: Verify) -> Self {
+        Self { verifier: Verifier::new(how), ..self }
+    }
+
+    /// Compresses and seals what has no id of its own, and checks that it can be opened.
+    pub(crate) fn seal(&mut self, plain: &[u8]) -> Result<Bytes, SessionError> {
+        self.seal_by(None, plain, Self::encode)
+    }
+
+    /// Compresses and seals a chunk that was named `id`, and checks that it can be opened.
+    pub(crate) fn seal_chunk(&mut self, id: &ChunkId, chunk: &[u8]) -> Result<Bytes, SessionError> {
+        self.seal_by(Some(id), chunk, Self::encode)
+    }
+
+    /// Makes an object, and another one if the first is not good: what flipped a bit once need not do so again.
+    fn seal_by(
+        &mut self,
+        id: Option<&ChunkId>,
+        chunk: &[u8],
+        mut encode: impl FnMut(&mut Self, &[u8]) -> Result<Vec<u8>, SessionError>,
+    ) -> Result<Bytes, SessionError> {
+        let object = encode(self, chunk)?;
+        let Err(problem) = self.verifier.check(self.key, id, chunk, &object) else { return Ok(object.into()) };
+        warn!("an object was not good and is made again: {}", error_text(&problem));
+        drop(object);
+        let object = encode(self, chunk)?;
+        self.verifier.check(self.key, id, chunk, &object).map_err(SessionError::Encoding)?;
+        Ok(object.into())
+    }
+
+    fn encode(&mut self, chunk: &[u8]) -> Result<Vec<u8>, SessionError> {
+        let compressed = self.compress(chunk)?;
+        self.close(compressed)
+    }
+
+    /// Compresses, behind room for what comes in front of a payload.
+    fn compress(&mut self, chunk: &[u8]) -> Result<Vec<u8>, SessionError> {
         let overhead = self.key.overhead();
         // What does not compress grows a little before it is seen that it does not.
         let mut object = Vec::with_capacity(overhead + chunk.len() + chunk.len() / 128 + 1024);
         object.resize(overhead, 0);
         self.compressor.compress(chunk, &mut object)?;
-        let nonce = self.nonces.take(self.key, object.len() - overhead, self.repository, self.state)?;
+        Ok(object)
+    }
+
+    /// Encrypts and authenticates.
+    fn close(&mut self, mut object: Vec<u8>) -> Result<Vec<u8>, SessionError> {
+        let payload_len = object.len() - self.key.overhead();
+        let nonce = self.nonces.take(self.key, payload_len, self.repository, self.state)?;
         self.key.seal(nonce, &mut object);
-        Ok(object.into())
+        Ok(object)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,9 @@ pub(crate) struct List {
     pub(crate) patterns: PatternFlags,
     #[command(flatten)]
     pub(crate) archives: ArchiveFlags,
+    /// Lists checkpoints too: what runs that were cut off have saved
+    #[arg(long)]
+    pub(crate) consider_checkpoints: bool,
     /// Names or paths alone
     #[arg(long)]
     pub(crate) short: bool,

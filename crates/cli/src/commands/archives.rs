@@ -50,7 +50,8 @@ pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) 
     if name != LATEST {
         return Err(ArchiveError::NoSuchArchive { name: name.into(), location: session.location() });
     }
-    let mut archives = session.archives();
+    let is_whole = |archive: &ArchiveInfo| !archive.name.as_str().is_some_and(series::is_checkpoint);
+    let mut archives: Vec<_> = session.archives().into_iter().filter(is_whole).collect();
     let is_ours = |archive: &ArchiveInfo| archive.name.as_str().is_some_and(|name| series::is_member(name, series));
     if let Some(newest) = archives.iter().rposition(is_ours) {
         return Ok(archives.swap_remove(newest));

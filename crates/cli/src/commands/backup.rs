@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs, io, thread};
 
-use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::Stop;
 use worldkeeper_engine::{CreateOptions, Monitor};
 use worldkeeper_scheduler::job::BackupJob;
@@ -101,7 +100,11 @@ fn create_options(place: &Place) -> CreateOptions {
         patterns: settings.patterns.clone(),
         left_out_names: GAME_LOCKS.map(str::to_owned).to_vec(),
         compression: settings.compression.value,
-        chunker_params: ChunkerParams::default(),
+        verify: settings.create.verify.value,
+        chunker_params: settings.create.chunker_params.value,
+        sparse: settings.create.sparse.value,
+        one_file_system: settings.create.one_file_system.value,
+        checkpoint_interval: settings.create.checkpoint_interval.value,
         comment: String::new(),
         cmdline: env::args_os().map(OsStringExt::into_vec).collect(),
         hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),

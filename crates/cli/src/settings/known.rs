@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 29] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -15,7 +15,12 @@ const KNOWN: [&str; 24] = [
     "BORG_PASSCOMMAND",
     "BORG_ENCRYPTION",
     "BORG_COMPRESSION",
+    "BORG_CHUNKER_PARAMS",
+    "SPARSE",
+    "VERIFY",
+    "CHECKPOINT_INTERVAL",
     "BACKUP_SOURCES",
+    "ONE_FILE_SYSTEM",
     "BACKUP_INTERVAL",
     "GAME_CONTAINER_NAME",
     "DOCKER_HOST",

@@ -1,5 +1,6 @@
 //! What the user wants: flags, else the environment, else defaults, checked as a whole before anything is done.
 
+mod create;
 mod duration;
 mod environment;
 mod error;
@@ -23,6 +24,7 @@ use worldkeeper_docker::{ContainerName, Endpoint};
 use worldkeeper_engine::Patterns;
 use worldkeeper_engine::prune::Rules;
 
+pub(crate) use create::CreateSettings;
 pub(crate) use duration::to_text as duration_text;
 pub(crate) use environment::Environment;
 pub(crate) use error::SettingsError;
@@ -54,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) docker: Setting<Option<Endpoint>>,
     /// How new chunks are compressed.
     pub(crate) compression: Setting<Compression>,
+    /// How archives are made.
+    pub(crate) create: CreateSettings,
     /// Which archives stay.
     pub(crate) retention: Setting<Rules>,
     /// The file that holds the passphrase, if one was named.
@@ -117,6 +121,7 @@ impl Settings {
                 |said| said.parse(Compression::from_str),
                 Compression::default,
             )?,
+            create: CreateSettings::resolve(&flags.create, environment)?,
             retention: retention(flags, environment)?,
             passphrase_file: passphrase_file.map(|said| said.parse_os(path)).transpose()?,
             state_dir: match state_dir {
@@ -146,7 +151,7 @@ impl Settings {
         let containers = self.containers.value.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let docker = self.docker.value.as_ref().map_or("none".into(), ToString::to_string);
         let lock_wait = self.lock_wait.value.map_or("as the command needs".into(), duration_text);
-        vec![
+        let mut described = vec![
             ("name", self.name.value.clone(), self.name.origin),
             ("repository", self.repository.value.display().to_string(), self.repository.origin),
             ("encryption", self.encryption.value.to_string(), self.encryption.origin),
@@ -159,7 +164,9 @@ impl Settings {
             ("state directory", self.state_dir.value.display().to_string(), self.state_dir.origin),
             ("lock wait", lock_wait, self.lock_wait.origin),
             ("log level", self.log_level.value.to_string(), self.log_level.origin),
-        ]
+        ];
+        described.extend(self.create.describe());
+        described
     }
 }
 

@@ -36,6 +36,11 @@ fn without_anything_the_defaults_are_those_of_the_documentation() {
         ("retention", "24 hourly, 7 daily, 4 weekly, 6 monthly"),
         ("state directory", "/home/steve/.local/state/worldkeeper"),
         ("log level", "INFO"),
+        ("chunker params", "buzhash,19,23,21,4095"),
+        ("sparse", "no"),
+        ("one file system", "no"),
+        ("checkpoint interval", "5m"),
+        ("verify", "on"),
     ] {
         let (_, value, origin) = described.iter().find(|(known, ..)| *known == name).unwrap();
         assert_eq!((value.as_str(), *origin), (expected, Origin::Default), "{name}");
@@ -59,6 +64,11 @@ fn variables_are_read() {
             ("LOCK_WAIT", "0"),
             ("WORLDKEEPER_LOG", "Debug"),
             ("BORG_PASSPHRASE_FILE", "/run/secrets/borg"),
+            ("ONE_FILE_SYSTEM", "yes"),
+            ("BORG_CHUNKER_PARAMS", "fixed,4096,512"),
+            ("SPARSE", "1"),
+            ("CHECKPOINT_INTERVAL", "0"),
+            ("VERIFY", "full"),
         ],
     )
     .unwrap();
@@ -78,6 +88,11 @@ fn variables_are_read() {
             "/state",
             "0s",
             "DEBUG",
+            "yes",
+            "fixed,4096,512",
+            "yes",
+            "never",
+            "full",
         ]
     );
     assert_eq!(settings.passphrase_file.unwrap().value, Path::new("/run/secrets/borg"));

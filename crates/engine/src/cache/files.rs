@@ -66,10 +66,22 @@ impl FilesCache {
 
     /// Stores the cache of a series.
     pub(crate) fn store(&self, state: &RepositoryState, key: &Key, series: &str) -> Result<(), StateError> {
+        self.store_over(&Self::default(), state, key, series)
+    }
+
+    /// Stores the cache with what an older one knows of other files.
+    pub(crate) fn store_over(
+        &self,
+        older: &Self,
+        state: &RepositoryState,
+        key: &Key,
+        series: &str,
+    ) -> Result<(), StateError> {
+        let others = older.files.iter().filter(|(path, _)| !self.files.contains_key(*path));
         let mut encoder = Encoder::new();
-        encoder.array(2).uint(1).map(self.files.len());
+        encoder.array(2).uint(1).map(self.files.len() + others.clone().count());
         let mut ids = Vec::new();
-        for (path, file) in &self.files {
+        for (path, file) in self.files.iter().chain(others) {
             ids.clear();
             file.chunks.iter().for_each(|id| ids.extend_from_slice(&id.0));
             encoder.raw(path).array(4).uint(file.inode).uint(file.size).int(file.ctime_ns).raw(&ids);

@@ -50,13 +50,28 @@ impl<'a> ItemStream<'a> {
 
     /// Stores what is left; returns the ids of all chunks, in order.
     pub(super) fn finish(
-        mut self,
+        &mut self,
         change: &mut Change<'_>,
         index: &RwLock<ChunkIndex>,
         stats: &mut CreateStats,
     ) -> Result<Vec<ChunkId>, SessionError> {
         self.cut(true, change, index, stats)?;
-        Ok(self.ids)
+        Ok(std::mem::take(&mut self.ids))
+    }
+
+    /// The chunks so far.
+    pub(super) fn ids(&self) -> &[ChunkId] {
+        &self.ids
+    }
+
+    /// What would follow the chunks so far if the stream ended here with `more` items, in pieces as long as chunks of
+    /// items may be. The stream itself stays as it is.
+    pub(super) fn rest(&self, more: &[Item]) -> Vec<Vec<u8>> {
+        let mut encoder = Encoder::append_to(self.pending.clone());
+        for item in more {
+            item.encode(&mut encoder);
+        }
+        encoder.finish().chunks(ChunkerParams::ITEMS.max_chunk_size()).map(<[u8]>::to_vec).collect()
     }
 
     fn cut(
@@ -93,7 +108,7 @@ pub(super) fn store(
     let csize = if let Some(csize) = known {
         csize
     } else {
-        let object = sealer.seal(chunk)?;
+        let object = sealer.seal_chunk(&id, chunk)?;
         let csize = object.len() as u32;
         change.transaction.put(id, object)?;
         stats.stored(csize);

@@ -14,6 +14,8 @@
 //! it back. The writer alone changes state. A file that cannot be read is a notice and the archive goes on; a
 //! repository that fails ends it, and the dropped transaction rolls back.
 
+mod checkpoint;
+mod content;
 mod item_stream;
 mod pending;
 mod reader;
@@ -23,6 +25,7 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use worldkeeper_archive::ArchiveName;
@@ -36,6 +39,8 @@ use crate::patterns::Patterns;
 use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
 use crate::session::{Session, SessionError};
 use crate::source::{RootError, Rules, Walker};
+use crate::verify::Verify;
+use checkpoint::Checkpoints;
 
 /// What to put into an archive, and how.
 #[derive(Clone, Debug)]
@@ -52,8 +57,16 @@ pub struct CreateOptions {
     pub patterns: Patterns,
     /// How chunks are compressed.
     pub compression: Compression,
+    /// How what was sealed is checked before it is stored.
+    pub verify: Verify,
     /// How files are cut.
     pub chunker_params: ChunkerParams,
+    /// With fixed blocks: holes restart the blocks, as with stock's `--sparse`.
+    pub sparse: bool,
+    /// What is mounted within a source is left out, as with stock's `--one-file-system`.
+    pub one_file_system: bool,
+    /// After how long the archive in the making is saved, again and again; zero for never.
+    pub checkpoint_interval: Duration,
     /// Kept in the archive.
     pub comment: String,
     /// The command, for the archive's metadata.
@@ -79,7 +92,11 @@ impl CreateOptions {
             left_out_names: Vec::new(),
             patterns: Patterns::default(),
             compression: Compression::default(),
+            verify: Verify::default(),
             chunker_params: ChunkerParams::DEFAULT,
+            sparse: false,
+            one_file_system: false,
+            checkpoint_interval: Duration::ZERO,
             comment: String::new(),
             cmdline: Vec::new(),
             hostname: String::new(),
@@ -176,7 +193,8 @@ const BUDGET: usize = 16 * 1024 * 1024;
 /// Makes an archive.
 pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Monitor) -> Result<Created, CreateError> {
     session.require_trust()?;
-    let mut rules = Rules::default().with_patterns(options.patterns.clone());
+    let mut rules =
+        Rules::default().with_patterns(options.patterns.clone()).on_one_file_system(options.one_file_system);
     for (path, _) in &options.left_out {
         rules = rules.without_directory(path);
     }
@@ -196,20 +214,32 @@ pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Moni
     let (steps_in, steps) = crossbeam_channel::unbounded();
     let (jobs, jobs_out) = crossbeam_channel::unbounded();
     let budget = Budget::new(BUDGET);
-    let (committed, created, remembered) = std::thread::scope(|scope| {
+    let mut saved = None;
+    let made = std::thread::scope(|scope| {
         // Whatever ends this closure, by error or panic, ends the threads.
         let _close = CloseOnDrop(&budget);
         for number in 0..options.sealers.max(1) {
             let (jobs, steps) = (jobs_out.clone(), steps_in.clone());
-            let (session, index, compression) = (&*session, &index, options.compression);
-            let sealer = move || sealer::run(session, index, compression, &jobs, &steps);
+            let (session, index, options) = (&*session, &index, options);
+            let sealer = move || sealer::run(session, index, options, &jobs, &steps);
             spawn(scope, &budget, &format!("sealer {number}"), sealer);
         }
         drop(jobs_out);
         let reader = reader::Reader::new(walker, session, &index, &files, options, &budget, jobs, steps_in);
         spawn(scope, &budget, "reader", move || reader.run());
-        writer::Writer::begin(session, options, &index, &budget, monitor)?.run(steps, name, start)
-    })?;
+        let checkpoints = Checkpoints::new(session, options.checkpoint_interval, &name, &files, &mut saved);
+        let archive = writer::Archive { name, start };
+        writer::Writer::begin(session, options, &index, &budget, monitor, archive, checkpoints)?.run(steps)
+    });
+    let (committed, created, remembered) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            if let Some(committed) = saved {
+                session.go_on_from(committed);
+            }
+            return Err(error);
+        }
+    };
 
     let index = index.into_inner().unwrap_or_else(PoisonError::into_inner);
     session.committed(committed, index, monitor)?;

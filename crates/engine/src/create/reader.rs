@@ -8,33 +8,36 @@ use worldkeeper_archive::ChunkRef;
 use worldkeeper_chunker::Chunker;
 
 use super::CreateOptions;
+use super::content::Blocks;
 use super::pending::Pending;
 use super::sealer::Job;
 use super::step::{FileState, FinishedFile, Numbered, Remembered, Step};
 use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
-use crate::pipeline::{Budget, Closed, step_bytes};
+use crate::pipeline::{Budget, Closed};
 use crate::session::{Session, SessionError};
-use crate::source::{Entry, FileReader, Found, SourceError, Stat, Verdict, Walker};
+use crate::source::{Entry, Found, SourceError, Stat, Verdict, Walker};
 
 /// Makes the steps of an archive, in order.
 pub(super) struct Reader<'a> {
     walker: Walker,
-    session: &'a Session,
+    pub(super) session: &'a Session,
     index: &'a RwLock<ChunkIndex>,
     files: &'a FilesCache,
-    budget: &'a Budget,
-    jobs: Sender<Job>,
+    pub(super) budget: &'a Budget,
+    pub(super) jobs: Sender<Job>,
     steps: Sender<Numbered>,
     next_number: u64,
     /// Steps that wait for company, and their weight.
     waiting: Vec<Step>,
     waiting_weight: usize,
-    chunker: Chunker,
-    pending: Pending,
+    pub(super) chunker: Chunker,
+    pub(super) pending: Pending,
+    /// How files are cut if holes count.
+    pub(super) blocks: Option<Blocks>,
 }
 
 /// Why a file's content ended early.
-enum Interrupted {
+pub(super) enum Interrupted {
     Source(SourceError),
     Closed,
 }
@@ -65,6 +68,7 @@ impl<'a> Reader<'a> {
     ) -> Self {
         let chunker = Chunker::new(&options.chunker_params, session.key().chunk_seed());
         let pending = Pending::new(chunker.max_chunk_size());
+        let blocks = Blocks::of(&options.chunker_params).filter(|_| options.sparse);
         let (next_number, waiting, waiting_weight) = (0, Vec::new(), 0);
         Self {
             walker,
@@ -79,6 +83,7 @@ impl<'a> Reader<'a> {
             waiting_weight,
             chunker,
             pending,
+            blocks,
         }
     }
 
@@ -125,15 +130,14 @@ impl<'a> Reader<'a> {
             return self.finish_file(entry, FileState::Unchanged, remembered, false, 0);
         }
         let state = if self.files.contains(&key) { FileState::Changed } else { FileState::New };
-        // What changes from now on is newer than what is read.
-        let looked = self.session.now();
-        let content = self.walker.open(&mut entry).map_err(Interrupted::from).and_then(|file| self.content(file));
-        match content {
-            Ok((Verdict::Unchanged, read_bytes)) => {
+        match self.read_until_still(&mut entry) {
+            Ok(Reading { verdict: Verdict::Unchanged, looked, read_bytes }) => {
                 let remembered = may_be_remembered(&entry.stat, looked).then(|| remembered(key, &entry.stat));
                 self.finish_file(entry, state, remembered, false, read_bytes)
             }
-            Ok((Verdict::Changed, read_bytes)) => self.finish_file(entry, state, None, true, read_bytes),
+            Ok(Reading { verdict: Verdict::Changed, read_bytes, .. }) => {
+                self.finish_file(entry, state, None, true, read_bytes)
+            }
             Err(Interrupted::Closed) => Err(Closed),
             Err(Interrupted::Source(error)) => {
                 self.pending.clear();
@@ -141,6 +145,38 @@ impl<'a> Reader<'a> {
                 self.send(Step::Failed(error))
             }
         }
+    }
+
+    /// Reads a file, and reads it again a few times if it is written to meanwhile: most games write in short bursts.
+    fn read_until_still(&mut self, entry: &mut Entry) -> Result<Reading, Interrupted> {
+        let mut all_read_bytes = 0;
+        let mut last: Option<Reading> = None;
+        for _ in 0..READINGS {
+            // What changes from now on is newer than what is read.
+            let looked = self.session.now();
+            let file = match (self.walker.open(entry), last.take()) {
+                (Ok(file), None) => file,
+                (Ok(file), Some(_)) => {
+                    self.send(Step::Again)?;
+                    file
+                }
+                (Err(error), None) => return Err(error.into()),
+                // It is gone, or cannot be read any more: what was read is what there is.
+                (Err(_), Some(torn)) => return Ok(torn),
+            };
+            if file.size() > self.chunker.max_chunk_size() as u64 {
+                self.send(Step::Begun(Box::new(entry.item.clone())))?;
+            }
+            let is_long = file.size() > LONG;
+            let (verdict, read_bytes) = self.content(file)?;
+            all_read_bytes += read_bytes;
+            let reading = Reading { verdict, looked, read_bytes: all_read_bytes };
+            if verdict == Verdict::Unchanged || is_long {
+                return Ok(reading);
+            }
+            last = Some(reading);
+        }
+        Ok(last.expect("it was read at least once"))
     }
 
     fn finish_file(
@@ -169,35 +205,6 @@ impl<'a> Reader<'a> {
         cached.chunks.iter().map(chunk_ref).collect()
     }
 
-    /// Reads a file and hands out its chunks; returns how much was read.
-    fn content(&mut self, mut file: FileReader) -> Result<(Verdict, u64), Interrupted> {
-        let mut read_bytes = 0;
-        loop {
-            let read = self.pending.fill(file.remaining(), |buffer| file.read(buffer))?;
-            read_bytes += read as u64;
-            let at_end = read == 0;
-            while let Some(len) = self.chunker.next_cut(self.pending.bytes(), at_end) {
-                self.send_chunk(len)?;
-            }
-            if at_end {
-                return Ok((file.finish()?, read_bytes));
-            }
-            if self.session.check_stop().is_err() {
-                return Ok(self.send_error(SessionError::Stopped).and(Err(Closed))?);
-            }
-        }
-    }
-
-    /// Hands out the next `len` bytes of what is pending.
-    fn send_chunk(&mut self, len: usize) -> Result<(), Closed> {
-        self.flush()?;
-        self.budget.take(step_bytes(len))?;
-        let chunk = self.pending.take(len);
-        let number = self.next_number;
-        self.next_number += 1;
-        self.jobs.send(Job { number, chunk }).map_err(|_| Closed)
-    }
-
     fn send(&mut self, step: Step) -> Result<(), Closed> {
         let is_last = matches!(step, Step::End | Step::RootFailed(_));
         self.waiting_weight += step.weight();
@@ -210,7 +217,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Hands the waiting steps over.
-    fn flush(&mut self) -> Result<(), Closed> {
+    pub(super) fn flush(&mut self) -> Result<(), Closed> {
         if self.waiting.is_empty() {
             return Ok(());
         }
@@ -220,16 +227,35 @@ impl<'a> Reader<'a> {
         self.send_unweighed(Ok(several))
     }
 
-    fn send_error(&mut self, error: SessionError) -> Result<(), Closed> {
+    pub(super) fn send_error(&mut self, error: SessionError) -> Result<(), Closed> {
         self.send_unweighed(Err(error))
     }
 
     fn send_unweighed(&mut self, step: Result<Step, SessionError>) -> Result<(), Closed> {
-        let number = self.next_number;
-        self.next_number += 1;
+        let number = self.take_number();
         self.steps.send((number, step)).map_err(|_| Closed)
     }
+
+    /// The place of the next step.
+    pub(super) fn take_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
 }
+
+/// How a file was read in the end.
+struct Reading {
+    verdict: Verdict,
+    /// When it was opened.
+    looked: Timestamp,
+    /// Those of earlier readings too.
+    read_bytes: u64,
+}
+
+/// How often a file is read at most, until it is not written to meanwhile.
+const READINGS: usize = 3;
+/// What is longer, in bytes, is read once: to read it takes so long that it would be written to the next time, too.
+const LONG: u64 = 1 << 30;
 
 /// How many steps wait for one another at most: most files of a world do not change, and are steps of microseconds.
 const TOGETHER: usize = 100;

@@ -3,8 +3,8 @@
 use std::sync::RwLock;
 
 use crossbeam_channel::{Receiver, Sender};
-use worldkeeper_compress::Compression;
 
+use super::CreateOptions;
 use super::step::{Numbered, SealedChunk, Step};
 use crate::cache::ChunkIndex;
 use crate::session::Session;
@@ -13,30 +13,51 @@ use crate::session::Session;
 pub(super) struct Job {
     /// Its place among the steps.
     pub number: u64,
-    /// Its plaintext.
-    pub chunk: Vec<u8>,
+    pub plain: Plain,
+}
+
+/// The plaintext of a chunk.
+pub(super) enum Plain {
+    /// As it was read.
+    Bytes(Vec<u8>),
+    /// So many zeros, of a hole.
+    Zeros(usize),
 }
 
 /// Works until there are no more jobs.
 pub(super) fn run(
     session: &Session,
     index: &RwLock<ChunkIndex>,
-    compression: Compression,
+    options: &CreateOptions,
     jobs: &Receiver<Job>,
     steps: &Sender<Numbered>,
 ) {
-    let mut sealer = session.sealer(compression);
-    let mut step = |chunk: &[u8]| {
+    let mut sealer = session.sealer(options.compression).verified(options.verify);
+    // A huge hole is one chunk many times over.
+    let mut last_zeros = None;
+    let mut step = |plain: Plain| {
         // A large chunk can take seconds: none is begun that nobody wants any more.
         session.check_stop()?;
-        let id = session.key().id_hash(chunk);
+        let (id, size) = match &plain {
+            Plain::Bytes(bytes) => (session.key().id_hash(bytes), bytes.len()),
+            Plain::Zeros(size) => match last_zeros {
+                Some((id, last)) if last == *size => (id, last),
+                _ => {
+                    let id = session.key().id_hash(&vec![0; *size]);
+                    *last_zeros.insert((id, *size))
+                }
+            },
+        };
         let is_known = super::read(index).get(&id).is_some();
-        let object = if is_known { None } else { Some(sealer.seal(chunk)?) };
-        Ok(Step::Chunk(SealedChunk { id, size: chunk.len() as u32, object }))
+        let object = match plain {
+            _ if is_known => None,
+            Plain::Bytes(bytes) => Some(sealer.seal_chunk(&id, &bytes)?),
+            Plain::Zeros(size) => Some(sealer.seal_chunk(&id, &vec![0; size])?),
+        };
+        Ok(Step::Chunk(SealedChunk { id, size: size as u32, object }))
     };
-    for Job { number, chunk } in jobs {
-        let step = step(&chunk);
-        drop(chunk);
+    for Job { number, plain } in jobs {
+        let step = step(plain);
         if steps.send((number, step)).is_err() {
             return;
         }

@@ -16,6 +16,10 @@ pub(super) type Numbered = (u64, Result<Step, SessionError>);
 pub(super) enum Step {
     /// The next chunk of the file whose step comes next.
     Chunk(SealedChunk),
+    /// The chunks that follow are of this file, and there may be many.
+    Begun(Box<Item>),
+    /// The chunks that came are not used: the file is read again.
+    Again,
     /// A regular file, whole, after its chunks.
     File(Box<FinishedFile>),
     /// An object without content.
@@ -77,10 +81,10 @@ impl Step {
             Self::Several(steps) => steps.iter().map(Self::weight).sum(),
             Self::Chunk(chunk) => chunk.size as usize,
             Self::File(file) => item_bytes(&file.item) + file.path.len(),
-            Self::Other(item) => item_bytes(item),
+            Self::Begun(item) | Self::Other(item) => item_bytes(item),
             Self::LeftOut { path, .. } | Self::TimeClamped(path) => path.len(),
             Self::Failed(error) => error.path.len(),
-            Self::RootFailed(_) | Self::End => 0,
+            Self::RootFailed(_) | Self::Again | Self::End => 0,
         })
     }
 }

@@ -7,8 +7,10 @@ use crossbeam_channel::Receiver;
 use jiff::Timestamp;
 use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName, ChunkRef, Item};
 use worldkeeper_chunker::ChunkerParams;
+use worldkeeper_core::ChunkId;
 use worldkeeper_core::msgpack::Value;
 
+use super::checkpoint::Checkpoints;
 use super::item_stream::{ItemStream, store};
 use super::step::{FileState, FinishedFile, Numbered, Remembered, SealedChunk, Step};
 use super::{CreateError, CreateOptions, CreateStats, Created};
@@ -23,23 +25,33 @@ use crate::source::{Reason, SourceError};
 
 /// Makes the archive of the steps.
 pub(super) struct Writer<'a> {
-    session: &'a Session,
-    options: &'a CreateOptions,
-    index: &'a RwLock<ChunkIndex>,
+    pub(super) session: &'a Session,
+    pub(super) options: &'a CreateOptions,
+    pub(super) index: &'a RwLock<ChunkIndex>,
     budget: &'a Budget,
-    monitor: &'a dyn Monitor,
-    change: Change<'a>,
-    items: ItemStream<'a>,
-    sealer: ChunkSealer<'a>,
+    pub(super) monitor: &'a dyn Monitor,
+    archive: Archive,
+    pub(super) change: Change<'a>,
+    pub(super) items: ItemStream<'a>,
+    pub(super) sealer: ChunkSealer<'a>,
+    /// The file whose chunks come, if it is a long one.
+    pub(super) begun: Option<Box<Item>>,
     /// Chunks of a file that is not finished, and their size in bytes.
-    chunks: Vec<ChunkRef>,
+    pub(super) chunks: Vec<ChunkRef>,
     chunks_size: u64,
     /// Chunks that were stored for files that then failed.
-    orphans: Vec<ChunkRef>,
-    remembered: FilesCache,
+    pub(super) orphans: Vec<ChunkRef>,
+    pub(super) remembered: FilesCache,
     /// Stored bytes of the archive's content, each reference counted.
     csize: u64,
-    stats: CreateStats,
+    pub(super) stats: CreateStats,
+    pub(super) checkpoints: Checkpoints<'a>,
+}
+
+/// The archive that is to be made.
+pub(super) struct Archive {
+    pub name: ArchiveName,
+    pub start: Timestamp,
 }
 
 impl<'a> Writer<'a> {
@@ -49,40 +61,43 @@ impl<'a> Writer<'a> {
         index: &'a RwLock<ChunkIndex>,
         budget: &'a Budget,
         monitor: &'a dyn Monitor,
+        archive: Archive,
+        checkpoints: Checkpoints<'a>,
     ) -> Result<Self, SessionError> {
-        let sealer = || session.sealer(options.compression);
+        let sealer = || session.sealer(options.compression).verified(options.verify);
         Ok(Self {
             session,
             options,
             index,
             budget,
             monitor,
+            archive,
             change: session.begin()?,
             items: ItemStream::new(session.key(), sealer()),
             sealer: sealer(),
+            begun: None,
             chunks: Vec::new(),
             chunks_size: 0,
             orphans: Vec::new(),
             remembered: FilesCache::default(),
             csize: 0,
             stats: CreateStats::default(),
+            checkpoints,
         })
     }
 
     /// Takes the steps until the last, then commits. When it returns, nobody listens to further steps.
-    pub(super) fn run(
-        mut self,
-        steps: Receiver<Numbered>,
-        name: ArchiveName,
-        start: Timestamp,
-    ) -> Result<(Committed, Created, FilesCache), CreateError> {
+    pub(super) fn run(mut self, steps: Receiver<Numbered>) -> Result<(Committed, Created, FilesCache), CreateError> {
         let mut in_order = InOrder::new();
         for (number, step) in steps {
             in_order.insert(number, step);
             while let Some(step) = in_order.pop() {
                 self.session.check_stop()?;
                 if self.step(step?)? {
-                    return self.finish(name, start);
+                    return self.finish();
+                }
+                if self.is_checkpoint_due() {
+                    self = self.checkpoint()?;
                 }
             }
         }
@@ -103,6 +118,8 @@ impl<'a> Writer<'a> {
     fn apply(&mut self, step: Step) -> Result<bool, CreateError> {
         match step {
             Step::Chunk(chunk) => self.chunk(chunk)?,
+            Step::Begun(item) => self.begun = Some(item),
+            Step::Again => self.discard_chunks(),
             Step::File(file) => self.file(*file)?,
             Step::Other(item) => {
                 self.item(&item)?;
@@ -149,6 +166,7 @@ impl<'a> Writer<'a> {
 
     fn file(&mut self, file: FinishedFile) -> Result<(), SessionError> {
         let FinishedFile { mut item, path, state, remembered, torn, read_bytes } = file;
+        self.begun = None;
         if state == FileState::Unchanged {
             let mut index = super::write(self.index);
             item.chunks.iter().flatten().for_each(|chunk| index.reference(chunk));
@@ -194,17 +212,24 @@ impl<'a> Writer<'a> {
                 self.options.left_out.iter().find(same).map_or("a directory of Worldkeeper's own", |own| own.1)
             }
             Reason::Name => "a lock that the game holds",
+            Reason::OtherFileSystem => "of another file system",
             // Asked for by the user, or nothing that could be stored.
             Reason::Pattern | Reason::Socket => return,
         };
         self.monitor.notice(Notice::LeftOut { path, what });
     }
 
-    fn failed(&mut self, error: &SourceError) {
+    /// Has no use for the chunks of the file whose chunks come.
+    fn discard_chunks(&mut self) {
         // What was stored of the file may meanwhile have been found by a sealer that looked for a chunk of another
         // file. So the references stay until the end, and only then is seen which chunks nobody else needs.
         self.orphans.append(&mut self.chunks);
         self.chunks_size = 0;
+        self.begun = None;
+    }
+
+    fn failed(&mut self, error: &SourceError) {
+        self.discard_chunks();
         if error.vanished() {
             self.stats.files_vanished += 1;
             self.monitor.notice(Notice::FileVanished(as_path(&error.path)));
@@ -214,12 +239,16 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Closes the archive and commits.
-    fn finish(mut self, name: ArchiveName, start: Timestamp) -> Result<(Committed, Created, FilesCache), CreateError> {
-        let end = self.session.now();
-        let items = self.items.finish(&mut self.change, self.index, &mut self.stats)?;
+    /// The metadata of an archive with these items, packed; `parts` are those of them that are parts of files.
+    pub(super) fn metadata(
+        &self,
+        name: &ArchiveName,
+        items: Vec<ChunkId>,
+        parts: &[Item],
+    ) -> Result<Vec<u8>, SessionError> {
+        let chunks = || parts.iter().flat_map(|part| part.chunks.iter().flatten());
         let metadata = ArchiveMetadata {
-            time_end: Some(end),
+            time_end: Some(self.session.now()),
             hostname: Some(self.options.hostname.clone().into_bytes()),
             username: Some(self.options.username.clone().into_bytes()),
             comment: Some(self.options.comment.clone().into_bytes()),
@@ -227,22 +256,54 @@ impl<'a> Writer<'a> {
             size: Some(self.stats.size),
             csize: Some(self.csize),
             nfiles: Some(self.stats.files()),
-            size_parts: Some(0),
-            csize_parts: Some(0),
-            nfiles_parts: Some(0),
+            size_parts: Some(chunks().map(|chunk| u64::from(chunk.size)).sum()),
+            csize_parts: Some(chunks().map(|chunk| u64::from(chunk.csize)).sum()),
+            nfiles_parts: Some(parts.len() as u64),
             cwd: Some(self.options.cwd.clone()),
-            ..ArchiveMetadata::new(name.clone(), items, self.options.cmdline.clone(), start)
+            ..ArchiveMetadata::new(name.clone(), items, self.options.cmdline.clone(), self.archive.start)
         };
         let mut salt = [0; 64];
-        random::fill(&mut salt).map_err(SessionError::from)?;
-        let packed = metadata.encode(self.session.key(), &salt);
-        let key = self.session.key();
-        let archive = store(&packed, key, &mut self.sealer, &mut self.change, self.index, &mut self.stats)?;
-        for chunk in self.orphans {
-            if super::write(self.index).release(&chunk.id) {
-                self.change.transaction.delete(chunk.id).map_err(SessionError::from)?;
+        random::fill(&mut salt)?;
+        Ok(metadata.encode(self.session.key(), &salt))
+    }
+
+    /// Commits what there is, and begins to change anew.
+    pub(super) fn commit_and_go_on(self) -> Result<(Self, Committed), SessionError> {
+        let committed = self.change.commit(self.session)?;
+        self.session.saved(&committed)?;
+        let change = self.session.begin_after(&committed)?;
+        Ok((Self { change, ..self }, committed))
+    }
+
+    /// When the archive was begun.
+    pub(super) fn start(&self) -> Timestamp {
+        self.archive.start
+    }
+
+    /// Gives references back, and deletes what nobody refers to any more. Only at the end, when no sealer looks for
+    /// chunks.
+    pub(super) fn release(&mut self, ids: impl IntoIterator<Item = ChunkId>) -> Result<(), SessionError> {
+        for id in ids {
+            if super::write(self.index).release(&id) {
+                self.change.transaction.delete(id)?;
             }
         }
+        Ok(())
+    }
+
+    /// Closes the archive and commits.
+    fn finish(mut self) -> Result<(Committed, Created, FilesCache), CreateError> {
+        let end = self.session.now();
+        let items = self.items.finish(&mut self.change, self.index, &mut self.stats)?;
+        let Archive { name, start } = &self.archive;
+        let (name, start) = (name.clone(), *start);
+        let packed = self.metadata(&name, items, &[])?;
+        let key = self.session.key();
+        let archive = store(&packed, key, &mut self.sealer, &mut self.change, self.index, &mut self.stats)?;
+        let orphans = std::mem::take(&mut self.orphans);
+        self.remove_own_checkpoint()?;
+        self.release(orphans.iter().map(|chunk| chunk.id))?;
+        self.remove_old_checkpoints()?;
         self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: start });
         let committed = self.change.commit(self.session)?;
         let created = Created { name, id: archive.id, start, end, stats: self.stats };

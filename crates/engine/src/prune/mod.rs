@@ -14,13 +14,26 @@ use crate::series;
 use crate::session::{ArchiveInfo, Session};
 
 /// Decides about every archive of a series, newest first. Other archives in the repository are not looked at.
+///
+/// Checkpoints of the series go, as with stock: all of them, unless the newest is newer than any archive; about that one
+/// nothing is said.
 pub fn plan_series(session: &Session, series: &str, rules: &Rules, now: Timestamp, zone: &TimeZone) -> Vec<Decision> {
-    let member = |archive: ArchiveInfo| {
-        let name = archive.name.as_str().filter(|name| series::is_member(name, series))?.to_owned();
+    let candidate = |archive: &ArchiveInfo, is_one: fn(&str, &str) -> bool| {
+        let name = archive.name.as_str().filter(|name| is_one(name, series))?.to_owned();
         Some(Candidate { name, time: archive.time })
     };
-    let candidates: Vec<_> = session.archives().into_iter().filter_map(member).collect();
-    plan(&candidates, rules, now, zone)
+    let member = |archive: &ArchiveInfo| candidate(archive, series::is_member);
+    let checkpoint = |archive: &ArchiveInfo| candidate(archive, series::is_checkpoint_of);
+    let archives = session.archives();
+    let candidates: Vec<_> = archives.iter().filter_map(member).collect();
+    let mut decisions = plan(&candidates, rules, now, zone);
+    let newest = candidates.iter().map(|archive| archive.time).max();
+    let checkpoints: Vec<_> = archives.iter().filter_map(checkpoint).collect();
+    let latest = checkpoints.iter().max_by_key(|archive| archive.time).filter(|latest| Some(latest.time) > newest);
+    let latest = latest.map(|archive| archive.name.clone());
+    let superseded = checkpoints.into_iter().filter(|archive| latest.as_ref() != Some(&archive.name));
+    decisions.extend(superseded.map(|archive| Decision { archive, keep: None }));
+    decisions
 }
 
 /// Deletes the archives that a plan lets go, all in one transaction.

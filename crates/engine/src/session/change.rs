@@ -31,6 +31,23 @@ impl Session {
         Ok(Change { transaction: self.repository.begin()?, manifest: self.manifest.clone() })
     }
 
+    /// Begins a change that follows a commit which this session does not know yet.
+    pub(crate) fn begin_after(&self, committed: &Committed) -> Result<Change<'_>, SessionError> {
+        Ok(Change { transaction: self.repository.begin()?, manifest: committed.manifest.clone() })
+    }
+
+    /// Remembers what was committed on the way to something larger.
+    pub(crate) fn saved(&self, committed: &Committed) -> Result<(), SessionError> {
+        self.remember(&committed.manifest)
+    }
+
+    /// Goes on with what was committed on the way, as what was to follow it failed.
+    pub(crate) fn go_on_from(&mut self, committed: Committed) {
+        self.manifest = committed.manifest;
+        self.manifest_id = committed.manifest_id;
+        self.trust = Trust::Known;
+    }
+
     /// Goes on with what a commit left. `index` is what its references amount to.
     pub(crate) fn committed(
         &mut self,
@@ -41,13 +58,20 @@ impl Session {
         self.manifest = committed.manifest;
         self.manifest_id = committed.manifest_id;
         self.trust = Trust::Known;
-        self.remember()?;
+        self.remember(&self.manifest)?;
         if let Err(error) = index.store(&self.state, &self.key, self.manifest_id) {
             // The archive is safe; the next run makes the index anew.
             monitor.notice(Notice::CacheLost { what: "chunk index", problem: &worldkeeper_core::error_text(&error) });
         }
         self.index = Some(index);
         Ok(())
+    }
+}
+
+impl Committed {
+    /// What caches are valid for.
+    pub(crate) fn manifest_id(&self) -> ChunkId {
+        self.manifest_id
     }
 }
 

@@ -8,6 +8,7 @@ mod key;
 mod trust;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::warn;
@@ -26,6 +27,7 @@ use crate::key_store::{KeyStore, KeyStoreError};
 use crate::nonces::Nonces;
 use crate::objects::{ChunkReader, ChunkSealer, ObjectError};
 use crate::state::{Known, RepositoryState, StateDir, StateError};
+use crate::verify::EncodingProblem;
 
 /// An open repository with its key and its manifest.
 pub struct Session {
@@ -116,6 +118,9 @@ pub enum SessionError {
     /// It is not what was left: nothing is written.
     #[error("nothing is written to a repository that looks replaced or rolled back")]
     Untrusted(#[source] Suspicion),
+    /// What was sealed cannot be opened again, twice: memory or processor are not to be trusted. It was not stored.
+    #[error("an object that was just made does not hold what was put into it")]
+    Encoding(#[source] EncodingProblem),
     /// The counter is used up.
     #[error(transparent)]
     WornOut(#[from] WornOut),
@@ -211,7 +216,7 @@ impl Session {
             self.nonces.leap(self.repository.as_ref(), &self.state)?;
         }
         state.give_location(&self.location(), self.id())?;
-        self.remember()?;
+        self.remember(&self.manifest)?;
         self.trust = Trust::Known;
         Ok(())
     }
@@ -246,6 +251,10 @@ impl Session {
         self.clock.now()
     }
 
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     pub(crate) fn reader(&self) -> ChunkReader<'_> {
         ChunkReader::new(self.repository.as_ref(), &self.key)
     }
@@ -254,9 +263,9 @@ impl Session {
         ChunkSealer::new(self.repository.as_ref(), &self.state, &self.key, &self.nonces, compression)
     }
 
-    fn remember(&self) -> Result<(), SessionError> {
+    fn remember(&self, manifest: &Manifest) -> Result<(), SessionError> {
         let key_type = self.key.mode().type_byte();
-        let (location, manifest_timestamp) = (self.repository.location(), self.last_modified());
+        let (location, manifest_timestamp) = (self.repository.location(), written(manifest));
         Ok(self.state.remember(&Known { key_type, location, manifest_timestamp })?)
     }
 }

@@ -1,8 +1,10 @@
 //! The content of one regular file, while others may write to it.
+//!
+//! Where the file system tells of a hole, the reader can be told to pass over it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Advice, Mode, OFlags, fadvise, openat};
+use rustix::fs::{Advice, Mode, OFlags, SeekFrom, fadvise, openat, seek};
 use rustix::io::{self, Errno};
 
 use super::error::{Action, SourceError};
@@ -31,6 +33,8 @@ pub(crate) struct FileReader {
     position: u64,
     released: u64,
     ended_early: bool,
+    /// Up to where there is no hole, as far as that is known.
+    data_until: u64,
 }
 
 impl FileReader {
@@ -39,7 +43,7 @@ impl FileReader {
             // A hint that is refused changes nothing.
             _ = fadvise(&file, 0, None, Advice::Sequential);
         }
-        Self { file, opened, path: path.to_vec(), position: 0, released: 0, ended_early: false }
+        Self { file, opened, path: path.to_vec(), position: 0, released: 0, ended_early: false, data_until: 0 }
     }
 
     /// Reads into `buffer` and returns how much; 0 at the end. Never more comes than the file held when it was opened,
@@ -51,17 +55,62 @@ impl FileReader {
             return Ok(0);
         }
         let read = loop {
-            match io::read(&self.file, &mut buffer[..limit]) {
+            match io::pread(&self.file, &mut buffer[..limit], self.position) {
                 Err(Errno::INTR) => {}
                 result => break result.map_err(|error| SourceError::new(&self.path, Action::Read, error))?,
             }
         };
         self.ended_early = read == 0;
         self.position += read as u64;
-        if self.position - self.released >= RELEASE_BYTES {
+        if self.position.saturating_sub(self.released) >= RELEASE_BYTES {
             self.release();
         }
         Ok(read)
+    }
+
+    /// Where the next read begins.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// What the file held when it was opened, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.opened.size
+    }
+
+    /// Lets the next read begin elsewhere: at what was read, or behind what need not be.
+    pub(crate) fn go_to(&mut self, position: u64) {
+        self.position = position.min(self.opened.size);
+        self.released = self.released.max(self.position);
+    }
+
+    /// How many zeros from `position` on need not be read, because the file system has nothing there.
+    ///
+    /// It says so of what the file holds now: what was cut off meanwhile is no hole.
+    pub(crate) fn hole_at(&mut self, position: u64) -> u64 {
+        if position < self.data_until || position >= self.opened.size {
+            return 0;
+        }
+        let end = match seek(&self.file, SeekFrom::Data(position)) {
+            Ok(data) if data > position => data,
+            Ok(_) => {
+                // Where nobody can say, all is data.
+                self.data_until = seek(&self.file, SeekFrom::Hole(position)).unwrap_or(u64::MAX);
+                return 0;
+            }
+            // Nothing comes any more, or the end lies before.
+            Err(Errno::NXIO) => Stat::of_open(&self.file).map_or(0, |now| now.size),
+            Err(_) => {
+                self.data_until = u64::MAX;
+                return 0;
+            }
+        };
+        end.min(self.opened.size).saturating_sub(position)
+    }
+
+    /// How many bytes from `position` on are data, to the next hole or the end; as found by [`hole_at`](Self::hole_at).
+    pub(crate) fn data_at(&self, position: u64) -> u64 {
+        self.data_until.min(self.opened.size).saturating_sub(position)
     }
 
     /// How many bytes are left of what the file held when it was opened.
@@ -83,7 +132,7 @@ impl FileReader {
     /// Tells the kernel that what was read may leave its cache, as stock does: a backup should not push out what the
     /// game needs.
     fn release(&mut self) {
-        let len = self.position - self.released;
+        let len = self.position.saturating_sub(self.released);
         if let Some(len) = std::num::NonZero::new(len) {
             _ = fadvise(&self.file, self.released, Some(len), Advice::DontNeed);
         }

@@ -17,6 +17,7 @@ pub(crate) struct Rules {
     directories: HashSet<FileId>,
     names: Option<Names>,
     patterns: Patterns,
+    one_file_system: bool,
 }
 
 impl Rules {
@@ -39,6 +40,17 @@ impl Rules {
     pub(crate) fn with_patterns(mut self, patterns: Patterns) -> Self {
         self.patterns = patterns;
         self
+    }
+
+    /// Leaves out what is mounted within a root; the directories that others are mounted on are taken, as stock does.
+    pub(crate) fn on_one_file_system(mut self, on_one: bool) -> Self {
+        self.one_file_system = on_one;
+        self
+    }
+
+    /// Returns whether a directory on `device` is another file system's than `root`'s, which are not entered.
+    pub(super) fn is_foreign(&self, device: u64, root: u64) -> bool {
+        self.one_file_system && device != root
     }
 
     /// What the patterns say of an object, by its path as walked.
@@ -70,6 +82,8 @@ pub(crate) enum Reason {
     Name,
     /// The patterns say so; of a directory, what is beneath may be in the archive all the same.
     Pattern,
+    /// It is in the archive, but not what is beneath: that is of another file system.
+    OtherFileSystem,
     /// It is a socket, which stock does not store either.
     Socket,
 }

@@ -283,6 +283,11 @@ impl Walker {
             self.ready.push_back(Found::LeftOut { path: path.clone(), reason: Reason::Pattern });
         }
 
+        let (_, root) = self.root.as_ref().expect("directories are beneath a root");
+        if self.rules.is_foreign(stat.id.dev, root.dev) {
+            self.ready.push_back(Found::LeftOut { path, reason: Reason::OtherFileSystem });
+            return Ok(());
+        }
         let listing = Listing::read(opened.as_fd(), &mut self.buffer)
             .map_err(|error| SourceError::new(&path, Action::List, error))?;
         if let Some(far) = self.levels.len().checked_sub(OPEN_DIRECTORIES) {

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
-use worldkeeper_engine::{ArchiveInfo, Session};
+use worldkeeper_engine::{ArchiveInfo, Session, series};
 
 use crate::args::List;
 use crate::commands::items::json_moment;
@@ -13,9 +13,13 @@ use crate::place::Place;
 use crate::report::Done;
 use crate::{json, words};
 
-/// Lists the archives that are meant, oldest first and by name first.
+/// Lists the archives that are meant, oldest first and by name first; what runs that were cut off left only if it is
+/// asked for.
 pub(super) fn list(place: &Place, session: &Session, options: &List) -> anyhow::Result<Done> {
-    let archives = options.archives.choose(session.archives());
+    let mut archives = session.archives();
+    archives
+        .retain(|archive| options.consider_checkpoints || !archive.name.as_str().is_some_and(series::is_checkpoint));
+    let archives = options.archives.choose(archives);
     let mut output = Output::new();
     if options.json {
         output.line(&json::document(&document(session, &archives, &place.zone)))?;

@@ -83,6 +83,10 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
             "if the repository is right as it is, say so: worldkeeper adopt REPOSITORY".into()
         }
         SessionError::WornOut(_) => "let backups go into another directory: a new repository gets a new key".into(),
+        SessionError::Encoding(_) => {
+            "nothing wrong was stored. Memory or processor of this machine may be failing: test them before the next backup"
+                .into()
+        }
         SessionError::NoManifest(_) | SessionError::Archive(_) | SessionError::NotReadBack => DAMAGED.into(),
         _ => return None,
     })

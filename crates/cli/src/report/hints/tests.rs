@@ -8,7 +8,7 @@ use worldkeeper_core::{ChunkId, RepositoryId};
 use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::tam::TamError;
 use worldkeeper_crypto::{KeyBlobError, KeyFileError, PaperError};
-use worldkeeper_engine::{KeyStoreError, ObjectError, Suspicion};
+use worldkeeper_engine::{EncodingProblem, KeyStoreError, ObjectError, Suspicion};
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use super::*;
@@ -81,6 +81,7 @@ fn session_errors() -> Vec<SessionError> {
         SessionError::Manifest(ManifestError::TooMany { what: "archives", count: 2, limit: 1 }),
         SessionError::Untrusted(Suspicion::OtherKeyType { seen: 7, found: 5 }),
         SessionError::WornOut(WornOut { start: u64::MAX }),
+        SessionError::Encoding(EncodingProblem::Differs),
         SessionError::NotReadBack,
     ]);
     errors

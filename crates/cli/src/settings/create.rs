@@ -1,0 +1,90 @@
+//! How files are read and made into archives.
+
+use std::ffi::OsStr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use worldkeeper_chunker::ChunkerParams;
+use worldkeeper_engine::Verify;
+
+use super::layers::{Origin, Setting, look_up};
+use super::{Environment, SettingsError, duration, duration_text, or_default};
+use crate::args::CreateFlags;
+
+/// How an archive is made.
+#[derive(Debug)]
+pub(crate) struct CreateSettings {
+    /// What is mounted within a source is left out.
+    pub(crate) one_file_system: Setting<bool>,
+    /// How files are cut.
+    pub(crate) chunker_params: Setting<ChunkerParams>,
+    /// Holes restart fixed blocks.
+    pub(crate) sparse: Setting<bool>,
+    /// How often an archive in the making is saved; zero for never.
+    pub(crate) checkpoint_interval: Setting<Duration>,
+    /// How new objects are checked.
+    pub(crate) verify: Setting<Verify>,
+}
+
+impl CreateSettings {
+    /// Puts the layers together.
+    pub(super) fn resolve(flags: &CreateFlags, environment: &Environment) -> Result<Self, SettingsError> {
+        let text = |flag, given: &Option<String>, variable| {
+            look_up(environment, flag, given.as_deref().map(OsStr::new), &[variable])
+        };
+        let switch = |flag, is_given: bool, variable| {
+            if is_given {
+                return Ok(Setting { value: true, origin: Origin::Flag(flag) });
+            }
+            or_default(look_up(environment, flag, None, &[variable])?, |said| said.parse(yes_or_no), || false)
+        };
+        Ok(Self {
+            one_file_system: switch("--one-file-system", flags.one_file_system, "ONE_FILE_SYSTEM")?,
+            chunker_params: or_default(
+                text("--chunker-params", &flags.chunker_params, "BORG_CHUNKER_PARAMS")?,
+                |said| said.parse(ChunkerParams::from_str),
+                ChunkerParams::default,
+            )?,
+            sparse: switch("--sparse", flags.sparse, "SPARSE")?,
+            checkpoint_interval: or_default(
+                text("--checkpoint-interval", &flags.checkpoint_interval, "CHECKPOINT_INTERVAL")?,
+                |said| said.parse(duration::parse),
+                || Duration::from_mins(5),
+            )?,
+            verify: or_default(
+                text("--verify", &flags.verify, "VERIFY")?,
+                |said| said.parse(Verify::from_str),
+                Verify::default,
+            )?,
+        })
+    }
+
+    /// Every setting in words, with where it was said.
+    pub(super) fn describe(&self) -> [(&'static str, String, Origin); 5] {
+        let switch = |setting: &Setting<bool>| if setting.value { "yes" } else { "no" }.to_owned();
+        let checkpoints = match self.checkpoint_interval.value {
+            Duration::ZERO => "never".to_owned(),
+            interval => duration_text(interval),
+        };
+        [
+            ("one file system", switch(&self.one_file_system), self.one_file_system.origin),
+            ("chunker params", self.chunker_params.value.to_string(), self.chunker_params.origin),
+            ("sparse", switch(&self.sparse), self.sparse.origin),
+            ("checkpoint interval", checkpoints, self.checkpoint_interval.origin),
+            ("verify", self.verify.value.to_string(), self.verify.origin),
+        ]
+    }
+}
+
+/// Neither yes nor no.
+#[derive(Debug, thiserror::Error)]
+#[error("expected yes or no")]
+struct SwitchError;
+
+fn yes_or_no(text: &str) -> Result<bool, SwitchError> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "yes" | "true" | "1" => Ok(true),
+        "no" | "false" | "0" => Ok(false),
+        _ => Err(SwitchError),
+    }
+}

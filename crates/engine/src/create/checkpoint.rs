@@ -1,0 +1,212 @@
+//! Checkpoints: the archive in the making, committed every so often under a name of its own, so that a run that is cut
+//! off loses minutes. The next run finds the chunks; a good archive takes the checkpoints of its series away.
+//!
+//! What a checkpoint holds is what stock's does: the items so far, and the file that is being read as
+//! `PATH.borg_part_1`. But nothing of that is left in the archive that follows. The end of a checkpoint's item stream, and
+//! its metadata, are objects that it alone refers to; they never enter the chunk index that the pipeline shares, so that
+//! nobody can come to rely on what the next checkpoint deletes.
+//!
+//! Source: borg 1.4 `archive.py`, `ChunksProcessor.maybe_checkpoint`, `Archive.write_checkpoint`.
+
+use std::time::Duration;
+
+use tracing::{debug, warn};
+use worldkeeper_archive::{ArchiveEntry, ArchiveName, ChunkRef, Item};
+use worldkeeper_core::{ChunkId, error_text};
+
+use super::writer::Writer;
+use crate::cache::FilesCache;
+use crate::monitor::Notice;
+use crate::series;
+use crate::session::{Committed, Session, SessionError};
+
+/// What is known of the checkpoints of a run.
+pub(super) struct Checkpoints<'a> {
+    interval: Duration,
+    /// When the last one was made, or the run began, by the clock that only goes forward.
+    last: Duration,
+    /// How many objects were stored by then.
+    stored_objects: u64,
+    /// What they are called; a later one takes the place of an earlier.
+    name: ArchiveName,
+    /// What the last one alone refers to.
+    own: Vec<ChunkRef>,
+    /// The last one's commit, for whoever goes on if the run fails.
+    saved: &'a mut Option<Committed>,
+    /// The files cache as the run found it.
+    files: &'a FilesCache,
+}
+
+impl<'a> Checkpoints<'a> {
+    /// Of a run that begins and will make the archive `name`.
+    pub(super) fn new(
+        session: &Session,
+        interval: Duration,
+        name: &ArchiveName,
+        files: &'a FilesCache,
+        saved: &'a mut Option<Committed>,
+    ) -> Self {
+        let last = session.monotonic();
+        let is_taken = |name: &ArchiveName| session.archive_info(name).is_some();
+        Self {
+            interval,
+            last,
+            stored_objects: 0,
+            name: series::checkpoint_name(name, is_taken),
+            own: Vec::new(),
+            saved,
+            files,
+        }
+    }
+}
+
+impl Writer<'_> {
+    /// Returns whether a checkpoint is due, and would save something.
+    pub(super) fn is_checkpoint_due(&mut self) -> bool {
+        let checkpoints = &mut self.checkpoints;
+        if checkpoints.interval.is_zero() {
+            return false;
+        }
+        let now = self.session.monotonic();
+        // A short file is waited for: it ends soon.
+        let within_short_file = !self.chunks.is_empty() && self.begun.is_none();
+        if now.saturating_sub(checkpoints.last) < checkpoints.interval || within_short_file {
+            return false;
+        }
+        if self.stats.stored_objects == checkpoints.stored_objects {
+            checkpoints.last = now;
+            return false;
+        }
+        true
+    }
+
+    /// Commits what there is under the checkpoint's name, and begins to change anew.
+    pub(super) fn checkpoint(mut self) -> Result<Self, SessionError> {
+        let parts = self.parts();
+        let mut own = Vec::new();
+        let mut items = self.items.ids().to_vec();
+        for piece in self.items.rest(&parts) {
+            let chunk = self.store_apart(&piece)?;
+            items.push(chunk.id);
+            own.push(chunk);
+        }
+        let name = self.checkpoints.name.clone();
+        let packed = self.metadata(&name, items, &parts)?;
+        let archive = self.store_apart(&packed)?;
+        own.push(archive);
+        for old in std::mem::replace(&mut self.checkpoints.own, own) {
+            if !self.checkpoints.own.iter().any(|chunk| chunk.id == old.id) {
+                self.delete_apart(&old.id)?;
+            }
+        }
+        self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: self.start() });
+        let (mut this, committed) = self.commit_and_go_on()?;
+        this.keep_caches(&committed);
+        *this.checkpoints.saved = Some(committed);
+        this.checkpoints.stored_objects = this.stats.stored_objects;
+        this.checkpoints.last = this.session.monotonic();
+        debug!("what there is of the archive was saved as {name}");
+        Ok(this)
+    }
+
+    /// Items for the chunks that no item has: those of the file that is being read, and those of files that failed.
+    fn parts(&self) -> Vec<Item> {
+        let part = |item: &Item, chunks: &[ChunkRef]| {
+            let path = [&item.path[..], b".borg_part_1"].concat();
+            let size = chunks.iter().map(|chunk| u64::from(chunk.size)).sum();
+            // A part is a file of its own, whatever links there are to the whole.
+            let hardlink_master = Some(false);
+            Item {
+                path,
+                chunks: Some(chunks.to_vec()),
+                size: Some(size),
+                part: Some(1),
+                hardlink_master,
+                ..item.clone()
+            }
+        };
+        let unfinished = self.begun.iter().filter(|_| !self.chunks.is_empty());
+        let unfinished = unfinished.map(|item| part(item, &self.chunks));
+        let orphan = |name: &str, chunks: &[ChunkRef]| {
+            part(&Item { path: name.into(), mode: 0o100_600, ..Item::default() }, chunks)
+        };
+        let orphans = (!self.orphans.is_empty()).then(|| orphan("unreadable", &self.orphans));
+        unfinished.chain(orphans).collect()
+    }
+
+    /// Stores what the checkpoint alone refers to, unless it is there anyhow.
+    fn store_apart(&mut self, chunk: &[u8]) -> Result<ChunkRef, SessionError> {
+        let id = self.session.key().id_hash(chunk);
+        let size = chunk.len() as u32;
+        let known = super::read(self.index).get(&id).map(|entry| entry.csize);
+        let csize = if let Some(csize) = known {
+            csize
+        } else {
+            let object = self.sealer.seal_chunk(&id, chunk)?;
+            let csize = object.len() as u32;
+            self.change.transaction.put(id, object)?;
+            self.stats.stored(csize);
+            csize
+        };
+        Ok(ChunkRef { id, size, csize })
+    }
+
+    /// Deletes what was stored for a checkpoint, unless the archive has come to refer to it.
+    fn delete_apart(&mut self, id: &ChunkId) -> Result<(), SessionError> {
+        if super::read(self.index).get(id).is_none() {
+            self.change.transaction.delete(*id)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the caches as they are after a checkpoint. Without them the next run only takes longer.
+    fn keep_caches(&self, committed: &Committed) {
+        let (state, key) = (self.session.state(), self.session.key());
+        let lost = |what, error: &dyn std::error::Error| {
+            self.monitor.notice(Notice::CacheLost { what, problem: &error_text(error) });
+        };
+        let mut index = super::write(self.index);
+        let own = &self.checkpoints.own;
+        for chunk in own {
+            index.reference(chunk);
+        }
+        let stored = index.store(state, key, committed.manifest_id());
+        for chunk in own {
+            index.release(&chunk.id);
+        }
+        drop(index);
+        if let Err(error) = stored {
+            lost("chunk index", &error);
+        }
+        if let Err(error) = self.remembered.store_over(self.checkpoints.files, state, key, &self.options.series) {
+            lost("files cache", &error);
+        }
+    }
+
+    /// Takes the run's own checkpoint away; to be called before references are given back, which chunks of it may have.
+    pub(super) fn remove_own_checkpoint(&mut self) -> Result<(), SessionError> {
+        self.change.manifest.archives.remove(&self.checkpoints.name);
+        std::mem::take(&mut self.checkpoints.own).iter().try_for_each(|chunk| self.delete_apart(&chunk.id))
+    }
+
+    /// Takes the checkpoints away that earlier runs of this series left; one that cannot be read stays.
+    pub(super) fn remove_old_checkpoints(&mut self) -> Result<(), SessionError> {
+        for archive in self.session.archives() {
+            if !archive.name.as_str().is_some_and(|name| series::is_checkpoint_of(name, &self.options.series)) {
+                continue;
+            }
+            let mut references = Vec::new();
+            match self.session.for_each_reference(&archive, &mut |chunk| references.push(chunk.id)) {
+                Ok(()) => {}
+                Err(error) if error.is_stopped() => return Err(error),
+                Err(error) => {
+                    warn!("the checkpoint {} stays: {}", archive.name, error_text(&error));
+                    continue;
+                }
+            }
+            self.change.manifest.archives.remove(&archive.name);
+            self.release(references)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! The content of one file, cut into chunks. What the file system has no data for is not read: it is zeros, and where
+//! stock would cut those is known without looking.
+
+use worldkeeper_chunker::ChunkerParams;
+
+use super::reader::{Interrupted, Reader};
+use super::sealer::{Job, Plain};
+use crate::pipeline::{Closed, step_bytes};
+use crate::session::SessionError;
+use crate::source::{FileReader, Verdict};
+
+impl Reader<'_> {
+    /// Reads a file and hands out its chunks; returns how much was read.
+    pub(super) fn content(&mut self, mut file: FileReader) -> Result<(Verdict, u64), Interrupted> {
+        let read_bytes = match self.blocks {
+            Some(blocks) => self.ranges(&mut file, blocks)?,
+            None => self.stream(&mut file)?,
+        };
+        Ok((file.finish()?, read_bytes))
+    }
+
+    /// Cuts the file as the one stream that it is for most.
+    fn stream(&mut self, file: &mut FileReader) -> Result<u64, Interrupted> {
+        let mut read_bytes = 0;
+        self.pass_over_hole(file)?;
+        loop {
+            let read = self.pending.fill(file.remaining(), |buffer| file.read(buffer))?;
+            read_bytes += read as u64;
+            let at_end = read == 0;
+            while let Some(len) = self.chunker.next_cut(self.pending.bytes(), at_end) {
+                self.send_chunk(len)?;
+                self.pass_over_hole(file)?;
+            }
+            if at_end {
+                return Ok(read_bytes);
+            }
+            self.go_on()?;
+        }
+    }
+
+    /// Hands out chunks of zeros as long as they lie wholly within a hole. Called where a chunk begins.
+    fn pass_over_hole(&mut self, file: &mut FileReader) -> Result<(), Interrupted> {
+        if file.size() < self.chunker.max_chunk_size() as u64 {
+            return Ok(());
+        }
+        let mut start = file.position() - self.pending.bytes().len() as u64;
+        let mut zeros = file.hole_at(start);
+        while let Some(len) = self.chunker.next_cut_in_zeros(zeros) {
+            self.send_zeros(len)?;
+            (start, zeros) = (start + len as u64, zeros - len as u64);
+            // The bytes that were read ahead are some of those zeros.
+            self.pending.clear();
+            file.go_to(start);
+            self.go_on()?;
+        }
+        Ok(())
+    }
+
+    /// Cuts each range of data and each hole into blocks of its own, as stock does with `--sparse`.
+    ///
+    /// Source: borg 1.4 `chunker.pyx`, `sparsemap` and `ChunkerFixed.chunkify`.
+    fn ranges(&mut self, file: &mut FileReader, Blocks { block, header }: Blocks) -> Result<u64, Interrupted> {
+        let mut read_bytes = self.data_blocks(file, header.min(file.size()), block)?;
+        while file.remaining() > 0 {
+            let hole = file.hole_at(file.position());
+            if hole == 0 {
+                let data = file.data_at(file.position());
+                let read = self.data_blocks(file, data, block)?;
+                read_bytes += read;
+                // The rest was cut off meanwhile.
+                if read < data || data == 0 {
+                    break;
+                }
+            }
+            let end = file.position() + hole;
+            while file.position() < end {
+                let len = block.min(end - file.position());
+                self.send_zeros(usize::try_from(len).expect("a block fits into memory"))?;
+                file.go_to(file.position() + len);
+                self.go_on()?;
+            }
+        }
+        Ok(read_bytes)
+    }
+
+    /// Reads `len` bytes and hands them out as blocks; returns how much there was.
+    fn data_blocks(&mut self, file: &mut FileReader, len: u64, block: u64) -> Result<u64, Interrupted> {
+        let mut done = 0;
+        while done < len {
+            let wanted = block.min(len - done);
+            let mut left = wanted;
+            while left > 0 {
+                let read = self.pending.fill(left, |buffer| file.read(buffer))? as u64;
+                if read == 0 {
+                    break;
+                }
+                left -= read;
+                self.go_on()?;
+            }
+            let got = wanted - left;
+            if got > 0 {
+                self.send_chunk(self.pending.bytes().len())?;
+            }
+            done += got;
+            if left > 0 {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Hands out the next `len` bytes of what is pending.
+    fn send_chunk(&mut self, len: usize) -> Result<(), Closed> {
+        self.begin_job(len)?;
+        let plain = Plain::Bytes(self.pending.take(len));
+        self.send_job(plain)
+    }
+
+    /// Hands out as many zeros.
+    fn send_zeros(&mut self, len: usize) -> Result<(), Closed> {
+        self.begin_job(len)?;
+        self.send_job(Plain::Zeros(len))
+    }
+
+    fn begin_job(&mut self, len: usize) -> Result<(), Closed> {
+        self.flush()?;
+        self.budget.take(step_bytes(len))
+    }
+
+    fn send_job(&mut self, plain: Plain) -> Result<(), Closed> {
+        let number = self.take_number();
+        self.jobs.send(Job { number, plain }).map_err(|_| Closed)
+    }
+
+    /// Ends the work if that was asked for.
+    fn go_on(&mut self) -> Result<(), Closed> {
+        if self.session.check_stop().is_ok() {
+            return Ok(());
+        }
+        self.send_error(SessionError::Stopped).and(Err(Closed))
+    }
+}
+
+/// How a file is cut whose holes restart the blocks.
+#[derive(Clone, Copy)]
+pub(super) struct Blocks {
+    block: u64,
+    header: u64,
+}
+
+impl Blocks {
+    /// For these parameters, if they are of that kind.
+    pub(super) fn of(params: &ChunkerParams) -> Option<Self> {
+        match *params {
+            ChunkerParams::Fixed { block, header, .. } => Some(Self { block: block.into(), header: header.into() }),
+            ChunkerParams::Buzhash { .. } => None,
+        }
+    }
+}

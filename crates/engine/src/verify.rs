@@ -1,0 +1,118 @@
+//! What is sealed is opened again before it is stored.
+//!
+//! A bit that flips in memory between plaintext and object makes an object that nobody can open, or one that holds
+//! something else; months later it would be found by whoever needs it. Here it is found while the plaintext is still
+//! there to make another one of.
+
+use std::str::FromStr;
+
+use worldkeeper_compress::Decompressor;
+use worldkeeper_core::ChunkId;
+use worldkeeper_crypto::Key;
+
+use crate::objects::{MAX_CHUNK_SIZE, ObjectProblem};
+
+/// How a new object is checked before it is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// Not at all.
+    Off,
+    /// It is opened, and what comes out is compared with what went in.
+    #[default]
+    On,
+    /// And the id is computed again from what comes out, so that a plaintext that changed since it was named is found.
+    Full,
+}
+
+/// No way of checking.
+#[derive(Debug, thiserror::Error)]
+#[error("expected one of on, full and off")]
+pub struct VerifyError;
+
+impl FromStr for Verify {
+    type Err = VerifyError;
+
+    fn from_str(text: &str) -> Result<Self, VerifyError> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            "full" => Ok(Self::Full),
+            _ => Err(VerifyError),
+        }
+    }
+}
+
+impl std::fmt::Display for Verify {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Full => "full",
+        })
+    }
+}
+
+/// Why an object must not be stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodingProblem {
+    /// It does not open.
+    #[error(transparent)]
+    Unreadable(#[from] ObjectProblem),
+    /// It opens, and holds other bytes than those it was made of.
+    #[error("it holds other bytes than went into it")]
+    Differs,
+}
+
+/// Checks new objects; keeps the buffers that one thread needs for that.
+#[derive(Default)]
+pub(crate) struct Verifier {
+    how: Verify,
+    decompressor: Decompressor,
+    payload: Vec<u8>,
+    data: Vec<u8>,
+}
+
+impl Verifier {
+    pub(crate) fn new(how: Verify) -> Self {
+        Self { how, ..Self::default() }
+    }
+
+    /// Checks that `object` is `chunk` sealed. `id` is what the chunk was named before, if it has a name of its own.
+    pub(crate) fn check(
+        &mut self,
+        key: &Key,
+        id: Option<&ChunkId>,
+        chunk: &[u8],
+        object: &[u8],
+    ) -> Result<(), EncodingProblem> {
+        if self.how == Verify::Off {
+            return Ok(());
+        }
+        let opened;
+        let payload = if key.mode().encrypts() {
+            key.open_into(object, &mut self.payload).map_err(ObjectProblem::from)?;
+            &self.payload[..]
+        } else {
+            opened = key.open(object).map_err(ObjectProblem::from)?;
+            &opened[..]
+        };
+        let data = if let Some(data) = Decompressor::uncompressed(payload) {
+            data
+        } else {
+            let decompressed =
+                self.decompressor.decompress_into(payload, &mut self.data, Some(chunk.len()), MAX_CHUNK_SIZE);
+            decompressed.map_err(ObjectProblem::from)?;
+            &self.data[..]
+        };
+        if data != chunk {
+            return Err(EncodingProblem::Differs);
+        }
+        if self.how == Verify::Full
+            && let Some(id) = id
+        {
+            key.verify_id(id, data).map_err(ObjectProblem::from)?;
+        }
+        Ok(())
+    }
+}
