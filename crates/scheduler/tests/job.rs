@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
-use worldkeeper_chunker::ChunkerParams;
-use worldkeeper_compress::Compression;
 use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::prune::{Count, Period, Rules};
@@ -96,19 +94,11 @@ impl House {
         BackupJob {
             repository: Box::new(Memory { repository, state, clock, refused: self.refused }),
             options: CreateOptions {
-                series: SERIES.into(),
-                sources: self.sources.clone(),
-                left_out: Vec::new(),
-                left_out_names: Vec::new(),
-                patterns: worldkeeper_engine::Patterns::default(),
-                compression: Compression::default(),
-                chunker_params: ChunkerParams::DEFAULT,
-                comment: String::new(),
-                cmdline: Vec::new(),
                 hostname: "host".into(),
                 username: "user".into(),
                 cwd: b"/".to_vec(),
                 sealers: 1,
+                ..CreateOptions::new(SERIES, &self.sources)
             },
             rules: self.rules.clone(),
             zone: TimeZone::UTC,

@@ -1,4 +1,7 @@
-//! What is committed while an archive is made: a run may end anywhere, and nothing is lost, left over or counted wrongly.
+//! Making archives: what is committed on the way, and what the game does to the tree meanwhile.
+
+mod checkpoints;
+mod live_tree;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,13 +13,12 @@ use tempfile::TempDir;
 use worldkeeper_core::{Clock, Disk, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::{
-    CreateError, CreateOptions, Created, ExtractOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir, create,
-    delete, extract, series,
+    CreateError, CreateOptions, Created, Destination, ExtractOptions, Monitor, NoKeyFiles, Session, SessionOptions,
+    Silent, StateDir, create, delete, extract,
 };
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::fixtures::sha_stream;
-use worldkeeper_testkit::gate;
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 use worldkeeper_testkit::tree;
 
@@ -83,6 +85,10 @@ impl House {
 
     /// Makes an archive; a checkpoint is due whenever `interval` looks at the clock are over.
     fn backup(&self, interval: u64) -> Result<Created, CreateError> {
+        self.watched_backup(interval, &Silent)
+    }
+
+    fn watched_backup(&self, interval: u64, monitor: &dyn Monitor) -> Result<Created, CreateError> {
         self.clock.0.advance(Duration::from_hours(1));
         let options = CreateOptions {
             checkpoint_interval: Duration::from_secs(interval),
@@ -90,7 +96,7 @@ impl House {
             sealers: 2,
             ..CreateOptions::new("mc", [self.world()])
         };
-        create(&mut self.open(), &options, &Silent)
+        create(&mut self.open(), &options, monitor)
     }
 
     fn names(&self) -> Vec<String> {
@@ -122,7 +128,9 @@ impl House {
         let session = self.open();
         let target = TempDir::new().unwrap();
         let archive = session.open_archive(&session.archive_info(&created.name).unwrap()).unwrap();
-        let stats = extract(&session, &archive, target.path(), &ExtractOptions::default(), &Silent).unwrap();
+        let stats =
+            extract(&session, &archive, Destination::Directory(target.path()), &ExtractOptions::default(), &Silent)
+                .unwrap();
         assert!(!stats.has_warnings(), "{stats:?}");
         tree::assert_same(&self.world(), &target.path().join(self.world().strip_prefix("/").unwrap()));
     }
@@ -135,59 +143,4 @@ impl House {
         delete(&mut session, &names, &Silent).unwrap();
         assert!(self.repository.chunk_ids().is_empty(), "{case}");
     }
-}
-
-#[test]
-fn checkpoints_leave_no_trace_in_the_archive() {
-    let (plain, saved) = (House::new(), House::new());
-    let expected = plain.backup(0).unwrap();
-    let created = saved.backup(1).unwrap();
-    assert_eq!(saved.names(), [created.name.to_string()]);
-    assert_eq!((created.stats.size, created.stats.files()), (expected.stats.size, expected.stats.files()));
-    assert!(saved.repository.store().put.len() > plain.repository.store().put.len() + 50, "there were checkpoints");
-    let session = saved.open();
-    let archive = session.open_archive(&session.archives()[0]).unwrap();
-    assert!(session.items(&archive).all(|item| item.unwrap().part.is_none()));
-    saved.assert_nothing_missing_or_left_over("after the archive");
-    saved.assert_restores(&created);
-    // The next run knows all: it reads no file, and saves nothing on the way.
-    let again = saved.backup(1).unwrap();
-    assert_eq!((again.stats.files_unchanged, again.stats.read_bytes), (again.stats.files(), 0));
-    saved.assert_all_can_go("after two archives");
-}
-
-#[test]
-fn gate_a_run_that_is_cut_off_loses_what_came_after_the_last_checkpoint() {
-    let whole = {
-        let house = House::new();
-        let _ = house.backup(3).unwrap();
-        house.repository.store().put.len() as u64
-    };
-    let samples = gate::amount(6, 400) as u64;
-    let mut resumed = 0;
-    for cut in (1..=samples).map(|sample| sample * whole / (samples + 1)) {
-        let case = format!("cut off after {cut} changes");
-        let house = House::new();
-        house.repository.store().restart_counting();
-        house.repository.store().fail_after = Some(cut);
-        let Err(_) = house.backup(3) else { panic!("{case}: it ended well") };
-        house.repository.store().fail_after = None;
-        let names = house.names();
-        assert!(names.len() <= 1 && names.iter().all(|name| series::is_checkpoint_of(name, "mc")), "{case}: {names:?}");
-        house.assert_nothing_missing_or_left_over(&case);
-
-        let before = house.repository.store().put.len();
-        let created = house.backup(0).unwrap();
-        if !names.is_empty() {
-            resumed += 1;
-            // A file whose content a checkpoint had is not stored again.
-            let again = (house.repository.store().put.len() - before) as u64;
-            assert!(again + 8 < whole, "{case}: {again} of {whole} objects were put");
-        }
-        assert_eq!(house.names(), [created.name.to_string()], "{case}");
-        house.assert_nothing_missing_or_left_over(&case);
-        house.assert_restores(&created);
-        house.assert_all_can_go(&case);
-    }
-    assert!(resumed * 2 > samples, "only {resumed} of {samples} runs had a checkpoint");
 }

@@ -1,0 +1,56 @@
+//! A run may end anywhere, and nothing is lost, left over or counted wrongly.
+
+use worldkeeper_engine::series;
+use worldkeeper_testkit::gate;
+
+use crate::House;
+
+#[test]
+fn checkpoints_leave_no_trace_in_the_archive() {
+    let (plain, saved) = (House::new(), House::new());
+    let expected = plain.backup(0).unwrap();
+    let created = saved.backup(1).unwrap();
+    assert_eq!(saved.names(), [created.name.to_string()]);
+    assert_eq!((created.stats.size, created.stats.files()), (expected.stats.size, expected.stats.files()));
+    assert!(created.stats.stored_objects > expected.stats.stored_objects + 20, "there were checkpoints");
+    let session = saved.open();
+    let archive = session.open_archive(&session.archives()[0]).unwrap();
+    assert!(session.items(&archive).all(|item| item.unwrap().part.is_none()));
+    saved.assert_nothing_missing_or_left_over("after the archive");
+    saved.assert_restores(&created);
+    // The next run knows all: it reads no file, and saves nothing on the way.
+    let again = saved.backup(1).unwrap();
+    assert_eq!((again.stats.files_unchanged, again.stats.read_bytes), (again.stats.files(), 0));
+    saved.assert_all_can_go("after two archives");
+}
+
+#[test]
+fn gate_a_run_that_is_cut_off_loses_what_came_after_the_last_checkpoint() {
+    let whole = House::new().backup(3).unwrap().stats.stored_objects;
+    let samples = gate::amount(6, 400) as u64;
+    let mut resumed = 0;
+    for cut in (1..=samples).map(|sample| sample * whole / (samples + 1)) {
+        let case = format!("cut off after {cut} changes");
+        let house = House::new();
+        house.repository.store().restart_counting();
+        house.repository.store().fail_after = Some(cut);
+        let Err(_) = house.backup(3) else { panic!("{case}: it ended well") };
+        house.repository.store().fail_after = None;
+        let names = house.names();
+        assert!(names.len() <= 1 && names.iter().all(|name| series::is_checkpoint_of(name, "mc")), "{case}: {names:?}");
+        house.assert_nothing_missing_or_left_over(&case);
+
+        let created = house.backup(0).unwrap();
+        if !names.is_empty() {
+            resumed += 1;
+            // A file whose content a checkpoint had is not stored again.
+            let again = created.stats.stored_objects;
+            assert!(again + 8 < whole, "{case}: {again} of {whole} objects were stored");
+        }
+        assert_eq!(house.names(), [created.name.to_string()], "{case}");
+        house.assert_nothing_missing_or_left_over(&case);
+        house.assert_restores(&created);
+        house.assert_all_can_go(&case);
+    }
+    assert!(resumed * 2 > samples, "only {resumed} of {samples} runs had a checkpoint");
+}

@@ -1,0 +1,99 @@
+//! The game writes while we read. It gets its turn whenever the engine tells how far it is: a long file is not read to its
+//! end by then, because no more than the pipeline's budget may be under way.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use worldkeeper_engine::{Created, Monitor, Notice, Progress};
+use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::tree;
+
+use crate::House;
+
+/// More than is ever under way.
+const LONG: u64 = 40 << 20;
+
+/// A game that does something to the file whenever it can, but so many times at most.
+struct Game<F> {
+    path: PathBuf,
+    turns: Mutex<(u32, F)>,
+    torn: Mutex<Vec<PathBuf>>,
+}
+
+impl<F: FnMut(&File, u32) + Send> Monitor for Game<F> {
+    fn notice(&self, notice: Notice<'_>) {
+        if let Notice::FileChanged(path) = notice {
+            self.torn.lock().unwrap().push(path.to_owned());
+        }
+    }
+
+    fn progress(&self, progress: Progress) {
+        let mut turns = self.turns.lock().unwrap();
+        // The first bytes were stored: the file is being read.
+        if progress.bytes > 1 << 20 && turns.0 > 0 {
+            turns.0 -= 1;
+            let turn = turns.0;
+            turns.1(&File::options().write(true).open(&self.path).unwrap(), turn);
+        }
+    }
+}
+
+/// Makes an archive while the game plays; returns what was made and what was told to be torn.
+fn backup_while(house: &House, turns: u32, play: impl FnMut(&File, u32) + Send) -> (Created, Vec<PathBuf>) {
+    let path = house.world().join("region/long");
+    tree::write(&path, &sha_stream("long", LONG as usize));
+    let game = Game { path, turns: Mutex::new((turns, play)), torn: Mutex::default() };
+    let created = house.watched_backup(0, &game).unwrap();
+    (created, game.torn.into_inner().unwrap())
+}
+
+#[test]
+fn a_file_that_is_written_to_once_is_read_again() {
+    let house = House::new();
+    let (created, torn) = backup_while(&house, 1, |file, _| file.write_all_at(b"he moved", LONG - 100).unwrap());
+    assert_eq!((torn.len(), created.stats.files_torn), (0, 0));
+    assert!(created.stats.read_bytes > 2 * LONG, "it was read twice");
+    house.assert_restores(&created);
+    house.assert_nothing_missing_or_left_over("after a file was read again");
+    house.assert_all_can_go("after a file was read again");
+}
+
+#[test]
+fn a_file_that_is_always_written_to_is_told_to_be_torn_and_not_taken_as_known() {
+    let house = House::new();
+    let (created, torn) = backup_while(&house, u32::MAX, |file, turn| {
+        file.write_all_at(&turn.to_le_bytes(), LONG - 100).unwrap();
+    });
+    assert_eq!((torn, created.stats.files_torn), (vec![house.world().join("region/long")], 1));
+    assert!((2 * LONG..4 * LONG).contains(&created.stats.read_bytes), "{}", created.stats.read_bytes);
+    house.assert_nothing_missing_or_left_over("after a torn file");
+    let again = house.backup(0).unwrap();
+    assert_eq!((again.stats.files_torn, again.stats.files_changed + again.stats.files_new), (0, 1));
+    house.assert_restores(&again);
+}
+
+#[test]
+fn a_file_that_grows_for_ever_ends_where_it_ended_when_it_was_opened() {
+    let house = House::new();
+    let (created, torn) = backup_while(&house, u32::MAX, |file, _| {
+        let end = file.metadata().unwrap().len();
+        file.write_all_at(&[7; 1000], end).unwrap();
+    });
+    assert_eq!(torn.len(), 1);
+    assert!(created.stats.read_bytes < 4 * LONG, "{}", created.stats.read_bytes);
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_not_filled_up() {
+    let house = House::new();
+    let (created, torn) = backup_while(&house, 1, |file, _| file.set_len(LONG - 1_000_000).unwrap());
+    assert_eq!(torn.len(), 0);
+    house.assert_restores(&created);
+    // However often: what is stored is what was there, and it is told.
+    let (created, torn) = backup_while(&house, 4096, |file, turn| file.set_len(LONG / 2 + u64::from(turn)).unwrap());
+    assert_eq!((torn.len(), created.stats.files_torn), (1, 1));
+    assert!(created.stats.size < LONG, "{}", created.stats.size);
+    house.assert_nothing_missing_or_left_over("after a file was cut off");
+}
