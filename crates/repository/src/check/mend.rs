@@ -21,29 +21,20 @@ use crate::transaction::remove_aborted;
 impl LocalRepository {
     /// Mends what was found.
     pub(super) fn mend(&self, extent: &Extent, survey: Survey, report: &mut Report<'_>) -> Result<(), RepositoryError> {
-        if let Some(error) = survey.unreadable {
+        let Survey { index, hints, damaged, unreadable, is_state_wrong } = survey;
+        // They may be large, and do not know where things will be.
+        drop((index, hints));
+        if let Some(error) = unreadable {
             // Perhaps it can be read later. What cannot be read now must not be taken for damage.
             return Err(error.into());
         }
-        // The rebuilt index may be large, and does not know where things will be.
-        let Survey { damaged, is_state_wrong, .. } = survey;
         self.require_exclusive()?;
         self.segments.remove_all_beside()?;
         let copies = self.copy_all(&damaged, report)?;
         self.require_exclusive()?;
         let transaction = self.secure_commit(extent)?;
         if !copies.is_empty() {
-            self.state_files.remove_all()?;
-            *write(&self.deleted) = Index::new();
-        }
-        for copy in &copies {
-            self.require_exclusive()?;
-            if copy.entries > 0 {
-                self.segments.replace(copy.segment)?;
-            } else {
-                self.segments.remove(copy.segment)?;
-                self.segments.sync_names([copy.segment])?;
-            }
+            self.exchange(&copies)?;
         }
         for segment in &extent.empty {
             self.segments.remove(*segment)?;
@@ -56,6 +47,22 @@ impl LocalRepository {
             self.save_state(transaction, &index, &hints)?;
         }
         self.note_last_segment_checked(None)
+    }
+
+    /// Puts the copies in the places of the damaged segments. There are no state files when this returns.
+    fn exchange(&self, copies: &[Copy]) -> Result<(), RepositoryError> {
+        self.state_files.remove_all()?;
+        *write(&self.deleted) = Index::new();
+        for copy in copies {
+            self.require_exclusive()?;
+            if copy.entries > 0 {
+                self.segments.replace(copy.segment)?;
+            } else {
+                self.segments.remove(copy.segment)?;
+                self.segments.sync_names([copy.segment])?;
+            }
+        }
+        Ok(())
     }
 
     /// Copies what is left of damaged segments to files beside them, all or none.
