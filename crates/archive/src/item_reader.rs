@@ -62,6 +62,28 @@ impl ItemReader {
     }
 }
 
+/// Body of a fuzz target: whatever the bytes are and wherever they are cut (the first byte says that), the same items come
+/// out, or the same error after the same items.
+pub fn fuzz_item_stream(bytes: &[u8]) {
+    let Some((piece_len, stream)) = bytes.split_first() else { return };
+    let read = |piece_len: usize| {
+        let (mut reader, mut items) = (ItemReader::new(), Vec::new());
+        for piece in stream.chunks(piece_len) {
+            reader.push(piece);
+            loop {
+                match reader.next_item() {
+                    Ok(Some(item)) => items.push(item),
+                    Ok(None) => break,
+                    Err(_) => return (items, false),
+                }
+            }
+        }
+        let is_whole = reader.finish().is_ok();
+        (items, is_whole)
+    };
+    assert_eq!(read(usize::from(*piece_len).max(1)), read(stream.len().max(1)));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;

@@ -19,7 +19,7 @@ mod name;
 pub use features::Operation;
 pub use item::{ChunkRef, Item};
 pub use item_codec::{ITEM_KEYS, ItemError, fuzz_item};
-pub use item_reader::ItemReader;
+pub use item_reader::{ItemReader, fuzz_item_stream};
 pub use manifest::{ArchiveEntry, Manifest, ManifestError, TamPolicy, fuzz_manifest};
 pub use metadata::{ArchiveError, ArchiveMetadata, fuzz_archive};
 pub use name::{ArchiveName, InvalidName};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use worldkeeper_core::RepositoryId;
 
 use crate::blob::{KeyBlob, KeyBlobError};
+use crate::paper::{PaperError, PaperKey, PaperReader};
 
 /// A key blob, and the repository it is for.
 ///
@@ -56,6 +57,17 @@ impl FromStr for KeyFile {
 }
 
 const ID: &str = "BORG_KEY";
+
+/// Body of a fuzz target: any text gives a key file or an error, and what is read is written and read again alike, on
+/// paper too.
+pub fn fuzz_key_file(text: &str) {
+    let Ok(key_file) = text.parse::<KeyFile>() else { return };
+    assert_eq!(key_file.to_string().parse(), Ok(key_file.clone()));
+    let mut paper = PaperReader::new(key_file.repository_id);
+    let paper = PaperKey(&key_file).to_string().lines().try_fold(None, |found, line| Ok(paper.line(line)?.or(found)));
+    // Of a blob that fills more lines than anybody types, there is no paper.
+    assert!(paper == Ok(Some(key_file)) || matches!(paper, Err(PaperError::Form { .. })));
+}
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ mod counter;
 mod hash;
 mod key;
 mod key_file;
+mod locked;
 mod mode;
 pub mod nonce;
 mod object;
@@ -21,10 +22,10 @@ pub mod tam;
 pub use blob::{KeyBlob, KeyBlobError, fuzz_key_blob};
 pub use counter::{Exhausted, NonceCounter};
 pub use key::Key;
-pub use key_file::{KeyFile, KeyFileError};
+pub use key_file::{KeyFile, KeyFileError, fuzz_key_file};
 pub use mode::{EncryptionMode, KeyStorage, UnknownMode, UnknownTypeByte};
 pub use object::{IdMismatch, OpenError, fuzz_open};
-pub use paper::{PaperError, PaperKey, PaperReader};
+pub use paper::{PaperError, PaperKey, PaperReader, fuzz_paper};
 
 /// Where random bytes come from: fills the whole buffer with bytes nobody can guess.
 pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]);

@@ -202,6 +202,25 @@ const LINE: usize = 18;
 /// Nobody types more; a key has about thirty.
 const MAX_LINES: u16 = 999;
 
+/// Body of a fuzz target: whatever is typed, it ends, and what was read is on paper what was typed.
+pub fn fuzz_paper(text: &str) {
+    // Whose it is, it says itself.
+    let prefix = text.split('/').nth(1).map(|part| part.replace(' ', "")).and_then(|part| hex::decode(part).ok());
+    let mut id = [0; 32];
+    if let Some(prefix) = prefix.filter(|prefix| prefix.len() == 9) {
+        id[..9].copy_from_slice(&prefix);
+    }
+    let mut reader = PaperReader::new(RepositoryId(id));
+    for line in text.lines() {
+        if let Ok(Some(key_file)) = reader.line(line) {
+            let mut again = PaperReader::new(RepositoryId(id));
+            let paper = PaperKey(&key_file).to_string();
+            let read = paper.lines().try_fold(None, |found, line| Ok::<_, PaperError>(again.line(line)?.or(found)));
+            assert_eq!(read, Ok(Some(key_file)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -59,6 +59,7 @@ pub use extract::{Destination, ExtractError, ExtractOptions, ExtractStats, Wante
 pub use key_store::{KeyStore, KeyStoreError, NoKeyFiles};
 pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};
+pub use patterns::fuzz_patterns;
 pub use patterns::{NameGlob, PatternError, PatternTooSlow, Patterns, Selection, Verdict};
 pub use restore::{RestoreError, RestoreOptions};
 pub use session::{

@@ -11,6 +11,7 @@ mod compact;
 mod config;
 mod create;
 mod deleted;
+pub mod fuzz;
 mod hints;
 mod index;
 mod integrity;

@@ -150,3 +150,17 @@ impl Patterns {
         Ok(())
     }
 }
+
+/// Body of a fuzz target: any lines are patterns or a mistake that has a name, and judging any path by them ends. The last
+/// line is the path.
+pub fn fuzz_patterns(bytes: &[u8]) {
+    let cut = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let (lines, path) = bytes.split_at(cut);
+    for add in [Patterns::patterns_from, Patterns::exclude_from, Patterns::pattern, Patterns::exclude] {
+        let mut patterns = Patterns::default();
+        if add(&mut patterns, lines).is_ok() {
+            let verdict = patterns.judge(path);
+            assert_eq!(patterns.judge(path).ok(), verdict.ok(), "a path is judged alike each time");
+        }
+    }
+}

@@ -74,7 +74,8 @@ impl Config {
         Self::parse(&bytes, &directory.display().to_string())
     }
 
-    fn parse(bytes: &[u8], path: &str) -> Result<Self, RepositoryError> {
+    /// Reads it from the bytes of the file, which is named in errors as lying at `path`.
+    pub(crate) fn parse(bytes: &[u8], path: &str) -> Result<Self, RepositoryError> {
         let invalid = |reason: String| RepositoryError::InvalidConfig { path: path.to_owned(), reason };
         let text = std::str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
         let ini = Ini::parse(text).map_err(|error| invalid(error.to_string()))?;
@@ -144,7 +145,12 @@ impl Config {
 
     /// Writes the configuration of the repository in `directory`, durably, in place of the one that is there.
     pub(crate) fn save(&self, disk: &dyn Disk, directory: &Path) -> Result<(), RepositoryError> {
-        Ok(disk::replace(disk, &directory.join("config"), self.ini.to_string().as_bytes())?)
+        Ok(disk::replace(disk, &directory.join("config"), self.text().as_bytes())?)
+    }
+
+    /// The file as it is written.
+    pub(crate) fn text(&self) -> String {
+        self.ini.to_string()
     }
 }
 

@@ -27,7 +27,7 @@ use worldkeeper_core::{Clock, Disk, RepositoryError, Stop, error_text};
 use crate::options::{Holder, OnWait, OpenOptions};
 use directory::LockDirectory;
 use held_here::HeldHere;
-use roster::Roster;
+pub(crate) use roster::Roster;
 
 /// How often a held lock is looked at again.
 const POLL: Duration = Duration::from_millis(200);

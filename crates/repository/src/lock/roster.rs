@@ -14,7 +14,7 @@ const MAX_ROSTER_BYTES: u64 = 1 << 20;
 
 /// Those who hold the lock. To be read or changed only while holding the lock directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Roster {
+pub(crate) struct Roster {
     pub(super) shared: BTreeSet<LockId>,
     /// Of no consequence: who writes holds the directory.
     pub(super) exclusive: BTreeSet<LockId>,
@@ -26,20 +26,22 @@ impl Roster {
     /// Reads the roster. The inner error says why nobody knows what it says; an unknown key is a reason too, for
     /// then somebody says something we do not understand.
     pub(super) fn load(disk: &dyn Disk, path: &Path) -> Result<Result<Self, String>, DiskError> {
-        let Some(bytes) = disk::read_if_there(disk, path, MAX_ROSTER_BYTES)? else { return Ok(Ok(Self::default())) };
-        let mut lists: BTreeMap<String, Triples> = match serde_json::from_slice(&bytes) {
-            Ok(lists) => lists,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
+        let bytes = disk::read_if_there(disk, path, MAX_ROSTER_BYTES)?;
+        Ok(bytes.map_or_else(|| Ok(Self::default()), |bytes| Self::decode(&bytes)))
+    }
+
+    /// Reads what is in the file.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let mut lists: BTreeMap<String, Triples> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let mut ids = |key| {
             let triples = lists.remove(key).unwrap_or_default();
             triples.into_iter().map(|(host_id, process, thread)| LockId { host_id, process, thread }).collect()
         };
         let roster = Self { shared: ids("shared"), exclusive: ids("exclusive") };
-        Ok(match lists.keys().next() {
+        match lists.keys().next() {
             Some(key) => Err(format!("unknown key {key:?}")),
             None => Ok(roster),
-        })
+        }
     }
 
     /// Writes the roster so that no crash tears it; one that names nobody is removed instead.
@@ -47,12 +49,16 @@ impl Roster {
         if self.shared.is_empty() && self.exclusive.is_empty() {
             return disk::remove_if_there(disk, path);
         }
+        disk::replace(disk, path, &self.encode())
+    }
+
+    /// What stands in the file.
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let triples = |ids: &BTreeSet<LockId>| {
             ids.iter().map(|id| (id.host_id.clone(), id.process, id.thread)).collect::<Triples>()
         };
         let lists = BTreeMap::from([("shared", triples(&self.shared)), ("exclusive", triples(&self.exclusive))]);
-        let bytes = serde_json::to_vec(&lists).expect("strings and numbers can always be written");
-        disk::replace(disk, path, &bytes)
+        serde_json::to_vec(&lists).expect("strings and numbers can always be written")
     }
 
     /// Removes those who are gone.

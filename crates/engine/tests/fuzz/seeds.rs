@@ -1,0 +1,128 @@
+//! What the inputs are made from: recordings of stock borg.
+
+use serde_json::Value;
+use worldkeeper_testkit::fixtures;
+use worldkeeper_testkit::repositories::{self, Copy};
+
+/// Recorded inputs of a target.
+pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "msgpack" => [hexes("crypto", "blob_msgpack_hex"), manifests(), files("hints.")].concat(),
+        "segment" => files("data/"),
+        "index" | "hints" | "integrity" => files(&format!("{target}.")),
+        "config" => files("config"),
+        "roster" => {
+            texts(&[r#"{"shared": [["host@1", 4711, 0], ["a@b", 1, 99]], "exclusive": [["host@1", 1, 0]]}"#, "{}"])
+        }
+        "object" => [hexes("crypto", "object_hex"), hexes("crypto", "payload_hex")].concat(),
+        "tam" => [manifests(), archives()].concat(),
+        "key_blob" => strings("crypto", "keyfile_text").iter().map(|text| text[FIRST_LINE..].to_vec()).collect(),
+        "key_file" => strings("crypto", "keyfile_text"),
+        "paper" => vec![fixtures::json::<Value>("vectors/crypto.json")["paper_key"]["text"].as_str().unwrap().into()],
+        "payload" => hexes("compression", "stored_hex"),
+        "compression" => [strings("compression", "spec"), texts(&["obfuscate,110,auto,zstd,22"])].concat(),
+        "chunker_params" => {
+            texts(&["buzhash,19,23,21,4095", "10,16,12,4095", "fixed,65536", "fixed,4096,512", "default"])
+        }
+        "item" => items(),
+        "item_stream" => items().chunks(7).map(|items| [&[37][..], &items.concat()].concat()).collect(),
+        "manifest" => manifests(),
+        "archive" => archives(),
+        "patterns" => patterns(),
+        other => panic!("there are no recordings for {other}"),
+    }
+}
+
+/// Of a key file: `BORG_KEY `, an id, a newline.
+const FIRST_LINE: usize = 9 + 64 + 1;
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// The files of the recorded repositories whose paths begin so; of the segments, those that are not long.
+fn files(prefix: &str) -> Vec<Vec<u8>> {
+    let mut files = Vec::new();
+    for name in repositories::NAMES {
+        let copy = Copy::of(name);
+        let mut folders = vec![copy.path()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.strip_prefix(copy.path()).unwrap().to_str().unwrap().starts_with(prefix) {
+                    files.push(std::fs::read(path).unwrap());
+                }
+            }
+        }
+    }
+    files.retain(|file| file.len() < 50_000);
+    files
+}
+
+fn recordings() -> Vec<Value> {
+    repositories::NAMES.iter().map(|name| fixtures::json(&format!("vectors/repos/{name}.json"))).collect()
+}
+
+fn manifests() -> Vec<Vec<u8>> {
+    recordings().iter().map(|recording| bytes(&recording["manifest"]["packed_hex"])).collect()
+}
+
+fn items() -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    recordings().iter().for_each(|recording| collect(&recording["archives"], "packed_hex", &mut found));
+    found.iter().map(bytes).collect()
+}
+
+fn archives() -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    recordings().iter().for_each(|recording| collect(&recording["archives"], "metadata_packed_hex", &mut found));
+    found.iter().map(bytes).collect()
+}
+
+fn patterns() -> Vec<Vec<u8>> {
+    let misc: Value = fixtures::json("vectors/misc.json");
+    let mut found = Vec::new();
+    collect(&misc["patterns_from"], "patterns_from", &mut found);
+    let lines =
+        |list: &Value| list.as_array().unwrap().iter().map(|line| format!("{}\n", line.as_str().unwrap())).collect();
+    let mut seeds: Vec<String> = found.iter().map(lines).collect();
+    let mut single = Vec::new();
+    collect(&misc["pattern_match"], "pattern", &mut single);
+    seeds.extend(single.iter().map(|pattern| format!("- {}\n", pattern.as_str().unwrap())));
+    seeds.push("R /srv/world\n! re:^(a|b)+[^/]*\\.(dat|mca)$\n+ sh:**/region/*.mca\n".to_owned());
+    seeds.into_iter().map(|seed| format!("{seed}home/u/file.txt").into_bytes()).collect()
+}
+
+/// The values of a key, wherever it stands in a recording, as text.
+fn strings(recording: &str, key: &str) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    collect(&fixtures::json(&format!("vectors/{recording}.json")), key, &mut found);
+    found.iter().filter_map(|value| Some(value.as_str()?.as_bytes().to_vec())).collect()
+}
+
+/// The same, from hex.
+fn hexes(recording: &str, key: &str) -> Vec<Vec<u8>> {
+    strings(recording, key).into_iter().filter_map(|text| hex::decode(text).ok()).collect()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().expect("hex is text")).expect("it is hex")
+}
+
+fn collect(value: &Value, key: &str, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                if name == key {
+                    found.push(value.clone());
+                } else {
+                    collect(value, key, found);
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect(value, key, found)),
+        _ => {}
+    }
+}
