@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod demo;
 mod escape;
+mod hardening;
 mod json;
 mod key_files;
 mod logging;
@@ -48,5 +49,6 @@ fn run(args: Args, signals: &mut Signals) -> anyhow::Result<Done> {
     let screen = MultiProgress::new();
     let stream = if matches!(args.command, Command::Run(_)) { logging::Stream::Output } else { logging::Stream::Error };
     logging::start(settings.log_level.value, stream, screen.clone());
+    hardening::start();
     commands::run(args.command, settings, environment, screen, signals)
 }

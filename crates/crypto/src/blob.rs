@@ -79,7 +79,7 @@ impl KeyBlob {
     ///
     /// If it is the key of mode `none`, which has no secrets.
     pub fn seal(key: &Key, passphrase: &str, random: Random<'_>) -> Self {
-        let mut data = key.secrets.as_ref().expect("mode none keeps no key blob").encode();
+        let mut data = key.states.secrets.as_ref().expect("mode none keeps no key blob").encode();
         let mut salt = vec![0; 32];
         random(&mut salt);
         let kek = derive(passphrase, &salt, ITERATIONS);
@@ -244,7 +244,7 @@ mod tests {
 
     fn secrets(mode: EncryptionMode) -> Zeroizing<Vec<u8>> {
         let key = Key::generate(mode, RepositoryId([9; 32]), &mut |bytes| bytes.fill(0x42));
-        key.secrets.unwrap().encode()
+        key.states.secrets.as_ref().unwrap().encode()
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         let key = Key::generate(mode, RepositoryId([9; 32]), &mut |bytes| bytes.fill(0x42));
         let blob = KeyBlob::seal(&key, "grüße ☃", &mut |salt| salt.fill(5));
         let opened = blob.to_string().parse::<KeyBlob>().unwrap().open(mode, "grüße ☃").unwrap();
-        assert!(opened.secrets == key.secrets);
+        assert!(opened.states.secrets == key.states.secrets);
         for wrong in ["", "grüße", "grüße ☃ ", "GRÜSSE ☃"] {
             assert_eq!(blob.open(mode, wrong).unwrap_err(), KeyBlobError::WrongPassphrase, "{wrong:?}");
         }

@@ -1,6 +1,7 @@
 //! The key of a repository: its secrets, and the states prepared from them.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder};
 use worldkeeper_core::{ChunkId, RepositoryId};
@@ -8,12 +9,19 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::Random;
 use crate::hash::Hash;
+use crate::locked::Locked;
 use crate::mode::EncryptionMode;
 use crate::object::{IdMismatch, ObjectCipher};
 
-/// Everything that is done with a repository's secrets. Shared by all threads; the secrets are overwritten on drop.
+/// Everything that is done with a repository's secrets. Shared by all threads; the secrets lie in memory that is not
+/// swapped out, and are overwritten on drop.
 pub struct Key {
     mode: EncryptionMode,
+    pub(crate) states: Locked<States>,
+}
+
+/// The secrets, and what is prepared from them.
+pub(crate) struct States {
     /// `None` in mode `none`.
     pub(crate) secrets: Option<Secrets>,
     id_hash: Hash,
@@ -38,16 +46,53 @@ pub(crate) struct Secrets {
     #[zeroize(skip)]
     pub(crate) repository_id: RepositoryId,
     pub(crate) enc_key: [u8; 32],
-    pub(crate) enc_hmac_key: Vec<u8>,
-    pub(crate) id_key: Vec<u8>,
+    pub(crate) enc_hmac_key: HashKey,
+    pub(crate) id_key: HashKey,
     pub(crate) chunk_seed: i32,
     pub(crate) tam_required: Option<bool>,
+}
+
+/// A key of 32 or 128 bytes; in place, since memory of its own would not be locked.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct HashKey {
+    bytes: [u8; BLAKE2_KEY_LEN],
+    len: usize,
+}
+
+impl HashKey {
+    /// A key of zeros, of a length that some mode has.
+    fn zeroed(len: usize) -> Self {
+        Self { bytes: [0; BLAKE2_KEY_LEN], len }
+    }
+
+    /// One that is longer than any key becomes empty: no mode takes either.
+    fn of(bytes: &[u8]) -> Self {
+        let bytes = if bytes.len() <= BLAKE2_KEY_LEN { bytes } else { &[] };
+        let mut key = Self::zeroed(bytes.len());
+        key.copy_from_slice(bytes);
+        key
+    }
+}
+
+impl Deref for HashKey {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl DerefMut for HashKey {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
 }
 
 impl Key {
     /// The key of mode `none`: nothing is secret.
     pub fn plaintext() -> Self {
-        Self { mode: EncryptionMode::None, secrets: None, id_hash: Hash::Sha256, cipher: None }
+        let states = States { secrets: None, id_hash: Hash::Sha256, cipher: None };
+        Self { mode: EncryptionMode::None, states: Locked::new(states) }
     }
 
     /// Draws the key for a new repository.
@@ -61,7 +106,7 @@ impl Key {
         random(&mut chunk_seed);
         let (random_len, len) = if mode.uses_blake2() { (64, BLAKE2_KEY_LEN) } else { (32, HMAC_KEY_LEN) };
         let mut hash_key = || {
-            let mut key = vec![0; len];
+            let mut key = HashKey::zeroed(len);
             random(&mut key[..random_len]);
             key
         };
@@ -86,7 +131,8 @@ impl Key {
         }
         let hash = if mode.uses_blake2() { Hash::blake2b } else { Hash::hmac_sha256 };
         let cipher = mode.encrypts().then(|| ObjectCipher::new(&secrets.enc_key, hash(&secrets.enc_hmac_key)));
-        Some(Self { mode, id_hash: hash(&secrets.id_key), cipher, secrets: Some(secrets) })
+        let states = States { id_hash: hash(&secrets.id_key), cipher, secrets: Some(secrets) };
+        Some(Self { mode, states: Locked::new(states) })
     }
 
     /// How the repository is keyed.
@@ -94,26 +140,31 @@ impl Key {
         self.mode
     }
 
+    /// Returns whether the system keeps the secrets out of its swap device; false where it locks no more memory for us.
+    pub fn is_locked(&self) -> bool {
+        self.states.is_locked()
+    }
+
     /// The repository the key was made for; whoever opened a key blob compares it with the one at hand.
     /// `None` in mode `none`.
     pub fn repository_id(&self) -> Option<RepositoryId> {
-        self.secrets.as_ref().map(|secrets| secrets.repository_id)
+        self.states.secrets.as_ref().map(|secrets| secrets.repository_id)
     }
 
     /// The seed of the chunker's table; 0 in mode `none`.
     pub fn chunk_seed(&self) -> i32 {
-        self.secrets.as_ref().map_or(0, |secrets| secrets.chunk_seed)
+        self.states.secrets.as_ref().map_or(0, |secrets| secrets.chunk_seed)
     }
 
     /// Whether the manifest must have a TAM, as far as the key says: false in mode `none`, `None` in keys from before
     /// borg 1.0.9, where stock asks its security directory.
     pub fn tam_required(&self) -> Option<bool> {
-        self.secrets.as_ref().map_or(Some(false), |secrets| secrets.tam_required)
+        self.states.secrets.as_ref().map_or(Some(false), |secrets| secrets.tam_required)
     }
 
     /// The id of the object that holds `plaintext`, which is not compressed yet.
     pub fn id_hash(&self, plaintext: &[u8]) -> ChunkId {
-        ChunkId(self.id_hash.digest(plaintext))
+        ChunkId(self.states.id_hash.digest(plaintext))
     }
 
     /// Requires that `plaintext` is what `id` names. The manifest's id is not derived from its content: there is
@@ -142,9 +193,9 @@ impl Secrets {
         let mut encoder = Encoder::append_to(Vec::with_capacity(1024));
         encoder.map(6 + usize::from(self.tam_required.is_some()));
         encoder.raw("chunk_seed").int(self.chunk_seed.into());
-        encoder.raw("enc_hmac_key").raw(&self.enc_hmac_key);
+        encoder.raw("enc_hmac_key").raw(&self.enc_hmac_key[..]);
         encoder.raw("enc_key").raw(self.enc_key);
-        encoder.raw("id_key").raw(&self.id_key);
+        encoder.raw("id_key").raw(&self.id_key[..]);
         encoder.raw("repository_id").raw(self.repository_id.0);
         if let Some(tam_required) = self.tam_required {
             encoder.raw("tam_required").bool(tam_required);
@@ -162,8 +213,8 @@ impl Secrets {
             match decoder.raw()? {
                 b"repository_id" => repository_id = Some(RepositoryId(decoder.raw_array()?)),
                 b"enc_key" => enc_key = Some(Zeroizing::new(decoder.raw_array()?)),
-                b"enc_hmac_key" => enc_hmac_key = Some(Zeroizing::new(decoder.raw()?.to_vec())),
-                b"id_key" => id_key = Some(Zeroizing::new(decoder.raw()?.to_vec())),
+                b"enc_hmac_key" => enc_hmac_key = Some(HashKey::of(decoder.raw()?)),
+                b"id_key" => id_key = Some(HashKey::of(decoder.raw()?)),
                 b"chunk_seed" => chunk_seed = Some(decoder.int_as()?),
                 b"tam_required" => tam_required = Some(decoder.bool()?),
                 b"version" => version = Some(decoder.int()?),
@@ -178,8 +229,8 @@ impl Secrets {
         Ok(Self {
             repository_id: repository_id.ok_or(SecretsError::Missing("repository_id"))?,
             enc_key: *enc_key.ok_or(SecretsError::Missing("enc_key"))?,
-            enc_hmac_key: enc_hmac_key.ok_or(SecretsError::Missing("enc_hmac_key"))?.to_vec(),
-            id_key: id_key.ok_or(SecretsError::Missing("id_key"))?.to_vec(),
+            enc_hmac_key: enc_hmac_key.ok_or(SecretsError::Missing("enc_hmac_key"))?,
+            id_key: id_key.ok_or(SecretsError::Missing("id_key"))?,
             chunk_seed: chunk_seed.ok_or(SecretsError::Missing("chunk_seed"))?,
             tam_required,
         })
@@ -229,12 +280,13 @@ mod tests {
             }
         };
         for mode in EncryptionMode::ALL.into_iter().filter(|mode| *mode != EncryptionMode::None) {
-            let mut secrets = || Key::generate(mode, RepositoryId([7; 32]), &mut random).secrets.unwrap();
+            let mut secrets =
+                || Key::generate(mode, RepositoryId([7; 32]), &mut random).states.secrets.clone().unwrap();
             let (first, second) = (secrets(), secrets());
             assert_ne!(first.enc_key, second.enc_key);
-            assert_ne!(first.enc_hmac_key, second.enc_hmac_key);
-            assert_ne!(first.id_key, second.id_key);
-            assert_ne!(first.id_key, first.enc_hmac_key);
+            assert_ne!(first.enc_hmac_key[..], second.enc_hmac_key[..]);
+            assert_ne!(first.id_key[..], second.id_key[..]);
+            assert_ne!(first.id_key[..], first.enc_hmac_key[..]);
             assert_ne!(first.chunk_seed, second.chunk_seed);
             let zeros = first.id_key.iter().rev().take_while(|byte| **byte == 0).count();
             assert_eq!(zeros >= 64, mode.uses_blake2(), "{mode}");
@@ -244,13 +296,13 @@ mod tests {
     #[test]
     fn secrets_are_packed_in_a_buffer_that_did_not_grow() {
         let key = Key::generate(EncryptionMode::RepokeyBlake2, RepositoryId([7; 32]), &mut |bytes| bytes.fill(1));
-        assert_eq!(key.secrets.unwrap().encode().capacity(), 1024);
+        assert_eq!(key.states.secrets.as_ref().unwrap().encode().capacity(), 1024);
     }
 
     #[test]
     fn keys_of_old_borgs_do_not_say_whether_a_tam_is_required() {
         let key = Key::generate(EncryptionMode::Repokey, RepositoryId([7; 32]), &mut |bytes| bytes.fill(1));
-        let mut secrets = key.secrets.unwrap();
+        let mut secrets = key.states.secrets.clone().unwrap();
         secrets.tam_required = None;
         let Ok(decoded) = Secrets::decode(&secrets.encode()) else { panic!("it is whole") };
         assert!(decoded == secrets);

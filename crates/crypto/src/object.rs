@@ -82,7 +82,7 @@ impl Key {
     pub fn seal(&self, nonce: u64, object: &mut [u8]) {
         assert!(object.len() >= self.overhead(), "room for the header is part of the buffer");
         object[0] = self.mode().type_byte();
-        if let Some(cipher) = &self.cipher {
+        if let Some(cipher) = &self.states.cipher {
             object[NONCE].copy_from_slice(&nonce.to_be_bytes());
             cipher.keystream(nonce).apply_keystream(&mut object[ENCRYPTED_OVERHEAD..]);
             let mac = cipher.mac.digest(&object[MAC.end..]);
@@ -93,7 +93,7 @@ impl Key {
     /// Takes the payload out of an object, after checking that this key sealed it. Copies only what it decrypts.
     pub fn open<'a>(&self, object: &'a [u8]) -> Result<Cow<'a, [u8]>, OpenError> {
         let sealed = self.authenticate(object)?;
-        let Some(cipher) = &self.cipher else { return Ok(sealed.into()) };
+        let Some(cipher) = &self.states.cipher else { return Ok(sealed.into()) };
         let mut payload = vec![0; sealed.len()];
         cipher.decrypt(object, &mut payload);
         Ok(payload.into())
@@ -103,7 +103,7 @@ impl Key {
     pub fn open_into(&self, object: &[u8], payload: &mut Vec<u8>) -> Result<(), OpenError> {
         let sealed = self.authenticate(object)?;
         payload.clear();
-        if let Some(cipher) = &self.cipher {
+        if let Some(cipher) = &self.states.cipher {
             payload.resize(sealed.len(), 0);
             cipher.decrypt(object, payload);
         } else {
@@ -117,7 +117,7 @@ impl Key {
     ///
     /// An object that was not opened first may name any value.
     pub fn nonce_after(&self, object: &[u8]) -> Option<u64> {
-        self.cipher.as_ref()?;
+        self.states.cipher.as_ref()?;
         let nonce = u64::from_be_bytes(object.get(NONCE)?.try_into().expect("the range has 8 bytes"));
         Some(nonce.saturating_add(blocks(object.len())))
     }
@@ -131,7 +131,7 @@ impl Key {
             return Err(OpenError::TypeByte { mode: self.mode(), found });
         }
         let sealed = object.get(overhead..).ok_or(OpenError::TooShort { len: object.len(), overhead })?;
-        if let Some(cipher) = &self.cipher {
+        if let Some(cipher) = &self.states.cipher {
             let mac = cipher.mac.digest(&object[MAC.end..]);
             if !bool::from(mac.ct_eq(&object[MAC])) {
                 return Err(OpenError::Mac);

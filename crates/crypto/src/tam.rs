@@ -157,7 +157,7 @@ fn keyed(key: &Key, context: Context, salt: &[u8]) -> Hmac<Sha512> {
         Context::Manifest => b"manifest",
         Context::Archive => b"archive",
     };
-    match &key.secrets {
+    match &key.states.secrets {
         None => hmac(&[salt, name].concat()),
         Some(secrets) => {
             let input = Zeroizing::new([&secrets.id_key[..], &secrets.enc_key, &secrets.enc_hmac_key].concat());

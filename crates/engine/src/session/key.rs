@@ -3,7 +3,9 @@
 //! A key is replaced by the same key under another passphrase, or by a copy of it, and each time by one atomic write:
 //! until that is durable, what was there opens the repository.
 
-use tracing::warn;
+use std::sync::Once;
+
+use tracing::{debug, warn};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, error_text};
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyBlobError, KeyFile, KeyStorage};
 
@@ -163,8 +165,17 @@ pub(super) fn open_blob(
     passphrase: &str,
 ) -> Result<Key, SessionError> {
     let key = blob.open(mode, passphrase)?;
+    note_if_swappable(&key);
     match key.repository_id() {
         Some(id) if id != repository.id() => Err(SessionError::ForeignKey(id)),
         _ => Ok(key),
+    }
+}
+
+/// Says, once, that the system locks no memory for us: nobody has to do anything about it.
+fn note_if_swappable(key: &Key) {
+    static SAID: Once = Once::new();
+    if !key.is_locked() {
+        SAID.call_once(|| debug!("the key's memory cannot be locked (RLIMIT_MEMLOCK), so it may be swapped out"));
     }
 }
