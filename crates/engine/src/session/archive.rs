@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
+use tracing::warn;
 use worldkeeper_archive::{ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, Item, ItemError, ItemReader};
 use worldkeeper_core::ChunkId;
 use worldkeeper_crypto::tam::Tam;
@@ -77,8 +78,17 @@ impl Session {
         Some(ArchiveInfo { name: name.clone(), id: entry.id, time: entry.time })
     }
 
-    /// Reads an archive's metadata.
+    /// Reads an archive's metadata. One that carries no proof of its own, where the key says that all do, is taken as
+    /// the manifest lists it, as stock does, with a warning.
     pub fn open_archive(&self, archive: &ArchiveInfo) -> Result<OpenArchive, SessionError> {
+        let opened = self.read_archive(archive)?;
+        if !opened.is_authenticated && self.key.tam_required() == Some(true) {
+            warn!("archive {} does not prove who made it: borg before 1.0.9, or somebody else", archive.name);
+        }
+        Ok(opened)
+    }
+
+    fn read_archive(&self, archive: &ArchiveInfo) -> Result<OpenArchive, SessionError> {
         let (csize, packed) = self.reader().read_with_csize(&archive.id, None)?;
         let object = ChunkRef { id: archive.id, size: packed.len() as u32, csize };
         let broken = |source| BrokenArchive { name: archive.name.clone(), source };
@@ -107,7 +117,7 @@ impl Session {
         archive: &ArchiveInfo,
         tell: &mut dyn FnMut(&ChunkRef),
     ) -> Result<(), SessionError> {
-        let archive = self.open_archive(archive)?;
+        let archive = self.read_archive(archive)?;
         tell(&archive.object);
         let mut items = self.items(&archive);
         while let Some(item) = items.next() {

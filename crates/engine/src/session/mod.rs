@@ -106,6 +106,14 @@ pub enum SessionError {
     /// There is a key, but no passphrase was given, and the empty one does not open it.
     #[error("the repository at {0} needs a passphrase")]
     PassphraseNeeded(String),
+    /// Another repository than the one that was left: not the passphrase is wrong, and nobody shall try others on it.
+    #[error("repository {found} is where repository {seen} was, and the passphrase does not open it")]
+    OtherRepository {
+        /// The id of the one that was seen here.
+        seen: RepositoryId,
+        /// The id of the one that is there.
+        found: RepositoryId,
+    },
     /// The key was made for another repository.
     #[error("the key belongs to repository {0}")]
     ForeignKey(RepositoryId),
@@ -148,18 +156,24 @@ impl Session {
     pub fn open(repository: Box<dyn Repository>, options: &SessionOptions<'_>) -> Result<Self, SessionError> {
         let location = repository.location();
         let mode = key::read_mode(repository.as_ref())?;
-        let key = key::open(repository.as_ref(), mode, options.key_store, options.passphrase)?;
+        let id = repository.id();
+        let other = options.state.other_repository_at(&location, id)?;
+        let key = match (key::open(repository.as_ref(), mode, options.key_store, options.passphrase), other) {
+            (Err(SessionError::Key(KeyBlobError::WrongPassphrase)), Some(seen)) => {
+                return Err(SessionError::OtherRepository { seen, found: id });
+            }
+            (key, _) => key?,
+        };
         let (object, packed) = ChunkReader::new(repository.as_ref(), &key).read_manifest()?;
         let manifest = read_manifest(&key, &packed)?;
         manifest.check_features(Operation::Read)?;
         let manifest_id = key.id_hash(&packed);
 
-        let id = repository.id();
         let state = options.state.repository(id);
         let found = Known { key_type: mode.type_byte(), location, manifest_timestamp: written(&manifest) };
         let evidence = trust::Evidence {
             known: state.known()?,
-            other: options.state.other_repository_at(&found.location, id)?,
+            other,
             is_unproven: mode == EncryptionMode::None && options.passphrase.is_some_and(|given| !given.is_empty()),
         };
         let trust = trust::judge(id, &found, &evidence);
