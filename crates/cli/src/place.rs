@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indicatif::MultiProgress;
 use jiff::tz::TimeZone;
 use tracing::{debug, warn};
-use worldkeeper_core::{Clock, Disk};
+use worldkeeper_core::{Clock, Disk, Moment};
 use worldkeeper_engine::StateDir;
 use worldkeeper_repository::OsDisk;
 use worldkeeper_scheduler::History;
@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) key_files: KeyFiles,
     pub(crate) clock: Arc<dyn Clock>,
+    /// When this process began.
+    pub(crate) began: Moment,
     pub(crate) zone: TimeZone,
     /// The passphrase the user gave; without one, the generated one counts.
     pub(crate) passphrase: Option<Passphrase>,
@@ -49,12 +51,13 @@ impl Place {
         if passphrase.is_none() {
             warn_if_exposed(&state.passphrase_path());
         }
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let began = Moment::now(clock.as_ref());
         let zone = TimeZone::system();
         if let Some(name) = environment.value("TZ").filter(|_| zone.is_unknown()) {
             warn!("TZ is {name:?}, which is no time zone: days begin in UTC. Give it a name like Europe/Berlin");
         }
-        Ok(Self { settings, environment, state, disk, key_files, clock, zone, passphrase, screen })
+        Ok(Self { settings, environment, state, disk, key_files, clock, began, zone, passphrase, screen })
     }
 
     /// Returns whether the state directory lies in a container's own layer, and goes when the container does.

@@ -1,22 +1,15 @@
 //! The machine's clock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use worldkeeper_core::Clock;
 
-/// The machine's clock.
+/// The machine's clock. Its monotonic time goes on while the machine sleeps: else every sleep would look as if somebody
+/// had set the wall clock.
 #[derive(Debug)]
-pub(crate) struct SystemClock {
-    started: Instant,
-}
-
-impl SystemClock {
-    /// A clock whose monotonic time begins now.
-    pub(crate) fn start() -> Self {
-        Self { started: Instant::now() }
-    }
-}
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
@@ -24,7 +17,8 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        let since_boot = clock_gettime(ClockId::Boottime);
+        Duration::new(since_boot.tv_sec.unsigned_abs(), since_boot.tv_nsec as u32)
     }
 
     fn sleep(&self, duration: Duration) {

@@ -14,7 +14,7 @@ pub mod repository;
 mod stop;
 pub mod time;
 
-pub use clock::Clock;
+pub use clock::{Clock, Moment};
 pub use disk::{Disk, DiskError};
 pub use error_text::error_text;
 pub use id::{ChunkId, RepositoryId};

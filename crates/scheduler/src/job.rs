@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 use worldkeeper_core::repository::CompactStats;
-use worldkeeper_core::{Clock, Stop, error_text};
+use worldkeeper_core::{Clock, Moment, Stop, error_text};
 use worldkeeper_engine::prune::{self, Rules};
 use worldkeeper_engine::{
     CreateError, CreateOptions, Created, DEFAULT_THRESHOLD_PERCENT, DeleteError, DeleteStats, Monitor, Session,
@@ -61,6 +61,8 @@ pub struct BackupJob {
     pub monitor: Arc<dyn Monitor>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// When this process began: if the wall clock was set since, nothing is pruned.
+    pub began: Moment,
 }
 
 /// Why a backup made no archive.
@@ -103,6 +105,13 @@ impl BackupError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RetentionError {
+    /// The wall clock was set while this process ran, so rules that count time may mean what nobody meant.
+    #[error(
+        "the clock was set {} by {}: nothing is pruned until it is known to be right",
+        if .0.is_negative() { "back" } else { "forward" },
+        duration(.0.unsigned_abs())
+    )]
+    ClockSet(SignedDuration),
     /// Archives could not be removed.
     #[error("cannot prune")]
     Prune(#[from] DeleteError),
@@ -116,7 +125,7 @@ impl RetentionError {
     pub fn is_stopped(&self) -> bool {
         match self {
             Self::Prune(DeleteError::Session(error)) | Self::Compact(error) => error.is_stopped(),
-            Self::Prune(_) => false,
+            Self::Prune(_) | Self::ClockSet(_) => false,
         }
     }
 }
@@ -161,6 +170,11 @@ impl BackupJob {
     }
 
     /// Applies the retention rules, and frees the space of what goes.
+    ///
+    /// # Errors
+    ///
+    /// [`RetentionError::ClockSet`] if the wall clock has moved by more than two days against the monotonic one since the
+    /// process began. Whoever starts it again has seen to the clock, or wants it as it is.
     pub fn retain(&self, session: &mut Session) -> Result<Retained, RetentionError> {
         let Some(rules) = &self.rules else { return Ok(Retained::default()) };
         let begun = self.clock.now();
@@ -169,7 +183,12 @@ impl BackupJob {
         if rules.keep_nothing() || plan.iter().all(|decision| decision.keep.is_some()) {
             return Ok(Retained::default());
         }
-        let pruned = prune::prune(session, &plan, self.monitor.as_ref()).map_err(RetentionError::from);
+        let moved = self.began.wall_moved(self.clock.as_ref());
+        let pruned = if moved.abs() > CLOCK_MAY_MOVE {
+            Err(RetentionError::ClockSet(moved))
+        } else {
+            prune::prune(session, &plan, self.monitor.as_ref()).map_err(RetentionError::from)
+        };
         self.record_step(Kind::Prune, begun, pruned.as_ref().err(), 0);
         let deleted = pruned?;
         let begun = self.clock.now();
@@ -268,6 +287,9 @@ impl Job for BackupJob {
         })
     }
 }
+
+/// More than any correction, any mistake about a time zone, and the days of a weekend that a machine slept through.
+const CLOCK_MAY_MOVE: SignedDuration = SignedDuration::from_hours(48);
 
 /// A run that made no archive. An error comes with whether it only says that a stop was asked for.
 fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error, bool)>) -> Run {

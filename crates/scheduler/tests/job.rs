@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
-use worldkeeper_core::{Clock, Disk, RepositoryError, Stop};
+use worldkeeper_core::{Clock, Disk, Moment, RepositoryError, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::prune::{Count, Period, Rules};
 use worldkeeper_engine::{CreateOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir};
@@ -63,6 +63,7 @@ struct House {
     repository: MemoryRepository,
     disk: MemoryDisk,
     clock: Arc<ManualClock>,
+    began: Moment,
     rules: Option<Rules>,
     refused: Option<bool>,
 }
@@ -71,12 +72,14 @@ impl House {
     fn new() -> Self {
         let world = TempDir::new().unwrap();
         tree::write(&world.path().join("level.dat"), b"a world");
+        let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
         Self {
             sources: vec![world.path().to_owned()],
             world,
             repository: MemoryRepository::new(1),
             disk: MemoryDisk::new(),
-            clock: Arc::new(ManualClock::at("2030-01-01T00:00:00Z")),
+            began: Moment::now(clock.as_ref()),
+            clock,
             rules: Some(Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] }),
             refused: None,
         }
@@ -106,6 +109,7 @@ impl House {
             hint: |_| Some("do something".into()),
             monitor: Arc::new(Silent),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            began: self.began,
         }
     }
 
@@ -236,4 +240,32 @@ fn retention_that_fails_leaves_a_good_archive() {
     let expected =
         [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Good), (Kind::Prune, RunOutcome::Failed)];
     assert_eq!(house.runs(), expected);
+}
+
+/// Set forward, archives look old that are not; set back, new ones look old.
+#[test]
+fn while_the_clock_is_not_where_it_should_be_nothing_is_pruned() {
+    for wrong in ["2030-01-03T01:00:01Z", "2031-01-01T00:00:00Z", "2106-02-07T06:28:16Z", "1970-01-01T00:00:00Z"] {
+        let mut house = House::new();
+        house.run();
+        house.clock.set_wall(wrong.parse().unwrap());
+        let JobOutcome::Good { .. } = house.run() else { panic!("a clock is no reason to make no archive") };
+        assert_eq!(house.archives().len(), 2, "{wrong}");
+        assert_eq!(house.runs().last(), Some(&(Kind::Prune, RunOutcome::Failed)));
+        let error = house.history().runs(SERIES, LOCATION).unwrap().pop().unwrap().error.unwrap();
+        assert!(error.contains("the clock was set"), "{error}");
+        // Whoever starts it again has seen to the clock. If that is behind, the newest archive is in its way.
+        house.began = Moment::now(house.clock.as_ref());
+        house.run();
+        assert_eq!(house.archives().len(), if wrong.starts_with("1970") { 3 } else { 1 }, "{wrong}");
+    }
+}
+
+#[test]
+fn a_correction_of_the_clock_or_a_change_to_summer_time_keeps_nobody_from_pruning() {
+    let house = House::new();
+    house.run();
+    house.clock.set_wall("2030-01-03T00:00:00Z".parse().unwrap());
+    house.run();
+    assert_eq!(house.archives().len(), 1);
 }

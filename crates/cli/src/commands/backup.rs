@@ -84,6 +84,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
         hint: report::advice,
         monitor,
         clock: Arc::clone(&place.clock),
+        began: place.began,
     }
 }
 

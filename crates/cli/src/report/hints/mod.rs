@@ -11,6 +11,7 @@ use std::io;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{CreateError, DeleteError, ExtractError, RestoreError, RootError, SessionError, StateError};
 use worldkeeper_scheduler::DaemonError;
+use worldkeeper_scheduler::job::RetentionError;
 
 use crate::commands::{ArchiveError, ContainerError, KeyCopyError, RestoreProblem, SourceProblem};
 use crate::open::AccessError;
@@ -40,6 +41,9 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<DeleteError>() {
         return delete(error);
+    }
+    if let Some(RetentionError::ClockSet(_)) = error.downcast_ref() {
+        return Some("see that the clock is right, then start the daemon again".to_owned());
     }
     if let Some(ExtractError::Session(error)) = error.downcast_ref() {
         return session(error);

@@ -82,6 +82,11 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
         SessionError::Untrusted(_) => {
             "if the repository is right as it is, say so: worldkeeper adopt REPOSITORY".into()
         }
+        SessionError::OtherRepository { .. } => {
+            "is the right volume mounted? If it is, and this repository shall be used from now on, give its passphrase, \
+             then say so: worldkeeper adopt REPOSITORY"
+                .into()
+        }
         SessionError::WornOut(_) => "let backups go into another directory: a new repository gets a new key".into(),
         SessionError::Encoding(_) => {
             "nothing wrong was stored. Memory or processor of this machine may be failing: test them before the next backup"

@@ -80,6 +80,7 @@ fn session_errors() -> Vec<SessionError> {
         SessionError::Manifest(ManifestError::Missing("archives")),
         SessionError::Manifest(ManifestError::TooMany { what: "archives", count: 2, limit: 1 }),
         SessionError::Untrusted(Suspicion::OtherKeyType { seen: 7, found: 5 }),
+        SessionError::OtherRepository { seen: RepositoryId([7; 32]), found: RepositoryId([8; 32]) },
         SessionError::WornOut(WornOut { start: u64::MAX }),
         SessionError::Encoding(EncodingProblem::Differs),
         SessionError::NotReadBack,
@@ -134,6 +135,7 @@ fn what_cannot_be_opened_or_deleted_comes_with_a_hint() {
     let future = DeleteError::FromTheFuture { name, time, now };
     assert!(hint(&future).unwrap().ends_with("worldkeeper delete mc-1"));
     helps(RetentionError::Prune(future));
+    helps(RetentionError::ClockSet(jiff::SignedDuration::from_hours(-50)));
 }
 
 #[test]
