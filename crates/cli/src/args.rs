@@ -98,9 +98,8 @@ pub(crate) enum Key {
     Export {
         /// The file to write; standard output if none is named
         path: Option<PathBuf>,
-        /// As lines with check digits, to be printed and typed in again
-        #[arg(long)]
-        paper: bool,
+        #[command(flatten)]
+        form: KeyForm,
     },
     /// Puts a copy of the key back, one of stock borg's too
     Import {
@@ -117,6 +116,17 @@ pub(crate) enum Key {
         #[arg(long, value_name = "FILE")]
         new_passphrase_file: Option<PathBuf>,
     },
+}
+
+/// What a copy of the key looks like; the text of a key file, if nothing is said.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct KeyForm {
+    /// As lines with check digits, to be printed and typed in again
+    #[arg(long)]
+    pub(crate) paper: bool,
+    /// As a web page with a QR code, to be printed, and scanned or typed in again
+    #[arg(long, conflicts_with = "paper")]
+    pub(crate) qr_html: bool,
 }
 
 impl Command {

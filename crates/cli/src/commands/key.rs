@@ -1,16 +1,19 @@
 //! `key`: copies of the repository's key, and its passphrase.
 
+mod page;
+
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use worldkeeper_core::disk::{self, EntryKind};
 use worldkeeper_core::{DiskError, Repository, Stop};
 use worldkeeper_crypto::{KeyFile, KeyFileError, PaperError, PaperKey, PaperReader};
 use worldkeeper_engine::{ImportedKey, export_key, import_key};
 
 use super::output::Output;
-use crate::args::Key;
+use crate::args::{Key, KeyForm};
 use crate::key_files;
 use crate::open::{Caller, Purpose};
 use crate::place::Place;
@@ -65,7 +68,7 @@ pub(crate) enum KeyCopyError {
 /// Does one of the things that can be done with a key.
 pub(super) fn key(place: &Arc<Place>, what: &Key, stop: &Stop) -> anyhow::Result<Done> {
     match what {
-        Key::Export { path, paper } => export(place, file_of(path.as_deref()), *paper, stop),
+        Key::Export { path, form } => export(place, file_of(path.as_deref()), *form, stop),
         Key::Import { path, paper } => import(place, file_of(path.as_deref()), *paper, stop),
         Key::ChangePassphrase { new_passphrase_file } => change_passphrase(place, new_passphrase_file.as_deref(), stop),
     }
@@ -76,10 +79,14 @@ fn file_of(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| *path != Path::new("-"))
 }
 
-fn export(place: &Place, path: Option<&Path>, paper: bool, stop: &Stop) -> anyhow::Result<Done> {
+fn export(place: &Place, path: Option<&Path>, form: KeyForm, stop: &Stop) -> anyhow::Result<Done> {
     let repository = place.repository(Purpose::Read, Caller::Hand, stop)?;
     let key_file = export_key(&repository, &place.key_files)?;
-    let text = if paper { PaperKey(&key_file).to_string() } else { key_file.to_string() };
+    let text = match form {
+        KeyForm { qr_html: true, .. } => page::page(&key_file).context("cannot make a QR code of the key")?,
+        KeyForm { paper: true, .. } => PaperKey(&key_file).to_string(),
+        _ => key_file.to_string(),
+    };
     let mut output = Output::new();
     if let Some(path) = path {
         write(place, path, &text)?;

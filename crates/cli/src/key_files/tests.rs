@@ -1,9 +1,11 @@
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob};
 use worldkeeper_repository::OsDisk;
+use worldkeeper_testkit::disk::{Fault, MemoryDisk};
 
 use super::*;
 
@@ -114,4 +116,38 @@ fn the_one_file_that_is_named_is_never_taken_from_another_repository() {
     fs::remove_file(&file).unwrap();
     key_files.save(&key_file(ID, "p"), "/srv/borg").unwrap();
     assert_eq!(key_files.find(ID).unwrap(), Some(key_file(ID, "p")));
+}
+
+/// Whatever call of the disk fails, and whatever is left when the power goes, the key is there: the old one or the new one.
+#[test]
+fn a_key_file_is_replaced_or_it_is_not() {
+    let (old, new) = (key_file(ID, "old"), key_file(ID, "new"));
+    let environment = [("BORG_KEYS_DIR", Path::new("/keys").as_os_str())].into_iter().collect();
+    let open = |disk: &MemoryDisk| KeyFiles::new(Arc::new(disk.clone()), &environment, Path::new("/state"));
+    let found = |disk: &MemoryDisk| open(disk).find(ID).unwrap().expect("there is a key");
+    let mut points = 0;
+    for for_ever in [false, true] {
+        for call in 1.. {
+            let disk = MemoryDisk::new();
+            open(&disk).save(&old, "/repository").unwrap();
+            disk.fail(Some(Fault { call, kind: ErrorKind::Other, for_ever }));
+            let saved = open(&disk).save(&new, "/repository");
+            let calls = disk.calls();
+            disk.fail(None);
+            let mut left = vec![disk.after_kill()];
+            left.extend((0..50).map(|seed| disk.after_power_failure(seed)));
+            for disk in &left {
+                let found = found(disk);
+                assert!(found == new || found == old && saved.is_err(), "call {call}, for ever: {for_ever}");
+                // The next change is not kept from it by what the last one left.
+                open(disk).save(&new, "/repository").unwrap();
+                assert_eq!(open(disk).find(ID).unwrap(), Some(new.clone()));
+            }
+            points += left.len();
+            if calls < call {
+                break;
+            }
+        }
+    }
+    assert!(points > 400, "{points}");
 }
