@@ -1,4 +1,4 @@
-//! The bodies of all fuzz targets by name. Here and in `tests/fuzz`, where a fuzzer drives them for hours.
+//! The bodies of all fuzz targets by name.
 
 /// A body, and how much memory it may take beside what its input is the reason for.
 pub(crate) struct Target {
