@@ -11,8 +11,8 @@
 //! ```
 //!
 //! The reader numbers the steps and takes their weight from the budget; the writer takes them in that order and gives
-//! it back. The writer alone changes state. A file that cannot be read is a notice and the archive goes on; a
-//! repository that fails ends it, and the dropped transaction rolls back.
+//! it back. The writer alone changes state; every so often it commits what there is as a checkpoint. A file that cannot
+//! be read is a notice and the archive goes on; a repository that fails ends it, and the dropped transaction rolls back.
 
 mod checkpoint;
 mod content;
@@ -59,7 +59,8 @@ pub struct CreateOptions {
     pub compression: Compression,
     /// How what was sealed is checked before it is stored.
     pub verify: Verify,
-    /// How files are cut.
+    /// How files are cut. Those that did not change since other parameters were set keep the chunks they have, as with
+    /// stock.
     pub chunker_params: ChunkerParams,
     /// With fixed blocks: holes restart the blocks, as with stock's `--sparse`.
     pub sparse: bool,
