@@ -1,5 +1,6 @@
 //! Stock borg is the oracle, both ways: it reads and extends what we write, we read and extend what it writes.
 
+mod check;
 mod checkpoints;
 mod chunkers;
 mod deduplication;

@@ -72,7 +72,7 @@ pub enum ArchiveError {
     #[error("the archive's {0} cannot be read")]
     Time(&'static str, #[source] ParseTimeError),
     /// The metadata was not written by somebody who had the key, or was changed since. Borg 1.2.4 and older left such
-    /// archives behind when they renamed them.
+    /// archives behind when they renamed, recreated or repaired them.
     #[error("the archive cannot be authenticated")]
     Tam(#[source] TamError),
 }
@@ -133,6 +133,33 @@ impl ArchiveMetadata {
         let mut packed = encoder.finish();
         tam.sign(key, Context::Archive, &mut packed);
         packed
+    }
+
+    /// Packs metadata again, with another list of items and a TAM that is made anew with `salt`. All the rest stays as it
+    /// was packed, whoever did it.
+    pub fn encode_with_items(
+        key: &Key,
+        packed: &[u8],
+        items: &[ChunkId],
+        salt: &[u8; 64],
+    ) -> Result<Vec<u8>, DecodeError> {
+        let mut decoder = Decoder::new(packed);
+        let mut rest = BTreeMap::new();
+        for _ in 0..decoder.map()? {
+            let key = decoder.raw()?.to_vec();
+            let value = Value::decode(&mut decoder)?;
+            if !matches!(key.as_slice(), b"items" | b"tam") {
+                rest.insert(key, value);
+            }
+        }
+        decoder.finish()?;
+        let rest: Vec<_> = rest.into_iter().collect();
+        let mut encoder = Encoder::new();
+        let fields = [("items", Some(Field::Ids(items))), ("tam", Some(Field::Tam(salt)))];
+        let tam = encode_map(&mut encoder, &fields, &rest).expect("tam is one of the fields");
+        let mut packed = encoder.finish();
+        tam.sign(key, Context::Archive, &mut packed);
+        Ok(packed)
     }
 
     /// Reads packed metadata and checks its TAM. A missing TAM is for the caller to judge: archives of borg 1.0 have
@@ -272,6 +299,17 @@ mod tests {
         packed[at] = b'W';
         assert_eq!(ArchiveMetadata::decode(&key, &packed), Err(ArchiveError::Tam(TamError::Invalid)));
         assert_eq!(ArchiveMetadata::decode_unverified(&packed).unwrap().name.as_str(), Some("World"));
+    }
+
+    #[test]
+    fn only_the_items_change_and_the_same_ones_change_nothing() {
+        let metadata = ArchiveMetadata { unknown: vec![(b"zz".to_vec(), Value::Nil)], ..metadata() };
+        let packed = metadata.encode(&key(), &[4; 64]);
+        assert_eq!(ArchiveMetadata::encode_with_items(&key(), &packed, &metadata.items, &[4; 64]), Ok(packed.clone()));
+        let items = vec![ChunkId([1; 32]), ChunkId([2; 32])];
+        let other = ArchiveMetadata::encode_with_items(&key(), &packed, &items, &[5; 64]).unwrap();
+        let expected = (ArchiveMetadata { items, ..metadata }, Tam::Valid { salt: vec![5; 64] });
+        assert_eq!(ArchiveMetadata::decode(&key(), &other), Ok(expected));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Flags stay text here; what they mean is decided together with the environment, in `settings`.
 
 mod archives;
+mod check;
 mod create;
 mod list;
 mod patterns;
@@ -12,8 +13,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use worldkeeper_engine::DEFAULT_THRESHOLD_PERCENT;
 
 pub(crate) use archives::ArchiveFlags;
+pub(crate) use check::Check;
 pub(crate) use create::CreateFlags;
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
@@ -74,7 +77,13 @@ pub(crate) enum Command {
         dry_run: bool,
     },
     /// Frees the space of what was deleted
-    Compact,
+    Compact {
+        /// Leaves segments alone of which not more than this can be freed
+        #[arg(long, value_name = "PERCENT", default_value_t = DEFAULT_THRESHOLD_PERCENT, value_parser = clap::value_parser!(u8).range(..100))]
+        threshold: u8,
+    },
+    /// Checks the repository and its archives, and mends them with --repair
+    Check(Check),
     /// Copies the repository's key, puts a copy back, changes its passphrase
     #[command(subcommand)]
     Key(Key),

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tracing::{debug, info, warn};
+use worldkeeper_core::repository::{CheckEvent, Severity};
 use worldkeeper_engine::{Monitor, Notice, Progress};
 
-use crate::escape::escape_bytes;
+use crate::escape::{escape, escape_bytes};
 use crate::{report, words};
 
 /// Warnings about single files that one operation may log. The rest is counted, and told at level debug.
@@ -96,6 +97,36 @@ impl Reporter {
         warn!("{text}");
     }
 
+    /// Tells what a repository's own check does and finds.
+    pub(crate) fn repository_event(&self, event: CheckEvent<'_>) {
+        match event {
+            CheckEvent::Found(finding) => self.found(finding.severity, &finding.to_string()),
+            CheckEvent::Progress { done, total } if self.is_due() => {
+                self.tell(format!("{}: {done} of {}", self.verb, words::count(total, "segment")));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells what a check has found: all of it, however much that is.
+    fn found(&self, severity: Severity, text: &str) {
+        match severity {
+            Severity::Problem => self.warn(&escape(text)),
+            Severity::Note => info!("{}", escape(text)),
+        }
+    }
+
+    fn tell(&self, text: String) {
+        if self.screen.is_hidden() {
+            info!("{text}");
+            return;
+        }
+        let mut bar = self.bar();
+        let bar = bar.get_or_insert_with(|| self.screen.add(spinner()));
+        bar.set_message(text);
+        bar.tick();
+    }
+
     /// Returns whether it is time to tell again; says so to one thread only.
     fn is_due(&self) -> bool {
         let now_ms = self.elapsed_ms();
@@ -127,6 +158,8 @@ impl Monitor for Reporter {
             Notice::Rebuilding { what, archives } => {
                 info!("making the {what} anew from {}", words::count(archives as u64, "archive"));
             }
+            Notice::Begun(what) => info!("{what}"),
+            Notice::Found(finding) => self.found(finding.severity, &finding.to_string()),
             Notice::ChunksMissing { count } => self.warn(&format!(
                 "the repository lacks {} that archives refer to: some of their files cannot be restored",
                 words::count(count as u64, "chunk")
@@ -144,15 +177,7 @@ impl Monitor for Reporter {
         }
         let Progress { files, bytes, stored_bytes } = progress;
         let added = if stored_bytes > 0 { format!(", {} added", words::bytes(stored_bytes)) } else { String::new() };
-        let text = format!("{}: {}, {}{added}", self.verb, words::count(files, "file"), words::bytes(bytes));
-        if self.screen.is_hidden() {
-            info!("{text}");
-            return;
-        }
-        let mut bar = self.bar();
-        let bar = bar.get_or_insert_with(|| self.screen.add(spinner()));
-        bar.set_message(text);
-        bar.tick();
+        self.tell(format!("{}: {}, {}{added}", self.verb, words::count(files, "file"), words::bytes(bytes)));
     }
 
     /// Somebody who reads only the first lines of the list has the rest done all the same.

@@ -24,7 +24,7 @@ pub trait Repository: Send + Sync {
     /// Reads an object; sees what the open transaction has put.
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError>;
 
-    /// The ids of all objects, the manifest's included, in no order.
+    /// The ids of all objects, the manifest's included: in the order in which the objects are read fastest, if there is one.
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError>;
 
     /// The text of the key blob kept in the repository; `None` if there is none.

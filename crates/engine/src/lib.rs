@@ -1,8 +1,8 @@
-//! Create, extract, list, prune, delete, compact: the only place where the pieces meet.
+//! Create, extract, list, check, prune, delete, compact: the only place where the pieces meet.
 //!
 //! Everything begins with a [`Session`]: a repository that somebody opened, its key, its manifest, and the judgement
 //! whether it is the one we left ([`Trust`]). The operations are functions over it: [`create()`], [`extract()`],
-//! [`delete()`], [`prune()`](prune::prune()), [`compact()`]; [`Session::archives`] and [`Session::items`] list. They
+//! [`check()`], [`delete()`], [`prune()`](prune::prune()), [`compact()`]; [`Session::archives`] and [`Session::items`] list. They
 //! block, work on threads of their own with bounded queues between them, tell a [`Monitor`] what happens, and end early
 //! when their session's [`Stop`](worldkeeper_core::Stop) is requested. Where an object lies they do not know; what
 //! survives a restart is kept in a [`StateDir`].
@@ -32,6 +32,7 @@
 
 mod attributes;
 mod cache;
+pub mod check;
 mod compact;
 mod create;
 mod delete;
@@ -52,6 +53,7 @@ mod source;
 mod state;
 mod verify;
 
+pub use check::{ArchivesCheck, CheckOptions, check};
 pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
 pub use create::{CreateError, CreateOptions, CreateStats, Created, create};
 pub use delete::{DeleteError, DeleteStats, delete};
@@ -63,8 +65,8 @@ pub use patterns::fuzz_patterns;
 pub use patterns::{NameGlob, PatternError, PatternTooSlow, Patterns, Selection, Verdict};
 pub use restore::{RestoreError, RestoreOptions};
 pub use session::{
-    ArchiveInfo, ArchiveProblem, BrokenArchive, ImportedKey, Items, OpenArchive, Session, SessionError, SessionOptions,
-    Suspicion, Trust, export_key, import_key,
+    ArchiveInfo, ArchiveProblem, BrokenArchive, ImportedKey, Items, ManifestLoss, OpenArchive, Session, SessionError,
+    SessionOptions, Suspicion, Trust, export_key, import_key,
 };
 pub use source::{Action, RootError, SourceError, SourceRoot};
 pub use state::{RepositoryState, StateDir, StateError};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::check::Finding;
 use crate::source::SourceError;
 
 /// Listens to an operation. Called from its threads, often; must be quick.
@@ -9,7 +10,7 @@ pub trait Monitor: Send + Sync {
     /// Something a person should know about; the operation goes on.
     fn notice(&self, notice: Notice<'_>);
 
-    /// How far a create or an extract has come.
+    /// How far an operation has come.
     fn progress(&self, progress: Progress);
 
     /// An item of an archive was restored or exported, or put into one from elsewhere.
@@ -67,6 +68,10 @@ pub enum Notice<'a> {
         /// From how many archives.
         archives: usize,
     },
+    /// A part of an operation has begun that takes its time.
+    Begun(&'static str),
+    /// A check has found something.
+    Found(&'a Finding),
     /// Archives refer to chunks that the repository does not have: some of their files cannot be restored.
     ChunksMissing {
         /// How many.

@@ -211,11 +211,13 @@ impl Repository for LocalRepository {
     }
 
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
-        self.with_loaded(|loaded| {
-            let mut ids = Vec::with_capacity(loaded.index.len());
-            ids.extend(loaded.index.iter().map(|(id, _)| id));
-            ids
-        })
+        let mut objects = self.with_loaded(|loaded| {
+            let mut objects = Vec::with_capacity(loaded.index.len());
+            objects.extend(loaded.index.iter().map(|(id, location)| (location.segment, location.offset, id)));
+            objects
+        })?;
+        objects.sort_unstable();
+        Ok(objects.into_iter().map(|(_, _, id)| id).collect())
     }
 
     fn load_key(&self) -> Result<Option<String>, RepositoryError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use worldkeeper_core::Stop;
-use worldkeeper_engine::{DEFAULT_THRESHOLD_PERCENT, compact as compact_repository};
+use worldkeeper_engine::compact as compact_repository;
 
 use super::output::Output;
 use crate::open::{Caller, Purpose};
@@ -11,10 +11,10 @@ use crate::place::Place;
 use crate::report::Done;
 use crate::words;
 
-/// Compacts the repository.
-pub(super) fn compact(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
+/// Compacts the repository: its segments of which more than so many per cent can be freed.
+pub(super) fn compact(place: &Arc<Place>, threshold_percent: u8, stop: &Stop) -> anyhow::Result<Done> {
     let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
-    let stats = compact_repository(&mut session, DEFAULT_THRESHOLD_PERCENT)?;
+    let stats = compact_repository(&mut session, threshold_percent)?;
     let mut output = Output::new();
     output.line(&format!("freed {}", words::bytes(stats.freed_bytes)))?;
     output.finish()?;

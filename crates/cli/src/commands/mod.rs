@@ -4,6 +4,7 @@ mod adopt;
 mod archives;
 mod backup;
 mod break_lock;
+mod check;
 mod compact;
 mod containers;
 mod delete;
@@ -29,6 +30,7 @@ use crate::settings::{Environment, Settings};
 
 pub(crate) use archives::ArchiveError;
 pub(crate) use backup::SourceProblem;
+pub(crate) use check::{CONFIRMATION, CheckProblem};
 pub(crate) use containers::ContainerError;
 pub(crate) use key::KeyCopyError;
 pub(crate) use output::OutputError;
@@ -62,7 +64,8 @@ pub(crate) fn run(
             Command::Restore(options) => restore::restore(&place, &options, stop),
             Command::Delete { archives } => delete::delete(&place, &archives, stop),
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),
-            Command::Compact => compact::compact(&place, stop),
+            Command::Check(options) => check::check(&place, &options, stop),
+            Command::Compact { threshold } => compact::compact(&place, threshold, stop),
             Command::Key(what) => key::key(&place, &what, stop),
             Command::BreakLock => break_lock::break_lock(&place),
             Command::Adopt { .. } => adopt::adopt(&place, stop),

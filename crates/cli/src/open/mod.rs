@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
-use worldkeeper_engine::{Session, SessionError, SessionOptions, StateError, Trust};
+use worldkeeper_engine::{ManifestLoss, Session, SessionError, SessionOptions, StateError, Trust};
 use worldkeeper_repository::{LocalRepository, Mode, OnWait, OpenOptions};
 use worldkeeper_scheduler::job::{OpenError, OpenSession};
 use zeroize::Zeroizing;
@@ -52,12 +52,8 @@ pub(crate) enum Caller {
 impl Place {
     /// Opens the repository. Waiting ends when `stop` is requested.
     pub(crate) fn session(&self, purpose: Purpose, caller: Caller, stop: &Stop) -> Result<Session, AccessError> {
-        let repository = match self.repository(purpose, caller, stop) {
-            Err(RepositoryError::DoesNotExist(location)) => {
-                self.require_none_was_at(&location)?;
-                if purpose != Purpose::WriteOrCreate {
-                    return Err(RepositoryError::DoesNotExist(location).into());
-                }
+        let repository = match self.existing_repository(purpose, caller, stop) {
+            Err(AccessError::Repository(RepositoryError::DoesNotExist(_))) if purpose == Purpose::WriteOrCreate => {
                 self.require_lasting_passphrase()?;
                 self.create()?;
                 self.repository(purpose, caller, stop)?
@@ -72,6 +68,45 @@ impl Place {
         }
         let session = self.unlock(repository, stop)?;
         self.judge(session, purpose)
+    }
+
+    /// Opens a repository, without its key, for a check of its archives, even if its manifest is lost.
+    pub(crate) fn session_for_check(
+        &self,
+        repository: LocalRepository,
+        purpose: Purpose,
+        stop: &Stop,
+    ) -> Result<(Session, Option<ManifestLoss>), AccessError> {
+        let (session, loss) =
+            self.with_passphrase(stop, |options| Session::open_for_check(Box::new(repository), options))?;
+        Ok((self.judge(session, purpose)?, loss))
+    }
+
+    /// Requires that the repository is not suspicious, as far as it can be read. Whoever writes it asks again.
+    pub(crate) fn require_trust(&self, stop: &Stop) -> Result<(), AccessError> {
+        let repository = self.existing_repository(Purpose::Read, Caller::Hand, stop)?;
+        let opened = self.with_passphrase(stop, |options| Session::open_for_check(Box::new(repository), options));
+        match opened {
+            Ok((session, _)) => self.judge_silently(&session),
+            // It is to be mended, after all, and what it holds may need no key.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Opens a repository that is there, without its key. Waiting ends when `stop` is requested.
+    pub(crate) fn existing_repository(
+        &self,
+        purpose: Purpose,
+        caller: Caller,
+        stop: &Stop,
+    ) -> Result<LocalRepository, AccessError> {
+        match self.repository(purpose, caller, stop) {
+            Err(RepositoryError::DoesNotExist(location)) => {
+                self.require_none_was_at(&location)?;
+                Err(RepositoryError::DoesNotExist(location).into())
+            }
+            repository => Ok(repository?),
+        }
     }
 
     /// Opens the repository without its key. Waiting ends when `stop` is requested.
@@ -111,14 +146,31 @@ impl Place {
     }
 
     fn unlock(&self, repository: LocalRepository, stop: &Stop) -> Result<Session, AccessError> {
+        self.with_passphrase(stop, |options| Session::open(Box::new(repository), options))
+    }
+
+    fn with_passphrase<T>(
+        &self,
+        stop: &Stop,
+        open: impl FnOnce(&SessionOptions<'_>) -> Result<T, SessionError>,
+    ) -> Result<T, AccessError> {
         let (passphrase, origin) = self.known_passphrase()?;
         let passphrase = passphrase.as_ref().map(|text| text.as_str());
-        Session::open(Box::new(repository), &self.session_options(passphrase, stop)).map_err(|error| match error {
+        open(&self.session_options(passphrase, stop)).map_err(|error| match error {
             SessionError::Key(KeyBlobError::WrongPassphrase) => {
                 AccessError::WrongPassphrase { origin, location: self.location() }
             }
             error => AccessError::Session(error),
         })
+    }
+
+    fn judge_silently(&self, session: &Session) -> Result<(), AccessError> {
+        match session.trust() {
+            Trust::Suspicious(suspicion) => {
+                Err(AccessError::Untrusted { location: self.location(), suspicion: suspicion.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Says what is remarkable about a repository, and refuses to write to one that is not as it was left.

@@ -129,6 +129,11 @@ impl ChunkIndex {
         super::store(state, NAME, key, &encoder.finish())
     }
 
+    /// Removes the stored index.
+    pub(crate) fn remove(state: &RepositoryState) -> Result<(), StateError> {
+        state.remove(NAME)
+    }
+
     fn decode(body: &[u8], manifest: ChunkId) -> Result<Option<Self>, DecodeError> {
         let mut decoder = Decoder::new(body);
         decoder.array()?;

@@ -7,7 +7,7 @@
 mod chunk_index;
 mod files;
 
-pub(crate) use chunk_index::ChunkIndex;
+pub(crate) use chunk_index::{ChunkIndex, IdHasher};
 pub(crate) use files::{CachedFile, FilesCache, PathKey};
 
 use worldkeeper_core::{ChunkId, disk};

@@ -1,14 +1,15 @@
 //! The archives of a repository: by name, and item by item.
 
-use std::collections::VecDeque;
-
 use jiff::Timestamp;
 use tracing::warn;
-use worldkeeper_archive::{ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, Item, ItemError, ItemReader};
+use worldkeeper_archive::{
+    ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, Item, ItemError, ItemReader, ItemSalvage, SalvageError,
+};
 use worldkeeper_core::ChunkId;
 use worldkeeper_crypto::tam::Tam;
 
 use super::{Session, SessionError};
+use crate::check::is_name_of;
 use crate::objects::ChunkReader;
 
 /// An archive as the manifest lists it.
@@ -29,8 +30,6 @@ pub struct OpenArchive {
     pub metadata: ArchiveMetadata,
     /// Whether a TAM proves that somebody with the key wrote it; borg before 1.0.9 made none.
     pub is_authenticated: bool,
-    /// Its metadata object: the size and stored size of what [`ArchiveInfo::id`] names.
-    object: ChunkRef,
 }
 
 /// An archive whose metadata or items cannot be used.
@@ -57,6 +56,9 @@ pub enum ArchiveProblem {
     /// One of its items.
     #[error("its list of items cannot be read")]
     Items(#[from] ItemError),
+    /// What stands in the place of an item.
+    #[error("its list of items is damaged")]
+    NoItem(#[from] SalvageError),
 }
 
 impl Session {
@@ -81,23 +83,18 @@ impl Session {
     /// Reads an archive's metadata. One that carries no proof of its own, where the key says that all do, is taken as
     /// the manifest lists it, as stock does, with a warning.
     pub fn open_archive(&self, archive: &ArchiveInfo) -> Result<OpenArchive, SessionError> {
-        let opened = self.read_archive(archive)?;
-        if !opened.is_authenticated && self.key.tam_required() == Some(true) {
-            warn!("archive {} does not prove who made it: borg before 1.0.9, or somebody else", archive.name);
-        }
-        Ok(opened)
-    }
-
-    fn read_archive(&self, archive: &ArchiveInfo) -> Result<OpenArchive, SessionError> {
-        let (csize, packed) = self.reader().read_with_csize(&archive.id, None)?;
-        let object = ChunkRef { id: archive.id, size: packed.len() as u32, csize };
+        let packed = self.reader().read(&archive.id, None)?;
         let broken = |source| BrokenArchive { name: archive.name.clone(), source };
         let (metadata, tam) = ArchiveMetadata::decode(&self.key, &packed).map_err(|error| broken(error.into()))?;
-        if metadata.name != archive.name {
+        if !is_name_of(&metadata.name, &archive.name) {
             // The TAM says who wrote the metadata, not under which name the manifest should list it.
             return Err(broken(ArchiveProblem::OtherName(metadata.name)).into());
         }
-        Ok(OpenArchive { metadata, is_authenticated: matches!(tam, Tam::Valid { .. }), object })
+        let is_authenticated = matches!(tam, Tam::Valid { .. });
+        if !is_authenticated && self.key.tam_required() == Some(true) {
+            warn!("archive {} does not prove who made it: borg before 1.0.9, or somebody else", archive.name);
+        }
+        Ok(OpenArchive { metadata, is_authenticated })
     }
 
     /// Reads an archive's items, one by one.
@@ -107,26 +104,41 @@ impl Session {
             name: &archive.metadata.name,
             chunks: archive.metadata.items.iter(),
             item_reader: Some(ItemReader::new()),
-            sizes: VecDeque::new(),
         }
     }
 
     /// Tells every reference that an archive holds: its own object, the chunks of its item stream, those of its files.
+    ///
+    /// Whether it is authenticated does not matter here, and nothing of an item but its content: references keep objects
+    /// from being deleted, and those that are taken away are those that were told. So an archive that borg 1.2.4 has
+    /// renamed, whose TAM is invalid since, stands in nobody's way.
     pub(crate) fn for_each_reference(
         &self,
         archive: &ArchiveInfo,
         tell: &mut dyn FnMut(&ChunkRef),
     ) -> Result<(), SessionError> {
-        let archive = self.read_archive(archive)?;
-        tell(&archive.object);
-        let mut items = self.items(&archive);
-        while let Some(item) = items.next() {
+        let mut reader = self.reader();
+        let mut read = |id: &ChunkId, tell: &mut dyn FnMut(&ChunkRef)| {
+            let (csize, content) = reader.read_with_csize(id, None)?;
+            tell(&ChunkRef { id: *id, size: content.len() as u32, csize });
+            Ok::<_, SessionError>(content)
+        };
+        let broken = |source| BrokenArchive { name: archive.name.clone(), source };
+        let metadata = ArchiveMetadata::decode_unverified(&read(&archive.id, tell)?);
+        let metadata = metadata.map_err(|error| broken(error.into()))?;
+        let mut items = ItemSalvage::new(&self.manifest.item_keys);
+        for id in &metadata.items {
             self.check_stop()?;
-            items.sizes.drain(..).for_each(|chunk| tell(&chunk));
-            item?.chunks.iter().flatten().for_each(&mut *tell);
+            items.push(&read(id, tell)?);
+            while let Some(item) = items.next_item() {
+                let item = item.map_err(|error| broken(error.into()))?;
+                item.chunks().into_iter().flatten().for_each(&mut *tell);
+            }
         }
-        items.sizes.drain(..).for_each(|chunk| tell(&chunk));
-        Ok(())
+        match items.finish() {
+            0 => Ok(()),
+            left => Err(broken(ItemError::Incomplete(left).into()).into()),
+        }
     }
 }
 
@@ -137,8 +149,6 @@ pub struct Items<'s> {
     chunks: std::slice::Iter<'s, ChunkId>,
     /// `None` at the end.
     item_reader: Option<ItemReader>,
-    /// The chunks of the stream that were read since somebody looked.
-    sizes: VecDeque<ChunkRef>,
 }
 
 impl Items<'_> {
@@ -153,9 +163,7 @@ impl Items<'_> {
                 let whole = self.item_reader.take().expect("it was there").finish();
                 return Ok(whole.map(|()| None).map_err(broken)?);
             };
-            let (csize, chunk) = self.reader.read_with_csize(id, None)?;
-            self.sizes.push_back(ChunkRef { id: *id, size: chunk.len() as u32, csize });
-            item_reader.push(&chunk);
+            item_reader.push(&self.reader.read(id, None)?);
         }
     }
 }

@@ -55,16 +55,22 @@ impl Session {
         index: ChunkIndex,
         monitor: &dyn Monitor,
     ) -> Result<(), SessionError> {
-        self.manifest = committed.manifest;
-        self.manifest_id = committed.manifest_id;
-        self.trust = Trust::Known;
-        self.remember(&self.manifest)?;
+        self.committed_without_index(committed)?;
         if let Err(error) = index.store(&self.state, &self.key, self.manifest_id) {
             // The archive is safe; the next run makes the index anew.
             monitor.notice(Notice::CacheLost { what: "chunk index", problem: &worldkeeper_core::error_text(&error) });
         }
         self.index = Some(index);
         Ok(())
+    }
+
+    /// Goes on with what a commit left; whoever needs the chunk index makes it anew.
+    pub(crate) fn committed_without_index(&mut self, committed: Committed) -> Result<(), SessionError> {
+        self.manifest = committed.manifest;
+        self.manifest_id = committed.manifest_id;
+        self.trust = Trust::Known;
+        self.index = None;
+        self.remember(&self.manifest)
     }
 }
 

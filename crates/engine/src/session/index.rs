@@ -23,6 +23,12 @@ impl Session {
         self.rebuild_index(monitor)
     }
 
+    /// Gives up the chunk index: what it says is there may not be.
+    pub(crate) fn forget_index(&mut self) -> Result<(), SessionError> {
+        self.index = None;
+        Ok(ChunkIndex::remove(&self.state)?)
+    }
+
     fn rebuild_index(&self, monitor: &dyn Monitor) -> Result<ChunkIndex, SessionError> {
         let archives = self.archives();
         if !archives.is_empty() {

@@ -5,6 +5,7 @@ mod change;
 mod index;
 mod initialize;
 mod key;
+mod lost;
 mod trust;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use worldkeeper_crypto::{EncryptionMode, Key, KeyBlobError, UnknownTypeByte};
 pub use archive::{ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive};
 pub(crate) use change::{Change, Committed};
 pub use key::{ImportedKey, export_key, import_key};
+pub use lost::ManifestLoss;
 pub use trust::{Suspicion, Trust};
 
 use crate::cache::ChunkIndex;
@@ -80,6 +82,9 @@ pub enum SessionError {
     /// The manifest is gone, while other objects are there.
     #[error("the repository at {0} has no manifest")]
     NoManifest(String),
+    /// There are objects, and the key opens none of them.
+    #[error("none of the objects in the repository at {0} can be read")]
+    NothingOpens(String),
     /// The manifest is of no mode that borg 1.x knows.
     #[error("the manifest cannot be read")]
     UnknownMode(#[from] UnknownTypeByte),
@@ -154,10 +159,9 @@ impl Session {
     ///
     /// [`SessionError::Unfinished`] if the repository is empty: it was created, but the first manifest never came.
     pub fn open(repository: Box<dyn Repository>, options: &SessionOptions<'_>) -> Result<Self, SessionError> {
-        let location = repository.location();
         let mode = key::read_mode(repository.as_ref())?;
         let id = repository.id();
-        let other = options.state.other_repository_at(&location, id)?;
+        let other = options.state.other_repository_at(&repository.location(), id)?;
         let key = match (key::open(repository.as_ref(), mode, options.key_store, options.passphrase), other) {
             (Err(SessionError::Key(KeyBlobError::WrongPassphrase)), Some(seen)) => {
                 return Err(SessionError::OtherRepository { seen, found: id });
@@ -167,13 +171,26 @@ impl Session {
         let (object, packed) = ChunkReader::new(repository.as_ref(), &key).read_manifest()?;
         let manifest = read_manifest(&key, &packed)?;
         manifest.check_features(Operation::Read)?;
-        let manifest_id = key.id_hash(&packed);
+        let (manifest_id, after_manifest) = (key.id_hash(&packed), key.nonce_after(&object));
+        Self::with_manifest(repository, key, manifest, manifest_id, after_manifest, options)
+    }
 
+    /// Goes on with a manifest that was read. `after_manifest` is behind the counter values that sealed it.
+    fn with_manifest(
+        repository: Box<dyn Repository>,
+        key: Key,
+        manifest: Manifest,
+        manifest_id: ChunkId,
+        after_manifest: Option<u64>,
+        options: &SessionOptions<'_>,
+    ) -> Result<Self, SessionError> {
+        let (location, mode) = (repository.location(), key.mode());
+        let id = repository.id();
         let state = options.state.repository(id);
         let found = Known { key_type: mode.type_byte(), location, manifest_timestamp: written(&manifest) };
         let evidence = trust::Evidence {
             known: state.known()?,
-            other,
+            other: options.state.other_repository_at(&found.location, id)?,
             is_unproven: mode == EncryptionMode::None && options.passphrase.is_some_and(|given| !given.is_empty()),
         };
         let trust = trust::judge(id, &found, &evidence);
@@ -183,7 +200,7 @@ impl Session {
             // Nobody must be kept from restoring by a full disk; whoever writes will meet it again.
             warn!("what was seen of the repository is not remembered: {}", error_text(&error));
         }
-        let nonces = Nonces::new(key.nonce_after(&object));
+        let nonces = Nonces::new(after_manifest);
         Ok(Self {
             repository,
             key,
@@ -253,6 +270,25 @@ impl Session {
         if self.stop.is_requested() { Err(SessionError::Stopped) } else { Ok(()) }
     }
 
+    /// The ids of all objects, the manifest's included.
+    pub(crate) fn object_ids(&self) -> Result<Vec<ChunkId>, SessionError> {
+        Ok(self.repository.ids()?)
+    }
+
+    /// Sees to it that whatever is sealed from now on is sealed with counter values that nobody has used.
+    pub(crate) fn leap(&self) -> Result<(), SessionError> {
+        self.nonces.leap(self.repository.as_ref(), &self.state)
+    }
+
+    /// Whether an archive without a TAM proves nothing, as it does but where the key says otherwise.
+    pub(crate) fn requires_tam(&self) -> bool {
+        tam_policy(&self.key) == TamPolicy::Required
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     pub(crate) fn key(&self) -> &Key {
         &self.key
     }
@@ -286,8 +322,11 @@ impl Session {
 
 /// Reads a packed manifest. Without a TAM it is believed only where the key says that none is needed.
 fn read_manifest(key: &Key, packed: &[u8]) -> Result<Manifest, ManifestError> {
-    let policy = if key.tam_required() == Some(false) { TamPolicy::Optional } else { TamPolicy::Required };
-    Manifest::decode(key, packed, policy).map(|(manifest, _)| manifest)
+    Manifest::decode(key, packed, tam_policy(key)).map(|(manifest, _)| manifest)
+}
+
+fn tam_policy(key: &Key) -> TamPolicy {
+    if key.tam_required() == Some(false) { TamPolicy::Optional } else { TamPolicy::Required }
 }
 
 /// When a manifest was written; every one that was stored says so.

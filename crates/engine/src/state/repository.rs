@@ -99,6 +99,17 @@ impl RepositoryState {
         Ok(disk::replace(self.disk.as_ref(), &self.file(name), bytes)?)
     }
 
+    /// Forgets which chunks the repository holds, where it may hold fewer than it did: the next one to need that finds
+    /// it out anew.
+    pub fn forget_chunk_index(&self) -> Result<(), StateError> {
+        crate::cache::ChunkIndex::remove(self)
+    }
+
+    /// Removes a file in this folder, if it is there.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), StateError> {
+        Ok(disk::remove_if_there(self.disk.as_ref(), &self.file(name))?)
+    }
+
     fn text(&self, name: &str) -> Result<Option<String>, StateError> {
         let bytes = disk::read_if_there(self.disk.as_ref(), &self.file(name), SMALL_FILE)?;
         let text = bytes.map(String::from_utf8).transpose();

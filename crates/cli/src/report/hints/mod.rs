@@ -13,7 +13,9 @@ use worldkeeper_engine::{CreateError, DeleteError, ExtractError, RestoreError, R
 use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::RetentionError;
 
-use crate::commands::{ArchiveError, ContainerError, KeyCopyError, RestoreProblem, SourceProblem};
+use crate::commands::{
+    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, KeyCopyError, RestoreProblem, SourceProblem,
+};
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
@@ -68,6 +70,12 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<KeyCopyError>() {
         return key_copy(error);
+    }
+    if let Some(CheckProblem::NotConfirmed | CheckProblem::Refused) = error.downcast_ref() {
+        return Some(format!(
+            "make a copy of the repository if you can, then repair it on a terminal, or say that it may be: \
+             {CONFIRMATION}=YES worldkeeper check --repair"
+        ));
     }
     if let Some(error) = error.downcast_ref::<RestoreProblem>() {
         return restore(error);

@@ -2,18 +2,18 @@
 
 use std::io;
 
-use worldkeeper_archive::ManifestError;
+use worldkeeper_archive::{ArchiveError, ManifestError};
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
-use worldkeeper_engine::{KeyStoreError, ObjectProblem, SessionError, StateError};
+use worldkeeper_engine::{ArchiveProblem, BrokenArchive, KeyStoreError, ObjectProblem, SessionError, StateError};
 
 use super::system;
 
 pub(super) const RIGHT_PASSPHRASE: &str =
     "give the one the repository was made with, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or BORG_PASSPHRASE";
 
-const DAMAGED: &str = "look after its disk and put the repository back from a copy; `borg check` tells how far the damage \
-                       goes. Until then let backups go into another directory";
+const DAMAGED: &str = "look after its disk, or put the repository back from a copy. How far the damage goes, and what of it \
+                       can be mended, says: worldkeeper check";
 
 const LOST_KEY: &str = "put the key back from the copy that was stored elsewhere: worldkeeper key import KEY_FILE";
 
@@ -69,7 +69,9 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
             format!("{RIGHT_PASSPHRASE}; or bring back the state directory that holds the generated one")
         }
         SessionError::Key(KeyBlobError::WrongPassphrase) => RIGHT_PASSPHRASE.into(),
-        SessionError::Key(_) | SessionError::NoKey(_) | SessionError::ForeignKey(_) => LOST_KEY.into(),
+        SessionError::Key(_) | SessionError::NoKey(_) | SessionError::ForeignKey(_) | SessionError::NothingOpens(_) => {
+            LOST_KEY.into()
+        }
         SessionError::Unfinished(_) => "run a backup, which finishes it: worldkeeper backup".into(),
         SessionError::NoKeyFile { id, .. } => format!(
             "name its directory by BORG_KEYS_DIR, or put the copy back that was stored elsewhere: worldkeeper key import \
@@ -92,9 +94,20 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
             "nothing wrong was stored. Memory or processor of this machine may be failing: test them before the next backup"
                 .into()
         }
-        SessionError::NoManifest(_) | SessionError::Archive(_) | SessionError::NotReadBack => DAMAGED.into(),
+        SessionError::Archive(error) => archive(error).into(),
+        SessionError::NoManifest(_) | SessionError::NotReadBack => DAMAGED.into(),
         _ => return None,
     })
+}
+
+fn archive(error: &BrokenArchive) -> &'static str {
+    match &error.source {
+        ArchiveProblem::Metadata(ArchiveError::Tam(_)) => {
+            "borg 1.2.4 and older leave that behind when they rename, recreate or repair an archive; then `borg upgrade \
+             --archives-tam` of a later one proves it again. Else do not trust it: worldkeeper check says more"
+        }
+        _ => DAMAGED,
+    }
 }
 
 fn key_store(error: &KeyStoreError) -> Option<String> {
@@ -115,8 +128,8 @@ fn manifest(error: &ManifestError) -> &'static str {
             LATER_VERSION
         }
         ManifestError::TamRequired | ManifestError::Tam(_) => {
-            "somebody without the key may have written it: do not trust what it lists, and put the repository back from a \
-             copy"
+            "somebody without the key may have written it: do not trust what it lists. Put the repository back from a copy, \
+             or see what can be proven of it: worldkeeper check"
         }
         ManifestError::TooMany { .. } => "keep fewer archives and run: worldkeeper prune",
         _ => DAMAGED,

@@ -84,6 +84,7 @@ fn session_errors() -> Vec<SessionError> {
         SessionError::WornOut(WornOut { start: u64::MAX }),
         SessionError::Encoding(EncodingProblem::Differs),
         SessionError::NotReadBack,
+        SessionError::NothingOpens(path()),
     ]);
     errors
 }
@@ -157,4 +158,5 @@ fn other_failures_come_with_a_hint() {
     helps(KeyCopyError::Incomplete { from: "x".into(), expected: "7".into() });
     helps(SettingsError::KeepsNothing);
     helps(DaemonError::Interrupted);
+    helps(CheckProblem::NotConfirmed);
 }

@@ -1,0 +1,241 @@
+//! An item as `check` sees it: a map of which only the references are understood.
+//!
+//! A repair must give back what it did not come for, in whatever shape another client wrote it. So nothing but the chunk
+//! lists is taken out of the map or put into it.
+//!
+//! Source: borg 1.4 `archive.py`, `ArchiveChecker.rebuild_refcounts`, `robust_iterator`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use worldkeeper_core::ChunkId;
+use worldkeeper_core::msgpack::{Encoder, Value};
+
+use crate::item::{ChunkRef, Item};
+use crate::item_codec::ItemError;
+
+/// A packed item, kept whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawItem {
+    fields: BTreeMap<Vec<u8>, Value>,
+    path: Vec<u8>,
+    chunks: Option<Vec<ChunkRef>>,
+    chunks_healthy: Option<Vec<ChunkRef>>,
+}
+
+/// Why a value in an item stream is no item.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RawItemError {
+    /// A number, a text, a list.
+    #[error("it is no map")]
+    NotAMap,
+    /// Keys without which stock takes nothing for an item.
+    #[error("it has no {0}")]
+    Missing(&'static str),
+    /// Keys that the manifest does not announce.
+    #[error("it has keys that are not known: {0}")]
+    UnknownKeys(String),
+    /// A key with a value of another kind.
+    #[error("its {0} cannot be read")]
+    Malformed(&'static str),
+}
+
+impl RawItem {
+    /// Takes a value of an item stream for an item, if stock would. `item_keys` are those that the manifest announces.
+    pub fn new(value: Value, item_keys: &BTreeSet<Vec<u8>>) -> Result<Self, RawItemError> {
+        let Value::Map(pairs) = value else { return Err(RawItemError::NotAMap) };
+        let mut fields = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for (key, value) in pairs {
+            match key {
+                // Attic 0.13 gave one to every item, without a meaning; stock passes over it, too.
+                Value::Raw(key) if key == b"acl" => {}
+                // The last of several counts, as in Python's maps.
+                Value::Raw(key) => _ = fields.insert(key, canonical(value)),
+                other => unknown.push(format!("{other:?}")),
+            }
+        }
+        for key in [PATH, MTIME] {
+            if !fields.contains_key(key.as_bytes()) {
+                return Err(RawItemError::Missing(key));
+            }
+        }
+        let foreign = fields.keys().filter(|key| !item_keys.contains(*key));
+        unknown.extend(foreign.map(|key| String::from_utf8_lossy(key).into_owned()));
+        if !unknown.is_empty() {
+            return Err(RawItemError::UnknownKeys(unknown.join(", ")));
+        }
+        let path = fields.get(PATH.as_bytes()).and_then(Value::as_raw).ok_or(RawItemError::Malformed(PATH))?.to_vec();
+        let list = |key| fields.get(str::as_bytes(key)).map(|list| chunks(list).ok_or(RawItemError::Malformed(key)));
+        let (chunks, chunks_healthy) = (list(CHUNKS).transpose()?, list(CHUNKS_HEALTHY).transpose()?);
+        Ok(Self { fields, path, chunks, chunks_healthy })
+    }
+
+    /// Where it is, relative to the archive's root.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// The content of a file, in order.
+    pub fn chunks(&self) -> Option<&[ChunkRef]> {
+        self.chunks.as_deref()
+    }
+
+    /// The content before a repair put zeros in the place of what was lost.
+    pub fn chunks_healthy(&self) -> Option<&[ChunkRef]> {
+        self.chunks_healthy.as_deref()
+    }
+
+    /// The size that the item says it has, in bytes.
+    pub fn size(&self) -> Option<u64> {
+        match self.fields.get(b"size".as_slice()) {
+            Some(Value::Int(size)) => u64::try_from(*size).ok(),
+            _ => None,
+        }
+    }
+
+    /// Gives the item another content, and says what it was before a repair; `None` says that it is whole.
+    pub fn set_chunks(&mut self, chunks: Vec<ChunkRef>, healthy: Option<Vec<ChunkRef>>) {
+        self.fields.insert(CHUNKS.into(), packed(&chunks));
+        match &healthy {
+            Some(healthy) => self.fields.insert(CHUNKS_HEALTHY.into(), packed(healthy)),
+            None => self.fields.remove(CHUNKS_HEALTHY.as_bytes()),
+        };
+        (self.chunks, self.chunks_healthy) = (Some(chunks), healthy);
+    }
+
+    /// Writes the item as stock would: keys sorted, each value in its smallest form.
+    pub fn encode(&self, encoder: &mut Encoder) {
+        encoder.map(self.fields.len());
+        for (key, value) in &self.fields {
+            encoder.raw(key);
+            value.encode(encoder);
+        }
+    }
+
+    /// Says whether it can be listed and restored: more is needed for that than to be an item.
+    pub fn read(&self) -> Result<Item, ItemError> {
+        let mut encoder = Encoder::new();
+        self.encode(&mut encoder);
+        Item::decode(&encoder.finish())
+    }
+}
+
+/// Sorts the keys of maps, on every level, as stock does when it packs what it has unpacked.
+fn canonical(value: Value) -> Value {
+    match value {
+        Value::Array(members) => Value::Array(members.into_iter().map(canonical).collect()),
+        Value::Map(pairs) => {
+            let mut pairs: Vec<_> = pairs.into_iter().map(|(key, value)| (key, canonical(value))).collect();
+            // Stable, and of keys that are equal the last one stays.
+            pairs.sort_by(|(left, _), (right, _)| left.as_raw().cmp(&right.as_raw()));
+            pairs.reverse();
+            pairs.dedup_by(|(later, _), (first, _)| later == first);
+            pairs.reverse();
+            Value::Map(pairs)
+        }
+        other => other,
+    }
+}
+
+fn chunks(list: &Value) -> Option<Vec<ChunkRef>> {
+    let Value::Array(list) = list else { return None };
+    let reference = |member: &Value| {
+        let Value::Array(member) = member else { return None };
+        let [Value::Raw(id), Value::Int(size), Value::Int(csize)] = member.as_slice() else { return None };
+        let id = ChunkId(id.as_slice().try_into().ok()?);
+        Some(ChunkRef { id, size: u32::try_from(*size).ok()?, csize: u32::try_from(*csize).ok()? })
+    };
+    list.iter().map(reference).collect()
+}
+
+fn packed(chunks: &[ChunkRef]) -> Value {
+    let reference = |chunk: &ChunkRef| {
+        let sizes = [chunk.size, chunk.csize].map(|size| Value::Int(size.into()));
+        Value::Array([Value::Raw(chunk.id.0.to_vec())].into_iter().chain(sizes).collect())
+    };
+    Value::Array(chunks.iter().map(reference).collect())
+}
+
+const PATH: &str = "path";
+const MTIME: &str = "mtime";
+const CHUNKS: &str = "chunks";
+const CHUNKS_HEALTHY: &str = "chunks_healthy";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use worldkeeper_core::msgpack::Decoder;
+
+    use super::*;
+    use crate::item_codec::ITEM_KEYS;
+    use crate::item_codec::tests::any_item;
+
+    fn item_keys() -> BTreeSet<Vec<u8>> {
+        ITEM_KEYS.iter().map(|key| key.as_bytes().to_vec()).collect()
+    }
+
+    fn raw(packed: &[u8]) -> Result<RawItem, RawItemError> {
+        RawItem::new(Value::decode(&mut Decoder::new(packed)).unwrap(), &item_keys())
+    }
+
+    fn encoded(item: &RawItem) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        item.encode(&mut encoder);
+        encoder.finish()
+    }
+
+    #[test]
+    fn what_stock_takes_for_no_item_is_none() {
+        assert_eq!(raw(b"\x01"), Err(RawItemError::NotAMap));
+        assert_eq!(raw(b"\x81\xa4path\xa1a"), Err(RawItemError::Missing("mtime")));
+        assert_eq!(raw(b"\x81\xa5mtime\x05"), Err(RawItemError::Missing("path")));
+        let foreign = b"\x84\xa4path\xa1a\xa5mtime\x05\xa3new\x01\x07\x01";
+        assert_eq!(raw(foreign), Err(RawItemError::UnknownKeys("Int(7), new".into())));
+        assert_eq!(raw(b"\x83\xa4path\xa1a\xa5mtime\x05\xa6chunks\xc0"), Err(RawItemError::Malformed("chunks")));
+        let item = raw(b"\x83\xa4path\xa1a\xa5mtime\x05\xa3acl\xc0").unwrap();
+        assert_eq!(encoded(&item), b"\x82\xa5mtime\x05\xa4path\xa1a", "sorted, and without what attic left");
+        assert_eq!(item.read(), Err(ItemError::Missing("mode")));
+    }
+
+    #[test]
+    fn maps_in_an_item_are_sorted_and_the_last_of_a_key_counts() {
+        let item = raw(b"\x83\xa5mtime\x05\xa4path\xa1a\xa6xattrs\x83\xa1b\x01\xa1a\x02\xa1b\x03").unwrap();
+        assert_eq!(encoded(&item), b"\x83\xa5mtime\x05\xa4path\xa1a\xa6xattrs\x82\xa1a\x02\xa1b\x03");
+    }
+
+    proptest! {
+        /// What stock or we wrote comes out byte for byte.
+        #[test]
+        fn a_canonical_item_stays_as_it_is(item in any_item()) {
+            let mut encoder = Encoder::new();
+            let item = Item { unknown: Vec::new(), ..item };
+            item.encode(&mut encoder);
+            let packed = encoder.finish();
+            let raw = raw(&packed).unwrap();
+            prop_assert_eq!(raw.path(), &item.path);
+            prop_assert_eq!(raw.chunks(), item.chunks.as_deref());
+            prop_assert_eq!(raw.size(), item.size);
+            prop_assert_eq!(encoded(&raw), packed);
+        }
+
+        #[test]
+        fn a_new_content_is_read_back(item in any_item(), other in any_item()) {
+            let mut encoder = Encoder::new();
+            let item = Item { unknown: Vec::new(), ..item };
+            item.encode(&mut encoder);
+            let mut raw = raw(&encoder.finish()).unwrap();
+            let chunks = other.chunks.unwrap_or_default();
+            raw.set_chunks(chunks.clone(), other.chunks_healthy.clone());
+            let expected = Item { chunks: Some(chunks), chunks_healthy: other.chunks_healthy, ..item };
+            let mut again = raw.read().unwrap();
+            let mut expected = expected;
+            for item in [&mut again, &mut expected] {
+                if let Some(xattrs) = &mut item.xattrs {
+                    xattrs.sort();
+                }
+            }
+            prop_assert_eq!(again, expected);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Reads objects, and tells those that are damaged from a repository that fails.
+
+use worldkeeper_core::{ChunkId, RepositoryError};
+
+use crate::objects::{ChunkReader, ObjectError, ObjectProblem};
+use crate::session::{Session, SessionError};
+
+/// How often a repair reads what it is about to give up. Memory, cables and networks fail in ways that pass.
+const TRIES: usize = 3;
+
+/// Reads objects for a check.
+pub(super) struct Reading<'s> {
+    reader: ChunkReader<'s>,
+    repair: bool,
+}
+
+/// What came of reading an object.
+pub(super) enum Read {
+    /// Its content, and how many bytes are stored for that.
+    Whole { content: Vec<u8>, csize: u32 },
+    /// The same, but it could not be read at first.
+    Unsteady { content: Vec<u8>, csize: u32, problem: ObjectError },
+    /// It is missing or damaged.
+    Lost(ObjectError),
+}
+
+impl<'s> Reading<'s> {
+    pub(super) fn new(session: &'s Session, repair: bool) -> Self {
+        Self { reader: session.reader(), repair }
+    }
+
+    /// Reads an object; before a repair gives it up, several times.
+    ///
+    /// # Errors
+    ///
+    /// When the repository fails in a way that says nothing about the object. In a repair that counts for a failing disk
+    /// too: what it cannot read now may still be there.
+    pub(super) fn read(&mut self, id: &ChunkId) -> Result<Read, SessionError> {
+        let mut problem = match self.reader.read_with_csize(id, None) {
+            Ok((csize, content)) => return Ok(Read::Whole { content, csize }),
+            Err(problem) => self.require_damage(problem)?,
+        };
+        for _ in 1..if self.repair { TRIES } else { 1 } {
+            match self.reader.read_with_csize(id, None) {
+                Ok((csize, content)) => return Ok(Read::Unsteady { content, csize, problem }),
+                Err(again) => problem = self.require_damage(again)?,
+            }
+        }
+        Ok(Read::Lost(problem))
+    }
+
+    /// As [`read`](Self::read), for who needs no more than the content.
+    pub(super) fn content(&mut self, id: &ChunkId) -> Result<Result<Vec<u8>, ObjectError>, SessionError> {
+        Ok(match self.read(id)? {
+            Read::Whole { content, .. } | Read::Unsteady { content, .. } => Ok(content),
+            Read::Lost(problem) => Err(problem),
+        })
+    }
+
+    /// How many bytes are stored for an object that is there.
+    pub(super) fn csize(&mut self, id: &ChunkId) -> Result<u32, SessionError> {
+        Ok(self.reader.read_with_csize(id, None)?.0)
+    }
+
+    fn require_damage(&self, error: ObjectError) -> Result<ObjectError, SessionError> {
+        let is_damage = match error.source.as_ref() {
+            ObjectProblem::Repository(RepositoryError::ObjectNotFound(_) | RepositoryError::Damaged { .. }) => true,
+            ObjectProblem::Repository(RepositoryError::Disk(_)) => !self.repair,
+            ObjectProblem::Repository(_) => false,
+            _ => true,
+        };
+        if is_damage { Ok(error) } else { Err(error.into()) }
+    }
+}
