@@ -6,6 +6,7 @@ use super::{ArchiveFlags, PatternFlags};
 
 /// What to list.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct List {
     /// The archive to list, or `latest`; all archives if none is named
     pub(crate) archive: Option<String>,
