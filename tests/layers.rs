@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("scheduler", &["engine", "docker", "core"]),
     ("cli", &["scheduler", "engine", "docker", "repository", "archive", "chunker", "compress", "crypto", "core"]),
     ("testkit", &["core"]),
-    ("tests", &["testkit"]),
+    ("tests", &["testkit", "engine", "repository", "core"]),
     ("bench", &[]),
 ];
 

@@ -32,7 +32,7 @@ impl Place {
         let keeper = keeper.with(KEYS_DIR, folder.path().join("keys"));
         let place = Self { keeper, trees: BTreeMap::new(), folder };
         fs::create_dir_all(place.folder().join("keys")).expect("folders can be made");
-        place.change_world("nothing yet");
+        fs::create_dir_all(place.keeper.world()).expect("folders can be made");
         place
     }
 
@@ -61,7 +61,7 @@ impl Place {
     }
 
     /// Lets segments be small, so that little data makes many of them.
-    fn split(&self) {
+    pub(crate) fn split(&self) {
         let config = self.keeper.repository().join("config");
         let text = fs::read_to_string(&config).expect("the config can be read");
         let smaller = text.replace("max_segment_size = 524288000", "max_segment_size = 20000");
@@ -78,9 +78,8 @@ impl Place {
         fs::remove_dir_all(target).expect("what was restored can be removed");
     }
 
-    /// Runs a stock borg as one that has never seen the repository, under some passphrase.
-    pub(crate) fn stock(&self, borg: &mut Borg, passphrase: &str, args: &[&str]) -> Outcome {
-        borg.forget();
+    /// Runs a stock borg under some passphrase.
+    pub(crate) fn stock(&self, borg: &Borg, passphrase: &str, args: &[&str]) -> Outcome {
         let target = self.folder().join("extracted");
         fs::create_dir_all(&target).expect("folders can be made");
         let mut command = borg.command();
@@ -90,7 +89,7 @@ impl Place {
 
     /// Asserts that stock, too, brings back what `archive` was made of.
     #[track_caller]
-    pub(crate) fn stock_restores(&self, borg: &mut Borg, passphrase: &str, archive: &str, tree: &Listing) {
+    pub(crate) fn stock_restores(&self, borg: &Borg, passphrase: &str, archive: &str, tree: &Listing) {
         let location = worldkeeper_testkit::borg::location(&self.keeper.repository(), archive);
         let _ = self.stock(borg, passphrase, &["extract", "--numeric-ids", &location]).exits(0);
         let target = self.folder().join("extracted");

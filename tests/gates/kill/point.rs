@@ -74,6 +74,7 @@ struct Scene {
 impl Scene {
     fn new(mode: &str, prepare: impl Fn(&mut Place) -> Verb) -> Self {
         let mut place = Place::new(mode);
+        place.change_world("nothing yet");
         let verb = prepare(&mut place);
         let old = place.trees.keys().cloned().collect();
         let beginning = Beginning::of(&place);
@@ -157,6 +158,8 @@ impl Scene {
         let words: &[&str] = if everything { &["check", "--verify-data", location] } else { &["check", location] };
         let asked = if everything { borgs.len() } else { 1.min(borgs.len()) };
         for borg in &mut borgs[..asked] {
+            // It has seen the repository further on, at an earlier point.
+            borg.forget();
             let _ = place.stock(borg, passphrase, words).exits(0);
             if everything {
                 for (name, tree) in &trees {
