@@ -1,6 +1,8 @@
 //! The long gates on the binary: a sample with each change, whole by `tests/nightly`.
 
+mod containers;
 mod kill;
 mod lockers;
 mod place;
+mod stopped;
 mod taking_turns;

@@ -40,10 +40,11 @@ pub(super) fn killed_anywhere(mode: &str, sample: usize, prepare: impl Fn(&mut P
         return;
     }
     let first = Scene::new(mode, &prepare);
-    let count = gate::amount(sample.min(first.calls.len()), first.calls.len());
+    let total = first.calls.len();
+    let count = gate::amount(sample.min(total), total);
     // An even sample, and another one under another seed.
-    let (step, random) = (first.calls.len() / count, gate::Random::of(0).below(first.calls.len()));
-    let numbers = (0..count).map(|index| (index * first.calls.len() / count + random % step) % first.calls.len());
+    let (step, random) = (total / count, gate::Random::of(0).below(total));
+    let numbers = (0..count).map(|index| (index * total / count + random % step) % total);
     let points: Vec<_> = numbers.map(|number| Point { number, call: first.calls[number].clone() }).collect();
     let (first, met) = (Mutex::new(Some(first)), AtomicUsize::new(0));
     let take_first = || first.lock().expect("nobody panics here").take();
@@ -56,7 +57,7 @@ pub(super) fn killed_anywhere(mode: &str, sample: usize, prepare: impl Fn(&mut P
     );
     // Threads share the work differently each time, so a point may not be met again; most must be.
     let met = met.into_inner();
-    println!("killed at {met} of {count} points");
+    println!("killed at {met} of {count} points, of {total} that there are");
     assert!(met * 4 >= count * 3, "only {met} of {count} points were met");
 }
 
