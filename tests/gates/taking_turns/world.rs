@@ -11,6 +11,8 @@ use worldkeeper_testkit::tree;
 
 /// Changes a few files.
 pub(super) fn change(world: &Path, random: &mut Random) {
+    // An archive without any file is a warning.
+    tree::write(&world.join("level.dat"), b"stays");
     for _ in 0..2 + random.below(5) {
         let path = world.join(format!("{}/{}", random.below(2), random.below(6)));
         let zeros = [1, 4096, 65_535, 65_536, 300_000, 9 << 20];
