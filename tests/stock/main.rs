@@ -5,6 +5,8 @@ mod checkpoints;
 mod chunkers;
 mod deduplication;
 mod fidelity;
+mod diff;
+mod edits;
 mod keys;
 mod patterns;
 mod reads_ours;

@@ -5,22 +5,27 @@
 mod archives;
 mod check;
 mod create;
+mod diff;
 mod list;
 mod patterns;
 mod restore;
+mod recreate;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use worldkeeper_engine::DEFAULT_THRESHOLD_PERCENT;
+use worldkeeper_archive::ArchiveName;
 
 pub(crate) use archives::ArchiveFlags;
 pub(crate) use check::Check;
 pub(crate) use create::CreateFlags;
+pub(crate) use diff::{Diff, SortField, SortKey};
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use restore::Restore;
+pub(crate) use recreate::Recreate;
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
 /// checks, extracts and mounts.
@@ -58,12 +63,26 @@ pub(crate) enum Command {
     Backup {
         #[command(flatten)]
         patterns: PatternFlags,
+        /// A remark, kept in the archive
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        comment: String,
     },
     /// Lists the archives, or what is in one
     List(List),
     /// Puts files of an archive back
     #[command(visible_alias = "extract")]
     Restore(Restore),
+    /// Says what differs between two archives
+    Diff(Diff),
+    /// Gives an archive another name
+    Rename {
+        /// The archive, or `latest`
+        archive: String,
+        /// Its new name
+        new_name: ArchiveName,
+    },
+    /// Makes archives anew: with less in them, or compressed, cut or described in another way
+    Recreate(Recreate),
     /// Deletes archives
     Delete {
         /// Their names
@@ -142,7 +161,7 @@ impl Command {
     /// What it leaves out of archives.
     pub(crate) fn patterns(&self) -> &[PatternFlag] {
         match self {
-            Self::Run(Run { patterns, .. }) | Self::Backup { patterns } => &patterns.0,
+            Self::Run(Run { patterns, .. }) | Self::Backup { patterns, .. } => &patterns.0,
             _ => &[],
         }
     }
@@ -182,7 +201,7 @@ pub(crate) struct Flags {
     pub(crate) passphrase_file: Option<OsString>,
     /// How chunks are compressed: none, lz4, zstd[,1-22], zlib[,0-9], lzma[,0-9], auto,C for one of these where it is
     /// worth it, or obfuscate,S,C with padding (BORG_COMPRESSION; default lz4)
-    #[arg(long, value_name = "SPEC", global = true, help_heading = WHERE)]
+    #[arg(short = 'C', long, value_name = "SPEC", global = true, help_heading = WHERE)]
     pub(crate) compression: Option<String>,
     #[command(flatten)]
     pub(crate) create: CreateFlags,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use tracing::warn;
-use worldkeeper_compress::{Compression, Compressor, DecompressError, Decompressor};
+use worldkeeper_compress::{Algorithm, Compression, Compressor, DecompressError, Decompressor};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, error_text};
 use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 
@@ -72,6 +72,17 @@ impl<'a> ChunkReader<'a> {
             let chunk = self.open(object, size)?;
             self.key.verify_id(id, &chunk)?;
             Ok((csize, chunk))
+        });
+        chunk.map_err(|source| ObjectError { id: *id, source: Box::new(source) })
+    }
+
+    /// As [`read`](Self::read), and tells how the chunk is compressed.
+    pub(crate) fn read_with_algorithm(&mut self, id: &ChunkId) -> Result<(Option<Algorithm>, Vec<u8>), ObjectError> {
+        let chunk = self.repository.get(id).map_err(ObjectProblem::from).and_then(|object| {
+            let payload = self.key.open(&object)?;
+            let chunk = self.decompressor.decompress(&payload, None, MAX_CHUNK_SIZE)?;
+            self.key.verify_id(id, &chunk)?;
+            Ok((Algorithm::detect(&payload), chunk))
         });
         chunk.map_err(|source| ObjectError { id: *id, source: Box::new(source) })
     }
@@ -155,6 +166,13 @@ impl<'a> ChunkSealer<'a> {
     fn encode(&mut self, chunk: &[u8]) -> Result<Vec<u8>, SessionError> {
         let compressed = self.compress(chunk)?;
         self.close(compressed)
+    }
+
+    /// How [`seal`](Self::seal) would compress a chunk.
+    pub(crate) fn algorithm(&mut self, chunk: &[u8]) -> Result<Option<Algorithm>, SessionError> {
+        let mut payload = Vec::new();
+        self.compressor.compress(chunk, &mut payload)?;
+        Ok(Algorithm::detect(&payload))
     }
 
     /// Compresses, behind room for what comes in front of a payload.

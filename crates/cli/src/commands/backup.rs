@@ -40,16 +40,17 @@ pub(crate) enum SourceProblem {
 }
 
 /// Makes one archive. Whoever asks for one by hand gets it whether the game runs or not.
-pub(super) fn backup(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
-    once(place, Caller::Hand, stop)
+pub(super) fn backup(place: &Arc<Place>, comment: String, stop: &Stop) -> anyhow::Result<Done> {
+    once(place, Caller::Hand, comment, stop)
 }
 
 /// Makes one archive. Only what runs on schedule is tidied up on schedule: by hand, `prune` does it.
-pub(super) fn once(place: &Arc<Place>, caller: Caller, stop: &Stop) -> anyhow::Result<Done> {
+pub(super) fn once(place: &Arc<Place>, caller: Caller, comment: String, stop: &Stop) -> anyhow::Result<Done> {
     require_sources(place)?;
     containers::require(place)?;
     let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
     let mut job = job(place, caller, Arc::clone(&reporter) as Arc<dyn Monitor>);
+    job.options.comment = comment;
     if caller == Caller::Hand {
         job.rules = None;
     }

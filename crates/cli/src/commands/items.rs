@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use worldkeeper_archive::Item;
 
 /// A mode as `ls -l` shows it.
 pub(super) fn mode(mode: u32) -> String {
@@ -28,6 +29,13 @@ pub(super) fn mode(mode: u32) -> String {
         });
     }
     text
+}
+
+/// The size of what the item itself holds: of a symlink, its target.
+pub(super) fn size(item: &Item) -> u64 {
+    let target = item.source.as_ref().filter(|_| item.mode & TYPE == SYMLINK);
+    let chunks = || item.chunks.iter().flatten().map(|chunk| u64::from(chunk.size)).sum();
+    target.map_or_else(|| item.size.unwrap_or_else(chunks), |target| target.len() as u64)
 }
 
 /// A moment of an item, in nanoseconds, as stock understands it: through a float of seconds, which rounds, and never

@@ -8,11 +8,14 @@ mod check;
 mod compact;
 mod containers;
 mod delete;
+mod diff;
 mod items;
 mod key;
 mod list;
 mod output;
 mod prune;
+mod recreate;
+mod rename;
 mod restore;
 mod run;
 mod status;
@@ -34,6 +37,7 @@ pub(crate) use check::{CONFIRMATION, CheckProblem};
 pub(crate) use containers::ContainerError;
 pub(crate) use key::KeyCopyError;
 pub(crate) use output::OutputError;
+pub(crate) use recreate::RecreateProblem;
 pub(crate) use restore::RestoreProblem;
 
 /// What is left after a command has done what it does once.
@@ -59,9 +63,12 @@ pub(crate) fn run(
         let place = Arc::new(Place::open(settings, environment, screen)?);
         let done = match command {
             Command::Run(options) => return run::begin(place, &options, stop),
-            Command::Backup { .. } => backup::backup(&place, stop),
+            Command::Backup { comment, .. } => backup::backup(&place, comment, stop),
             Command::List(options) => list::list(&place, &options, stop),
             Command::Restore(options) => restore::restore(&place, &options, stop),
+            Command::Diff(options) => diff::diff(&place, &options, stop),
+            Command::Rename { archive, new_name } => rename::rename(&place, &archive, &new_name, stop),
+            Command::Recreate(options) => recreate::recreate(&place, &options, stop),
             Command::Delete { archives } => delete::delete(&place, &archives, stop),
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),
             Command::Check(options) => check::check(&place, &options, stop),

@@ -24,7 +24,7 @@ use crate::settings::retention_text;
 pub(super) fn begin(place: Arc<Place>, options: &Run, stop: &Stop) -> anyhow::Result<Next> {
     prepare(&place, options, stop)?;
     if options.once {
-        return backup::once(&place, Caller::Once, stop).map(Next::Ended);
+        return backup::once(&place, Caller::Once, String::new(), stop).map(Next::Ended);
     }
     Ok(Next::Daemon(place))
 }

@@ -16,7 +16,7 @@ use crate::objects::ChunkSealer;
 use crate::session::{Change, SessionError};
 
 /// Packs, cuts and stores items.
-pub(super) struct ItemStream<'a> {
+pub(crate) struct ItemStream<'a> {
     key: &'a Key,
     sealer: ChunkSealer<'a>,
     chunker: Chunker,
@@ -25,13 +25,13 @@ pub(super) struct ItemStream<'a> {
 }
 
 impl<'a> ItemStream<'a> {
-    pub(super) fn new(key: &'a Key, sealer: ChunkSealer<'a>) -> Self {
+    pub(crate) fn new(key: &'a Key, sealer: ChunkSealer<'a>) -> Self {
         let chunker = Chunker::new(&ChunkerParams::ITEMS, key.chunk_seed());
         Self { key, sealer, chunker, pending: Vec::new(), ids: Vec::new() }
     }
 
     /// Adds an item.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         item: &Item,
         change: &mut Change<'_>,
@@ -49,7 +49,7 @@ impl<'a> ItemStream<'a> {
     }
 
     /// Stores what is left; returns the ids of all chunks, in order.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &mut self,
         change: &mut Change<'_>,
         index: &RwLock<ChunkIndex>,
@@ -60,13 +60,13 @@ impl<'a> ItemStream<'a> {
     }
 
     /// The chunks so far.
-    pub(super) fn ids(&self) -> &[ChunkId] {
+    pub(crate) fn ids(&self) -> &[ChunkId] {
         &self.ids
     }
 
     /// What would follow the chunks so far if the stream ended here with `more` items, in pieces as long as chunks of
     /// items may be. The stream itself stays as it is.
-    pub(super) fn rest(&self, more: &[Item]) -> Vec<Vec<u8>> {
+    pub(crate) fn rest(&self, more: &[Item]) -> Vec<Vec<u8>> {
         let mut encoder = Encoder::append_to(self.pending.clone());
         for item in more {
             item.encode(&mut encoder);
@@ -94,7 +94,7 @@ impl<'a> ItemStream<'a> {
 }
 
 /// Stores a chunk unless it is there, and counts a reference to it.
-pub(super) fn store(
+pub(crate) fn store(
     chunk: &[u8],
     key: &Key,
     sealer: &mut ChunkSealer<'_>,

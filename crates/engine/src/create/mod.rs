@@ -33,6 +33,8 @@ use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_compress::Compression;
 use worldkeeper_core::ChunkId;
 
+pub(crate) use item_stream::{ItemStream, store};
+
 use crate::cache::{ChunkIndex, FilesCache};
 use crate::monitor::{Monitor, Notice};
 use crate::patterns::Patterns;
@@ -170,7 +172,8 @@ impl CreateStats {
         self.warnings() > 0
     }
 
-    fn stored(&mut self, csize: u32) {
+    /// Counts an object that was added.
+    pub(crate) fn stored(&mut self, csize: u32) {
         self.stored_bytes += u64::from(csize);
         self.stored_objects += 1;
     }
@@ -251,10 +254,11 @@ pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Moni
 }
 
 /// A thread that panicked ends the whole operation; until then what it shared is only read.
-fn read(index: &RwLock<ChunkIndex>) -> RwLockReadGuard<'_, ChunkIndex> {
+pub(crate) fn read(index: &RwLock<ChunkIndex>) -> RwLockReadGuard<'_, ChunkIndex> {
     index.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write(index: &RwLock<ChunkIndex>) -> RwLockWriteGuard<'_, ChunkIndex> {
+/// As [`read`].
+pub(crate) fn write(index: &RwLock<ChunkIndex>) -> RwLockWriteGuard<'_, ChunkIndex> {
     index.write().unwrap_or_else(PoisonError::into_inner)
 }

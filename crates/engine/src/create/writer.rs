@@ -6,15 +6,14 @@ use std::sync::RwLock;
 use crossbeam_channel::Receiver;
 use jiff::Timestamp;
 use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName, ChunkRef, Item};
-use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::ChunkId;
-use worldkeeper_core::msgpack::Value;
 
 use super::checkpoint::Checkpoints;
 use super::item_stream::{ItemStream, store};
 use super::step::{FileState, FinishedFile, Numbered, Remembered, SealedChunk, Step};
 use super::{CreateError, CreateOptions, CreateStats, Created};
 use crate::cache::{ChunkIndex, FilesCache};
+use crate::cuts;
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ChunkSealer;
 use crate::paths::as_path;
@@ -252,7 +251,7 @@ impl<'a> Writer<'a> {
             hostname: Some(self.options.hostname.clone().into_bytes()),
             username: Some(self.options.username.clone().into_bytes()),
             comment: Some(self.options.comment.clone().into_bytes()),
-            chunker_params: Some(params_value(&self.options.chunker_params)),
+            chunker_params: Some(cuts::to_value(&self.options.chunker_params)),
             size: Some(self.stats.size),
             csize: Some(self.csize),
             nfiles: Some(self.stats.files()),
@@ -308,19 +307,5 @@ impl<'a> Writer<'a> {
         let committed = self.change.commit(self.session)?;
         let created = Created { name, id: archive.id, start, end, stats: self.stats };
         Ok((committed, created, self.remembered))
-    }
-}
-
-/// How stock writes chunker parameters into an archive.
-fn params_value(params: &ChunkerParams) -> Value {
-    let list = |name: &str, numbers: &[u32]| {
-        let numbers = numbers.iter().map(|number| Value::Int((*number).into()));
-        Value::Array(std::iter::once(Value::Raw(name.into())).chain(numbers).collect())
-    };
-    match *params {
-        ChunkerParams::Buzhash { min_exp, max_exp, mask_bits, window, .. } => {
-            list("buzhash", &[min_exp, max_exp, mask_bits, window])
-        }
-        ChunkerParams::Fixed { block, header, .. } => list("fixed", &[block, header]),
     }
 }

@@ -10,7 +10,7 @@ use worldkeeper_core::Stop;
 use worldkeeper_engine::{OpenArchive, Selection, Session, SessionError};
 
 use crate::args::List;
-use crate::commands::items::{self, SYMLINK, TYPE};
+use crate::commands::items::{self, SYMLINK, TYPE, size};
 use crate::commands::output::Output;
 use crate::escape::escape_bytes;
 use crate::place::Place;
@@ -119,13 +119,6 @@ fn mode(item: &Item) -> String {
     let mode = items::mode(item.mode);
     let is_link = item.mode & TYPE != SYMLINK && item.source.as_ref().is_some_and(|master| !master.is_empty());
     if is_link { format!("h{}", &mode[1..]) } else { mode }
-}
-
-/// The size of what the item itself holds: of a symlink, its target.
-fn size(item: &Item) -> u64 {
-    let target = item.source.as_ref().filter(|_| item.mode & TYPE == SYMLINK);
-    let chunks = || item.chunks.iter().flatten().map(|chunk| u64::from(chunk.size)).sum();
-    target.map_or_else(|| item.size.unwrap_or_else(chunks), |target| target.len() as u64)
 }
 
 #[cfg(test)]

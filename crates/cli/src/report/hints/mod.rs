@@ -9,12 +9,14 @@ use std::error::Error;
 use std::io;
 
 use worldkeeper_core::{DiskError, RepositoryError};
-use worldkeeper_engine::{CreateError, DeleteError, ExtractError, RestoreError, RootError, SessionError, StateError};
+use worldkeeper_engine::{
+    CreateError, DeleteError, DiffError, EditError, ExtractError, RestoreError, RootError, SessionError, StateError,
+};
 use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::RetentionError;
 
 use crate::commands::{
-    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, KeyCopyError, RestoreProblem, SourceProblem,
+    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, KeyCopyError, RecreateProblem, RestoreProblem, SourceProblem,
 };
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
@@ -46,6 +48,12 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(RetentionError::ClockSet(_)) = error.downcast_ref() {
         return Some("see that the clock is right, then start the daemon again".to_owned());
+    }
+    if let Some(error) = error.downcast_ref::<EditError>() {
+        return edit(error);
+    }
+    if let Some(DiffError::Session(error)) = error.downcast_ref() {
+        return session(error);
     }
     if let Some(ExtractError::Session(error)) = error.downcast_ref() {
         return session(error);
@@ -79,6 +87,9 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<RestoreProblem>() {
         return restore(error);
+    }
+    if let Some(error) = error.downcast_ref::<RecreateProblem>() {
+        return Some(recreate(error).to_owned());
     }
     if let Some(error) = error.downcast_ref::<SourceProblem>() {
         return Some(source(error));
@@ -156,6 +167,29 @@ fn delete(error: &DeleteError) -> Option<String> {
             "set the clock right. If it was wrong when that archive was made, and is right now: worldkeeper delete {name}"
         )),
         _ => None,
+    }
+}
+
+fn edit(error: &EditError) -> Option<String> {
+    match error {
+        EditError::Session(error) => session(error),
+        EditError::NoSuchArchive(_) => Some(SEE_LIST.to_owned()),
+        EditError::NameTaken(name) => {
+            Some(format!("choose another name, or make this one free: worldkeeper rename {name} NAME"))
+        }
+        EditError::Unauthenticated(_) => {
+            Some("it is from a borg before 1.0.9: list and restore work. Back up anew what is in it".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn recreate(error: &RecreateProblem) -> &'static str {
+    match error {
+        RecreateProblem::NothingToDo(_) => {
+            "say what is to be different: a path or pattern, --comment, --timestamp, --recompress, --chunker-params or --target"
+        }
+        RecreateProblem::Temporary(_) => "the archive that it was made from is still there; delete this one",
     }
 }
 

@@ -1,0 +1,26 @@
+//! `rename`: gives an archive another name.
+
+use std::sync::Arc;
+
+use worldkeeper_archive::ArchiveName;
+use worldkeeper_core::Stop;
+use worldkeeper_engine::rename as rename_archive;
+
+use super::archives::{self, Latest};
+use super::output::Output;
+use crate::open::{Caller, Purpose};
+use crate::place::Place;
+use crate::progress::Reporter;
+use crate::report::Done;
+
+/// Renames an archive.
+pub(super) fn rename(place: &Arc<Place>, name: &str, new_name: &ArchiveName, stop: &Stop) -> anyhow::Result<Done> {
+    let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
+    let reporter = Reporter::new(&place.screen, "renaming");
+    let archive = archives::find(&session, name, place.series(), Latest::OfAll)?;
+    rename_archive(&mut session, &archive.name, new_name, &reporter)?;
+    let mut output = Output::new();
+    output.line(&format!("renamed {} to {new_name}", archive.name))?;
+    output.finish()?;
+    Ok(Done::with(reporter.warnings()))
+}

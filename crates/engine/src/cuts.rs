@@ -1,0 +1,47 @@
+//! Chunker parameters, as archives record them.
+
+use worldkeeper_chunker::ChunkerParams;
+use worldkeeper_core::msgpack::Value;
+
+/// How stock writes chunker parameters into an archive.
+pub(crate) fn to_value(params: &ChunkerParams) -> Value {
+    let list = |name: &str, numbers: &[u32]| {
+        let numbers = numbers.iter().map(|number| Value::Int((*number).into()));
+        Value::Array(std::iter::once(Value::Raw(name.into())).chain(numbers).collect())
+    };
+    match *params {
+        ChunkerParams::Buzhash { min_exp, max_exp, mask_bits, window, .. } => {
+            list("buzhash", &[min_exp, max_exp, mask_bits, window])
+        }
+        ChunkerParams::Fixed { block, header, .. } => list("fixed", &[block, header]),
+    }
+}
+
+/// Returns whether two archives recorded that they cut alike. Old ones leave out the name of the only algorithm there was.
+///
+/// Source: borg 1.4 `helpers/parseformat.py`, `normalize_chunker_params`.
+pub(crate) fn are_equal(one: &Value, other: &Value) -> bool {
+    fn numbers(params: &Value) -> (&[u8], &[Value]) {
+        match params {
+            Value::Array(list) => match list.split_first() {
+                Some((Value::Raw(name), numbers)) => (name, numbers),
+                _ => (b"buzhash", list),
+            },
+            _ => (b"", &[]),
+        }
+    }
+    numbers(one) == numbers(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_archives_say_the_same_in_fewer_words() {
+        let old = Value::Array([19, 23, 21, 4095].map(Value::Int).to_vec());
+        assert!(are_equal(&old, &to_value(&ChunkerParams::DEFAULT)));
+        assert!(!are_equal(&old, &to_value(&ChunkerParams::ITEMS)));
+        assert!(!are_equal(&old, &to_value(&ChunkerParams::fixed(4096, 0).unwrap())));
+    }
+}
