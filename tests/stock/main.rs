@@ -4,15 +4,16 @@ mod check;
 mod checkpoints;
 mod chunkers;
 mod deduplication;
-mod fidelity;
 mod diff;
 mod edits;
+mod fidelity;
 mod keys;
 mod patterns;
 mod reads_ours;
 mod recorded;
 mod restoring;
 mod taking_turns;
+mod undelete;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -8,15 +8,15 @@ mod create;
 mod diff;
 mod list;
 mod patterns;
-mod restore;
 mod recreate;
+mod restore;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use worldkeeper_engine::DEFAULT_THRESHOLD_PERCENT;
 use worldkeeper_archive::ArchiveName;
+use worldkeeper_engine::DEFAULT_THRESHOLD_PERCENT;
 
 pub(crate) use archives::ArchiveFlags;
 pub(crate) use check::Check;
@@ -24,8 +24,8 @@ pub(crate) use create::CreateFlags;
 pub(crate) use diff::{Diff, SortField, SortKey};
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
-pub(crate) use restore::Restore;
 pub(crate) use recreate::Recreate;
+pub(crate) use restore::Restore;
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
 /// checks, extracts and mounts.
@@ -87,6 +87,12 @@ pub(crate) enum Command {
     Delete {
         /// Their names
         #[arg(required = true, value_name = "ARCHIVE")]
+        archives: Vec<String>,
+    },
+    /// Lists deleted archives that were not compacted away yet, or brings some of them back
+    Undelete {
+        /// Their names, or the first digits of their ids
+        #[arg(value_name = "ARCHIVE")]
         archives: Vec<String>,
     },
     /// Deletes the archives of this series that the retention does not keep, and frees their space

@@ -1,4 +1,5 @@
-//! Create, extract, list, check, prune, delete, compact: the only place where the pieces meet.
+//! Create, extract, list, compare, change, check, prune, delete, undelete, compact: the only place where the pieces
+//! meet.
 //!
 //! Everything begins with a [`Session`]: a repository that somebody opened, its key, its manifest, and the judgement
 //! whether it is the one we left ([`Trust`]). The operations are functions over it: [`create()`], [`extract()`],
@@ -54,15 +55,16 @@ pub mod series;
 mod session;
 mod source;
 mod state;
+mod undelete;
 mod verify;
 
 pub use check::{ArchivesCheck, CheckOptions, check};
 pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
 pub use create::{CreateError, CreateOptions, CreateStats, Created, create};
 pub use delete::{DeleteError, DeleteStats, delete};
-pub use extract::{Destination, ExtractError, ExtractOptions, ExtractStats, Wanted, extract};
 pub use diff::{Change, DiffError, DiffOptions, Difference, Finding, OwnerName, are_cut_alike, diff};
 pub use edit::{EditError, Recompress, RecreateOptions, RecreateStats, Recreater, is_temporary, rename};
+pub use extract::{Destination, ExtractError, ExtractOptions, ExtractStats, Wanted, extract};
 pub use key_store::{KeyStore, KeyStoreError, NoKeyFiles};
 pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};
@@ -75,4 +77,5 @@ pub use session::{
 };
 pub use source::{Action, RootError, SourceError, SourceRoot};
 pub use state::{RepositoryState, StateDir, StateError};
+pub use undelete::{DeletedArchive, Missing, UndeleteError, UndeleteStats, deleted_archives, undelete};
 pub use verify::{EncodingProblem, Verify, VerifyError};

@@ -87,6 +87,15 @@ impl<'a> ChunkReader<'a> {
         chunk.map_err(|source| ObjectError { id: *id, source: Box::new(source) })
     }
 
+    /// Takes the chunk out of an object that came from elsewhere, and checks that it is the one with this id.
+    pub(crate) fn open_as(&mut self, id: &ChunkId, object: Bytes) -> Result<Vec<u8>, ObjectError> {
+        let chunk = self.open(object, None).and_then(|chunk| {
+            self.key.verify_id(id, &chunk)?;
+            Ok(chunk)
+        });
+        chunk.map_err(|source| ObjectError { id: *id, source: Box::new(source) })
+    }
+
     /// Reads the manifest, whose id is not derived from its content; its object comes along.
     pub(crate) fn read_manifest(&mut self) -> Result<(Bytes, Vec<u8>), ObjectError> {
         let id = ChunkId::MANIFEST;

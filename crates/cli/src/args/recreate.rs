@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use worldkeeper_archive::ArchiveName;
-use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::{error_text, time};
 use worldkeeper_engine::Recompress;
 
@@ -37,9 +36,6 @@ pub(crate) struct Recreate {
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_value = "never",
           default_missing_value = "if-different", value_parser = parse_recompress)]
     pub(crate) recompress: Recompress,
-    /// Cuts files anew: default, buzhash,MIN_EXP,MAX_EXP,MASK_BITS,WINDOW or fixed,BLOCK,HEADER
-    #[arg(long, value_name = "PARAMS")]
-    pub(crate) chunker_params: Option<ChunkerParams>,
     /// Only says what would be done
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,

@@ -19,6 +19,7 @@ mod rename;
 mod restore;
 mod run;
 mod status;
+mod undelete;
 
 use std::sync::Arc;
 
@@ -70,6 +71,7 @@ pub(crate) fn run(
             Command::Rename { archive, new_name } => rename::rename(&place, &archive, &new_name, stop),
             Command::Recreate(options) => recreate::recreate(&place, &options, stop),
             Command::Delete { archives } => delete::delete(&place, &archives, stop),
+            Command::Undelete { archives } => undelete::undelete(&place, &archives, stop),
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),
             Command::Check(options) => check::check(&place, &options, stop),
             Command::Compact { threshold } => compact::compact(&place, threshold, stop),

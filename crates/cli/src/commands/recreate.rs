@@ -18,7 +18,8 @@ use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
-use crate::{settings, words};
+use crate::settings::{self, Origin, Setting};
+use crate::words;
 
 /// What was asked for would change nothing.
 #[derive(Debug, thiserror::Error)]
@@ -34,11 +35,16 @@ pub(crate) enum RecreateProblem {
 /// Makes an archive anew, or several, one after the other.
 pub(super) fn recreate(place: &Arc<Place>, options: &Recreate, stop: &Stop) -> anyhow::Result<Done> {
     let named = options.paths.iter().map(|path| path.as_os_str().as_bytes());
+    // What the environment says is meant for new archives.
+    let chunker_params = match &place.settings.create.chunker_params {
+        Setting { value, origin: Origin::Flag(_) } => Some(*value),
+        _ => None,
+    };
     let recreate_options = RecreateOptions {
         selection: settings::select(&options.patterns.0, named)?,
         compression: place.settings.compression.value,
         recompress: options.recompress,
-        chunker_params: options.chunker_params,
+        chunker_params,
         comment: options.comment.clone(),
         time: options.timestamp,
         cmdline: env::args_os().map(OsStringExt::into_vec).collect(),

@@ -74,7 +74,7 @@ impl<'a> Content<'a> {
             let (found, content) = self.reader.read_with_algorithm(&chunk.id)?;
             // What comes out counts, not what was tried: `auto`, and what cannot be made smaller, would never be done.
             if self.recompress == Recompress::Always || self.sealer.algorithm(&content)? != found {
-                let object = self.sealer.seal(&content)?;
+                let object = self.sealer.seal_chunk(&chunk.id, &content)?;
                 let csize = object.len() as u32;
                 change.transaction.put(chunk.id, object)?;
                 stats.stored(csize);

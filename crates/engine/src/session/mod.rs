@@ -270,6 +270,10 @@ impl Session {
         if self.stop.is_requested() { Err(SessionError::Stopped) } else { Ok(()) }
     }
 
+    pub(crate) fn repository(&self) -> &dyn Repository {
+        self.repository.as_ref()
+    }
+
     /// The ids of all objects, the manifest's included.
     pub(crate) fn object_ids(&self) -> Result<Vec<ChunkId>, SessionError> {
         Ok(self.repository.ids()?)

@@ -11,12 +11,14 @@ use std::io;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{
     CreateError, DeleteError, DiffError, EditError, ExtractError, RestoreError, RootError, SessionError, StateError,
+    UndeleteError,
 };
 use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::RetentionError;
 
 use crate::commands::{
-    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, KeyCopyError, RecreateProblem, RestoreProblem, SourceProblem,
+    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, KeyCopyError, RecreateProblem, RestoreProblem,
+    SourceProblem,
 };
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
@@ -51,6 +53,9 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<EditError>() {
         return edit(error);
+    }
+    if let Some(error) = error.downcast_ref::<UndeleteError>() {
+        return undelete(error);
     }
     if let Some(DiffError::Session(error)) = error.downcast_ref() {
         return session(error);
@@ -166,6 +171,21 @@ fn delete(error: &DeleteError) -> Option<String> {
         DeleteError::FromTheFuture { name, .. } => Some(format!(
             "set the clock right. If it was wrong when that archive was made, and is right now: worldkeeper delete {name}"
         )),
+        _ => None,
+    }
+}
+
+fn undelete(error: &UndeleteError) -> Option<String> {
+    match error {
+        UndeleteError::Session(error) => session(error),
+        UndeleteError::NoSuchArchive(_) => Some("`worldkeeper undelete` shows which there are".to_owned()),
+        UndeleteError::Ambiguous { .. } => Some("name the one that is meant by the first digits of its id".to_owned()),
+        UndeleteError::NameTaken(name) => {
+            Some(format!("give that one another name first: worldkeeper rename {name} NAME"))
+        }
+        UndeleteError::Incomplete { .. } => Some(
+            "a compaction has freed the space since. Nothing was brought back; other archives may be whole".to_owned(),
+        ),
         _ => None,
     }
 }

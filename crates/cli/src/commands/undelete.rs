@@ -1,0 +1,39 @@
+//! `undelete`: what deleted archives there still are; brings some of them back.
+
+use std::sync::Arc;
+
+use worldkeeper_core::Stop;
+use worldkeeper_engine::{deleted_archives, undelete as undelete_archives};
+
+use super::output::Output;
+use crate::escape::{escape, escape_bytes};
+use crate::open::{Caller, Purpose};
+use crate::place::Place;
+use crate::progress::Reporter;
+use crate::report::Done;
+use crate::words;
+
+/// Lists the deleted archives, or brings those back that are named: all of them, or none.
+pub(super) fn undelete(place: &Arc<Place>, wanted: &[String], stop: &Stop) -> anyhow::Result<Done> {
+    let mut output = Output::new();
+    if wanted.is_empty() {
+        let session = place.session(Purpose::Read, Caller::Hand, stop)?;
+        let archives = deleted_archives(&session)?;
+        for archive in &archives {
+            let state = if archive.missing.is_nothing() { "whole".to_owned() } else { archive.missing.to_string() };
+            let (name, time) = (escape_bytes(archive.name.as_bytes()), words::moment(archive.time, &place.zone));
+            output.line(&format!("{name}  {time}  [{}]  {}", archive.id, escape(&state)))?;
+        }
+        output.finish()?;
+        eprintln!("{} can be looked at", words::count(archives.len() as u64, "deleted archive"));
+        return Ok(Done::Well);
+    }
+    let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
+    let reporter = Reporter::new(&place.screen, "undeleting");
+    let stats = undelete_archives(&mut session, wanted, &reporter)?;
+    for name in &stats.archives {
+        output.line(&format!("{} is back", escape_bytes(name.as_bytes())))?;
+    }
+    output.finish()?;
+    Ok(Done::with(reporter.warnings()))
+}

@@ -1,0 +1,115 @@
+//! Brings archives back that were deleted, while a repository still holds their objects.
+//!
+//! A deleted object stays where it is until a compaction frees its space. It is found by reading all of the repository; of
+//! what is found, an archive is what our key has signed. It comes back whole or not at all: its objects are put again, as
+//! the very bytes that they were, so that no counter value is used for anything else; one commit makes it be there.
+
+mod found;
+mod remains;
+
+use std::collections::{BTreeSet, HashSet};
+
+use worldkeeper_archive::{ArchiveEntry, ArchiveName};
+use worldkeeper_core::ChunkId;
+
+use crate::monitor::Monitor;
+use crate::session::{Session, SessionError};
+
+pub use found::{DeletedArchive, Missing};
+use remains::Remains;
+
+/// Why nothing was brought back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UndeleteError {
+    /// No deleted archive has this name or id.
+    #[error("there is no deleted archive {0} in the repository any more")]
+    NoSuchArchive(String),
+    /// Several were deleted.
+    #[error("several deleted archives are called {name}: {}", .ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// The ids of those it may mean.
+        ids: Vec<ChunkId>,
+    },
+    /// There is one of its name by now, or two of one name were asked for.
+    #[error("there is already an archive {0}")]
+    NameTaken(ArchiveName),
+    /// Some of it has gone for good.
+    #[error("archive {name} is not whole any more: {missing}")]
+    Incomplete {
+        /// Which one.
+        name: ArchiveName,
+        /// What has gone.
+        missing: Missing,
+    },
+    /// The repository, or what is in it.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// What an undelete did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UndeleteStats {
+    /// Archives that are back.
+    pub archives: Vec<ArchiveName>,
+    /// Objects that were put again.
+    pub objects: u64,
+    /// Their size, in bytes.
+    pub stored_bytes: u64,
+}
+
+/// The deleted archives that a repository still holds, oldest first, and what is missing of each.
+pub fn deleted_archives(session: &Session) -> Result<Vec<DeletedArchive>, SessionError> {
+    let remains = Remains::find(session)?;
+    let archives = found::archives(session, &remains)?;
+    archives.into_iter().map(|archive| Ok(archive.look_at(session, &remains)?.0)).collect()
+}
+
+/// Brings deleted archives back, by name or by the first digits of their id; all of them, or none.
+pub fn undelete(
+    session: &mut Session,
+    wanted: &[String],
+    monitor: &dyn Monitor,
+) -> Result<UndeleteStats, UndeleteError> {
+    session.require_trust()?;
+    let mut index = session.take_index(monitor)?;
+    let remains = Remains::find(session)?;
+    let archives = found::archives(session, &remains)?;
+    let mut chosen = BTreeSet::new();
+    for name in wanted {
+        chosen.insert(found::choose(&archives, name)?);
+    }
+
+    let mut change = session.begin()?;
+    let mut stats = UndeleteStats::default();
+    let mut back = HashSet::new();
+    for archive in chosen.into_iter().map(|number| &archives[number]) {
+        if change.manifest.archives.contains_key(archive.name()) {
+            return Err(UndeleteError::NameTaken(archive.name().clone()));
+        }
+        let (looked_at, references) = archive.look_at(session, &remains)?;
+        if !looked_at.missing.is_nothing() {
+            return Err(UndeleteError::Incomplete { name: looked_at.name, missing: looked_at.missing });
+        }
+        // The archive's own object is the last: what it refers to is there before it.
+        for reference in references {
+            session.check_stop()?;
+            if remains.is_deleted(&reference.id) && back.insert(reference.id) {
+                let object = remains.object(&reference.id).map_err(SessionError::from)?;
+                stats.objects += 1;
+                stats.stored_bytes += object.len() as u64;
+                change.transaction.put(reference.id, object).map_err(SessionError::from)?;
+                index.heal(&reference.id, reference.csize);
+            }
+            index.reference(&reference);
+        }
+        let entry = ArchiveEntry { id: looked_at.id, time: looked_at.time };
+        change.manifest.archives.insert(looked_at.name.clone(), entry);
+        stats.archives.push(looked_at.name);
+    }
+    let committed = change.commit(session)?;
+    session.committed(committed, index, monitor)?;
+    Ok(stats)
+}
