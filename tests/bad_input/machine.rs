@@ -1,13 +1,14 @@
 //! A machine that is at its end: a full disk, no socket to watch through.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
-use worldkeeper_testkit::worldkeeper::PASSPHRASE;
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
 use worldkeeper_testkit::{peers, tree};
 use worldkeeper_tests::locks;
 
@@ -32,6 +33,63 @@ fn a_full_disk() {
     fs::remove_file(keeper.world().join("large")).unwrap();
     let _ = keeper.backup();
     assert_eq!(keeper.archives().len(), 2);
+}
+
+/// A game fills the disk, and goes on to take whatever is freed; the repository and the state directory lie there, too.
+#[test]
+fn nothing_is_left_of_the_disk() {
+    let (folder, _) = place();
+    let disk = folder.path().join("disk");
+    let Some(disk) = peers::or_skip("mount", SmallDisk::at(&disk, 48 << 20)) else { return };
+    let keeper = Worldkeeper::at(&disk.0).with("KEEP_LAST", "1").without("KEEP_WITHIN");
+    let world = folder.path().join("world");
+    let keeper = keeper.with("BACKUP_SOURCES", &world);
+    for number in 0..4 {
+        tree::write(&world.join("region.mca"), &sha_stream(&number.to_string(), 3 << 20));
+        tree::write(&world.join("level.dat"), b"the same");
+        let _ = keeper.backup();
+    }
+    let archives = keeper.archives();
+    let fill = || {
+        let mut ballast = fs::File::options().create(true).append(true).open(disk.0.join("ballast")).unwrap();
+        let full = (0..).map_while(|_| ballast.write(&[1; 4096]).ok()).count();
+        assert_eq!(disk.free(), 0, "after {full} pieces");
+    };
+    fill();
+
+    for round in ["once", "and again"] {
+        assert_eq!(keeper.archives(), archives, "{round}");
+        fill();
+    }
+    let target = folder.path().join("target");
+    let _ = keeper.restore("latest", &target);
+    tree::assert_same(&world, &below(&target, &world));
+    fill();
+    tree::write(&world.join("region.mca"), &sha_stream("another", 3 << 20));
+    let _ = keeper.try_run(["backup"]).exits(2).says(&["is full", "bytes are needed", "hint", "worldkeeper prune"]);
+    assert_eq!(keeper.archives(), archives);
+    fill();
+
+    let _ = keeper.run(["delete", &archives[0]]);
+    fill();
+    let _ = keeper.run(["prune"]).says(&["freed"]);
+    let _ = keeper.run(["compact"]);
+    assert_eq!(keeper.archives(), archives[3..]);
+    assert!(disk.free() > 6 << 20, "{} bytes are free", disk.free());
+    let _ = keeper.backup();
+    assert_eq!(keeper.archives().len(), 2);
+    // Stock minds nothing of what is kept there.
+    for borg in Borg::all() {
+        let copy = folder.path().join(borg.version());
+        let copied = Command::new("cp").arg("-a").args([&keeper.repository(), &copy]).status().unwrap();
+        assert!(copied.success() && copy.join("worldkeeper.reserve").is_file());
+        let borg = borg.with_passphrase(PASSPHRASE);
+        borg.check(&copy);
+        let _ = borg.run(["compact".as_ref(), copy.as_os_str()]);
+        borg.check(&copy);
+        let _ = borg.run(["delete".as_ref(), copy.as_os_str()]);
+        assert!(!copy.exists(), "{borg}");
+    }
 }
 
 /// Backups too many are better than none: without a socket the schedule runs, and says so.
@@ -94,6 +152,12 @@ impl SmallDisk {
         } else {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
+    }
+
+    /// The bytes that are left.
+    fn free(&self) -> u64 {
+        let space = rustix::fs::statvfs(&self.0).unwrap();
+        space.f_bavail * space.f_frsize
     }
 
     /// The bytes in use.

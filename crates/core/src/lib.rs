@@ -11,6 +11,7 @@ mod id;
 pub mod lock;
 pub mod msgpack;
 pub mod repository;
+pub mod reserve;
 mod stop;
 pub mod time;
 
@@ -20,6 +21,7 @@ pub use error_text::error_text;
 pub use id::{ChunkId, RepositoryId};
 pub use lock::LockIdentity;
 pub use repository::{Repository, RepositoryError, Transaction};
+pub use reserve::Reserve;
 pub use stop::Stop;
 
 /// Largest object a repository stores, in bytes: type byte, MAC and nonce included.

@@ -201,6 +201,19 @@ pub enum RepositoryError {
         /// Needed bytes.
         required_bytes: u64,
     },
+    /// There was no space left to write on; what was written is taken back.
+    #[error(
+        "the disk of the repository at {path} is full: at least {required_bytes} bytes are needed, all are taken back"
+    )]
+    DiskFull {
+        /// The location.
+        path: String,
+        /// What was written, or about to be.
+        required_bytes: u64,
+        /// The call that failed.
+        #[source]
+        source: DiskError,
+    },
     /// The quota set in the repository is used up.
     #[error("the repository's storage quota of {quota_bytes} bytes is exceeded: {used_bytes} bytes would be used")]
     QuotaExceeded {

@@ -21,6 +21,12 @@ struct Emptied {
     dropped_delete: bool,
 }
 
+/// Number, length and freeable bytes of a segment.
+type Candidate = (u32, u64, u64);
+
+/// What a copy takes beside the bytes it copies: a segment and a COMMIT in blocks, a directory, the DELETEs.
+const ROOM_BYTES: u64 = 128 * 1024;
+
 /// One compaction.
 struct Compaction<'a, 'b> {
     transaction: &'a mut LocalTransaction<'b>,
@@ -40,12 +46,20 @@ impl LocalTransaction<'_> {
         if won <= COMMIT_SEGMENT_BYTES {
             return Ok((CompactStats::default(), false));
         }
+        let (candidates, is_tight) = self.cheapest_first(candidates)?;
         let closed_before = self.closed_bytes;
         let indexed = self.repository.state_files.transaction()?;
         let mut compaction = Compaction { transaction: self, indexed, emptied: Vec::new() };
         let (mut stats, mut old_bytes) = (CompactStats::default(), 0);
-        for (segment, len, _) in &candidates {
-            if compaction.transaction.repository.stop.is_requested() {
+        let mut is_stopped = false;
+        for (segment, len, freeable) in &candidates {
+            is_stopped = compaction.transaction.repository.stop.is_requested();
+            if is_stopped {
+                break;
+            }
+            if is_tight && !compaction.make_room(len - freeable)? {
+                let left = candidates.len() as u64 - stats.segments;
+                warn!("{left} segments are not compacted: there is no room to copy what is still needed of them");
                 break;
             }
             compaction.empty(*segment)?;
@@ -56,11 +70,28 @@ impl LocalTransaction<'_> {
             compaction.finish()?;
         }
         stats.freed_bytes = old_bytes.saturating_sub(self.closed_bytes - closed_before);
-        Ok((stats, stats.segments < candidates.len() as u64))
+        Ok((stats, is_stopped))
+    }
+
+    /// Where there is not enough space to copy everything that is still needed, those go first that free the most for
+    /// the least. Returns whether that is so.
+    fn cheapest_first(&self, mut candidates: Vec<Candidate>) -> Result<(Vec<Candidate>, bool), RepositoryError> {
+        let needed: u64 = candidates.iter().map(|(_, len, freeable)| len - freeable).sum();
+        let is_tight = needed + ROOM_BYTES > self.room()?;
+        if is_tight {
+            candidates.sort_by_key(|(_, len, freeable)| len - freeable);
+        }
+        Ok((candidates, is_tight))
+    }
+
+    /// Bytes that can be written, with what is in reserve.
+    fn room(&self) -> Result<u64, RepositoryError> {
+        let repository = self.repository;
+        Ok(repository.disk.available_bytes(&repository.path)?.saturating_add(repository.reserves.large.held_bytes()?))
     }
 
     /// Number, length and freeable bytes of the segments that are worth it, ascending.
-    fn sparse_segments(&mut self, percent: u8) -> Result<Vec<(u32, u64, u64)>, RepositoryError> {
+    fn sparse_segments(&mut self, percent: u8) -> Result<Vec<Candidate>, RepositoryError> {
         let mut sparse = Vec::new();
         for (segment, freeable) in self.hints.compact.clone() {
             match self.repository.segments.len(segment)? {
@@ -138,6 +169,19 @@ impl Compaction<'_, '_> {
             self.remove_emptied()?;
         }
         self.transaction.append(id, |writer| Ok(writer.copy(entry)?))
+    }
+
+    /// Returns whether there is room to copy so many bytes, after freeing what is emptied already if need be.
+    fn make_room(&mut self, bytes: u64) -> Result<bool, RepositoryError> {
+        // Nothing can be freed without trying to write a little.
+        if bytes == 0 || bytes + ROOM_BYTES <= self.transaction.room()? {
+            return Ok(true);
+        }
+        if !self.emptied.is_empty() {
+            self.transaction.write_commit()?;
+            self.remove_emptied()?;
+        }
+        Ok(bytes + ROOM_BYTES <= self.transaction.room()?)
     }
 
     fn finish(&mut self) -> Result<(), RepositoryError> {

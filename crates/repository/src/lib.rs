@@ -23,6 +23,7 @@ mod os_disk;
 mod place;
 mod replay;
 mod repository;
+mod reserves;
 mod segment;
 mod state_files;
 mod sync;

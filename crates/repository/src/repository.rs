@@ -15,6 +15,7 @@ use crate::load::Loaded;
 use crate::lock::RepositoryLock;
 use crate::options::{CreateOptions, Mode, OpenOptions};
 use crate::place::{absolute, require_repository};
+use crate::reserves::Reserves;
 use crate::segment::{EntryError, Location, PutHeader, SegmentWriter, Segments, damaged};
 use crate::state_files::StateFiles;
 use crate::sync::{lock, read, write};
@@ -27,7 +28,9 @@ use crate::{create, nonce};
 /// its key, and can be [checked](Repository::check) and, with [`Mode::Exclusive`], repaired. Whoever wants that asks
 /// for it before anything else: reading makes missing state files anew.
 pub struct LocalRepository {
+    /// For small files, which may take from the small reserve.
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) reserves: Reserves,
     pub(crate) path: PathBuf,
     pub(crate) config: Config,
     pub(crate) segments: Segments,
@@ -71,6 +74,9 @@ impl LocalRepository {
         // Before the lock is taken: nothing may be written to what is no repository of ours.
         require_repository(&*disk, &path)?;
         Config::load(&*disk, &path)?;
+        let reserves = Reserves::new(disk, &path);
+        let disk: Arc<dyn Disk> = reserves.small.clone();
+        let large: Arc<dyn Disk> = reserves.large.clone();
         let lock = match options.mode {
             Mode::WithoutLock => None,
             mode => {
@@ -80,9 +86,10 @@ impl LocalRepository {
         };
         let config = Config::load(&*disk, &path)?;
         Ok(Self {
-            segments: Segments::new(Arc::clone(&disk), &path, config.segments_per_dir),
-            state_files: StateFiles::new(Arc::clone(&disk), &path),
+            segments: Segments::new(Arc::clone(&large), &path, config.segments_per_dir),
+            state_files: StateFiles::new(large, &path),
             disk,
+            reserves,
             path,
             config,
             mode: options.mode,
@@ -170,6 +177,13 @@ impl LocalRepository {
         let writer = lock(&self.writer);
         let writer = writer.as_ref().filter(|writer| writer.number() == location.segment);
         Ok(writer.and_then(|writer| writer.buffered(location.offset.into())).map(look))
+    }
+}
+
+impl Drop for LocalRepository {
+    fn drop(&mut self) {
+        self.lock = None;
+        self.reserves.restore_small();
     }
 }
 

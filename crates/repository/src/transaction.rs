@@ -26,6 +26,8 @@ pub(crate) struct LocalTransaction<'a> {
     next: u32,
     /// Something was written since the last COMMIT.
     changed: bool,
+    /// It stores more than the manifest: it makes no room.
+    adds: bool,
     /// Why the transaction can only be rolled back.
     doomed: Option<String>,
     /// Bytes in the segments that were closed.
@@ -37,12 +39,13 @@ impl<'a> LocalTransaction<'a> {
     pub(crate) fn begin(repository: &'a LocalRepository) -> Result<Self, RepositoryError> {
         let (mut hints, committed) = repository.load_for_writing()?;
         let next = committed.map_or(0, |committed| committed + 1);
+        repository.reserves.withhold(false);
         remove_aborted(repository, next)?;
         repository.state_files.remove_newer(committed)?;
         for segments in hints.shadow_index.values_mut() {
             segments.retain(|segment| *segment < next);
         }
-        Ok(Self { repository, hints, committed, next, changed: false, doomed: None, closed_bytes: 0 })
+        Ok(Self { repository, hints, committed, next, changed: false, adds: false, doomed: None, closed_bytes: 0 })
     }
 
     /// Runs a step; if it fails, nothing but a rollback is possible any more.
@@ -50,15 +53,31 @@ impl<'a> LocalTransaction<'a> {
         if let Some(reason) = &self.doomed {
             return Err(RepositoryError::Other(format!("the transaction cannot go on after an error: {reason}")));
         }
-        let result = step(self);
+        let result = step(self).map_err(|error| self.disk_full(error));
         if let Err(error) = &result {
             self.doomed = Some(error_text(error));
         }
         result
     }
 
+    /// Says of a disk that is full how much of it the transaction would have taken, at least.
+    fn disk_full(&self, error: RepositoryError) -> RepositoryError {
+        match error {
+            RepositoryError::Disk(source) if self.adds && source.is_out_of_space() => {
+                let open = lock(&self.repository.writer).as_ref().map_or(0, SegmentWriter::offset);
+                let path = self.repository.path.display().to_string();
+                RepositoryError::DiskFull { path, required_bytes: self.closed_bytes + open, source }
+            }
+            error => error,
+        }
+    }
+
     fn put_entry(&mut self, id: ChunkId, header: &[u8; PutHeader::LEN], object: &Bytes) -> Result<(), RepositoryError> {
         self.changed = true;
+        if id != ChunkId::MANIFEST {
+            self.adds = true;
+            self.repository.reserves.withhold(true);
+        }
         if let Some(old) = self.repository.locate(&id)? {
             self.supersede(id, old)?;
         }
@@ -156,8 +175,14 @@ impl<'a> LocalTransaction<'a> {
 
     /// Requires enough free space for the commit, and for the next commits that delete and compact.
     ///
+    /// Nothing is required of a transaction that makes room. Stock asks the same of all, so that on a full disk nothing
+    /// can be deleted either before `additional_free_space` is taken out of the config.
+    ///
     /// Source: borg 1.4 `repository.py`, `check_free_space`.
     fn require_free_space(&self) -> Result<(), RepositoryError> {
+        if !self.adds {
+            return Ok(());
+        }
         let repository = self.repository;
         let index_bytes = repository.with_loaded(|loaded| loaded.index.file_len())?;
         let hints_bytes = (self.hints.segments.len() + self.hints.compact.len()) as u64 * 10 + 4096;
@@ -178,15 +203,16 @@ impl<'a> LocalTransaction<'a> {
         Ok(())
     }
 
-    /// Room that a compaction needs to copy what is still in use.
+    /// Room that a compaction needs to copy what is still in use. Stock takes ten sparse segments for a full one, which
+    /// on a small disk may be more than the disk.
     fn compaction_bytes(&self) -> Result<u64, RepositoryError> {
         let repository = self.repository;
         let full_segment = repository.config.max_segment_size + (MAX_DATA_SIZE + PutHeader::LEN) as u64;
-        if self.hints.compact.len() >= 10 {
-            return Ok(full_segment);
-        }
-        let mut bytes = 0;
+        let mut bytes: u64 = 0;
         for (segment, freeable) in &self.hints.compact {
+            if bytes >= full_segment {
+                break;
+            }
             bytes += repository.segments.len(*segment)?.unwrap_or(0).saturating_sub(*freeable);
         }
         Ok(bytes.min(full_segment))
@@ -210,6 +236,7 @@ impl<'a> LocalTransaction<'a> {
             (stats, stopped) = self.step(|this| this.compact(percent))?;
         }
         self.save_state();
+        self.keep_reserves();
         if stopped { Err(RepositoryError::Stopped) } else { Ok(stats) }
     }
 
@@ -229,6 +256,12 @@ impl<'a> LocalTransaction<'a> {
         })();
         if let Err(error) = result {
             warn!("the index is not saved and will be rebuilt next time: {}", error_text(&error));
+        }
+    }
+
+    fn keep_reserves(&self) {
+        if let Ok(index_bytes) = self.repository.with_loaded(|loaded| loaded.index.file_len()) {
+            self.repository.reserves.keep(index_bytes);
         }
     }
 
@@ -300,6 +333,7 @@ impl Drop for LocalTransaction<'_> {
         } else if let Some(loaded) = &mut *write(&self.repository.loaded) {
             loaded.hints = Some(std::mem::take(&mut self.hints));
         }
+        self.repository.reserves.withhold(true);
         self.repository.in_transaction.store(false, Ordering::SeqCst);
     }
 }

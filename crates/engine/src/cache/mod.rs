@@ -23,7 +23,7 @@ fn store(state: &RepositoryState, name: &str, key: &Key, body: &[u8]) -> Result<
     let mut file = Vec::with_capacity(32 + body.len());
     file.extend_from_slice(&key.id_hash(body).0);
     file.extend_from_slice(body);
-    state.write(name, &file)
+    state.write_cache(name, &file)
 }
 
 /// Loads a cache; `Err` says why it cannot be used, `Ok(None)` that there is none.

@@ -56,6 +56,7 @@ impl Session {
         monitor: &dyn Monitor,
     ) -> Result<(), SessionError> {
         self.committed_without_index(committed)?;
+        self.state.keep_reserve();
         if let Err(error) = index.store(&self.state, &self.key, self.manifest_id) {
             // The archive is safe; the next run makes the index anew.
             monitor.notice(Notice::CacheLost { what: "chunk index", problem: &worldkeeper_core::error_text(&error) });

@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use worldkeeper_core::LockIdentity;
 use worldkeeper_core::disk::{self, Disk, FileLock};
 use worldkeeper_core::lock::LockId;
+use worldkeeper_core::{LockIdentity, Reserve};
 
 use super::{SMALL_FILE, StateError};
 use crate::random;
 
 pub(super) struct Identity {
-    disk: Arc<dyn Disk>,
+    disk: Arc<Reserve>,
     processes: PathBuf,
     own: LockId,
     /// The part of the host id behind the `@`; the part before it is for people.
@@ -26,7 +26,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn open(disk: Arc<dyn Disk>, state: &Path, name: &str) -> Result<Self, StateError> {
+    pub(super) fn open(disk: Arc<Reserve>, state: &Path, name: &str) -> Result<Self, StateError> {
         // One process starts at a time: two must not draw different instances, and whoever removes the files of the
         // dead must not meet one that is made and not locked yet.
         let _starting = wait_for(disk.as_ref(), &state.join("starting"))?;
@@ -83,6 +83,8 @@ impl LockIdentity for Identity {
 impl Drop for Identity {
     fn drop(&mut self) {
         let _ = self.disk.remove_file(&self.processes.join(file_name(self.own.thread)));
+        // That file was the last that may have needed it.
+        super::keep_reserve(|seed| self.disk.restore(super::RESERVE_BYTES, seed));
     }
 }
 
@@ -136,12 +138,13 @@ mod tests {
     fn processes_that_start_at_the_same_time_leave_each_other_alive() {
         let folder = tempfile::tempdir().unwrap();
         let left = AtomicU32::new(1000);
+        let disk = Arc::new(Reserve::new(Arc::new(OsDisk), folder.path().join("reserve")));
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     while left.load(Ordering::Relaxed) > 0 {
                         left.fetch_sub(1, Ordering::Relaxed);
-                        let identity = Identity::open(Arc::new(OsDisk), folder.path(), "test").unwrap();
+                        let identity = Identity::open(Arc::clone(&disk), folder.path(), "test").unwrap();
                         let file = identity.processes.join(file_name(identity.own.thread));
                         assert!(file.exists());
                         let instance = std::fs::read_to_string(folder.path().join("instance")).unwrap();

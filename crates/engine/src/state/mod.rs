@@ -7,6 +7,7 @@
 //! | `processes/<incarnation>` | empty; locked (`flock`) by the process that drew the number, as long as it lives |
 //! | `daemon` | empty; locked by the one daemon of this directory |
 //! | `passphrase` | the passphrase that was generated for a new repository |
+//! | `reserve` | space for the files above and below when the disk is full; given up then, and made again |
 //! | `repositories/<id>/` | what is known of one repository: [`RepositoryState`] |
 //!
 //! Losing it costs time and a warning, never an archive; but the generated passphrase is in it.
@@ -17,9 +18,9 @@ mod repository;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{info, warn};
 use worldkeeper_core::disk::{self, Disk, DiskError, FileLock};
-use worldkeeper_core::{LockIdentity, RepositoryId};
+use worldkeeper_core::{LockIdentity, RepositoryId, Reserve, error_text};
 use zeroize::Zeroizing;
 
 pub(crate) use repository::Known;
@@ -30,9 +31,19 @@ use crate::random;
 /// Small files in the state directory are never longer than this, in bytes.
 const SMALL_FILE: u64 = 64 * 1024;
 
+/// What is reserved for them: some files of a block each, with what the file system needs for them.
+const RESERVE_BYTES: u64 = 256 * 1024;
+
+/// Makes the reserve, or says why not: it is for later, so nothing fails for it now.
+fn keep_reserve(make: impl FnOnce(u64) -> Result<(), DiskError>) {
+    if let Err(error) = make(getrandom::u64().unwrap_or_default()) {
+        info!("no space is reserved for a full state directory: {}", error_text(&error));
+    }
+}
+
 /// An open state directory; keeps this process's lock identity alive.
 pub struct StateDir {
-    disk: Arc<dyn Disk>,
+    disk: Arc<Reserve>,
     path: PathBuf,
     identity: Arc<identity::Identity>,
 }
@@ -66,6 +77,7 @@ impl StateDir {
     pub fn open(disk: Arc<dyn Disk>, path: &Path, name: &str) -> Result<Self, StateError> {
         disk::create_dir_all(disk.as_ref(), path)?;
         let path = disk.canonicalize(path)?;
+        let disk = Arc::new(Reserve::new(disk, path.join("reserve")));
         let identity = Arc::new(identity::Identity::open(Arc::clone(&disk), &path, name)?);
         Ok(Self { disk, path, identity })
     }

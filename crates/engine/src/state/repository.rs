@@ -17,13 +17,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use worldkeeper_core::disk::{self, Disk};
-use worldkeeper_core::time;
+use worldkeeper_core::{Reserve, time};
 
 use super::{SMALL_FILE, StateError};
 
 /// The folder of one repository in the state directory; made when something is first written.
 pub struct RepositoryState {
-    disk: Arc<dyn Disk>,
+    disk: Arc<Reserve>,
     path: PathBuf,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Known {
 }
 
 impl RepositoryState {
-    pub(super) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
+    pub(super) fn new(disk: Arc<Reserve>, path: PathBuf) -> Self {
         Self { disk, path }
     }
 
@@ -108,6 +108,17 @@ impl RepositoryState {
     /// Removes a file in this folder, if it is there.
     pub(crate) fn remove(&self, name: &str) -> Result<(), StateError> {
         Ok(disk::remove_if_there(self.disk.as_ref(), &self.file(name))?)
+    }
+
+    /// Replaces a cache. It can be large and is not worth the reserve: without it only time is lost.
+    pub(crate) fn write_cache(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        disk::create_dir_all(self.disk.below(), &self.path)?;
+        Ok(disk::replace(self.disk.below(), &self.file(name), bytes)?)
+    }
+
+    /// Sees to it that there is space for the next small files, if there is space for that.
+    pub(crate) fn keep_reserve(&self) {
+        super::keep_reserve(|seed| self.disk.keep(super::RESERVE_BYTES, seed));
     }
 
     fn text(&self, name: &str) -> Result<Option<String>, StateError> {

@@ -6,6 +6,7 @@
 
 mod counters;
 mod failing_calls;
+mod full_disk;
 mod house;
 mod lying_disk;
 mod operations;

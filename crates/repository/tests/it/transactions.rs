@@ -373,7 +373,7 @@ fn too_little_space_is_found_before_the_commit_and_rolled_back() {
 
     let mut transaction = repository.begin().unwrap();
     let error = transaction.put(id(2), object(2, 200_000)).unwrap_err();
-    assert!(matches!(&error, RepositoryError::Disk(error) if error.is_out_of_space()), "{error}");
+    assert!(matches!(&error, RepositoryError::DiskFull { source, .. } if source.is_out_of_space()), "{error}");
     assert!(transaction.put(id(3), object(3, 1)).is_err(), "the transaction is over");
     drop(transaction);
     assert_eq!(disk.used_bytes(), used);

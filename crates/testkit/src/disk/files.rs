@@ -79,9 +79,11 @@ impl Disk for MemoryDisk {
         self.act("sync directory", path, |state| state.sync_names(path))
     }
 
-    fn available_bytes(&self, _: &Path) -> Result<u64, DiskError> {
-        let state = self.state();
-        Ok(state.capacity.map_or(1 << 50, |capacity| capacity.saturating_sub(state.used())))
+    fn available_bytes(&self, path: &Path) -> Result<u64, DiskError> {
+        self.act("ask for the free space of", path, |state| {
+            state.find(path)?;
+            Ok(state.capacity.map_or(1 << 50, |capacity| capacity.saturating_sub(state.used())))
+        })
     }
 
     fn canonicalize(&self, path: &Path) -> Result<PathBuf, DiskError> {

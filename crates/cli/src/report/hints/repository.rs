@@ -8,6 +8,7 @@ use worldkeeper_crypto::KeyBlobError;
 use worldkeeper_engine::{ArchiveProblem, BrokenArchive, KeyStoreError, ObjectProblem, SessionError, StateError};
 
 use super::system;
+use crate::words;
 
 pub(super) const RIGHT_PASSPHRASE: &str =
     "give the one the repository was made with, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or BORG_PASSPHRASE";
@@ -51,6 +52,11 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
         RepositoryError::InsufficientSpace { .. } => {
             "make space on its disk, or keep fewer archives and run: worldkeeper prune".into()
         }
+        RepositoryError::DiskFull { required_bytes, .. } => format!(
+            "nothing was changed. Make {} of space and somewhat more, or keep fewer archives and run: worldkeeper prune; \
+             that, list, restore, delete and compact work on a full disk, too",
+            words::bytes(*required_bytes)
+        ),
         RepositoryError::QuotaExceeded { .. } => "keep fewer archives and run: worldkeeper prune".into(),
         RepositoryError::Disk(error) => return disk(error).or_else(|| Some("see what is wrong with its disk".into())),
         _ => return None,

@@ -47,6 +47,7 @@ fn repository_errors() -> Vec<RepositoryError> {
         RepositoryError::NonceConflict { expected: None, found: Some(1) },
         RepositoryError::NonceDamaged("no number".into()),
         RepositoryError::InsufficientSpace { path: path(), available_bytes: 1, required_bytes: 2 },
+        RepositoryError::DiskFull { path: path(), required_bytes: 2, source: full() },
         RepositoryError::QuotaExceeded { quota_bytes: 1, used_bytes: 2 },
         RepositoryError::Disk(full()),
         RepositoryError::Disk(broken()),
