@@ -63,7 +63,19 @@ fn what_is_committed_is_there_and_what_is_not_is_not() {
     assert_eq!(contents(&repository).unwrap(), objects, "rolled back");
     drop(repository);
     assert_eq!(contents(&open(&disk, &path, Mode::Shared).unwrap()).unwrap(), objects);
-    assert_eq!(names(&disk), ["README", "config", "data", "hints.1", "index.1", "integrity.1"]);
+    assert_eq!(
+        names(&disk),
+        [
+            "README",
+            "config",
+            "data",
+            "hints.1",
+            "index.1",
+            "integrity.1",
+            "worldkeeper.reserve",
+            "worldkeeper.reserve-small"
+        ]
+    );
 }
 
 #[test]
