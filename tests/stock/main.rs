@@ -13,6 +13,7 @@ mod reads_ours;
 mod recorded;
 mod restoring;
 mod taking_turns;
+mod tar;
 mod undelete;
 
 use std::fs;

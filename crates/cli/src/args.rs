@@ -6,6 +6,7 @@ mod archives;
 mod check;
 mod create;
 mod diff;
+mod export_tar;
 mod list;
 mod patterns;
 mod recreate;
@@ -22,6 +23,7 @@ pub(crate) use archives::ArchiveFlags;
 pub(crate) use check::Check;
 pub(crate) use create::CreateFlags;
 pub(crate) use diff::{Diff, SortField, SortKey};
+pub(crate) use export_tar::ExportTar;
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
@@ -83,6 +85,8 @@ pub(crate) enum Command {
     },
     /// Makes archives anew: with less in them, or compressed, cut or described in another way
     Recreate(Recreate),
+    /// Writes an archive as a tar
+    ExportTar(ExportTar),
     /// Deletes archives
     Delete {
         /// Their names

@@ -55,6 +55,7 @@ pub mod series;
 mod session;
 mod source;
 mod state;
+mod tar;
 mod undelete;
 mod verify;
 
@@ -77,5 +78,6 @@ pub use session::{
 };
 pub use source::{Action, RootError, SourceError, SourceRoot};
 pub use state::{RepositoryState, StateDir, StateError};
+pub use tar::export_tar;
 pub use undelete::{DeletedArchive, Missing, UndeleteError, UndeleteStats, deleted_archives, undelete};
 pub use verify::{EncodingProblem, Verify, VerifyError};

@@ -9,6 +9,7 @@ mod compact;
 mod containers;
 mod delete;
 mod diff;
+mod export_tar;
 mod items;
 mod key;
 mod list;
@@ -36,6 +37,7 @@ pub(crate) use archives::ArchiveError;
 pub(crate) use backup::SourceProblem;
 pub(crate) use check::{CONFIRMATION, CheckProblem};
 pub(crate) use containers::ContainerError;
+pub(crate) use export_tar::ExportProblem;
 pub(crate) use key::KeyCopyError;
 pub(crate) use output::OutputError;
 pub(crate) use recreate::RecreateProblem;
@@ -70,6 +72,7 @@ pub(crate) fn run(
             Command::Diff(options) => diff::diff(&place, &options, stop),
             Command::Rename { archive, new_name } => rename::rename(&place, &archive, &new_name, stop),
             Command::Recreate(options) => recreate::recreate(&place, &options, stop),
+            Command::ExportTar(options) => export_tar::export_tar(&place, &options, stop),
             Command::Delete { archives } => delete::delete(&place, &archives, stop),
             Command::Undelete { archives } => undelete::undelete(&place, &archives, stop),
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),

@@ -6,8 +6,8 @@
 //!                        └──chunks──▶ get ─ open ─ decompress ─ id ─────────▶ write ─ end
 //! ```
 //!
-//! What the writer's verbs mean is up to a [`Sink`]: a directory, a stream. What cannot be restored is a notice, and the
-//! next item is tried: whoever restores wants all that can be had.
+//! What the writer's verbs mean is up to a [`Sink`]: a directory, a stream, a tar. What cannot be restored is a notice,
+//! and the next item is tried: whoever restores wants all that can be had.
 
 mod directory;
 mod opener;
@@ -23,13 +23,14 @@ use std::path::Path;
 
 use crossbeam_channel::Receiver;
 
+use crate::attributes::Escaped;
 use crate::monitor::Monitor;
 use crate::patterns::PatternTooSlow;
 use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
 use crate::restore::{RestoreError, RestoreOptions, Unset};
 use crate::session::{OpenArchive, Session, SessionError};
 
-pub(crate) use sink::Sink;
+pub(crate) use sink::{Content, Sink, SinkError};
 pub use wanted::Wanted;
 
 /// What to restore, and how.
@@ -109,6 +110,12 @@ pub enum ExtractError {
     /// The stream takes nothing more.
     #[error("cannot write what is restored")]
     Output(#[source] io::Error),
+    /// Content is lost of a file that the tar has begun.
+    #[error("the tar ends within {}, whose content cannot be read", Escaped(path))]
+    TarBroken {
+        /// As in the archive.
+        path: Vec<u8>,
+    },
     /// The repository, or the archive's list of items.
     #[error(transparent)]
     Session(#[from] SessionError),

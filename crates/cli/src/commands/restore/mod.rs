@@ -31,6 +31,7 @@ use crate::progress::Reporter;
 use crate::report::Done;
 use crate::{settings, words};
 use origin::Part;
+pub(super) use origin::stored_path;
 
 /// Why nothing was restored.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +75,7 @@ pub(crate) enum RestoreProblem {
 pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> anyhow::Result<Done> {
     let (patterns, paths): (Vec<_>, Vec<_>) =
         options.paths.iter().map(|path| path.as_os_str().as_bytes()).partition(|path| Selection::is_pattern(path));
-    let paths: Vec<_> = paths.into_iter().map(|path| origin::stored_path(Path::new(OsStr::from_bytes(path)))).collect();
+    let paths: Vec<_> = paths.into_iter().map(|path| stored_path(Path::new(OsStr::from_bytes(path)))).collect();
     let writes_files = !options.stdout && !options.dry_run;
     let in_place = writes_files && options.to.is_none();
     let parts = match &options.to {

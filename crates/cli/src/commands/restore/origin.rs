@@ -19,7 +19,7 @@ pub(super) struct Part {
 }
 
 /// What an archive calls a path that somebody typed.
-pub(super) fn stored_path(path: &Path) -> Vec<u8> {
+pub(in crate::commands) fn stored_path(path: &Path) -> Vec<u8> {
     // A `/./` means something in a source alone.
     stored(&source_root(&path.components().collect::<PathBuf>()))
 }

@@ -17,8 +17,8 @@ use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::RetentionError;
 
 use crate::commands::{
-    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, KeyCopyError, RecreateProblem, RestoreProblem,
-    SourceProblem,
+    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, KeyCopyError, RecreateProblem,
+    RestoreProblem, SourceProblem,
 };
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
@@ -60,8 +60,13 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(DiffError::Session(error)) = error.downcast_ref() {
         return session(error);
     }
-    if let Some(ExtractError::Session(error)) = error.downcast_ref() {
-        return session(error);
+    match error.downcast_ref() {
+        Some(ExtractError::Session(error)) => return session(error),
+        Some(ExtractError::TarBroken { .. }) => return Some(LEAVE_OUT.to_owned()),
+        _ => {}
+    }
+    if let Some(error) = error.downcast_ref::<ExportProblem>() {
+        return export(error);
     }
     if let Some(RestoreError::Io { source, .. }) = error.downcast_ref() {
         return system(source.kind(), "the target");
@@ -127,6 +132,8 @@ pub(super) fn lines(error: &(dyn Error + 'static)) -> Vec<String> {
     }
     Vec::new()
 }
+
+const LEAVE_OUT: &str = "--exclude leaves it out; `worldkeeper restore` brings what can be read of all others";
 
 const SEE_LIST: &str = "`worldkeeper list` shows the archives there are";
 
@@ -251,6 +258,13 @@ fn source(error: &SourceProblem) -> String {
         }
         SourceProblem::Missing { .. } => NAME_SOURCES.to_owned(),
         SourceProblem::Link { target, .. } => format!("name what it leads to: {}", target.display()),
+    }
+}
+
+fn export(error: &ExportProblem) -> Option<String> {
+    match error {
+        ExportProblem::File { source, .. } => system(source.kind(), "it"),
+        ExportProblem::Bzip2(_) => Some("name it .tar.zst, .tar.xz, .tar.gz, .tar.lz4 or .tar".to_owned()),
     }
 }
 

@@ -1,0 +1,106 @@
+//! `export-tar`: writes an archive, or some of what is in it, as a tar.
+//!
+//! A file takes its name when it is whole, so that half a tar never passes for one.
+
+mod compressed;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::{info, warn};
+use worldkeeper_core::Stop;
+use worldkeeper_engine::{ExtractStats, OpenArchive, Selection, Session, Wanted, export_tar as export};
+
+use super::archives::{self, Latest};
+use super::restore::stored_path;
+use crate::args::ExportTar;
+use crate::escape::escape_bytes;
+use crate::open::{Caller, Purpose};
+use crate::place::Place;
+use crate::progress::Reporter;
+use crate::report::Done;
+use crate::{settings, words};
+use compressed::{Compressed, Format};
+
+/// Why there is no tar.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExportProblem {
+    /// The file cannot be made or finished.
+    #[error("cannot write {}", path.display())]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Its name asks for a compression that there is none for.
+    #[error("{} would be compressed with bzip2, which Worldkeeper cannot", .0.display())]
+    Bzip2(PathBuf),
+}
+
+/// Exports an archive.
+pub(super) fn export_tar(place: &Arc<Place>, options: &ExportTar, stop: &Stop) -> anyhow::Result<Done> {
+    let format = Format::of(&options.file).ok_or_else(|| ExportProblem::Bzip2(options.file.clone()))?;
+    let (patterns, paths): (Vec<_>, Vec<_>) =
+        options.paths.iter().map(|path| path.as_os_str().as_bytes()).partition(|path| Selection::is_pattern(path));
+    let paths: Vec<_> = paths.into_iter().map(|path| stored_path(Path::new(OsStr::from_bytes(path)))).collect();
+    let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
+    let selection = settings::select(&options.patterns.0, named)?;
+    let session = place.session(Purpose::Read, Caller::Hand, stop)?;
+    let archive = session.open_archive(&archives::find(&session, &options.archive, place.series(), Latest::OfAll)?)?;
+    let wanted = Wanted { selection, strip_components: options.strip_components, ..Wanted::default() };
+    let to_stdout = options.file.as_os_str() == "-";
+    let reporter = Reporter::new(&place.screen, "exporting").listing(options.list && !to_stdout);
+    let exported = if to_stdout {
+        write(Box::new(io::stdout()), format, &session, &archive, &wanted, &reporter)
+    } else {
+        to_file(&options.file, |file| write(file, format, &session, &archive, &wanted, &reporter))
+    };
+    reporter.end();
+    let stats = exported?;
+    let found = archives::warn_of_unmatched(&archive, &wanted.selection);
+    if stats.failed > 0 {
+        warn!("{} not exported, or not whole", words::count(stats.failed, "item"));
+    }
+    let (files, bytes) = (words::count(stats.files, "file"), words::bytes(stats.size));
+    info!("exported {files}, {bytes}, from {}", escape_bytes(archive.metadata.name.as_bytes()));
+    Ok(if stats.has_warnings() { Done::WithWarnings } else { found })
+}
+
+fn write(
+    output: Box<dyn Write + Send>,
+    format: Format,
+    session: &Session,
+    archive: &OpenArchive,
+    wanted: &Wanted,
+    reporter: &Reporter,
+) -> anyhow::Result<ExtractStats> {
+    let mut tar = Compressed::new(format, BufWriter::new(output))?;
+    let stats = export(session, archive, &mut tar, wanted, reporter)?;
+    tar.finish()?.flush()?;
+    Ok(stats)
+}
+
+/// Writes a file that takes its place when it is whole. What is no regular file, such as a pipe, stays what it is.
+fn to_file<T>(path: &Path, write: impl FnOnce(Box<dyn Write + Send>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let failed = |source| ExportProblem::File { path: path.to_owned(), source };
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return write(Box::new(File::options().write(true).open(path).map_err(failed)?));
+    }
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let file = File::create(&partial).map_err(failed)?;
+    let synced = file.try_clone().map_err(failed)?;
+    let written = write(Box::new(file)).and_then(|written| {
+        synced.sync_all().and_then(|()| fs::rename(&partial, path)).map_err(failed)?;
+        Ok(written)
+    });
+    if written.is_err() {
+        _ = fs::remove_file(&partial);
+    }
+    written
+}
