@@ -28,7 +28,7 @@ impl LocalRepository {
         self.refuse_attic(&segments)?;
         let committed = self.last_commit(&segments)?;
         let indexed = self.state_files.transaction()?;
-        let Some(committed) = committed else { return self.without_commit(&segments, indexed) };
+        let Some(committed) = committed else { return self.without_commit(&segments) };
         if indexed == Some(committed)
             && let Some(index) = self.state_files.load_index(committed)
         {
@@ -98,15 +98,15 @@ impl LocalRepository {
     ///
     /// Where the last commit is lost, the one before counts. But behind a compaction's end its sources are gone, so
     /// that what it copied after a commit in its middle, the only one that shares a segment, is nowhere else: the next
-    /// writer must not remove it. Only the index tells that the end was reached; it is kept, too.
+    /// writer must not remove it. Only state files tell that the end was reached; they are kept, too.
     fn require_compaction_whole(&self, committed: Option<u32>) -> Result<(), RepositoryError> {
-        let (Some(committed), Some(indexed)) = (committed, self.state_files.transaction()?) else { return Ok(()) };
-        if indexed <= committed || self.segments.len(committed)? == Some(COMMIT_SEGMENT_BYTES) {
+        let (Some(committed), Some(witnessed)) = (committed, self.state_files.witnessed()?) else { return Ok(()) };
+        if witnessed <= committed || self.segments.len(committed)? == Some(COMMIT_SEGMENT_BYTES) {
             return Ok(());
         }
         Err(RepositoryError::CheckNeeded(format!(
-            "there is an index of transaction {indexed}, but the last intact commit stands in segment {committed}, in \
-             the middle of a compaction whose sources are gone: segment {indexed}, which held a commit and nothing \
+            "there are state files of transaction {witnessed}, but the last intact commit stands in segment {committed}, in \
+             the middle of a compaction whose sources are gone: segment {witnessed}, which held a commit and nothing \
              else, must be brought back (all segments of 17 bytes are alike). A repair of ours does that; one of stock borg \
              would remove what was copied"
         )))
@@ -114,10 +114,22 @@ impl LocalRepository {
 
     /// A repository in which no commit can be found. It is a new one only if nothing hints at lost ones: the next
     /// writer removes every segment that is not committed.
-    fn without_commit(&self, segments: &[u32], indexed: Option<u32>) -> Result<Loaded, RepositoryError> {
-        if let Some(indexed) = indexed {
+    fn without_commit(&self, segments: &[u32]) -> Result<Loaded, RepositoryError> {
+        if let Some(witnessed) = self.state_files.witnessed()? {
             return Err(RepositoryError::CheckNeeded(format!(
-                "there is an index of transaction {indexed}, but no segment with an intact commit"
+                "there are state files of transaction {witnessed}, but no segment with an intact commit"
+            )));
+        }
+        for segment in segments {
+            if self.segments.len(*segment)?.is_none() {
+                continue;
+            }
+            // Numbers begin with 0, and only a compaction, which comes after commits, removes the first ones.
+            if *segment == 0 {
+                break;
+            }
+            return Err(RepositoryError::CheckNeeded(format!(
+                "the first segment is {segment}, so that there were commits, but no segment with an intact one is left"
             )));
         }
         for segment in segments {

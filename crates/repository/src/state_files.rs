@@ -13,7 +13,7 @@ use worldkeeper_core::{Disk, DiskError, error_text};
 use crate::hints::Hints;
 use crate::index::Index;
 use crate::integrity::{Digester, Digests, Integrity};
-use crate::segment::parse_number;
+use crate::segment::{MAX_SEGMENT, parse_number};
 
 /// More than any hints or integrity file has; a limit for what is read into memory.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -33,23 +33,21 @@ impl StateFiles {
 
     /// The latest transaction there is an index of. Empty files do not count.
     pub(crate) fn transaction(&self) -> Result<Option<u32>, DiskError> {
-        let mut latest = None;
-        for (name, _) in self.disk.list(&self.repository)? {
-            let number = name.to_str().and_then(|name| name.strip_prefix("index.")).and_then(parse_number);
-            if number > latest && self.disk.metadata(&self.repository.join(&name))?.len > 0 {
-                latest = number;
-            }
-        }
-        Ok(latest)
+        self.latest(&["index."])
     }
 
     /// The latest transaction that any of the files is of. They are written when their COMMIT is durable, so that it
     /// was, whatever has become of it.
     pub(crate) fn witnessed(&self) -> Result<Option<u32>, DiskError> {
+        self.latest(&PREFIXES)
+    }
+
+    /// The latest transaction there is a file of one of these kinds of. One that no segment can have made is none.
+    fn latest(&self, prefixes: &[&str]) -> Result<Option<u32>, DiskError> {
         let mut latest = None;
         for (name, _) in self.disk.list(&self.repository)? {
-            let number = name.to_str().and_then(|name| PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)));
-            let number = number.and_then(parse_number);
+            let number = name.to_str().and_then(|name| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)));
+            let number = number.and_then(parse_number).filter(|number| *number <= MAX_SEGMENT);
             if number > latest && self.disk.metadata(&self.repository.join(&name))?.len > 0 {
                 latest = number;
             }

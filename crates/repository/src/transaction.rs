@@ -289,6 +289,10 @@ pub(crate) fn remove_aborted(repository: &LocalRepository, first: u32) -> Result
     // From the end, and the last one durably before the others: it may hold a COMMIT whose sync failed, and a COMMIT
     // must never be left without what it commits.
     for (count, segment) in aborted.iter().rev().enumerate() {
+        if *segment == 0 {
+            // Others without it would look like those of a repository that has lost its commits.
+            repository.segments.sync_names(aborted.iter().copied())?;
+        }
         repository.segments.remove(*segment)?;
         if count == 0 {
             repository.segments.sync_names([*segment])?;

@@ -32,6 +32,9 @@ impl LocalRepository {
         self.segments.remove_all_beside()?;
         let copies = self.copy_all(&damaged, report)?;
         self.require_exclusive()?;
+        // Even if this ends with an error, nobody shall go by what was so before.
+        *write(&self.loaded) = None;
+        *write(&self.deleted) = Index::new();
         let transaction = self.secure_commit(extent)?;
         if !copies.is_empty() {
             self.exchange(&copies)?;
@@ -41,7 +44,6 @@ impl LocalRepository {
         }
         self.segments.sync_names(extent.empty.iter().copied())?;
         if is_state_wrong || !copies.is_empty() || extent.committed != Some(transaction) {
-            *write(&self.loaded) = None;
             let (index, hints) = self.replay_all(&self.segments.list()?, transaction)?;
             self.require_exclusive()?;
             self.save_state(transaction, &index, &hints)?;
@@ -52,7 +54,6 @@ impl LocalRepository {
     /// Puts the copies in the places of the damaged segments. There are no state files when this returns.
     fn exchange(&self, copies: &[Copy]) -> Result<(), RepositoryError> {
         self.state_files.remove_all()?;
-        *write(&self.deleted) = Index::new();
         for copy in copies {
             self.require_exclusive()?;
             if copy.entries > 0 {

@@ -231,10 +231,12 @@ fn without_any_commit_nothing_is_guessed() {
         }
         assert_eq!(repository.load_key().unwrap(), None, "what does not need the segments works");
     };
-    check_needed("index of transaction 1");
-    // Without an index, too, a damaged segment that was committed once is not taken for an aborted one: the next
+    check_needed("state files of transaction 1");
+    // Without state files, too, a damaged segment that was committed once is not taken for an aborted one: the next
     // writer would remove it.
-    fs::remove_file(path.join("index.1")).unwrap();
+    for name in ["index.1", "hints.1", "integrity.1"] {
+        fs::remove_file(path.join(name)).unwrap();
+    }
     let segment = path.join("data/0/0");
     let put = fs::read(&segment).unwrap();
     let mut bytes = [&put[..], b"\x40\xf4\x3c\x25\x09\x00\x00\x00\x02"].concat();

@@ -3,6 +3,7 @@
 mod check;
 mod common;
 mod damage;
+mod evidence;
 mod faults;
 mod flips;
 mod locks;
