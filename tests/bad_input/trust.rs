@@ -32,6 +32,27 @@ fn another_repository_in_its_place() {
     only_read_until_adopted(&keeper);
 }
 
+/// Its id says so, even where nothing in it can be opened any more; a repair would write to it.
+#[test]
+fn another_repository_in_its_place_is_not_repaired() {
+    let (_folder, keeper) = place_with_archive();
+    let (_elsewhere, other) = place_with_archive();
+    fs::remove_dir_all(keeper.repository()).unwrap();
+    copy(&other.repository(), &keeper.repository());
+    for segment in fs::read_dir(keeper.repository().join("data/0")).unwrap() {
+        let path = segment.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        if bytes.len() > 100 {
+            bytes[60] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let before = tree::listing(&keeper.repository().join("data"));
+    let keeper = keeper.with("BORG_CHECK_I_KNOW_WHAT_I_AM_DOING", "YES").with("BORG_PASSPHRASE", "another");
+    let _ = keeper.try_run(["check", "--repair"]).exits(2).says(&["adopt"]);
+    assert_eq!(tree::listing(&keeper.repository().join("data")), before);
+}
+
 #[test]
 fn the_same_repository_at_another_path_is_fine() {
     let (folder, keeper) = place_with_archive();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
-use worldkeeper_engine::{ManifestLoss, Session, SessionError, SessionOptions, StateError, Trust};
+use worldkeeper_engine::{ManifestLoss, Session, SessionError, SessionOptions, StateError, Suspicion, Trust};
 use worldkeeper_repository::{LocalRepository, Mode, OnWait, OpenOptions};
 use worldkeeper_scheduler::job::{OpenError, OpenSession};
 use zeroize::Zeroizing;
@@ -85,6 +85,11 @@ impl Place {
     /// Requires that the repository is not suspicious, as far as it can be read. Whoever writes it asks again.
     pub(crate) fn require_trust(&self, stop: &Stop) -> Result<(), AccessError> {
         let repository = self.existing_repository(Purpose::Read, Caller::Hand, stop)?;
+        let (location, found) = (repository.location(), repository.id());
+        if let Some(seen) = self.state.other_repository_at(&location, found)? {
+            // Whether our key opens it or not.
+            return Err(AccessError::Untrusted { location, suspicion: Suspicion::Replaced { seen, found } });
+        }
         let opened = self.with_passphrase(stop, |options| Session::open_for_check(Box::new(repository), options));
         match opened {
             Ok((session, _)) => self.judge_silently(&session),

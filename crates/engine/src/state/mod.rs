@@ -113,11 +113,7 @@ impl StateDir {
     }
 
     /// The same, but for `id`.
-    pub(crate) fn other_repository_at(
-        &self,
-        location: &str,
-        id: RepositoryId,
-    ) -> Result<Option<RepositoryId>, StateError> {
+    pub fn other_repository_at(&self, location: &str, id: RepositoryId) -> Result<Option<RepositoryId>, StateError> {
         self.find_at(location, |other| other != id)
     }
 
