@@ -7,6 +7,7 @@ mod deduplication;
 mod diff;
 mod edits;
 mod fidelity;
+mod import_tar;
 mod keys;
 mod patterns;
 mod reads_ours;

@@ -7,6 +7,7 @@ mod check;
 mod create;
 mod diff;
 mod export_tar;
+mod import_tar;
 mod list;
 mod patterns;
 mod recreate;
@@ -24,6 +25,7 @@ pub(crate) use check::Check;
 pub(crate) use create::CreateFlags;
 pub(crate) use diff::{Diff, SortField, SortKey};
 pub(crate) use export_tar::ExportTar;
+pub(crate) use import_tar::ImportTar;
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
@@ -87,6 +89,8 @@ pub(crate) enum Command {
     Recreate(Recreate),
     /// Writes an archive as a tar
     ExportTar(ExportTar),
+    /// Makes an archive of what is in a tar
+    ImportTar(ImportTar),
     /// Deletes archives
     Delete {
         /// Their names

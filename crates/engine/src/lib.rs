@@ -78,6 +78,6 @@ pub use session::{
 };
 pub use source::{Action, RootError, SourceError, SourceRoot};
 pub use state::{RepositoryState, StateDir, StateError};
-pub use tar::export_tar;
+pub use tar::{ImportError, ImportOptions, TarError, export_tar, import_tar};
 pub use undelete::{DeletedArchive, Missing, UndeleteError, UndeleteStats, deleted_archives, undelete};
 pub use verify::{EncodingProblem, Verify, VerifyError};

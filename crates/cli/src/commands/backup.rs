@@ -89,7 +89,8 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
     }
 }
 
-fn create_options(place: &Place) -> CreateOptions {
+/// How an archive is made here, and of what.
+pub(super) fn create_options(place: &Place) -> CreateOptions {
     let settings = &place.settings;
     let user = ["USER", "LOGNAME"].iter().find_map(|name| place.environment.value(name));
     CreateOptions {

@@ -10,6 +10,7 @@ mod containers;
 mod delete;
 mod diff;
 mod export_tar;
+mod import_tar;
 mod items;
 mod key;
 mod list;
@@ -38,6 +39,7 @@ pub(crate) use backup::SourceProblem;
 pub(crate) use check::{CONFIRMATION, CheckProblem};
 pub(crate) use containers::ContainerError;
 pub(crate) use export_tar::ExportProblem;
+pub(crate) use import_tar::ImportProblem;
 pub(crate) use key::KeyCopyError;
 pub(crate) use output::OutputError;
 pub(crate) use recreate::RecreateProblem;
@@ -73,6 +75,7 @@ pub(crate) fn run(
             Command::Rename { archive, new_name } => rename::rename(&place, &archive, &new_name, stop),
             Command::Recreate(options) => recreate::recreate(&place, &options, stop),
             Command::ExportTar(options) => export_tar::export_tar(&place, &options, stop),
+            Command::ImportTar(options) => import_tar::import_tar(&place, &options, stop),
             Command::Delete { archives } => delete::delete(&place, &archives, stop),
             Command::Undelete { archives } => undelete::undelete(&place, &archives, stop),
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),

@@ -4,9 +4,6 @@
 use worldkeeper_chunker::ChunkerParams;
 
 use super::reader::{Interrupted, Reader};
-use super::sealer::{Job, Plain};
-use crate::pipeline::{Closed, step_bytes};
-use crate::session::SessionError;
 use crate::source::{FileReader, Verdict};
 
 impl Reader<'_> {
@@ -24,34 +21,34 @@ impl Reader<'_> {
         let mut read_bytes = 0;
         self.pass_over_hole(file)?;
         loop {
-            let read = self.pending.fill(file.remaining(), |buffer| file.read(buffer))?;
+            let read = self.feed.pending.fill(file.remaining(), |buffer| file.read(buffer))?;
             read_bytes += read as u64;
             let at_end = read == 0;
-            while let Some(len) = self.chunker.next_cut(self.pending.bytes(), at_end) {
-                self.send_chunk(len)?;
+            while let Some(len) = self.feed.chunker.next_cut(self.feed.pending.bytes(), at_end) {
+                self.feed.send_chunk(len)?;
                 self.pass_over_hole(file)?;
             }
             if at_end {
                 return Ok(read_bytes);
             }
-            self.go_on()?;
+            self.feed.go_on()?;
         }
     }
 
     /// Hands out chunks of zeros as long as they lie wholly within a hole. Called where a chunk begins.
     fn pass_over_hole(&mut self, file: &mut FileReader) -> Result<(), Interrupted> {
-        if file.size() < self.chunker.max_chunk_size() as u64 {
+        if file.size() < self.feed.chunker.max_chunk_size() as u64 {
             return Ok(());
         }
-        let mut start = file.position() - self.pending.bytes().len() as u64;
+        let mut start = file.position() - self.feed.pending.bytes().len() as u64;
         let mut zeros = file.hole_at(start);
-        while let Some(len) = self.chunker.next_cut_in_zeros(zeros) {
-            self.send_zeros(len)?;
+        while let Some(len) = self.feed.chunker.next_cut_in_zeros(zeros) {
+            self.feed.send_zeros(len)?;
             (start, zeros) = (start + len as u64, zeros - len as u64);
             // The bytes that were read ahead are some of those zeros.
-            self.pending.clear();
+            self.feed.pending.clear();
             file.go_to(start);
-            self.go_on()?;
+            self.feed.go_on()?;
         }
         Ok(())
     }
@@ -75,9 +72,9 @@ impl Reader<'_> {
             let end = file.position() + hole;
             while file.position() < end {
                 let len = block.min(end - file.position());
-                self.send_zeros(usize::try_from(len).expect("a block fits into memory"))?;
+                self.feed.send_zeros(usize::try_from(len).expect("a block fits into memory"))?;
                 file.go_to(file.position() + len);
-                self.go_on()?;
+                self.feed.go_on()?;
             }
         }
         Ok(read_bytes)
@@ -90,16 +87,16 @@ impl Reader<'_> {
             let wanted = block.min(len - done);
             let mut left = wanted;
             while left > 0 {
-                let read = self.pending.fill(left, |buffer| file.read(buffer))? as u64;
+                let read = self.feed.pending.fill(left, |buffer| file.read(buffer))? as u64;
                 if read == 0 {
                     break;
                 }
                 left -= read;
-                self.go_on()?;
+                self.feed.go_on()?;
             }
             let got = wanted - left;
             if got > 0 {
-                self.send_chunk(self.pending.bytes().len())?;
+                self.feed.send_chunk(self.feed.pending.bytes().len())?;
             }
             done += got;
             if left > 0 {
@@ -107,37 +104,6 @@ impl Reader<'_> {
             }
         }
         Ok(done)
-    }
-
-    /// Hands out the next `len` bytes of what is pending.
-    fn send_chunk(&mut self, len: usize) -> Result<(), Closed> {
-        self.begin_job(len)?;
-        let plain = Plain::Bytes(self.pending.take(len));
-        self.send_job(plain)
-    }
-
-    /// Hands out as many zeros.
-    fn send_zeros(&mut self, len: usize) -> Result<(), Closed> {
-        self.begin_job(len)?;
-        self.send_job(Plain::Zeros(len))
-    }
-
-    fn begin_job(&mut self, len: usize) -> Result<(), Closed> {
-        self.flush()?;
-        self.budget.take(step_bytes(len))
-    }
-
-    fn send_job(&mut self, plain: Plain) -> Result<(), Closed> {
-        let number = self.take_number();
-        self.jobs.send(Job { number, plain }).map_err(|_| Closed)
-    }
-
-    /// Ends the work if that was asked for.
-    fn go_on(&mut self) -> Result<(), Closed> {
-        if self.session.check_stop().is_ok() {
-            return Ok(());
-        }
-        self.send_error(SessionError::Stopped).and(Err(Closed))
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod checkpoint;
 mod content;
+mod feed;
 mod item_stream;
 mod pending;
 mod reader;
@@ -33,7 +34,10 @@ use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_compress::Compression;
 use worldkeeper_core::ChunkId;
 
+pub(crate) use feed::Feed;
 pub(crate) use item_stream::{ItemStream, store};
+pub(crate) use step::{FileState, FinishedFile, Step};
+pub(crate) use writer::Archive;
 
 use crate::cache::{ChunkIndex, FilesCache};
 use crate::monitor::{Monitor, Notice};
@@ -213,6 +217,25 @@ pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Moni
         monitor.notice(Notice::CacheLost { what: "files cache", problem: &problem });
         FilesCache::default()
     });
+    let archive = Archive { name, start };
+    let read = |feed: Feed<'_>| reader::Reader::new(walker, &files, options, feed).run();
+    let (created, remembered) = make(session, options, archive, &files, monitor, read)?;
+    if let Err(error) = remembered.store(session.state(), session.key(), &options.series) {
+        monitor.notice(Notice::CacheLost { what: "files cache", problem: &worldkeeper_core::error_text(&error) });
+    }
+    Ok(created)
+}
+
+/// Makes an archive of the steps that `read` feeds, on a thread of its own; returns what the files cache is to remember
+/// besides. `files` is the files cache so far.
+pub(crate) fn make(
+    session: &mut Session,
+    options: &CreateOptions,
+    archive: Archive,
+    files: &FilesCache,
+    monitor: &dyn Monitor,
+    read: impl FnOnce(Feed<'_>) + Send,
+) -> Result<(Created, FilesCache), CreateError> {
     let index = RwLock::new(session.take_index(monitor)?);
 
     let (steps_in, steps) = crossbeam_channel::unbounded();
@@ -229,10 +252,9 @@ pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Moni
             spawn(scope, &budget, &format!("sealer {number}"), sealer);
         }
         drop(jobs_out);
-        let reader = reader::Reader::new(walker, session, &index, &files, options, &budget, jobs, steps_in);
-        spawn(scope, &budget, "reader", move || reader.run());
-        let checkpoints = Checkpoints::new(session, options.checkpoint_interval, &name, &files, &mut saved);
-        let archive = writer::Archive { name, start };
+        let feed = Feed::new(session, &index, options, &budget, jobs, steps_in);
+        spawn(scope, &budget, "reader", move || read(feed));
+        let checkpoints = Checkpoints::new(session, options.checkpoint_interval, &archive.name, files, &mut saved);
         writer::Writer::begin(session, options, &index, &budget, monitor, archive, checkpoints)?.run(steps)
     });
     let (committed, created, remembered) = match made {
@@ -247,10 +269,7 @@ pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Moni
 
     let index = index.into_inner().unwrap_or_else(PoisonError::into_inner);
     session.committed(committed, index, monitor)?;
-    if let Err(error) = remembered.store(session.state(), session.key(), &options.series) {
-        monitor.notice(Notice::CacheLost { what: "files cache", problem: &worldkeeper_core::error_text(&error) });
-    }
-    Ok(created)
+    Ok((created, remembered))
 }
 
 /// A thread that panicked ends the whole operation; until then what it shared is only read.

@@ -5,7 +5,7 @@
 /// It is as large as the file where one chunk can be all of it, and then it becomes that chunk; else it is as large as
 /// the longest chunk and one read can be, from the beginning: growing would hold the old buffer beside the new one.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     bytes: Vec<u8>,
     start: usize,
     /// What a buffer for several chunks has room for.
@@ -18,7 +18,7 @@ impl Pending {
     }
 
     /// Appends what `read` puts into the buffer it is given, of at most `left` bytes; returns how much that was.
-    pub(super) fn fill<E>(&mut self, left: u64, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
+    pub(crate) fn fill<E>(&mut self, left: u64, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
         // Cuts are looked for after every read: what is moved here is a part of the last one.
         self.bytes.drain(..self.start);
         self.start = 0;

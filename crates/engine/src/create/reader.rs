@@ -1,37 +1,22 @@
 //! The front of the pipeline: walks the sources, passes over what did not change, cuts what did.
 
-use std::sync::RwLock;
-
-use crossbeam_channel::Sender;
 use jiff::Timestamp;
 use worldkeeper_archive::ChunkRef;
-use worldkeeper_chunker::Chunker;
 
 use super::CreateOptions;
 use super::content::Blocks;
-use super::pending::Pending;
-use super::sealer::Job;
-use super::step::{FileState, FinishedFile, Numbered, Remembered, Step};
-use crate::cache::{CachedFile, ChunkIndex, FilesCache, PathKey};
-use crate::pipeline::{Budget, Closed};
-use crate::session::{Session, SessionError};
+use super::feed::Feed;
+use super::step::{FileState, FinishedFile, Remembered, Step};
+use crate::cache::{CachedFile, FilesCache, PathKey};
+use crate::pipeline::Closed;
+use crate::session::SessionError;
 use crate::source::{Entry, Found, SourceError, Stat, Verdict, Walker};
 
 /// Makes the steps of an archive, in order.
 pub(super) struct Reader<'a> {
     walker: Walker,
-    pub(super) session: &'a Session,
-    index: &'a RwLock<ChunkIndex>,
     files: &'a FilesCache,
-    pub(super) budget: &'a Budget,
-    pub(super) jobs: Sender<Job>,
-    steps: Sender<Numbered>,
-    next_number: u64,
-    /// Steps that wait for company, and their weight.
-    waiting: Vec<Step>,
-    waiting_weight: usize,
-    pub(super) chunker: Chunker,
-    pub(super) pending: Pending,
+    pub(super) feed: Feed<'a>,
     /// How files are cut if holes count.
     pub(super) blocks: Option<Blocks>,
 }
@@ -55,36 +40,9 @@ impl From<SourceError> for Interrupted {
 }
 
 impl<'a> Reader<'a> {
-    #[expect(clippy::too_many_arguments, reason = "these are the ends of all the pipes that meet here")]
-    pub(super) fn new(
-        walker: Walker,
-        session: &'a Session,
-        index: &'a RwLock<ChunkIndex>,
-        files: &'a FilesCache,
-        options: &CreateOptions,
-        budget: &'a Budget,
-        jobs: Sender<Job>,
-        steps: Sender<Numbered>,
-    ) -> Self {
-        let chunker = Chunker::new(&options.chunker_params, session.key().chunk_seed());
-        let pending = Pending::new(chunker.max_chunk_size());
+    pub(super) fn new(walker: Walker, files: &'a FilesCache, options: &CreateOptions, feed: Feed<'a>) -> Self {
         let blocks = Blocks::of(&options.chunker_params).filter(|_| options.sparse);
-        let (next_number, waiting, waiting_weight) = (0, Vec::new(), 0);
-        Self {
-            walker,
-            session,
-            index,
-            files,
-            budget,
-            jobs,
-            steps,
-            next_number,
-            waiting,
-            waiting_weight,
-            chunker,
-            pending,
-            blocks,
-        }
+        Self { walker, files, feed, blocks }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -95,13 +53,13 @@ impl<'a> Reader<'a> {
 
     fn walk(&mut self) -> Result<(), Closed> {
         loop {
-            if self.session.check_stop().is_err() {
-                return self.send_error(SessionError::Stopped);
+            if self.feed.session.check_stop().is_err() {
+                return self.feed.send_error(SessionError::Stopped);
             }
             match self.walker.next() {
-                Ok(None) => return self.send(Step::End),
+                Ok(None) => return self.feed.send(Step::End),
                 Ok(Some(found)) => self.found(found)?,
-                Err(error) => return self.send(Step::RootFailed(error)),
+                Err(error) => return self.feed.send(Step::RootFailed(error)),
             }
         }
     }
@@ -111,15 +69,15 @@ impl<'a> Reader<'a> {
             Found::Entry(entry) if entry.has_content() => self.file(entry),
             Found::Entry(entry) => {
                 self.archived(&entry)?;
-                self.send(Step::Other(Box::new(entry.item)))
+                self.feed.send(Step::Other(Box::new(entry.item)))
             }
-            Found::LeftOut { path, reason } => self.send(Step::LeftOut { path, reason }),
-            Found::Failed(error) => self.send(Step::Failed(error)),
+            Found::LeftOut { path, reason } => self.feed.send(Step::LeftOut { path, reason }),
+            Found::Failed(error) => self.feed.send(Step::Failed(error)),
         }
     }
 
     fn file(&mut self, mut entry: Entry) -> Result<(), Closed> {
-        let key = FilesCache::key_of(self.session.key(), &entry.item.path);
+        let key = FilesCache::key_of(self.feed.session.key(), &entry.item.path);
         let Stat { id, size, ctime_ns, .. } = entry.stat;
         if let Some(cached) = self.files.unchanged(&key, id.ino, size, ctime_ns)
             && let Some(chunks) = self.chunk_refs(cached)
@@ -140,9 +98,9 @@ impl<'a> Reader<'a> {
             }
             Err(Interrupted::Closed) => Err(Closed),
             Err(Interrupted::Source(error)) => {
-                self.pending.clear();
-                self.chunker.restart();
-                self.send(Step::Failed(error))
+                self.feed.pending.clear();
+                self.feed.chunker.restart();
+                self.feed.send(Step::Failed(error))
             }
         }
     }
@@ -153,19 +111,19 @@ impl<'a> Reader<'a> {
         let mut last: Option<Reading> = None;
         for _ in 0..READINGS {
             // What changes from now on is newer than what is read.
-            let looked = self.session.now();
+            let looked = self.feed.session.now();
             let file = match (self.walker.open(entry), last.take()) {
                 (Ok(file), None) => file,
                 (Ok(file), Some(_)) => {
-                    self.send(Step::Again)?;
+                    self.feed.send(Step::Again)?;
                     file
                 }
                 (Err(error), None) => return Err(error.into()),
                 // It is gone, or cannot be read any more: what was read is what there is.
                 (Err(_), Some(torn)) => return Ok(torn),
             };
-            if file.size() > self.chunker.max_chunk_size() as u64 {
-                self.send(Step::Begun(Box::new(entry.item.clone())))?;
+            if file.size() > self.feed.chunker.max_chunk_size() as u64 {
+                self.feed.send(Step::Begun(Box::new(entry.item.clone())))?;
             }
             let is_long = file.size() > LONG;
             let (verdict, read_bytes) = self.content(file)?;
@@ -189,57 +147,20 @@ impl<'a> Reader<'a> {
     ) -> Result<(), Closed> {
         self.archived(&entry)?;
         let file = FinishedFile { item: entry.item, path: entry.path, state, remembered, torn, read_bytes };
-        self.send(Step::File(Box::new(file)))
+        self.feed.send(Step::File(Box::new(file)))
     }
 
     /// Is called for everything that is about to be in the archive.
     fn archived(&mut self, entry: &Entry) -> Result<(), Closed> {
         self.walker.archived(entry);
-        if entry.has_clamped_time() { self.send(Step::TimeClamped(entry.path.clone())) } else { Ok(()) }
+        if entry.has_clamped_time() { self.feed.send(Step::TimeClamped(entry.path.clone())) } else { Ok(()) }
     }
 
     /// The chunks of a file that did not change; `None` if the repository lost one of them.
     fn chunk_refs(&self, cached: &CachedFile) -> Option<Vec<ChunkRef>> {
-        let index = super::read(self.index);
+        let index = super::read(self.feed.index);
         let chunk_ref = |id| index.get(id).map(|entry| ChunkRef { id: *id, size: entry.size, csize: entry.csize });
         cached.chunks.iter().map(chunk_ref).collect()
-    }
-
-    fn send(&mut self, step: Step) -> Result<(), Closed> {
-        let is_last = matches!(step, Step::End | Step::RootFailed(_));
-        self.waiting_weight += step.weight();
-        self.waiting.push(step);
-        if is_last || self.waiting.len() >= TOGETHER || self.waiting_weight >= TOGETHER_BYTES {
-            self.flush()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Hands the waiting steps over.
-    pub(super) fn flush(&mut self) -> Result<(), Closed> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        self.waiting_weight = 0;
-        let several = Step::Several(std::mem::take(&mut self.waiting));
-        self.budget.take(several.weight())?;
-        self.send_unweighed(Ok(several))
-    }
-
-    pub(super) fn send_error(&mut self, error: SessionError) -> Result<(), Closed> {
-        self.send_unweighed(Err(error))
-    }
-
-    fn send_unweighed(&mut self, step: Result<Step, SessionError>) -> Result<(), Closed> {
-        let number = self.take_number();
-        self.steps.send((number, step)).map_err(|_| Closed)
-    }
-
-    /// The place of the next step.
-    pub(super) fn take_number(&mut self) -> u64 {
-        self.next_number += 1;
-        self.next_number - 1
     }
 }
 
@@ -256,11 +177,6 @@ struct Reading {
 const READINGS: usize = 3;
 /// What is longer, in bytes, is read once: to read it takes so long that it would be written to the next time, too.
 const LONG: u64 = 1 << 30;
-
-/// How many steps wait for one another at most: most files of a world do not change, and are steps of microseconds.
-const TOGETHER: usize = 100;
-/// How much they may weigh together.
-const TOGETHER_BYTES: usize = 256 * 1024;
 
 fn remembered(key: PathKey, stat: &Stat) -> Remembered {
     let file = CachedFile { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns, chunks: Box::default() };

@@ -13,7 +13,7 @@ use crate::source::{Reason, RootError, SourceError};
 pub(super) type Numbered = (u64, Result<Step, SessionError>);
 
 /// One thing for the writer to do.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The next chunk of the file whose step comes next.
     Chunk(SealedChunk),
     /// The chunks that follow are of this file, and there may be many.
@@ -39,7 +39,7 @@ pub(super) enum Step {
 }
 
 /// A chunk that was named, and sealed if it was not known.
-pub(super) struct SealedChunk {
+pub(crate) struct SealedChunk {
     pub id: ChunkId,
     /// Bytes of plaintext.
     pub size: u32,
@@ -48,7 +48,7 @@ pub(super) struct SealedChunk {
 }
 
 /// A regular file as it was read, or as it was.
-pub(super) struct FinishedFile {
+pub(crate) struct FinishedFile {
     /// Without chunks, unless the file was unchanged.
     pub item: Item,
     /// Where it is, as walked.
@@ -62,13 +62,13 @@ pub(super) struct FinishedFile {
 }
 
 /// An entry of the files cache; the chunks of a file that was read are filled in by the writer.
-pub(super) struct Remembered {
+pub(crate) struct Remembered {
     pub key: PathKey,
     pub file: CachedFile,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileState {
+pub(crate) enum FileState {
     New,
     Changed,
     Unchanged,

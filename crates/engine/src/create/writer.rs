@@ -48,7 +48,7 @@ pub(super) struct Writer<'a> {
 }
 
 /// The archive that is to be made.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     pub name: ArchiveName,
     pub start: Timestamp,
 }

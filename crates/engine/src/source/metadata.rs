@@ -15,7 +15,7 @@ use crate::attributes::acl::{self, Acl};
 /// Times that stock stores are clamped to this, so that 32-bit systems can restore them.
 ///
 /// Source: borg 1.4 `helpers/time.py`, `MAX_NS`.
-const MAX_TIME_NS: i64 = (0x7fff_ffff - 48 * 3600) * 1_000_000_000;
+pub(crate) const MAX_TIME_NS: i64 = (0x7fff_ffff - 48 * 3600) * 1_000_000_000;
 
 /// The kernel's limit for one value and for the list of names.
 const MAX_XATTR_BYTES: usize = 65_536;

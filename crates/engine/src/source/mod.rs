@@ -33,6 +33,7 @@ mod walker;
 
 pub(crate) use entry::Entry;
 pub use error::{Action, RootError, SourceError};
+pub(crate) use metadata::MAX_TIME_NS;
 pub(crate) use reader::{FileReader, Verdict};
 pub use root::SourceRoot;
 pub(crate) use rules::{Reason, Rules};

@@ -32,6 +32,22 @@ pub(super) enum Kind {
     Fifo = b'6' as isize,
 }
 
+impl Kind {
+    /// The kind that a header names, if it is one of those.
+    pub(super) fn of(byte: u8) -> Option<Self> {
+        let all = [
+            Self::File,
+            Self::HardLink,
+            Self::Symlink,
+            Self::CharacterDevice,
+            Self::BlockDevice,
+            Self::Directory,
+            Self::Fifo,
+        ];
+        all.into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
 /// A member, but for its content.
 #[derive(Clone, Debug)]
 pub(super) struct Header<'a> {

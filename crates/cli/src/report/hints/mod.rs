@@ -8,17 +8,18 @@ mod tests;
 use std::error::Error;
 use std::io;
 
+use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{
-    CreateError, DeleteError, DiffError, EditError, ExtractError, RestoreError, RootError, SessionError, StateError,
-    UndeleteError,
+    CreateError, DeleteError, DiffError, EditError, ExtractError, ImportError, RestoreError, RootError, SessionError,
+    StateError, TarError, UndeleteError,
 };
 use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::RetentionError;
 
 use crate::commands::{
-    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, KeyCopyError, RecreateProblem,
-    RestoreProblem, SourceProblem,
+    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeyCopyError,
+    RecreateProblem, RestoreProblem, SourceProblem,
 };
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
@@ -39,11 +40,13 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         return session(error);
     }
     if let Some(error) = error.downcast_ref::<CreateError>() {
-        return match error {
-            CreateError::Session(error) => session(error),
-            CreateError::Source(error) => Some(root(error)),
-            _ => None,
-        };
+        return create(error);
+    }
+    if let Some(error) = error.downcast_ref::<ImportError>() {
+        return import(error);
+    }
+    if let Some(ImportProblem { source, .. }) = error.downcast_ref() {
+        return system(source.kind(), "it");
     }
     if let Some(error) = error.downcast_ref::<DeleteError>() {
         return delete(error);
@@ -197,13 +200,35 @@ fn undelete(error: &UndeleteError) -> Option<String> {
     }
 }
 
+fn create(error: &CreateError) -> Option<String> {
+    match error {
+        CreateError::Session(error) => session(error),
+        CreateError::Source(error) => Some(root(error)),
+        _ => None,
+    }
+}
+
+fn import(error: &ImportError) -> Option<String> {
+    match error {
+        ImportError::NameTaken(name) => Some(name_taken(name)),
+        ImportError::Create(error) => create(error),
+        ImportError::Tar(TarError::Endless { .. }) => {
+            Some("if whoever wrote it writes no end marks, --ignore-zeros takes it as it is".to_owned())
+        }
+        ImportError::Tar(_) => Some("nothing was changed; see that the tar is whole, then import it again".to_owned()),
+        _ => None,
+    }
+}
+
+fn name_taken(name: &ArchiveName) -> String {
+    format!("choose another name, or make this one free: worldkeeper rename {name} NAME")
+}
+
 fn edit(error: &EditError) -> Option<String> {
     match error {
         EditError::Session(error) => session(error),
         EditError::NoSuchArchive(_) => Some(SEE_LIST.to_owned()),
-        EditError::NameTaken(name) => {
-            Some(format!("choose another name, or make this one free: worldkeeper rename {name} NAME"))
-        }
+        EditError::NameTaken(name) => Some(name_taken(name)),
         EditError::Unauthenticated(_) => {
             Some("it is from a borg before 1.0.9: list and restore work. Back up anew what is in it".to_owned())
         }
