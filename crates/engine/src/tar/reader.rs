@@ -377,7 +377,7 @@ mod tests {
                         27 GNU.sparse.realsize=100\n21 mtime=4.000000005\n";
         let old = |block: &mut [u8]| {
             block[156] = b'S';
-            block[386..410].copy_from_slice(b"00000000002\000000000003\0");
+            block[386..410].copy_from_slice(b"00000000002 00000000003\0");
             block[483..495].copy_from_slice(b"00000000010\0");
         };
         [
