@@ -350,15 +350,19 @@ fn a_repair_needs_somebodys_word_and_the_right_repository() {
     assert_eq!(tree::listing(&patient.repository().join("data")), rolled_back);
 }
 
-/// An archive that cannot be read stops whoever has to know all references; a repair lets backups go on.
+/// Beside an archive that cannot be read backups go on, and nothing is deleted until a repair, or until it is given up.
 #[test]
-fn after_a_repair_backups_go_on() {
+fn beside_an_archive_that_cannot_be_read_backups_go_on() {
     let Some(mut patient) = Patient::new() else { return };
     patient.heal();
-    patient.delete(&patient.objects.item);
-    let _ = patient.keeper.try_run(["backup"]).exits(2).says(&["worldkeeper check"]);
+    // Of its list of items, the backup would store the same again.
+    patient.delete(&patient.objects.archive);
+    let _ = patient.keeper.try_run(["backup"]).exits(1).says(&["archive new cannot be read", "worldkeeper check"]);
+    let archive = patient.keeper.archives().pop().unwrap();
+    let _ = patient.keeper.try_run(["delete", "old"]).exits(2).says(&["check --repair", "delete --force new"]);
+    let _ = patient.keeper.try_run(["delete", "--force", "new"]).exits(1).says(&["could not be read"]);
     let _ = patient.check(&["--repair"]).exits(0);
-    let archive = patient.keeper.backup();
+    assert_eq!(patient.archives().into_keys().collect::<Vec<_>>(), ["old", archive.as_str()]);
     assert_eq!(patient.restored(&archive).len(), tree::listing(&patient.world).len());
     patient.borgs[0].check(&patient.repository());
 }

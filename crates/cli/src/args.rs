@@ -96,6 +96,10 @@ pub(crate) enum Command {
         /// Their names
         #[arg(required = true, value_name = "ARCHIVE")]
         archives: Vec<String>,
+        /// Also those that cannot be read; what they alone need is left for a `check --repair` to clear away
+        // Stock wants it twice for the worst of them.
+        #[arg(long, action = clap::ArgAction::Count)]
+        force: u8,
     },
     /// Lists deleted archives that were not compacted away yet, or brings some of them back
     Undelete {

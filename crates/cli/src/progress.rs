@@ -160,6 +160,11 @@ impl Monitor for Reporter {
             }
             Notice::Begun(what) => info!("{what}"),
             Notice::Found(finding) => self.found(finding.severity, &finding.to_string()),
+            Notice::ArchiveUnread(name) => self.warn(&format!(
+                "archive {} cannot be read, so nobody knows what it needs, and as long as that is so nothing is deleted: \
+                 worldkeeper check says more",
+                escape_bytes(name.as_bytes())
+            )),
             Notice::ChunksMissing { count } => self.warn(&format!(
                 "the repository lacks {} that archives refer to: some of their files cannot be restored",
                 words::count(count as u64, "chunk")

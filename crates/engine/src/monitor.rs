@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use worldkeeper_archive::ArchiveName;
+
 use crate::check::Finding;
 use crate::source::SourceError;
 
@@ -72,6 +74,8 @@ pub enum Notice<'a> {
     Begun(&'static str),
     /// A check has found something.
     Found(&'a Finding),
+    /// An archive cannot be read, so nobody knows what it refers to: until that is mended nothing is deleted.
+    ArchiveUnread(&'a ArchiveName),
     /// Archives refer to chunks that the repository does not have: some of their files cannot be restored.
     ChunksMissing {
         /// How many.

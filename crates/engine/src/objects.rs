@@ -46,6 +46,18 @@ pub enum ObjectProblem {
     WrongId(#[from] IdMismatch),
 }
 
+impl ObjectError {
+    /// Returns whether it is the object that is missing or damaged, rather than the repository that fails.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self.source.as_ref() {
+            ObjectProblem::Repository(error) => {
+                matches!(error, RepositoryError::ObjectNotFound(_) | RepositoryError::Damaged { .. })
+            }
+            ObjectProblem::Open(_) | ObjectProblem::Decompress(_) | ObjectProblem::WrongId(_) => true,
+        }
+    }
+}
+
 /// Reads chunks; keeps what one thread needs for that.
 pub(crate) struct ChunkReader<'a> {
     repository: &'a dyn Repository,

@@ -3,12 +3,15 @@
 //! A chunk that no archive refers to any more is deleted, so the counts must be exact: they are taken over all items
 //! of all archives, the chunks of the item streams and the archive objects themselves. The stored index is valid for
 //! one manifest only; when somebody else has written since, it is made anew from the archives.
+//!
+//! An archive that cannot be read leaves it partial: what that archive refers to is not counted. New archives may refer to
+//! what a partial index has, but nothing is deleted on its word.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::HashMap;
-use worldkeeper_archive::ChunkRef;
+use worldkeeper_archive::{ArchiveName, ChunkRef};
 use worldkeeper_core::ChunkId;
 use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder};
 use worldkeeper_crypto::Key;
@@ -16,6 +19,8 @@ use worldkeeper_crypto::Key;
 use crate::state::{RepositoryState, StateError};
 
 const NAME: &str = "chunks";
+/// Of the stored form.
+const VERSION: u64 = 2;
 /// id, references, size, csize; the numbers little-endian.
 const RECORD_LEN: usize = 32 + 4 + 4 + 4;
 
@@ -36,6 +41,8 @@ pub(crate) struct ChunkIndex {
     entries: HashMap<ChunkId, ChunkEntry, BuildHasherDefault<IdHasher>>,
     /// Referred to, but not in the repository: damage that a later create of the same content heals.
     missing: HashSet<ChunkId>,
+    /// Archives whose references are not counted, or not all of them.
+    unread: BTreeSet<ArchiveName>,
 }
 
 impl ChunkIndex {
@@ -61,9 +68,25 @@ impl ChunkIndex {
         entry.references = entry.references.saturating_add(1);
     }
 
+    /// Returns whether nobody refers to a chunk. Of a partial index nobody knows that.
+    pub(crate) fn is_needless(&self, id: &ChunkId) -> bool {
+        self.get(id).is_none() && self.unread.is_empty()
+    }
+
+    /// Says that an archive cannot be read, and what it refers to is not known.
+    pub(crate) fn leave_out(&mut self, archive: ArchiveName) {
+        self.unread.insert(archive);
+    }
+
+    /// The archives that it knows nothing of. While there are any, it is partial.
+    pub(crate) fn unread(&self) -> &BTreeSet<ArchiveName> {
+        &self.unread
+    }
+
     /// Counts one reference less; returns whether it was the last one and the chunk is to be deleted.
     ///
-    /// A count that ran into its upper limit is not known any more; such a chunk stays for ever, as in borg.
+    /// A count that ran into its upper limit is not known any more; such a chunk stays for ever, as in borg. And while
+    /// the index is partial, none is deleted.
     pub(crate) fn release(&mut self, id: &ChunkId) -> bool {
         let Some(entry) = self.entries.get_mut(id) else { return false };
         if entry.references == u32::MAX {
@@ -74,7 +97,7 @@ impl ChunkIndex {
             return false;
         }
         self.entries.remove(id);
-        !self.missing.remove(id)
+        !self.missing.remove(id) && self.unread.is_empty()
     }
 
     /// Says that a missing chunk has been stored again.
@@ -125,7 +148,11 @@ impl ChunkIndex {
             records.extend_from_slice(&entry.csize.to_le_bytes());
         }
         let mut encoder = Encoder::new();
-        encoder.array(3).uint(1).raw(manifest.0).raw(&records);
+        encoder.array(4).uint(VERSION).raw(manifest.0).array(self.unread.len());
+        for archive in &self.unread {
+            encoder.raw(archive.as_bytes());
+        }
+        encoder.raw(&records);
         super::store(state, NAME, key, &encoder.finish())
     }
 
@@ -137,8 +164,12 @@ impl ChunkIndex {
     fn decode(body: &[u8], manifest: ChunkId) -> Result<Option<Self>, DecodeError> {
         let mut decoder = Decoder::new(body);
         decoder.array()?;
-        if decoder.int()? != 1 || decoder.raw_array()? != manifest.0 {
+        if decoder.int()? != VERSION.into() || decoder.raw_array()? != manifest.0 {
             return Ok(None);
+        }
+        let mut unread = BTreeSet::new();
+        for _ in 0..decoder.array()? {
+            unread.insert(ArchiveName::from_bytes(decoder.raw()?));
         }
         let records = decoder.raw()?;
         decoder.finish()?;
@@ -149,7 +180,7 @@ impl ChunkIndex {
             let entry = ChunkEntry { references: word(record, 32), size: word(record, 36), csize: word(record, 40) };
             entries.insert(id, entry);
         }
-        Ok(Some(Self { entries, missing: HashSet::new() }))
+        Ok(Some(Self { entries, missing: HashSet::new(), unread }))
     }
 }
 
@@ -207,6 +238,16 @@ mod tests {
         index.reference(&chunk(1));
         index.compare_with(&HashSet::new());
         assert!(!index.release(&chunk(1).id), "there is nothing to delete");
+    }
+
+    #[test]
+    fn nothing_is_deleted_on_the_word_of_a_partial_index() {
+        let mut index = ChunkIndex::default();
+        index.reference(&chunk(1));
+        assert!(index.is_needless(&chunk(2).id));
+        index.leave_out(ArchiveName::from_bytes("a"));
+        assert!(!index.release(&chunk(1).id) && index.get(&chunk(1).id).is_none(), "it is not counted any more");
+        assert!(!index.is_needless(&chunk(1).id) && !index.is_needless(&chunk(2).id));
     }
 
     #[test]

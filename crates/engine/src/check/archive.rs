@@ -92,7 +92,8 @@ impl Checker<'_> {
             Ok(metadata) => metadata,
             Err(error) => {
                 self.found(&about(format!(
-                    "its metadata cannot be understood, so it is left as it is: {}",
+                    "its metadata cannot be understood, so it is left as it is, and as long as it is there nothing is deleted; \
+                     `delete --force` takes it from the list: {}",
                     error_text(&error)
                 )));
                 self.objects.refer_to(&info.id);

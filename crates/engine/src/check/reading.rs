@@ -63,12 +63,7 @@ impl<'s> Reading<'s> {
     }
 
     fn require_damage(&self, error: ObjectError) -> Result<ObjectError, SessionError> {
-        let is_damage = match error.source.as_ref() {
-            ObjectProblem::Repository(RepositoryError::ObjectNotFound(_) | RepositoryError::Damaged { .. }) => true,
-            ObjectProblem::Repository(RepositoryError::Disk(_)) => !self.repair,
-            ObjectProblem::Repository(_) => false,
-            _ => true,
-        };
-        if is_damage { Ok(error) } else { Err(error.into()) }
+        let is_disk = matches!(*error.source, ObjectProblem::Repository(RepositoryError::Disk(_)));
+        if error.is_damage() || (is_disk && !self.repair) { Ok(error) } else { Err(error.into()) }
     }
 }

@@ -153,7 +153,7 @@ impl Writer<'_> {
 
     /// Deletes what was stored for a checkpoint, unless the archive has come to refer to it.
     fn delete_apart(&mut self, id: &ChunkId) -> Result<(), SessionError> {
-        if super::read(self.index).get(id).is_none() {
+        if super::read(self.index).is_needless(id) {
             self.change.transaction.delete(*id)?;
         }
         Ok(())

@@ -10,7 +10,7 @@ use worldkeeper_crypto::tam::Tam;
 
 use super::{Session, SessionError};
 use crate::check::is_name_of;
-use crate::objects::ChunkReader;
+use crate::objects::{ChunkReader, ObjectError};
 
 /// An archive as the manifest lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,9 @@ pub enum ArchiveProblem {
     /// One of its items.
     #[error("its list of items cannot be read")]
     Items(#[from] ItemError),
+    /// One of the objects that it is made of.
+    #[error("a part of it cannot be read")]
+    Object(#[from] ObjectError),
     /// What stands in the place of an item.
     #[error("its list of items is damaged")]
     NoItem(#[from] SalvageError),
@@ -112,20 +115,29 @@ impl Session {
     /// Whether it is authenticated does not matter here, and nothing of an item but its content: references keep objects
     /// from being deleted, and those that are taken away are those that were told. So an archive that borg 1.2.4 has
     /// renamed, whose TAM is invalid since, stands in nobody's way.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Archive`] if it cannot be read to its end; then some of its references may have been told.
     pub(crate) fn for_each_reference(
         &self,
         archive: &ArchiveInfo,
         tell: &mut dyn FnMut(&ChunkRef),
     ) -> Result<(), SessionError> {
+        let broken = |source| BrokenArchive { name: archive.name.clone(), source };
         let mut reader = self.reader();
         let mut read = |id: &ChunkId, tell: &mut dyn FnMut(&ChunkRef)| {
-            let (csize, content) = reader.read_with_csize(id, None)?;
+            let (csize, content) = reader.read_with_csize(id, None).map_err(|error| {
+                if error.is_damage() { SessionError::from(broken(error.into())) } else { error.into() }
+            })?;
             tell(&ChunkRef { id: *id, size: content.len() as u32, csize });
             Ok::<_, SessionError>(content)
         };
-        let broken = |source| BrokenArchive { name: archive.name.clone(), source };
         let metadata = ArchiveMetadata::decode_unverified(&read(&archive.id, tell)?);
         let metadata = metadata.map_err(|error| broken(error.into()))?;
+        if !is_name_of(&metadata.name, &archive.name) {
+            return Err(broken(ArchiveProblem::OtherName(metadata.name)).into());
+        }
         let mut items = ItemSalvage::new(&self.manifest.item_keys);
         for id in &metadata.items {
             self.check_stop()?;

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{Session, SessionError};
+use tracing::debug;
+use worldkeeper_core::error_text;
+
+use super::{BrokenArchive, Session, SessionError};
 use crate::cache::ChunkIndex;
 use crate::monitor::{Monitor, Notice};
 
@@ -12,6 +15,31 @@ impl Session {
     /// It is taken, not lent: whoever changes the repository changes it too, and gives it back with the commit. If the
     /// change fails, the next one loads it again.
     pub(crate) fn take_index(&mut self, monitor: &dyn Monitor) -> Result<ChunkIndex, SessionError> {
+        let index = self.find_index(monitor)?;
+        for archive in index.unread() {
+            monitor.notice(Notice::ArchiveUnread(archive));
+        }
+        Ok(index)
+    }
+
+    /// As [`take_index`](Self::take_index), for whoever means to delete: every archive must have been read for it.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Archive`] if there is one that cannot be read.
+    pub(crate) fn take_whole_index(&mut self, monitor: &dyn Monitor) -> Result<ChunkIndex, SessionError> {
+        let index = self.find_index(monitor)?;
+        if index.unread().is_empty() {
+            return Ok(index);
+        }
+        // These first: if they are as they were, all others need not be read to know that.
+        for archive in index.unread().iter().filter_map(|name| self.archive_info(name)) {
+            self.for_each_reference(&archive, &mut |_| {})?;
+        }
+        self.rebuild_index(monitor, &mut |_, broken| Err(broken))
+    }
+
+    fn find_index(&mut self, monitor: &dyn Monitor) -> Result<ChunkIndex, SessionError> {
         if let Some(index) = self.index.take() {
             return Ok(index);
         }
@@ -20,7 +48,12 @@ impl Session {
             Ok(None) => {}
             Err(problem) => monitor.notice(Notice::CacheLost { what: "chunk index", problem: &problem }),
         }
-        self.rebuild_index(monitor)
+        let leave_out = &mut |index: &mut ChunkIndex, broken: BrokenArchive| {
+            debug!("{}", error_text(&broken));
+            index.leave_out(broken.name);
+            Ok(())
+        };
+        self.rebuild_index(monitor, leave_out)
     }
 
     /// Gives up the chunk index: what it says is there may not be.
@@ -29,14 +62,22 @@ impl Session {
         Ok(ChunkIndex::remove(&self.state)?)
     }
 
-    fn rebuild_index(&self, monitor: &dyn Monitor) -> Result<ChunkIndex, SessionError> {
+    /// Makes the index of all archives; `broken` decides what becomes of it where one cannot be read.
+    fn rebuild_index(
+        &self,
+        monitor: &dyn Monitor,
+        broken: &mut dyn FnMut(&mut ChunkIndex, BrokenArchive) -> Result<(), BrokenArchive>,
+    ) -> Result<ChunkIndex, SessionError> {
         let archives = self.archives();
         if !archives.is_empty() {
             monitor.notice(Notice::Rebuilding { what: "chunk index", archives: archives.len() });
         }
         let mut index = ChunkIndex::default();
         for archive in &archives {
-            self.for_each_reference(archive, &mut |chunk| index.reference(chunk))?;
+            match self.for_each_reference(archive, &mut |chunk| index.reference(chunk)) {
+                Err(SessionError::Archive(error)) => broken(&mut index, error)?,
+                done => done?,
+            }
         }
         let present: HashSet<_> = self.repository.ids()?.into_iter().collect();
         let missing = index.compare_with(&present);

@@ -71,13 +71,17 @@ fn manifests() -> Vec<Vec<u8>> {
 
 fn items() -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    recordings().iter().for_each(|recording| collect(&recording["archives"], "packed_hex", &mut found));
+    for recording in recordings() {
+        collect(&recording["archives"], "packed_hex", &mut found);
+    }
     found.iter().map(bytes).collect()
 }
 
 fn archives() -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    recordings().iter().for_each(|recording| collect(&recording["archives"], "metadata_packed_hex", &mut found));
+    for recording in recordings() {
+        collect(&recording["archives"], "metadata_packed_hex", &mut found);
+    }
     found.iter().map(bytes).collect()
 }
 
@@ -86,7 +90,7 @@ fn patterns() -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     collect(&misc["patterns_from"], "patterns_from", &mut found);
     let lines =
-        |list: &Value| list.as_array().unwrap().iter().map(|line| format!("{}\n", line.as_str().unwrap())).collect();
+        |list: &Value| list.as_array().unwrap().iter().flat_map(|line| [line.as_str().unwrap(), "\n"]).collect();
     let mut seeds: Vec<String> = found.iter().map(lines).collect();
     let mut single = Vec::new();
     collect(&misc["pattern_match"], "pattern", &mut single);

@@ -176,6 +176,11 @@ fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
 
 fn delete(error: &DeleteError) -> Option<String> {
     match error {
+        DeleteError::Session(SessionError::Archive(broken)) => Some(format!(
+            "what it needs is not known, so nothing was deleted. What can be mended is mended by: worldkeeper check --repair. \
+             If it cannot be, or is not worth it: worldkeeper delete --force {}",
+            broken.name
+        )),
         DeleteError::Session(error) => session(error),
         DeleteError::NoSuchArchive(_) => Some(SEE_LIST.to_owned()),
         DeleteError::FromTheFuture { name, .. } => Some(format!(

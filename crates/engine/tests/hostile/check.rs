@@ -1,0 +1,268 @@
+//! Archives that somebody with the key has made to hurt whoever checks them: all of it is said, none of it ends the check,
+//! and whatever a repair does, nothing goes that verifies and is needed.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use worldkeeper_archive::{ArchiveMetadata, ArchiveName, ChunkRef, Item};
+use worldkeeper_core::msgpack::Encoder;
+use worldkeeper_core::{ChunkId, Clock};
+use worldkeeper_crypto::tam::Context;
+use worldkeeper_engine::{ArchivesCheck, CheckOptions, Monitor, Notice, Progress, Session, StateDir, check};
+use worldkeeper_testkit::disk::MemoryDisk;
+
+use crate::house::{House, replaced, signed, unsigned};
+
+/// What a check finds.
+#[derive(Default)]
+struct Findings(Mutex<Vec<String>>);
+
+impl Monitor for Findings {
+    fn notice(&self, notice: Notice<'_>) {
+        if let Notice::Found(finding) = notice {
+            self.0.lock().unwrap().push(finding.to_string());
+        }
+    }
+
+    fn progress(&self, _: Progress) {}
+}
+
+impl House {
+    /// Checks as a client that has never seen the repository.
+    fn checked(&self, options: &CheckOptions<'_>) -> (ArchivesCheck, Vec<String>) {
+        let state = StateDir::open(Arc::new(MemoryDisk::new()), "/state".as_ref(), "test").unwrap();
+        let repository = Box::new(self.repository.clone());
+        let (mut session, loss) = Session::open_for_check(repository, &self.options(&state)).unwrap();
+        let findings = Findings::default();
+        let report = check(&mut session, loss.as_ref(), options, &findings).unwrap();
+        (report, findings.0.into_inner().unwrap())
+    }
+
+    /// Puts pieces in the place of the first archive's list of items.
+    fn with_items(&self, pieces: &[Vec<u8>]) {
+        let packed = self.plaintext(self.id(0));
+        let (metadata, _) = ArchiveMetadata::decode(&self.key, &packed).unwrap();
+        let items = pieces.iter().map(|piece| self.store(piece)).collect();
+        let metadata = ArchiveMetadata { items, ..metadata };
+        self.replace_archive(0, &metadata.encode(&self.key, &[5; 64]));
+    }
+
+    fn store(&self, plaintext: &[u8]) -> ChunkId {
+        let id = self.key.id_hash(plaintext);
+        self.put(id, plaintext);
+        id
+    }
+
+    /// The paths in an archive, as far as they can be read.
+    fn paths(&self, archive: &ArchiveName) -> Vec<Vec<u8>> {
+        let session = self.open().unwrap();
+        let archive = session.open_archive(&session.archive_info(archive).unwrap()).unwrap();
+        session.items(&archive).map_while(Result::ok).map(|item| item.path).collect()
+    }
+
+    /// What the second archive is made of, and its files.
+    fn needed(&self) -> BTreeSet<ChunkId> {
+        let session = self.open().unwrap();
+        let info = session.archive_info(&self.archives[1]).unwrap();
+        let archive = session.open_archive(&info).unwrap();
+        let files = session.items(&archive).flat_map(|item| item.unwrap().chunks.unwrap_or_default());
+        let files: Vec<_> = files.map(|chunk| chunk.id).collect();
+        files.into_iter().chain(archive.metadata.items.iter().copied()).chain([info.id]).collect()
+    }
+
+    /// Checks and repairs. All of `expected` is found, a check changes nothing, a repair leaves what the other archive
+    /// needs, and nothing to do for the next one. Returns what the repair said of itself.
+    #[track_caller]
+    fn is_survived(&self, expected: &[&str]) -> ArchivesCheck {
+        let needed = self.needed();
+        let before = self.repository.store().objects.clone();
+        let content = |id: &ChunkId| self.repository.store().objects.get(id).cloned();
+        let whole: Vec<_> = needed.iter().map(content).collect();
+        for verify_data in [false, true] {
+            let (report, findings) = self.checked(&CheckOptions { verify_data, ..CheckOptions::default() });
+            for text in expected {
+                assert!(findings.iter().any(|finding| finding.contains(text)), "{text:?} is not in {findings:#?}");
+            }
+            assert_eq!(report.problems == 0, expected.is_empty(), "{findings:#?}");
+            assert!(self.repository.store().objects == before, "a check changes nothing");
+        }
+        let (repaired, _) = self.checked(&CheckOptions { repair: true, verify_data: true, ..CheckOptions::default() });
+        assert_eq!(needed.iter().map(content).collect::<Vec<_>>(), whole, "what is whole and needed stays");
+        let (again, findings) = self.checked(&CheckOptions { repair: true, ..CheckOptions::default() });
+        assert!(!again.is_changed, "{findings:#?}");
+        assert_eq!(again.problems, repaired.remaining, "{findings:#?}");
+        repaired
+    }
+}
+
+fn packed(items: &[Item]) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    for item in items {
+        item.encode(&mut encoder);
+    }
+    encoder.finish()
+}
+
+/// A file of one chunk, or none.
+fn file(path: &str, chunks: &[ChunkRef]) -> Item {
+    let size = chunks.iter().map(|chunk| u64::from(chunk.size)).sum();
+    Item { path: path.into(), mode: 0o100_644, chunks: Some(chunks.to_vec()), size: Some(size), ..Item::default() }
+}
+
+#[test]
+fn the_items_of_another_archive() {
+    let house = House::new();
+    let session = house.open().unwrap();
+    let other = session.open_archive(&session.archive_info(&house.archives[1]).unwrap()).unwrap();
+    let pieces: Vec<_> = other.metadata.items.iter().map(|id| house.plaintext(*id)).collect();
+    house.with_items(&pieces);
+    // It is signed, so the key's owner wants it so; what its own items had been nothing refers to any more.
+    let repaired = house.is_survived(&["nothing refers to"]);
+    assert_eq!((repaired.remaining, repaired.rewritten_archives), (0, 0));
+    assert_eq!(house.paths(&house.archives[0]), house.paths(&house.archives[1]));
+}
+
+#[test]
+fn chunks_that_lie_about_their_size() {
+    let house = House::new();
+    let id = house.store(b"eleven byte");
+    let lost = ChunkId([9; 32]);
+    let chunk = |id, size| ChunkRef { id, size, csize: 20 };
+    house.with_items(&[packed(&[
+        file("honest", &[chunk(id, 11)]),
+        file("larger", &[chunk(id, u32::MAX)]),
+        file("nothing", &[chunk(id, 0)]),
+        file("lost, of four gigabytes", &[chunk(lost, u32::MAX), chunk(id, 11)]),
+        file("lost, of nothing", &[chunk(ChunkId([8; 32]), 0)]),
+    ])]);
+    let repaired = house.is_survived(&[
+        "path larger, object",
+        "the chunk should have 4294967295 bytes, but has 11",
+        "the chunk should have 0 bytes, but has 11",
+        "path lost, of four gigabytes",
+        "bytes 0 to 4294967295 are lost",
+    ]);
+    assert!(repaired.remaining > 0, "there are no zeros for four gigabytes in one chunk");
+    assert_eq!(house.paths(&house.archives[0]).len(), 5, "none of them is taken away");
+}
+
+#[test]
+fn a_version_that_nobody_knows() {
+    let house = House::new();
+    let metadata = replaced(&unsigned(&house.plaintext(house.id(0))), b"\xa7version\x01", b"\xa7version\x02");
+    house.replace_archive(0, &signed(&house.key, Context::Archive, &metadata));
+    let before = house.repository.chunk_ids();
+    let repaired = house.is_survived(&["its metadata cannot be understood", "`delete --force`"]);
+    assert!(!repaired.is_changed && house.repository.chunk_ids() == before, "whatever it needs is there");
+}
+
+/// Somebody has a file backed up that looks like an archive. Not even where the manifest is lost it becomes one.
+#[test]
+fn planted_archives() {
+    let house = House::new();
+    let chunk = house.store(b"of a planted archive");
+    let list = house.store(&packed(&[file("planted", &[ChunkRef { id: chunk, size: 20, csize: 20 }])]));
+    let planted = ArchiveMetadata::new(ArchiveName::from_bytes("planted"), vec![list], Vec::new(), house.clock.now());
+    let planted = unsigned(&planted.encode(&house.key, &[1; 64]));
+    let planted = house.store(&planted);
+    let of_them = BTreeSet::from([chunk, list, planted]);
+    let repaired = house.is_survived(&["nothing refers to 3 of the objects"]);
+    assert!(repaired.remaining > 0 && repaired.deleted_objects == 0);
+    assert!(house.repository.chunk_ids().is_superset(&of_them), "whether they are rubbish is for a person to say");
+
+    house.repository.store().objects.remove(&ChunkId::MANIFEST);
+    let (_, findings) = house.checked(&CheckOptions { repair: true, ..CheckOptions::default() });
+    assert!(findings.iter().any(|it| it.contains("planted") && it.contains("not listed again")), "{findings:#?}");
+    let state = StateDir::open(Arc::new(MemoryDisk::new()), "/state".as_ref(), "test").unwrap();
+    let session = Session::open(Box::new(house.repository.clone()), &house.options(&state)).unwrap();
+    assert_eq!(session.archives().into_iter().map(|it| it.name).collect::<Vec<_>>(), house.archives);
+    assert!(house.repository.chunk_ids().is_superset(&of_them));
+}
+
+/// As stock does, a check leaves them: each of them can be listed, and what restoring them is like is said there.
+#[test]
+fn items_twice_and_items_below_files() {
+    let house = House::new();
+    let chunk = ChunkRef { id: house.store(b"content"), size: 7, csize: 20 };
+    let twice = [file("a", &[chunk]), file("a", &[]), file("a/b", &[chunk]), file("a", &[chunk])];
+    house.with_items(&[packed(&twice)]);
+    house.is_survived(&["nothing refers to"]);
+    assert_eq!(house.paths(&house.archives[0]), [&b"a"[..], b"a", b"a/b", b"a"]);
+}
+
+#[test]
+fn items_that_lack_what_items_have() {
+    let house = House::new();
+    let stream = [
+        packed(&[file("first", &[])]),
+        b"\x80\x81\xa4path\xa1x\x81\xa5mtime\x00\xc0\x90\x07\x82\xa4path\x07\xa5mtime\x00".to_vec(),
+        b"\x83\xa4path\xa1y\xa5mtime\x00\xa6chunks\x07".to_vec(),
+        b"\x83\xa4path\xa1z\xa5mtime\x00\xa6chunks\x91\x93\xa1x\x01\x01".to_vec(),
+        b"\x83\xa4path\xa1k\xa5mtime\x00\xa4evil\x01".to_vec(),
+        packed(&[file("last", &[])]),
+    ];
+    house.with_items(&[stream.concat()]);
+    let repaired =
+        house.is_survived(&["it has no path", "it has no mtime", "it is no map", "its chunks cannot be read", "evil"]);
+    assert_eq!((repaired.remaining, repaired.rewritten_archives), (0, 1));
+    assert_eq!(house.paths(&house.archives[0]), [&b"first"[..], b"last"]);
+}
+
+/// What could be nothing but an attack is named, and stays: how it is restored, if it is, is not the check's business.
+#[test]
+fn paths_that_lead_elsewhere() {
+    let house = House::new();
+    let paths = ["../up", "/etc/passwd", "a/../../b", "", ".", "a\0b", "a//b", "\u{1b}[31mred\nline"];
+    let long = "l".repeat(100_000);
+    let items: Vec<_> = paths.iter().copied().chain([long.as_str()]).map(|path| file(path, &[])).collect();
+    house.with_items(&[packed(&items)]);
+    let (report, _) = house.checked(&CheckOptions::default());
+    assert_eq!(report.items, items.len() as u64 + 2);
+    let before = house.id(0);
+    house.is_survived(&["nothing refers to"]);
+    assert_eq!(house.id(0), before, "the archive is not written anew");
+}
+
+/// Streams that promise more than there is, or nest without end.
+#[test]
+fn lists_of_items_that_are_bombs() {
+    let bombs = [
+        b"\x91".repeat(100_000),
+        b"\x81\xa4path".repeat(20_000),
+        b"\x81\xa4path\xdb\xff\xff\xff\xff".repeat(20_000),
+        b"\xdd\xff\xff\xff\xff".to_vec(),
+        b"\xdf\xff\xff\xff\xff\xa4path".to_vec(),
+        b"\xc6\xff\xff\xff\xff".to_vec(),
+        vec![0xc1; 100_000],
+        Vec::new(),
+    ];
+    for bomb in bombs {
+        let house = House::new();
+        let head = bomb.iter().take(6).copied().collect::<Vec<_>>();
+        house.with_items(&[packed(&[file("first", &[])]), bomb, packed(&[file("last", &[])])]);
+        let (found, findings) = house.checked(&CheckOptions::default());
+        assert!(found.problems > 0, "{head:x?}");
+        let (repaired, _) = house.checked(&CheckOptions { repair: true, ..CheckOptions::default() });
+        let (again, _) = house.checked(&CheckOptions::default());
+        assert!(repaired.remaining == 0 && again.problems == 0, "{head:x?}: {findings:#?}");
+        assert!(house.paths(&house.archives[0]).starts_with(&[b"first".to_vec()]), "{head:x?}");
+    }
+}
+
+#[test]
+fn a_list_of_very_many_items() {
+    let house = House::new();
+    let many: Vec<_> = (0..100_000).map(|number| file(&number.to_string(), &[])).collect();
+    let stream = packed(&many);
+    // Cut where stock would not, in the middle of items.
+    house.with_items(&stream.chunks(1 << 20).map(<[u8]>::to_vec).collect::<Vec<_>>());
+    let (report, _) = house.checked(&CheckOptions::default());
+    assert_eq!(report.items, 100_002);
+    // And as many that are none.
+    house.with_items(&[b"\x80".repeat(100_000), packed(&many[..1])]);
+    let (report, _) = house.checked(&CheckOptions::default());
+    assert!(report.problems >= 100_000 && report.items == 3, "{report:?}");
+    let (repaired, _) = house.checked(&CheckOptions { repair: true, ..CheckOptions::default() });
+    assert_eq!(repaired.remaining, 0);
+    assert_eq!(house.paths(&house.archives[0]), [b"0"]);
+}
