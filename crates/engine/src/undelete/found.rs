@@ -70,7 +70,7 @@ pub(super) fn archives(session: &Session, remains: &Remains<'_>) -> Result<Vec<F
     for id in remains.deleted() {
         session.check_stop()?;
         // What is damaged, or of another key, is no archive of ours.
-        let Ok((csize, packed)) = remains.chunk(id) else { continue };
+        let Some((csize, packed)) = remains.sound_chunk(id)? else { continue };
         if !is_map(&packed) {
             continue;
         }

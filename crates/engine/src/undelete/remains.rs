@@ -49,7 +49,7 @@ impl<'a> Remains<'a> {
             return Ok(*sound);
         }
         self.session.check_stop()?;
-        let sound = self.chunk(id).is_ok();
+        let sound = self.sound_chunk(id)?.is_some();
         self.looked_at.borrow_mut().insert(*id, sound);
         Ok(sound)
     }
@@ -58,6 +58,15 @@ impl<'a> Remains<'a> {
     pub(super) fn object(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
         let repository = self.session.repository();
         if self.is_deleted(id) { repository.get_deleted(id) } else { repository.get(id) }
+    }
+
+    /// What is in an object, and its stored size; `None` if it is lost.
+    pub(super) fn sound_chunk(&self, id: &ChunkId) -> Result<Option<(u32, Vec<u8>)>, SessionError> {
+        match self.chunk(id) {
+            Ok(chunk) => Ok(Some(chunk)),
+            Err(error) if error.is_loss() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What is in an object, and its stored size.
