@@ -53,7 +53,7 @@ pub(crate) fn write(disk: &MemoryDisk, path: &Path, bytes: &[u8]) {
     disk.sync_dir(path.parent().unwrap()).unwrap();
 }
 
-/// All files below a directory, in order.
+/// All files below a directory that say something, in order: the reserve is noise.
 pub(crate) fn files(disk: &MemoryDisk, directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut names = disk.list(directory).unwrap();
@@ -62,6 +62,7 @@ pub(crate) fn files(disk: &MemoryDisk, directory: &Path) -> Vec<PathBuf> {
         let path = directory.join(name);
         match kind {
             EntryKind::Directory => files.extend(self::files(disk, &path)),
+            _ if path.to_string_lossy().contains("reserve") => {}
             _ => files.push(path),
         }
     }
