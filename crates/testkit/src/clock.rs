@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use worldkeeper_core::Clock;
 
 /// Stands still until it is moved; who sleeps moves it.
-pub struct ManualClock(Mutex<(Timestamp, Duration)>);
+pub struct ManualClock {
+    now: Mutex<(Timestamp, Duration)>,
+    tick: Duration,
+}
 
 impl ManualClock {
     /// Stands at `now`, in the form `2026-11-06T12:00:00Z`.
@@ -16,29 +19,37 @@ impl ManualClock {
     ///
     /// If it is another form.
     pub fn at(now: &str) -> Self {
-        Self(Mutex::new((now.parse().expect("a time"), Duration::ZERO)))
+        let now = Mutex::new((now.parse().expect("a time"), Duration::ZERO));
+        Self { now, tick: Duration::ZERO }
+    }
+
+    /// The same, but a second passes whenever somebody looks how much time has passed.
+    #[must_use]
+    pub fn ticking(self) -> Self {
+        Self { tick: Duration::from_secs(1), ..self }
     }
 
     /// Lets time pass on both clocks.
     pub fn advance(&self, duration: Duration) {
-        let mut now = self.0.lock().expect("no test panics while it looks");
+        let mut now = self.now.lock().expect("no test panics while it looks");
         now.0 += SignedDuration::try_from(duration).expect("a test's durations are short");
         now.1 += duration;
     }
 
     /// Sets the wall clock alone, as an administrator would.
     pub fn set_wall(&self, now: Timestamp) {
-        self.0.lock().expect("no test panics while it looks").0 = now;
+        self.now.lock().expect("no test panics while it looks").0 = now;
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        self.0.lock().expect("no test panics while it looks").0
+        self.now.lock().expect("no test panics while it looks").0
     }
 
     fn monotonic(&self) -> Duration {
-        self.0.lock().expect("no test panics while it looks").1
+        self.advance(self.tick);
+        self.now.lock().expect("no test panics while it looks").1
     }
 
     fn sleep(&self, duration: Duration) {

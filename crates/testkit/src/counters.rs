@@ -22,14 +22,14 @@ use crate::segments;
 pub struct Counters(Arc<Mutex<Book>>);
 
 /// What was sealed, by the first counter value it used. The ranges do not overlap.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Book {
     sealed: BTreeMap<u64, Sealed>,
     objects: usize,
 }
 
 /// What stands behind an object's header.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Sealed {
     ciphertext: Bytes,
     /// Not so at the end of a segment whose writer was killed.
@@ -98,19 +98,37 @@ impl Counters {
 
     /// Notes all objects in a segment, the last perhaps torn.
     pub fn segment(&self, segment: &Bytes) -> Result<(), Reused> {
-        let (entries, ends_well) = segments::entries(segment);
-        for (index, (_, entry)) in entries.iter().enumerate() {
-            if let segments::Entry::Put(_, object) = entry {
-                self.try_record(&segment.slice_ref(object), ends_well || index + 1 < entries.len())?;
-            }
-        }
-        Ok(())
+        objects(segment).try_for_each(|(object, is_whole)| self.try_record(&object, is_whole))
+    }
+
+    /// Notes the objects in a segment that are whole. After a power failure an end that is torn is nobody's writing.
+    pub fn whole_objects(&self, segment: &Bytes) -> Result<(), Reused> {
+        objects(segment).filter(|(_, is_whole)| *is_whole).try_for_each(|(object, _)| self.try_record(&object, true))
+    }
+
+    /// A book of its own with the same in it: for one of several courses that things may take from here.
+    #[must_use]
+    pub fn branch(&self) -> Self {
+        let book = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self(Arc::new(Mutex::new(book)))
     }
 
     /// A repository whose every PUT is noted here before it is done.
     pub fn watch(&self, repository: Box<dyn Repository>) -> Box<dyn Repository> {
         Box::new(Watched { repository, counters: self.clone() })
     }
+}
+
+/// The objects in a segment, and whether each is whole.
+fn objects(segment: &Bytes) -> impl Iterator<Item = (Bytes, bool)> {
+    let (entries, end) = segments::entries(segment);
+    entries.into_iter().filter_map(move |(_, entry)| match entry {
+        segments::Entry::Put(_, object) => {
+            let is_whole = object.as_ptr_range().end <= segment[..end].as_ptr_range().end;
+            Some((segment.slice_ref(object), is_whole))
+        }
+        _ => None,
+    })
 }
 
 impl Book {
@@ -337,5 +355,11 @@ mod tests {
         for len in 0..segment.len() {
             with(&segment[..len], 1000);
         }
+        let counters = Counters::default();
+        counters.whole_objects(&segment[..segment.len() - 4].to_vec().into()).unwrap();
+        let branch = counters.branch();
+        branch.record(&object(20, &[3; 16]));
+        counters.record(&object(20, &[4; 16]));
+        assert!(counters.try_record(&object(5, &[3; 16]), true).is_err(), "what is whole is noted");
     }
 }

@@ -44,13 +44,13 @@ pub fn read(repository: &Path) -> BTreeMap<u32, Vec<u8>> {
     segments
 }
 
-/// The entries of a segment with their offsets, and whether they reach its end: the last one may be torn.
-pub fn entries(segment: &[u8]) -> (Vec<(u32, Entry<'_>)>, bool) {
+/// The entries of a segment with their offsets, and where those that are whole end: one that is torn may come behind.
+pub fn entries(segment: &[u8]) -> (Vec<(u32, Entry<'_>)>, usize) {
     let mut found = Vec::new();
     let mut rest = segment.strip_prefix(MAGIC).unwrap_or_default();
-    let is_segment = segment.starts_with(MAGIC);
     while rest.len() >= HEADER {
-        let offset = (segment.len() - rest.len()) as u32;
+        let end = segment.len() - rest.len();
+        let offset = end as u32;
         let size = u32::from_le_bytes(rest[4..8].try_into().expect("four bytes")) as usize;
         let entry = &rest[..size.clamp(HEADER, rest.len())];
         let whole = size == entry.len() && crc(&entry[4..]) == rest[..4];
@@ -58,22 +58,22 @@ pub fn entries(segment: &[u8]) -> (Vec<(u32, Entry<'_>)>, bool) {
             (0, Some(id)) => found.push((offset, Entry::Put(id.try_into().expect("32 bytes"), &entry[PUT_HEADER..]))),
             (1, Some(id)) if whole => found.push((offset, Entry::Delete(id.try_into().expect("32 bytes")))),
             (2, _) if entry == COMMIT => found.push((offset, Entry::Commit)),
-            _ => return (found, false),
+            _ => return (found, end),
         }
         if !whole {
-            return (found, false);
+            return (found, end);
         }
         rest = &rest[entry.len()..];
     }
-    (found, is_segment && rest.is_empty())
+    (found, segment.len() - rest.len())
 }
 
 /// Where each object lies that the committed part of the log leaves alive: segment and offset.
 pub fn replayed(repository: &Path) -> BTreeMap<Id, (u32, u32)> {
     let segments = read(repository);
     let committed = |bytes: &Vec<u8>| {
-        let (entries, whole) = entries(bytes);
-        whole && matches!(entries.last(), Some((_, Entry::Commit)))
+        let (entries, end) = entries(bytes);
+        end == bytes.len() && matches!(entries.last(), Some((_, Entry::Commit)))
     };
     let last = segments.iter().rfind(|(_, bytes)| committed(bytes)).map(|(number, _)| *number);
     let mut live = BTreeMap::new();
@@ -155,7 +155,7 @@ mod tests {
             let next = read(&repository).keys().max().unwrap() + 1;
             let put = [&[1, 2, 3, 4, 60, 0, 0, 0, 0][..], &[7; 32], b"torn"].concat();
             fs::write(repository.join(format!("data/0/{next}")), [MAGIC, &put].concat()).unwrap();
-            assert_eq!(entries(&read(&repository)[&next]), (vec![(8, Entry::Put([7; 32], b"torn"))], false));
+            assert_eq!(entries(&read(&repository)[&next]), (vec![(8, Entry::Put([7; 32], b"torn"))], 8));
             assert_index_agrees(&repository);
         }
     }

@@ -35,6 +35,26 @@ const CALLS: &str = "write,pwrite64,writev,pwritev,rename,renameat,renameat2,unl
                      fdatasync,link,linkat,symlink,symlinkat,ftruncate,fallocate,copy_file_range,chmod,fchmod,utimensat,\
                      open,openat";
 
+/// A call that takes more than a second, so that what happens every second happens behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Delay {
+    /// The call's name.
+    pub name: &'static str,
+    /// Which of its thread's calls of that name it is, from 1 on.
+    pub ordinal: usize,
+}
+
+impl Delay {
+    /// The words of a `strace` that also delays this call; it sees only calls that it traces.
+    fn add(self, mut strace: Vec<String>) -> Vec<String> {
+        let trace = strace.iter_mut().find(|word| word.starts_with("trace=")).expect("it traces something");
+        *trace = format!("{trace},{}", self.name);
+        let delay = format!("inject={}:delay_enter=1050000:when={}", self.name, self.ordinal);
+        strace.extend(["-e".to_owned(), delay]);
+        strace
+    }
+}
+
 /// Returns whether `strace` is there, or says that the test is skipped.
 pub fn is_there() -> bool {
     let found = if peers::on_path("strace") { Ok(()) } else { Err("it is not installed".to_owned()) };
@@ -45,10 +65,20 @@ pub fn is_there() -> bool {
 /// order in which they were made.
 #[track_caller]
 pub fn mutating_calls<S: AsRef<OsStr>>(keeper: &Worldkeeper, args: &[S]) -> Vec<Call> {
+    delayed_mutating_calls(keeper, args, None)
+}
+
+/// The same of a run that is delayed.
+#[track_caller]
+pub fn delayed_mutating_calls<S: AsRef<OsStr>>(keeper: &Worldkeeper, args: &[S], delay: Option<Delay>) -> Vec<Call> {
     let log = keeper.folder().join("strace.log");
     let trace = format!("trace={CALLS}");
     let log_name = log.to_str().expect("paths of tests are text");
-    let strace = ["strace", "-f", "-qq", "-y", "-e", &trace, "-o", log_name];
+    let strace = ["strace", "-f", "-qq", "-y", "-e", &trace, "-o", log_name].map(str::to_owned).to_vec();
+    let strace = match delay {
+        Some(delay) => delay.add(strace),
+        None => strace,
+    };
     let _ = Outcome::of(&mut keeper.command_under(&strace, args)).exits(0);
     let text = String::from_utf8_lossy(&fs::read(&log).expect("strace has written")).into_owned();
     fs::remove_file(log).expect("it was there");
@@ -68,8 +98,10 @@ fn calls(trace: &str, folder: &Path) -> Vec<Call> {
         };
         let ordinal = ordinals.entry((thread.to_owned(), name.to_owned())).or_insert(0);
         *ordinal += 1;
+        // One that is only delayed is none of them.
+        let is_listed = CALLS.split(',').any(|known| known == name);
         let only_opens = name.starts_with("open") && !arguments.contains("O_CREAT");
-        if !only_opens && arguments.contains(&folder) {
+        if is_listed && !only_opens && arguments.contains(&folder) {
             calls.push(Call { name: name.to_owned(), ordinal: *ordinal, arguments: arguments.to_owned() });
         }
     }
@@ -89,6 +121,15 @@ pub fn at(call: &Call, signal: Signal, log: &Path) -> Vec<String> {
     let injection = format!("inject={}:signal={name}:when={}", call.name, call.ordinal);
     let log = log.to_str().expect("paths of tests are text");
     ["strace", "-f", "-qq", "-o", log, "-e", &trace, "-e", &injection].map(str::to_owned).to_vec()
+}
+
+/// The same for a run that is delayed.
+pub fn delayed_at(call: &Call, signal: Signal, log: &Path, delay: Option<Delay>) -> Vec<String> {
+    let strace = at(call, signal, log);
+    match delay {
+        Some(delay) => delay.add(strace),
+        None => strace,
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tempfile::TempDir;
 use worldkeeper_core::{Clock, Disk, Stop};
 use worldkeeper_crypto::EncryptionMode;
@@ -22,35 +21,17 @@ use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 use worldkeeper_testkit::tree;
 
-/// A clock on which a second passes whenever somebody looks how much time has passed.
-struct Ticking(ManualClock);
-
-impl Clock for Ticking {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.0.advance(Duration::from_secs(1));
-        self.0.monotonic()
-    }
-
-    fn sleep(&self, duration: Duration) {
-        self.0.sleep(duration);
-    }
-}
-
 /// A world and a repository in memory.
 struct House {
     folder: TempDir,
     repository: MemoryRepository,
-    clock: Arc<Ticking>,
+    clock: Arc<ManualClock>,
 }
 
 impl House {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let clock = Arc::new(Ticking(ManualClock::at("2030-01-01T00:00:00Z")));
+        let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z").ticking());
         let house = Self { folder, repository: MemoryRepository::new(1), clock };
         tree::world(&house.world(), 40, "checkpoints");
         tree::write(&house.world().join("region/long"), &sha_stream("long", 1_500_000));
@@ -89,7 +70,7 @@ impl House {
     }
 
     fn watched_backup(&self, interval: u64, monitor: &dyn Monitor) -> Result<Created, CreateError> {
-        self.clock.0.advance(Duration::from_hours(1));
+        self.clock.advance(Duration::from_hours(1));
         let options = CreateOptions {
             checkpoint_interval: Duration::from_secs(interval),
             chunker_params: "fixed,65536".parse().unwrap(),
