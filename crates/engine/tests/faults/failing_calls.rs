@@ -4,13 +4,13 @@ use std::io::ErrorKind;
 
 use worldkeeper_core::error_text;
 use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::disk::{Fault, MemoryDisk, ReadFault};
 use worldkeeper_testkit::gate;
 
-use crate::counters::Counters;
 use crate::house::{Outcome, REPOSITORY, STATE};
 use crate::operations::{ALL, Operation};
-use crate::survival::{Expected, archives, survives, whole};
+use crate::survival::{Expected, archives, sealed_on, survives, whole};
 
 const MODE: EncryptionMode = EncryptionMode::RepokeyBlake2;
 
@@ -78,8 +78,8 @@ fn assert_is_over(disk: &MemoryDisk, result: &Outcome, expected: &Expected, cont
         let text = error_text(&**error);
         assert!(text.contains(" /"), "{context}: the error names no file: {text}");
     }
-    let mut sealed = Counters::default();
-    sealed.add(disk, context);
+    let sealed = Counters::default();
+    sealed_on(disk, &sealed, context);
     let is_after = survives(disk, MODE, expected, &sealed, context);
     assert!(is_after || result.is_err(), "{context}: it was said to be done, and is not");
     let now = archives(disk, MODE).unwrap();

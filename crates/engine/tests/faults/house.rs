@@ -9,10 +9,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::disk;
+use worldkeeper_core::repository::CheckOptions as StoredCheckOptions;
 use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop};
-use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_crypto::{EncryptionMode, KeyFile};
 use worldkeeper_engine::{
-    CreateOptions, NoKeyFiles, Session, SessionError, SessionOptions, Silent, StateDir, compact, create, delete,
+    CheckOptions, CreateOptions, NoKeyFiles, RecreateOptions, Recreater, Session, SessionError, SessionOptions, Silent,
+    StateDir, check, compact, create, delete, deleted_archives, export_key, import_key, rename, undelete,
 };
 use worldkeeper_repository::{self as repository, LocalRepository, Mode, OpenOptions};
 use worldkeeper_testkit::clock::ManualClock;
@@ -27,6 +29,8 @@ pub(crate) const REPOSITORY: &str = "/repository";
 pub(crate) const STATE: &str = "/state";
 pub(crate) const PASSPHRASE: &str = "correct horse";
 pub(crate) const NEW_PASSPHRASE: &str = "battery staple";
+/// Chunks of which some files of the world need several.
+const SMALL_CHUNKS: &str = "fixed,16384";
 
 /// One run of the sidecar: a process of its own, on a disk that it shares with those before it.
 pub(crate) struct House {
@@ -119,13 +123,26 @@ impl House {
 
     /// Makes an archive of a version of the world; returns its name.
     pub(crate) fn create(&self, version: usize) -> Outcome<String> {
-        let options = CreateOptions {
-            sealers: 1,
-            compression: "none".parse()?,
-            ..CreateOptions::new("mc", [world(version).to_owned()])
-        };
+        self.create_with(&Self::create_options(version)?)
+    }
+
+    /// The same, but it takes so long that it saves checkpoints on the way.
+    pub(crate) fn create_slowly(&self, version: usize) -> Outcome<String> {
+        let clock = Arc::new(ManualClock::at(&self.clock.now().to_string()).ticking());
+        let chunker_params = SMALL_CHUNKS.parse()?;
+        let checkpoint_interval = Duration::from_secs(6);
+        let options = CreateOptions { chunker_params, checkpoint_interval, ..Self::create_options(version)? };
+        Self { disk: self.disk.clone(), clock, ..*self }.create_with(&options)
+    }
+
+    fn create_options(version: usize) -> Outcome<CreateOptions> {
+        let options = CreateOptions::new("mc", [world(version).to_owned()]);
+        Ok(CreateOptions { sealers: 1, compression: "none".parse()?, ..options })
+    }
+
+    fn create_with(&self, options: &CreateOptions) -> Outcome<String> {
         let state = self.state()?;
-        Ok(create(&mut self.open_or_make(&state)?, &options, &Silent)?.name.to_string())
+        Ok(create(&mut self.open_or_make(&state)?, options, &Silent)?.name.to_string())
     }
 
     /// Deletes the oldest archives.
@@ -135,6 +152,57 @@ impl House {
         let names: Vec<ArchiveName> = session.archives().into_iter().take(count).map(|archive| archive.name).collect();
         delete(&mut session, &names, &Silent)?;
         Ok(())
+    }
+
+    /// Brings back the archive that was deleted.
+    pub(crate) fn undelete(&self) -> Outcome {
+        let state = self.state()?;
+        let mut session = self.open(&state, Mode::Exclusive)?;
+        let deleted: Vec<_> = deleted_archives(&session)?.iter().map(|archive| archive.name.to_string()).collect();
+        undelete(&mut session, &deleted, &Silent)?;
+        Ok(())
+    }
+
+    /// Gives the oldest archive another name.
+    pub(crate) fn rename(&self) -> Outcome {
+        let state = self.state()?;
+        let mut session = self.open(&state, Mode::Exclusive)?;
+        let oldest = session.archives().remove(0).name;
+        Ok(rename(&mut session, &oldest, &ArchiveName::from_bytes("renamed"), &Silent)?)
+    }
+
+    /// Makes the oldest archive anew, cut and compressed in another way.
+    pub(crate) fn recreate(&self) -> Outcome {
+        let (compression, chunker_params) = ("lz4".parse()?, Some(SMALL_CHUNKS.parse()?));
+        self.recreate_with(&RecreateOptions { compression, chunker_params, ..RecreateOptions::default() })
+    }
+
+    /// Remarks something on the oldest archive.
+    pub(crate) fn comment(&self) -> Outcome {
+        self.recreate_with(&RecreateOptions { comment: Some("a remark".to_owned()), ..RecreateOptions::default() })
+    }
+
+    fn recreate_with(&self, options: &RecreateOptions) -> Outcome {
+        let state = self.state()?;
+        let mut session = self.open(&state, Mode::Exclusive)?;
+        let oldest = session.archives().remove(0).name;
+        let stats = Recreater::new(options).recreate(&mut session, &oldest, None, &mut |_, _| {}, &Silent)?;
+        stats.map(drop).ok_or_else(|| "there was nothing to do".into())
+    }
+
+    /// Mends what can be mended, as the command line does it: the stored bytes, then what they mean.
+    pub(crate) fn repair(&self) -> Outcome {
+        let state = self.state()?;
+        let repository = self.repository(&state, Mode::Exclusive)?;
+        let stored = StoredCheckOptions { repair: true, max_duration: None };
+        let found = repository.check(&stored, &mut |_| {})?;
+        if found.problems > 0 {
+            state.repository(repository.id()).forget_chunk_index()?;
+        }
+        let (mut session, loss) = Session::open_for_check(Box::new(repository), &self.options(&state))?;
+        let options = CheckOptions { repair: true, workers: 1, ..CheckOptions::default() };
+        let mended = check(&mut session, loss.as_ref(), &options, &Silent)?;
+        if found.is_sound() && mended.is_sound() { Ok(()) } else { Err("not all could be mended".into()) }
     }
 
     pub(crate) fn compact(&self) -> Outcome<u64> {
@@ -154,6 +222,24 @@ impl House {
             Err(SessionError::Keyless(_)) => Ok(()),
             result => Ok(result?),
         }
+    }
+
+    /// Puts a copy of the key back that was made under the new passphrase.
+    pub(crate) fn import_key(&self) -> Outcome {
+        static COPY: OnceLock<KeyFile> = OnceLock::new();
+        let state = self.state()?;
+        let repository = self.repository(&state, Mode::Exclusive)?;
+        if self.mode == EncryptionMode::None {
+            return Ok(());
+        }
+        let copy = COPY.get_or_init(|| {
+            let of = House::new(&self.disk.after_kill(), self.mode, 0);
+            of.change_passphrase().unwrap();
+            of.weaken_key();
+            export_key(&of.repository(&of.state().unwrap(), Mode::WithoutLock).unwrap(), &NoKeyFiles).unwrap()
+        });
+        import_key(&repository, &NoKeyFiles, copy, Some(NEW_PASSPHRASE))?;
+        Ok(())
     }
 
     /// Puts the key that is there, if there is one, under its passphrase as one that is stretched at once. Nothing else
@@ -181,6 +267,27 @@ impl House {
         }
     }
 
+    /// Flips a bit in what an archive of the world's second version alone holds.
+    pub(crate) fn damage(&self) {
+        let state = self.state().unwrap();
+        let session = self.open(&state, Mode::Shared).unwrap();
+        let archive = session.open_archive(&session.archives()[1]).unwrap();
+        let mut items = session.items(&archive).map(Result::unwrap);
+        let region = items.find(|item| item.path.ends_with(b"region.mca")).unwrap();
+        let id = region.chunks.unwrap()[0].id;
+        let object = self.repository(&state, Mode::WithoutLock).unwrap().get(&id).unwrap();
+        let mut segments = segment_files(&self.disk).into_iter();
+        let (path, mut bytes, at) = segments
+            .find_map(|path| {
+                let bytes = disk::read(&self.disk, &path, u64::MAX).unwrap();
+                let at = bytes.windows(object.len()).position(|window| window == object)?;
+                Some((path, bytes, at))
+            })
+            .unwrap();
+        bytes[at + object.len() / 2] ^= 1;
+        disk::replace(&self.disk, &path, &bytes).unwrap();
+    }
+
     /// Makes segments small, so that few objects make many of them.
     pub(crate) fn make_segments_small(&self) {
         let path = Path::new(REPOSITORY).join("config");
@@ -193,6 +300,14 @@ impl House {
         let text: String = text.lines().map(line).collect();
         disk::replace(&self.disk, &path, text.as_bytes()).unwrap();
     }
+}
+
+fn segment_files(disk: &MemoryDisk) -> Vec<PathBuf> {
+    let names = |folder: &Path| {
+        let entries = disk.list(folder).unwrap().into_iter();
+        entries.map(|(name, _)| folder.join(name)).collect::<Vec<_>>()
+    };
+    names(&Path::new(REPOSITORY).join("data")).iter().flat_map(|folder| names(folder)).collect()
 }
 
 /// A version of the world, by its own path: each is what it is for as long as the tests run.

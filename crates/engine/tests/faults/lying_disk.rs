@@ -7,13 +7,13 @@ use worldkeeper_core::error_text;
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::Trust;
 use worldkeeper_repository::Mode;
+use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::disk::MemoryDisk;
 use worldkeeper_testkit::gate;
 
-use crate::counters::Counters;
 use crate::house::{House, REPOSITORY};
 use crate::operations::{ALL, NOW, Operation};
-use crate::survival::{Expected, archives};
+use crate::survival::{Expected, archives, has_losses, sealed_on};
 
 const MODE: EncryptionMode = EncryptionMode::RepokeyBlake2;
 
@@ -33,8 +33,8 @@ fn gate_lying_disk() {
                 let disk = operation.disk(MODE);
                 disk.lie_about(REPOSITORY.as_ref(), call);
                 (operation.run)(&Operation::house(&disk, MODE)).unwrap();
-                let mut sealed = Counters::default();
-                sealed.add(&disk, &context);
+                let sealed = Counters::default();
+                sealed_on(&disk, &sealed, &context);
                 seen[found(&disk.after_power_failure(seed), &expected, &sealed, &context) as usize] += 1;
             }
         }
@@ -53,6 +53,9 @@ fn found(disk: &MemoryDisk, expected: &Expected, sealed: &Counters, context: &st
     let house = House::new(disk, MODE, NOW + 1);
     let trust = house.state().and_then(|state| Ok(house.open(&state, Mode::Shared)?.trust().clone()));
     let found = match (trust, archives(disk, MODE)) {
+        // An object is missing or damaged, and the error says which.
+        (Err(_), _) | (_, Err(_)) => Found::Damaged,
+        (_, Ok(archives)) if has_losses(&archives) => Found::Damaged,
         (Ok(Trust::Suspicious(_)), Ok(archives)) => {
             assert!(archives == expected.before, "{context}: rolled back to {:?}", archives.keys());
             let error = house.create(2).unwrap_err();
@@ -70,13 +73,9 @@ fn found(disk: &MemoryDisk, expected: &Expected, sealed: &Counters, context: &st
             assert!(archives == expected.after, "{context}: nobody noticed that these are all: {:?}", archives.keys());
             Found::Whole
         }
-        // An object is missing or damaged, and the error says which.
-        (Err(_), _) | (_, Err(_)) => Found::Damaged,
     };
     let next = house.create(2);
     assert!(matches!(found, Found::Damaged) || next.is_ok(), "{context}: {next:?}");
-    let mut sealed = sealed.clone();
-    sealed.add(disk, context);
-    sealed.assert_disjoint(context);
+    sealed_on(disk, sealed, context);
     found
 }

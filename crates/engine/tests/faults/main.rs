@@ -4,7 +4,6 @@
 //! operation once on a disk that records, and then looks at what is left wherever it may have been interrupted.
 //! [`survival`] says what must hold.
 
-mod counters;
 mod failing_calls;
 mod full_disk;
 mod house;

@@ -25,11 +25,23 @@ pub(crate) const ALL: &[Operation] = &[
     Operation { name: "first create", start: Start::Empty, run: |house| house.create(0).map(drop), share: 8 },
     Operation { name: "unchanged create", start: Start::Used, run: |house| house.create(2).map(drop), share: 6 },
     Operation { name: "changed create", start: Start::Used, run: |house| house.create(3).map(drop), share: 8 },
+    Operation {
+        name: "create with checkpoints",
+        start: Start::Used,
+        run: |house| house.create_slowly(3).map(drop),
+        share: 8,
+    },
     Operation { name: "delete", start: Start::Used, run: |house| house.delete(1), share: 6 },
     Operation { name: "prune", start: Start::Used, run: |house| house.delete(2), share: 6 },
     Operation { name: "compact", start: Start::Used, run: |house| house.compact().map(drop), share: 8 },
+    Operation { name: "undelete", start: Start::Used, run: House::undelete, share: 6 },
+    Operation { name: "rename", start: Start::Used, run: House::rename, share: 4 },
+    Operation { name: "recreate", start: Start::Used, run: House::recreate, share: 6 },
+    Operation { name: "comment", start: Start::Used, run: House::comment, share: 2 },
+    Operation { name: "repair", start: Start::Damaged, run: House::repair, share: 8 },
     Operation { name: "adopt", start: Start::StateLost, run: House::adopt, share: 4 },
     Operation { name: "key change", start: Start::Used, run: House::change_passphrase, share: 1 },
+    Operation { name: "key import", start: Start::Used, run: House::import_key, share: 2 },
 ];
 
 /// The operations in the modes that differ in what lies on the disk: encrypted, and as it is. In the latter a segment
@@ -53,6 +65,8 @@ pub(crate) enum Start {
     Used,
     /// The same, and an empty state directory.
     StateLost,
+    /// As used, but an object is damaged.
+    Damaged,
 }
 
 /// The hour of the operation; the runs before it had smaller numbers.
@@ -72,7 +86,7 @@ impl Operation {
 
 /// A copy of a starting point, all durable. Each is made once.
 fn start(start: Start, mode: EncryptionMode) -> MemoryDisk {
-    static MADE: [OnceLock<[MemoryDisk; 4]>; 2] = [const { OnceLock::new() }; 2];
+    static MADE: [OnceLock<[MemoryDisk; 5]>; 2] = [const { OnceLock::new() }; 2];
     let made = MADE[usize::from(mode == EncryptionMode::None)].get_or_init(|| {
         let nothing = MemoryDisk::new();
         let empty = nothing.after_kill();
@@ -88,7 +102,9 @@ fn start(start: Start, mode: EncryptionMode) -> MemoryDisk {
         house(5).delete(1).unwrap();
         let state_lost = used.after_kill();
         remove_all(&state_lost, Path::new(STATE));
-        [nothing, empty, used, state_lost]
+        let damaged = used.after_kill();
+        House::new(&damaged, mode, 6).damage();
+        [nothing, empty, used, state_lost, damaged]
     });
     made[start as usize].after_power_failure(0)
 }

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::disk::MemoryDisk;
 use worldkeeper_testkit::gate;
 
-use crate::counters::Counters;
 use crate::operations::{Operation, cases};
-use crate::survival::{Expected, survives};
+use crate::survival::{Expected, sealed_on, survives};
 
 #[test]
 fn gate_power_loss() {
@@ -40,9 +40,9 @@ fn power_fails_during(operation: &Operation, mode: EncryptionMode, wanted: usize
     let mut outcomes = [0; 2];
     for (calls, moment) in moments.iter().enumerate() {
         // The call at which it failed may have been given to the disk in part.
-        let mut sealed = Counters::default();
+        let sealed = Counters::default();
         if mode.encrypts() {
-            sealed.add(&moments[(calls + 1).min(moments.len() - 1)], operation.name);
+            sealed_on(&moments[(calls + 1).min(moments.len() - 1)], &sealed, operation.name);
         }
         for number in 0..each {
             let seed = gate::seed() ^ ((calls as u64) << 32 | number as u64);

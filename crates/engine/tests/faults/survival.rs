@@ -3,25 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use bytes::Bytes;
 use worldkeeper_archive::Item;
 use worldkeeper_compress::Decompressor;
 use worldkeeper_core::{ChunkId, Disk, Repository, RepositoryError};
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob};
-use worldkeeper_engine::{Session, SessionError, StateDir};
+use worldkeeper_engine::{Session, SessionError, StateDir, series};
 use worldkeeper_repository::Mode;
+use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::disk::MemoryDisk;
 
-use crate::counters::Counters;
 use crate::house::{House, NEW_PASSPHRASE, Outcome, PASSPHRASE, REPOSITORY};
-use crate::operations::{NOW, Operation};
+use crate::operations::{NOW, Operation, Start};
 
-/// The archives of a repository, with every item and its content.
-pub(crate) type Archives = BTreeMap<String, Vec<(Item, Vec<u8>)>>;
+/// The archives of a repository.
+pub(crate) type Archives = BTreeMap<String, Archive>;
+
+/// An archive with every item and its content.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Archive {
+    comment: Option<Vec<u8>>,
+    items: Vec<(Item, Vec<u8>)>,
+}
+
+/// What stands for content that is lost.
+const LOST: &[u8] = b"lost";
 
 /// What an operation may leave.
 pub(crate) struct Expected {
     pub(crate) before: Archives,
     pub(crate) after: Archives,
+    is_repair: bool,
 }
 
 impl Expected {
@@ -31,19 +43,67 @@ impl Expected {
         let before = archives(&disk, mode).unwrap();
         (operation.run)(&Operation::house(&disk, mode)).unwrap();
         let after = archives(&disk, mode).unwrap();
-        Self { before, after }
+        Self { before, after, is_repair: operation.start == Start::Damaged }
     }
 
-    /// Requires that these are the archives from before or those from after; returns whether they are the latter.
+    /// Requires that these are the archives from before or those from after; returns whether they are the latter. Beside
+    /// those from before there may be a checkpoint: the beginning of one of those from after.
     pub(crate) fn assert_either(&self, found: &Archives, context: &str) -> bool {
-        if *found == self.before {
-            return self.before == self.after;
+        let (checkpoints, whole) = split(found);
+        for (name, checkpoint) in &checkpoints {
+            let archive = name.strip_suffix(".checkpoint").and_then(|name| self.after.get(name));
+            let archive = archive.unwrap_or_else(|| panic!("{context}: {name} is none of this run"));
+            checkpoint.assert_begins(archive, context);
+        }
+        if whole == self.before {
+            return self.before == self.after && checkpoints.is_empty();
         }
         let names = |archives: &Archives| archives.keys().cloned().collect::<Vec<_>>();
         let (old, new) = (names(&self.before), names(&self.after));
         assert!(*found == self.after, "{context}: {:?} is neither {old:?} nor {new:?}, or not whole", names(found));
         true
     }
+
+    /// Makes one archive more, and requires that everything is in order then. What was damaged needs a repair that comes
+    /// to its end before.
+    pub(crate) fn next_run_succeeds(&self, disk: &MemoryDisk, mode: EncryptionMode, found: &Archives, context: &str) {
+        let house = house(disk, mode, NOW + 1);
+        let expected = if self.is_repair {
+            house.repair().unwrap_or_else(|error| panic!("{context}: the next repair: {error:?}"));
+            &self.after
+        } else {
+            &split(found).1
+        };
+        let name = house.create(2).unwrap_or_else(|error| panic!("{context}: the next run: {error:?}"));
+        let mut now = whole(disk, mode).unwrap_or_else(|error| panic!("{context}: after the next run: {error:?}"));
+        let made = now.remove(&name).unwrap_or_else(|| panic!("{context}: there is no {name}"));
+        assert!(made.items.len() > 8, "{context}: {} items", made.items.len());
+        assert!(now == *expected, "{context}: the next run changed {:?}", now.keys());
+    }
+}
+
+impl Archive {
+    /// Requires that this is a checkpoint of another: its first items, and the first part of the next.
+    fn assert_begins(&self, whole: &Self, context: &str) {
+        assert!(!self.items.is_empty(), "{context}: an empty checkpoint");
+        for ((item, content), (meant, all)) in self.items.iter().zip(&whole.items) {
+            let is_part = item.part == Some(1)
+                && item.path.strip_suffix(b".borg_part_1") == Some(&meant.path)
+                && all.starts_with(content);
+            assert!(is_part || (item, content) == (meant, all), "{context}: {item:?} in a checkpoint");
+        }
+        assert!(self.items.len() <= whole.items.len(), "{context}: {} items in a checkpoint", self.items.len());
+    }
+}
+
+/// Returns whether an archive lacks content.
+pub(crate) fn has_losses(archives: &Archives) -> bool {
+    archives.values().flat_map(|archive| &archive.items).any(|(_, content)| content == LOST)
+}
+
+/// The checkpoints, and the other archives. A checkpoint goes with the next archive.
+fn split(archives: &Archives) -> (Archives, Archives) {
+    archives.clone().into_iter().partition(|(name, _)| series::is_checkpoint(name))
 }
 
 /// Requires that a disk holds what an operation may leave, and that the next run needs no help. Returns whether the
@@ -55,25 +115,29 @@ pub(crate) fn survives(
     sealed: &Counters,
     context: &str,
 ) -> bool {
-    let found = archives(disk, mode).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+    let found = match archives(disk, mode) {
+        // Who began a repair has to end it, if only then the repository can be read again.
+        Err(error) if expected.is_repair && is_damage(&*error) => {
+            house(disk, mode, NOW + 1).repair().unwrap_or_else(|error| panic!("{context}: repair: {error:?}"));
+            archives(disk, mode)
+        }
+        found => found,
+    };
+    let found = found.unwrap_or_else(|error| panic!("{context}: {error:?}"));
     let is_after = expected.assert_either(&found, context);
-    next_run_succeeds(disk, mode, &found, context);
+    expected.next_run_succeeds(disk, mode, &found, context);
     if mode.encrypts() {
-        let mut sealed = sealed.clone();
-        sealed.add(disk, context);
-        sealed.assert_disjoint(context);
+        sealed_on(disk, &sealed.branch(), context);
     }
     is_after
 }
 
-/// Makes one archive more, and requires that everything is in order then.
-pub(crate) fn next_run_succeeds(disk: &MemoryDisk, mode: EncryptionMode, found: &Archives, context: &str) {
-    let house = house(disk, mode, NOW + 1);
-    let name = house.create(2).unwrap_or_else(|error| panic!("{context}: the next run: {error:?}"));
-    let mut now = whole(disk, mode).unwrap_or_else(|error| panic!("{context}: after the next run: {error:?}"));
-    let made = now.remove(&name).unwrap_or_else(|| panic!("{context}: there is no {name}"));
-    assert!(made.len() > 8, "{context}: {} items", made.len());
-    assert!(now == *found, "{context}: the next run changed {:?}", now.keys());
+/// Adds what was sealed to a disk, into files that are still there and files that are not.
+pub(crate) fn sealed_on(disk: &MemoryDisk, counters: &Counters, context: &str) {
+    for file in disk.every_file().iter().filter(|file| file.starts_with(b"BORG_SEG")) {
+        let noted = counters.whole_objects(&Bytes::copy_from_slice(file));
+        noted.unwrap_or_else(|reused| panic!("{context}: {reused}"));
+    }
 }
 
 /// The archives, as whoever comes next sees them.
@@ -98,6 +162,9 @@ pub(crate) fn whole(disk: &MemoryDisk, mode: EncryptionMode) -> Outcome<Archives
         Ok(house.repository(&house.state()?, Mode::WithoutLock)?.ids()?.into_iter().collect())
     };
     let indexed = ids(disk)?;
+    if has_losses(&archives) {
+        return Err("something is lost".into());
+    }
     if indexed != referenced {
         return Err(format!("{} objects are referred to, {} are there", referenced.len(), indexed.len()).into());
     }
@@ -145,16 +212,31 @@ fn read_all(house: &House, state: &StateDir, session: &Session) -> Outcome<(Arch
             let mut content = Vec::new();
             for chunk in item.chunks.iter().flatten() {
                 referenced.insert(chunk.id);
-                let object = repository.get(&chunk.id)?;
+                let object = match repository.get(&chunk.id) {
+                    Err(RepositoryError::ObjectNotFound(_) | RepositoryError::Damaged { .. }) => {
+                        content.extend_from_slice(LOST);
+                        continue;
+                    }
+                    object => object?,
+                };
                 let plain = decompressor.decompress(&key.open(&object)?, None, 1 << 24)?;
                 key.verify_id(&chunk.id, &plain)?;
                 content.extend_from_slice(&plain);
             }
             items.push((item, content));
         }
-        archives.insert(info.name.to_string(), items);
+        archives.insert(info.name.to_string(), Archive { comment: archive.metadata.comment.clone(), items });
     }
     Ok((archives, referenced))
+}
+
+/// Whether an error says that something stored is damaged.
+fn is_damage(error: &(dyn std::error::Error + 'static)) -> bool {
+    let damaged = |error: &RepositoryError| matches!(error, RepositoryError::Damaged { .. });
+    match error.downcast_ref() {
+        Some(SessionError::Repository(error)) => damaged(error),
+        _ => error.downcast_ref().is_some_and(damaged),
+    }
 }
 
 /// Whether an error only says that there is no repository yet, or an unfinished one.
