@@ -123,7 +123,7 @@ fn gate_stopped_while_it_writes_keeps_stock_out() {
     if !is_possible() {
         return;
     }
-    let (points, met) = (points(4), AtomicUsize::new(0));
+    let (points, met) = (points(2), AtomicUsize::new(0));
     gate::each(&points, borgs, |borgs, point| {
         let place = place();
         let first = place.trees.keys().next().expect("there are two").clone();
@@ -164,7 +164,7 @@ fn gate_stopped_while_its_lock_is_broken() {
     if !is_possible() {
         return;
     }
-    let (points, met) = (points(8), AtomicUsize::new(0));
+    let (points, met) = (points(3), AtomicUsize::new(0));
     gate::each(&points, borgs, |borgs, point| {
         let mut place = place();
         let repository = place.keeper.repository().to_str().expect("paths of tests are text").to_owned();

@@ -8,6 +8,8 @@ mod point;
 
 use std::fs;
 
+use worldkeeper_testkit::segments;
+use worldkeeper_testkit::strace::Delay;
 use worldkeeper_testkit::worldkeeper::Worldkeeper;
 use worldkeeper_tests::copy;
 
@@ -21,6 +23,10 @@ pub(crate) struct Verb {
     after: After,
     /// What was there when the repository was further on: no counter of it may be used again.
     discarded: Option<std::path::PathBuf>,
+    /// Archives that we know, and that it makes.
+    makes: Vec<String>,
+    /// What takes its time.
+    delay: Option<Delay>,
 }
 
 /// What comes after it was killed.
@@ -39,7 +45,14 @@ enum After {
 impl Verb {
     fn new(place: &Place, words: &[&str]) -> Self {
         let args = words.iter().map(|word| (*word).to_owned()).collect();
-        Self { args, keeper: place.keeper.clone(), after: After::Backup, discarded: None }
+        Self {
+            args,
+            keeper: place.keeper.clone(),
+            after: After::Backup,
+            discarded: None,
+            makes: Vec::new(),
+            delay: None,
+        }
     }
 
     fn then(self, after: After) -> Self {
@@ -49,17 +62,17 @@ impl Verb {
 
 #[test]
 fn gate_kill_init_and_first_archive() {
-    killed_anywhere("repokey-blake2", 20, |place| Verb::new(place, &["backup"]));
+    killed_anywhere("repokey-blake2", 14, |place| Verb::new(place, &["backup"]));
 }
 
 #[test]
 fn gate_kill_init_with_a_key_file() {
-    killed_anywhere("keyfile", 8, |place| Verb::new(place, &["backup"]));
+    killed_anywhere("keyfile", 6, |place| Verb::new(place, &["backup"]));
 }
 
 #[test]
 fn gate_kill_create() {
-    killed_anywhere("repokey-blake2", 32, |place| {
+    killed_anywhere("repokey-blake2", 20, |place| {
         let _ = two_archives(place);
         place.change_world("third");
         Verb::new(place, &["backup"])
@@ -68,15 +81,79 @@ fn gate_kill_create() {
 
 #[test]
 fn gate_kill_create_of_an_unchanged_world() {
-    killed_anywhere("repokey", 12, |place| {
+    killed_anywhere("repokey", 8, |place| {
         let _ = two_archives(place);
         Verb::new(place, &["backup"])
     });
 }
 
+/// The world is read slowly, so that a checkpoint is due in the middle of it.
+#[test]
+fn gate_kill_create_with_a_checkpoint() {
+    killed_anywhere("repokey-blake2", 12, |place| {
+        let _ = two_archives(place);
+        place.change_world("third");
+        let verb = Verb::new(place, &["backup"]);
+        let keeper = verb.keeper.with("CHECKPOINT_INTERVAL", "1");
+        Verb { keeper, delay: Some(Delay { name: "llistxattr", ordinal: 12 }), ..verb }
+    });
+}
+
+#[test]
+fn gate_kill_rename() {
+    killed_anywhere("repokey-blake2", 8, |place| {
+        let [first, _] = two_archives(place);
+        place.trees.insert("renamed".to_owned(), place.trees[&first].clone());
+        let verb = Verb::new(place, &["rename", &first, "renamed"]);
+        Verb { makes: vec!["renamed".to_owned()], ..verb }
+    });
+}
+
+#[test]
+fn gate_kill_recreate() {
+    killed_anywhere("repokey-blake2", 10, |place| {
+        let [first, _] = two_archives(place);
+        let how = ["--recompress=always", "--compression", "zlib,1", "--chunker-params", "10,15,12,4095"];
+        Verb::new(place, &[&["recreate"], &how[..], &[&first]].concat())
+    });
+}
+
+#[test]
+fn gate_kill_undelete() {
+    killed_anywhere("repokey-blake2", 8, |place| {
+        let [first, _] = two_archives(place);
+        let _ = place.keeper.run(["delete", &first]);
+        let verb = Verb::new(place, &["undelete", &first]);
+        Verb { makes: vec![first], ..verb }
+    });
+}
+
+/// The manifest is damaged: it is made anew of the archives that are found, and all of them restore.
+#[test]
+fn gate_kill_check_repair() {
+    killed_anywhere("repokey-blake2", 16, |place| {
+        let _ = two_archives(place);
+        damage_manifest(place);
+        let verb = Verb::new(place, &["check", "--repair"]).then(After::Again);
+        Verb { keeper: verb.keeper.with("BORG_CHECK_I_KNOW_WHAT_I_AM_DOING", "YES"), ..verb }
+    });
+}
+
+/// Flips a bit in the middle of the manifest's object.
+fn damage_manifest(place: &Place) {
+    let repository = place.keeper.repository();
+    let (segment, offset) = segments::indexed(&repository).expect("there is an index")[&[0; 32]];
+    let mut path = repository.join("data");
+    path.push((segment / 1000).to_string());
+    path.push(segment.to_string());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[offset as usize + 100] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn gate_kill_delete() {
-    killed_anywhere("repokey-blake2", 12, |place| {
+    killed_anywhere("repokey-blake2", 10, |place| {
         let [first, _] = two_archives(place);
         Verb::new(place, &["delete", &first])
     });
@@ -84,7 +161,7 @@ fn gate_kill_delete() {
 
 #[test]
 fn gate_kill_prune() {
-    killed_anywhere("repokey-blake2", 32, |place| {
+    killed_anywhere("repokey-blake2", 16, |place| {
         let _ = two_archives(place);
         let _ = place.archive("third");
         let verb = Verb::new(place, &["prune", "--keep-last", "1"]).then(After::PerhapsAgain);
@@ -95,7 +172,7 @@ fn gate_kill_prune() {
 
 #[test]
 fn gate_kill_compact() {
-    killed_anywhere("repokey-blake2", 16, |place| {
+    killed_anywhere("repokey-blake2", 12, |place| {
         let [first, _] = two_archives(place);
         let _ = place.keeper.run(["delete", &first]);
         place.trees.remove(&first);
@@ -133,18 +210,18 @@ fn gate_kill_adopt() {
 
 #[test]
 fn gate_kill_key_change_passphrase() {
-    killed_anywhere("repokey-blake2", 8, change_passphrase);
+    killed_anywhere("repokey-blake2", 6, change_passphrase);
 }
 
 #[test]
 fn gate_kill_key_change_passphrase_of_a_key_file() {
-    killed_anywhere("keyfile-blake2", 6, change_passphrase);
+    killed_anywhere("keyfile-blake2", 4, change_passphrase);
 }
 
 #[test]
 fn gate_kill_key_import() {
     for mode in ["repokey", "keyfile"] {
-        killed_anywhere(mode, 6, |place| {
+        killed_anywhere(mode, 4, |place| {
             let _ = place.archive("first");
             let copy = place.folder().join("copy").display().to_string();
             let _ = place.keeper.run(["key", "export", &copy]);
@@ -158,7 +235,7 @@ fn gate_kill_key_import() {
 /// A reader that finds no index writes one.
 #[test]
 fn gate_kill_rebuild_of_the_index() {
-    killed_anywhere("repokey-blake2", 8, |place| {
+    killed_anywhere("repokey-blake2", 6, |place| {
         let _ = two_archives(place);
         for entry in fs::read_dir(place.keeper.repository()).unwrap().map(Result::unwrap) {
             if ["index.", "hints.", "integrity."]

@@ -77,9 +77,10 @@ impl Scene {
         let mut place = Place::new(mode);
         place.change_world("nothing yet");
         let verb = prepare(&mut place);
-        let old = place.trees.keys().cloned().collect();
+        let is_old = |name: &&String| !verb.makes.contains(name);
+        let old = place.trees.keys().filter(is_old).cloned().collect();
         let beginning = Beginning::of(&place);
-        let calls = strace::mutating_calls(&verb.keeper, &verb.args);
+        let calls = strace::delayed_mutating_calls(&verb.keeper, &verb.args, verb.delay);
         assert!(!calls.is_empty(), "{:?} changes nothing", verb.args);
         if verb.after == After::AnyPassphrase {
             place.keeper = opens(&place);
@@ -93,7 +94,7 @@ impl Scene {
     fn killed_at(&mut self, point: &Point) -> bool {
         self.beginning.restore();
         let log = Path::new("/dev/null");
-        let strace = strace::at(&point.call, Signal::KILL, log);
+        let strace = strace::delayed_at(&point.call, Signal::KILL, log, self.verb.delay);
         let outcome = Outcome::of(&mut self.verb.keeper.command_under(&strace, &self.verb.args));
         let met = outcome.signal() == Some(Signal::KILL.as_raw());
 

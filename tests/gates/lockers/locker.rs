@@ -1,6 +1,6 @@
 //! A process that takes a repository's lock and gives it back, again and again, until it is killed.
 //!
-//! `locker REPOSITORY STATE NUMBER [once]`. On standard output: `enter NUMBER x` or `enter NUMBER s` once it has the
+//! `locker REPOSITORY STATE NUMBER [once|unlocked]`; one that is `unlocked` only says that it has the lock. On standard output: `enter NUMBER x` or `enter NUMBER s` once it has the
 //! exclusive or a shared lock, `leave NUMBER` before it gives it back; `lost NUMBER` if somebody took it away meanwhile,
 //! and `failed NUMBER` with the reason if it could not be had.
 
@@ -35,14 +35,19 @@ impl Clock for Impatient {
 fn main() {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let [repository, state, number, rest @ ..] = &args[..] else { panic!("the arguments are in the header") };
+    let [is_once, is_unlocked] = ["once", "unlocked"].map(|word| rest.iter().any(|said| said == word));
     let repository = Path::new(repository);
     let state = StateDir::open(Arc::new(OsDisk), Path::new(state), "locker").expect("the state can be opened");
     let clock = Arc::new(Impatient(Instant::now()));
     let mut random = Random::of(number.parse().expect("a number"));
     loop {
-        let exclusive = !rest.is_empty() || random.below(3) == 0;
+        let exclusive = is_once || random.below(3) == 0;
         let options = OpenOptions {
-            mode: if exclusive { Mode::Exclusive } else { Mode::Shared },
+            mode: match exclusive {
+                _ if is_unlocked => Mode::WithoutLock,
+                true => Mode::Exclusive,
+                false => Mode::Shared,
+            },
             wait: Some(Duration::from_secs(90)),
             on_wait: None,
             identity: state.identity(),
@@ -54,7 +59,9 @@ fn main() {
                 say(&format!("enter {number} {}", if exclusive { "x" } else { "s" }));
                 (0..random.below(300)).for_each(|_| thread::yield_now());
                 let own = state.identity().own();
-                let is_held = if exclusive {
+                let is_held = if is_unlocked {
+                    true
+                } else if exclusive {
                     let file = format!("lock.exclusive/{}.{}-{:x}", own.host_id, own.process, own.thread);
                     repository.join(file).exists()
                 } else {
@@ -65,7 +72,7 @@ fn main() {
             }
             Err(error) => return say(&format!("failed {number} {error}")),
         }
-        if !rest.is_empty() {
+        if is_once {
             return;
         }
         clock.sleep(Duration::from_millis(random.below(4) as u64));

@@ -31,6 +31,17 @@ fn gate_lockers() {
     lockers.end();
 }
 
+/// The gate sees what it is there to see.
+#[test]
+#[should_panic(expected = "are inside")]
+fn lockers_that_take_no_lock_are_found_out() {
+    let folder = gate::folder();
+    let keeper = Worldkeeper::at(folder.path());
+    tree::world(&keeper.world(), 1, "locked");
+    let _ = keeper.backup();
+    Lockers::start_as(&["unlocked"], folder, keeper.repository(), 16).watch(2000, 5, || false);
+}
+
 /// Stock is not killed: what it leaves when it is, none but stock may clear.
 #[test]
 fn gate_lockers_and_stock() {
@@ -76,6 +87,8 @@ fn gate_lockers_and_stock() {
 
 /// The processes, and who of them is inside.
 struct Lockers {
+    /// What each is given beside its number.
+    args: &'static [&'static str],
     folder: TempDir,
     repository: PathBuf,
     running: Vec<(usize, Child)>,
@@ -96,15 +109,19 @@ struct Inside {
 
 impl Lockers {
     fn start(folder: TempDir, repository: PathBuf, count: usize) -> Self {
+        Self::start_as(&[], folder, repository, count)
+    }
+
+    fn start_as(args: &'static [&'static str], folder: TempDir, repository: PathBuf, count: usize) -> Self {
         let (reader, writer) = pipe().expect("pipes can be made");
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         let (random, running, inside) = (Random::of(0), Vec::new(), BTreeMap::new());
-        let mut lockers = Self { folder, repository, running, started: 0, random, writer, lines, inside };
+        let mut lockers = Self { args, folder, repository, running, started: 0, random, writer, lines, inside };
         for _ in 0..count {
-            let next = lockers.spawn(&[]);
+            let next = lockers.spawn(args);
             lockers.running.push(next);
         }
         lockers
@@ -127,7 +144,7 @@ impl Lockers {
             entered += usize::from(word == "enter");
             if self.random.below(pace) == 0 {
                 let index = self.random.below(self.running.len());
-                let next = self.spawn(&[]);
+                let next = self.spawn(self.args);
                 let victim = std::mem::replace(&mut self.running[index], next);
                 self.kill(victim);
                 killed += 1;

@@ -24,11 +24,11 @@ pub(super) enum Step {
     /// Frees space; stock above a threshold in percent.
     Compact(Option<usize>, usize),
     /// Looks for damage.
-    Check(usize),
+    Check(Option<usize>),
     /// Renames an archive.
-    Rename(usize, String),
+    Rename(Option<usize>, String),
     /// Writes an archive anew, compressed in another way or cut in others.
-    Recreate(usize, String, &'static [&'static str]),
+    Recreate(Option<usize>, String, &'static [&'static str]),
     /// Files of the repository that can be made anew are lost: those whose names begin so.
     LoseState(&'static str),
     /// Our state directory is lost.
@@ -49,27 +49,29 @@ impl Step {
             return Self::Create(who);
         }
         let archive = turns.random.pick(&archives).clone();
-        let stocks: Vec<_> =
-            (0..turns.borgs.len()).filter(|number| turns.borgs[*number].version() != FORGETFUL).collect();
+        let stocks = (0..turns.borgs.len()).filter(|number| turns.borgs[*number].version() != FORGETFUL);
+        let editors: Vec<_> = stocks.map(Some).chain([None]).collect();
         let random = &mut turns.random;
-        match random.below(20) {
+        match random.below(22) {
             0..=5 => Self::Create(who),
             6..=7 => Self::Delete(who, archive),
             8 => Self::Prune(who, 1 + random.below(2)),
             9..=11 => Self::Compact(who, *random.pick(&[0, 10, 50])),
-            12 => Self::Check(random.below(turns.borgs.len())),
-            13 if !stocks.is_empty() => Self::Rename(*random.pick(&stocks), archive),
-            14 if !stocks.is_empty() => {
-                const HOWS: [&[&str]; 2] =
-                    [&["--recompress", "always", "--compression", "zlib,1"], &["--chunker-params", "10,15,12,4095"]];
-                let how = HOWS[random.below(HOWS.len())];
-                Self::Recreate(*random.pick(&stocks), archive, how)
-            }
+            12 => Self::Check(who),
+            13 | 14 => Self::Rename(*random.pick(&editors), archive),
             15 | 16 => {
+                const HOWS: [&[&str]; 2] = [
+                    &["--recompress=always", "--compression", "zlib,1"],
+                    &["--recompress=always", "--chunker-params", "10,15,12,4095"],
+                ];
+                let how = HOWS[random.below(HOWS.len())];
+                Self::Recreate(*random.pick(&editors), archive, how)
+            }
+            17 | 18 => {
                 const PREFIXES: [&str; 6] = ["index.", "hints.", "integrity.", "i", "in", "nonce"];
                 Self::LoseState(PREFIXES[random.below(PREFIXES.len())])
             }
-            17 => Self::LoseOurs,
+            19 => Self::LoseOurs,
             _ => {
                 let commands =
                     [vec!["backup".to_owned()], vec!["delete".to_owned(), archive], vec!["compact".to_owned()]];
@@ -139,18 +141,28 @@ impl Step {
             Self::Compact(Some(number), threshold) => {
                 let _ = turns.stock(*number, &["compact", "--threshold", &threshold.to_string(), &repository]);
             }
-            Self::Check(number) => _ = turns.stock(*number, &["check", &repository]),
-            Self::Rename(number, archive) => {
+            Self::Check(None) => _ = keeper.run(["check", "--verify-data"]),
+            Self::Check(Some(number)) => _ = turns.stock(*number, &["check", &repository]),
+            Self::Rename(who, archive) => {
                 turns.made += 1;
                 let name = format!("renamed-{}", turns.made);
-                let _ = turns.stock(*number, &["rename", &location(Path::new(&repository), archive), &name]);
+                match who {
+                    None => _ = keeper.run(["rename", archive, &name]),
+                    Some(number) => {
+                        let _ = turns.stock(*number, &["rename", &location(Path::new(&repository), archive), &name]);
+                    }
+                }
                 let tree = turns.place.trees.remove(archive).expect("it was drawn from these");
                 turns.place.trees.insert(name, tree);
             }
-            Self::Recreate(number, archive, how) => {
-                let location = location(Path::new(&repository), archive);
-                let words: Vec<_> = ["recreate"].iter().chain(*how).copied().chain([location.as_str()]).collect();
-                let _ = turns.stock(*number, &words);
+            Self::Recreate(who, archive, how) => {
+                let words = |archive| [&["recreate"], *how, &[archive]].concat();
+                match who {
+                    None => _ = keeper.run(words(archive)),
+                    Some(number) => {
+                        let _ = turns.stock(*number, &words(&location(Path::new(&repository), archive)));
+                    }
+                }
             }
             Self::LoseState(prefix) => {
                 for entry in fs::read_dir(&repository).expect("the repository can be read").map(Result::unwrap) {
