@@ -28,19 +28,6 @@ pub struct ObjectError {
     pub source: Box<ObjectProblem>,
 }
 
-impl ObjectError {
-    /// Returns whether what is stored is no good, or not there. Else it is the repository that fails, and what it holds is
-    /// not known.
-    pub(crate) fn is_loss(&self) -> bool {
-        match self.source.as_ref() {
-            ObjectProblem::Repository(error) => {
-                matches!(error, RepositoryError::ObjectNotFound(_) | RepositoryError::Damaged { .. })
-            }
-            ObjectProblem::Open(_) | ObjectProblem::Decompress(_) | ObjectProblem::WrongId(_) => true,
-        }
-    }
-}
-
 /// What is wrong with an object.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -64,7 +64,7 @@ impl<'a> Remains<'a> {
     pub(super) fn sound_chunk(&self, id: &ChunkId) -> Result<Option<(u32, Vec<u8>)>, SessionError> {
         match self.chunk(id) {
             Ok(chunk) => Ok(Some(chunk)),
-            Err(error) if error.is_loss() => Ok(None),
+            Err(error) if error.is_damage() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
