@@ -6,6 +6,7 @@ mod mutate;
 mod seeds;
 
 use std::panic::catch_unwind;
+use std::path::PathBuf;
 
 use bodies::{TARGETS, Target};
 use mutate::{Random, mutated};
@@ -31,6 +32,19 @@ fn gate_fuzz_bodies() {
             let mut random = Random(gate::seed().wrapping_mul(0x0100_0003).wrapping_add(case));
             let input = mutated(target.name, &seeds, &mut random);
             run(target, &input, &format!("TESTS_SEED={}, case {case}", gate::seed()));
+        }
+    }
+}
+
+/// For a fuzzer, which begins with them: written to a folder for each target, where `TESTS_FUZZ_CORPUS` says so.
+#[test]
+fn recordings_are_written_out() {
+    let Some(corpus) = std::env::var_os("TESTS_FUZZ_CORPUS").map(PathBuf::from) else { return };
+    for target in TARGETS {
+        let folder = corpus.join(target.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (number, seed) in seeds::of(target.name).iter().enumerate() {
+            std::fs::write(folder.join(format!("recording-{number}")), seed).unwrap();
         }
     }
 }
