@@ -114,6 +114,27 @@ fn a_foreign_lock_stays_until_break_lock() {
     let _ = keeper.backup();
 }
 
+/// Nobody knows who a torn roster named: only its user can say that they are gone. Ours are never torn, whatever fails;
+/// stock writes its own without care.
+#[test]
+fn an_unreadable_roster_stays_until_break_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Worldkeeper::at(folder.path()).with("LOCK_WAIT", "1s");
+    tree::sample(&keeper.world(), "torn");
+    let _ = keeper.backup();
+    let roster = keeper.repository().join("lock.roster");
+    for torn in ["", r#"{"shared": [["otherhost@1234", 42"#] {
+        fs::write(&roster, torn).unwrap();
+        for args in [&["backup"][..], &["list"]] {
+            let _ = keeper.try_run(args).exits(2).says(&["lock.roster is unreadable", "worldkeeper break-lock"]);
+        }
+        assert_eq!(fs::read_to_string(&roster).unwrap(), torn);
+        assert_eq!(locks(&keeper.repository()), [roster.as_path()], "nothing else is left lying");
+        let _ = keeper.run(["break-lock"]);
+        let _ = keeper.backup();
+    }
+}
+
 /// Starts stock as the holder of the repository's lock.
 fn hold(borg: &Borg, repository: &Path) -> Child {
     let mut command = borg.command();

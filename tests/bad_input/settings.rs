@@ -1,6 +1,8 @@
 //! Settings that mean nothing, and secrets that are wrong, missing or no secret.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::{backup_is_refused, contents, is_refused, place, place_with_archive};
@@ -46,6 +48,44 @@ fn a_wrong_passphrase() {
     for args in [&["backup"][..], &["list"], &["prune"], &["run", "--once"]] {
         let _ = is_refused(&keeper, args, &["passphrase", "wrong"]).does_not_say("another");
     }
+}
+
+/// F40: each has a name of its own, and nothing is written for it.
+#[test]
+fn a_passphrase_or_a_key_that_is_none() {
+    let (folder, keeper) = place_with_archive();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, b"canary\xff").unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let not_text = keeper.clone().with("BORG_PASSPHRASE", OsStr::from_bytes(b"canary\xff"));
+    let file = keeper.clone().without("BORG_PASSPHRASE").with("BORG_PASSPHRASE_FILE", &secret);
+    let command = keeper.clone().without("BORG_PASSPHRASE").with("BORG_PASSCOMMAND", r"printf 'canary\377'");
+    let empty = keeper.clone().with("BORG_PASSPHRASE", "");
+    for (keeper, words) in [
+        (&not_text, &["BORG_PASSPHRASE is not valid UTF-8"][..]),
+        (&file, &["secret is not valid UTF-8"]),
+        (&command, &["BORG_PASSCOMMAND", "not valid UTF-8"]),
+        (&empty, &["needs a passphrase", "BORG_PASSPHRASE"]),
+    ] {
+        for args in [&["backup"][..], &["list"], &["check", "--verify-data"]] {
+            let _ = is_refused(keeper, args, words).does_not_say("canary");
+        }
+    }
+    let config = keeper.repository().join("config");
+    let whole = fs::read_to_string(&config).unwrap();
+    let (before, key) = whole.split_once("key = ").unwrap();
+    for (key, words) in [
+        ("AAAA\n", &["the key of the repository cannot be opened", "worldkeeper key import"][..]),
+        (&key[..key.len() / 2], &["the key of the repository cannot be opened", "worldkeeper key import"]),
+        ("", &["key", "worldkeeper key import"]),
+    ] {
+        fs::write(&config, format!("{before}key = {key}")).unwrap();
+        for args in [&["backup"][..], &["list"]] {
+            let _ = is_refused(&keeper, args, words);
+        }
+    }
+    fs::write(&config, whole).unwrap();
+    let _ = keeper.backup();
 }
 
 /// A repository that exists has a passphrase already: a generated one could only be wrong.
