@@ -3,6 +3,7 @@
 mod check;
 mod checkpoints;
 mod chunkers;
+mod counter;
 mod deduplication;
 mod diff;
 mod edits;

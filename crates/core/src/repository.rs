@@ -43,6 +43,16 @@ pub trait Repository: Send + Sync {
     /// [`RepositoryError::NonceConflict`] if `current` is not what [`free_nonce`](Self::free_nonce) says now.
     fn reserve_nonce(&self, next: u64, current: Option<u64>) -> Result<(), RepositoryError>;
 
+    /// Puts `next` in the place of a first free nonce that cannot be read, durably. Needs the exclusive lock.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::NonceConflict`] if it can be read, for then somebody relies on it;
+    /// [`RepositoryError::Unsupported`] from a repository that lets nobody do that.
+    fn replace_damaged_nonce(&self, _next: u64) -> Result<(), RepositoryError> {
+        Err(RepositoryError::Unsupported("replace a damaged nonce file"))
+    }
+
     /// Begins a transaction. Needs the exclusive lock; there is one at a time.
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, RepositoryError>;
 

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use worldkeeper_core::Repository;
+use worldkeeper_core::{Repository, RepositoryError};
 use worldkeeper_crypto::nonce::{self, Known};
 use worldkeeper_crypto::{Key, NonceCounter};
 
@@ -49,19 +49,37 @@ impl Nonces {
         Ok(self.counter.take(blocks).expect("the reservation holds what was asked for"))
     }
 
-    /// Sees to it that the next reservation begins far beyond all values that were ever used, whatever the repository
-    /// hides of them. The repository itself is not touched.
-    pub(crate) fn leap(&self, repository: &dyn Repository, state: &RepositoryState) -> Result<(), SessionError> {
-        if self.after_manifest.is_some() {
-            let known = self.known(repository, state)?;
-            let reservation = random::with(|random| nonce::reserve_adopting(&known, 0, random))??;
-            state.set_nonce(reservation.start)?;
+    /// Returns what is wrong with the repository's word on what was used; `None` where it can be read, or nobody asks.
+    pub(crate) fn damage(&self, repository: &dyn Repository) -> Result<Option<RepositoryError>, SessionError> {
+        if self.after_manifest.is_none() {
+            return Ok(None);
         }
+        match repository.free_nonce() {
+            Ok(_) => Ok(None),
+            Err(error @ RepositoryError::NonceDamaged(_)) => Ok(Some(error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sees to it that the next reservation begins far beyond all values that were ever used, whatever the repository
+    /// hides of them. The repository itself is not touched, unless its word cannot be read: then it gets a new one.
+    pub(crate) fn leap(&self, repository: &dyn Repository, state: &RepositoryState) -> Result<(), SessionError> {
+        if self.after_manifest.is_none() {
+            return Ok(());
+        }
+        let is_damaged = self.damage(repository)?.is_some();
+        let said = if is_damaged { None } else { repository.free_nonce()? };
+        let known = self.known(said, state)?;
+        let reservation = random::with(|random| nonce::reserve_adopting(&known, 0, random))??;
+        if is_damaged {
+            repository.replace_damaged_nonce(reservation.start)?;
+        }
+        state.set_nonce(reservation.start)?;
         Ok(())
     }
 
     fn reserve(&self, blocks: u64, repository: &dyn Repository, state: &RepositoryState) -> Result<(), SessionError> {
-        let known = self.known(repository, state)?;
+        let known = self.known(repository.free_nonce()?, state)?;
         // A repository that is not new, and the state directory has never seen a reservation in it.
         let adopting = known.state.is_none() && known.manifest.is_some();
         let reservation = if adopting {
@@ -75,9 +93,9 @@ impl Nonces {
         Ok(())
     }
 
-    fn known(&self, repository: &dyn Repository, state: &RepositoryState) -> Result<Known, SessionError> {
+    fn known(&self, repository: Option<u64>, state: &RepositoryState) -> Result<Known, SessionError> {
         Ok(Known {
-            repository: repository.free_nonce()?,
+            repository,
             state: state.nonce()?,
             manifest: self.after_manifest,
             own_end: self.counter.reserved_end(),

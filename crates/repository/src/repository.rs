@@ -255,6 +255,11 @@ impl Repository for LocalRepository {
         nonce::reserve(&*self.disk, &self.path, next, current)
     }
 
+    fn replace_damaged_nonce(&self, next: u64) -> Result<(), RepositoryError> {
+        self.require_exclusive()?;
+        nonce::replace_damaged(&*self.disk, &self.path, next)
+    }
+
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, RepositoryError> {
         self.require_exclusive()?;
         if self.in_transaction.swap(true, Ordering::SeqCst) {

@@ -222,6 +222,10 @@ impl Repository for Watched {
         self.repository.reserve_nonce(next, current)
     }
 
+    fn replace_damaged_nonce(&self, next: u64) -> Result<(), RepositoryError> {
+        self.repository.replace_damaged_nonce(next)
+    }
+
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, RepositoryError> {
         let transaction = self.repository.begin()?;
         Ok(Box::new(WatchedTransaction { transaction, counters: &self.counters }))

@@ -34,15 +34,24 @@ pub(super) fn adopt(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {
         session => session?,
     };
     let (location, id) = (session.location(), session.id());
-    let accepted = match session.trust() {
+    let trust = session.trust().clone();
+    let is_counter_new = session.accept(&place.state)?;
+    let accepted = match trust {
+        Trust::Known if is_counter_new => {
+            format!("the repository at {location} is as it was left, but for its counter")
+        }
         Trust::Known => format!("the repository at {location} is as it was left, there was nothing to accept"),
         Trust::Suspicious(suspicion) => format!("accepted: {suspicion}"),
         Trust::Moved { from } => format!("the repository at {location} is the one that was at {from}"),
         Trust::Adopted => format!("the repository at {location} is known from now on"),
     };
-    session.accept(&place.state)?;
     let mut output = Output::new();
     output.line(&accepted)?;
+    if is_counter_new {
+        output.line(
+            "its file `nonce` could not be read and is made anew: the counter goes on far beyond what was used",
+        )?;
+    }
     let archives = words::count(session.archives().len() as u64, "archive");
     output.line(&format!("backups go on into repository {id}, {archives}"))?;
     output.finish()?;

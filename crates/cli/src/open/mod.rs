@@ -34,7 +34,7 @@ pub(crate) enum Purpose {
     Write,
     /// To add to it; it is made if it does not exist.
     WriteOrCreate,
-    /// To accept it as it is, however it looks.
+    /// To accept it as it is, however it looks, and put its counter right.
     Adopt,
 }
 
@@ -125,7 +125,7 @@ impl Place {
             Caller::Hand => Some(PATIENCE),
             Caller::Once | Caller::Daemon => None,
         });
-        let writes = matches!(purpose, Purpose::Write | Purpose::WriteOrCreate);
+        let writes = purpose != Purpose::Read;
         match self.open_as(if writes { Mode::Exclusive } else { Mode::Shared }, wait, stop) {
             Err(RepositoryError::Disk(error)) if !writes && error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 info!("the repository is on read-only media and is read without a lock");

@@ -110,6 +110,7 @@ pub fn check(
         let mut checker = Checker::new(session, &ids, options, monitor)?;
         let objects = ids.iter().filter(|id| **id != ChunkId::MANIFEST).count();
         checker.report.objects = objects as u64;
+        checker.counter()?;
         if let Some(loss) = loss {
             checker.manifest_lost(loss)?;
         }
@@ -214,6 +215,20 @@ impl<'a> Checker<'a> {
             listed.map(|(name, entry)| ArchiveInfo { name: name.clone(), id: entry.id, time: entry.time }).collect();
         archives.sort_by_key(|archive| archive.time);
         archives
+    }
+
+    /// Looks whether the counter that the repository keeps can be read. It is no part of the transaction, which may be
+    /// sealed with it; a leap that nothing follows does no harm.
+    fn counter(&mut self) -> Result<(), SessionError> {
+        let Some(damage) = self.session.counter_damage()? else { return Ok(()) };
+        let cure = if self.options.repair {
+            self.session.leap()?;
+            "it is made anew, and the counter goes on far beyond what was used"
+        } else {
+            "nothing can be sealed, only read; --repair makes it anew"
+        };
+        self.found(&Finding::problem(format!("{damage}; {cure}")).mended(self.options.repair));
+        Ok(())
     }
 
     fn manifest_lost(&mut self, loss: &ManifestLoss) -> Result<(), SessionError> {

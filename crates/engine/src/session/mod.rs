@@ -241,15 +241,17 @@ impl Session {
     }
 
     /// Takes the repository as it is from now on, whatever the state directory remembers of this id or this place.
-    pub fn accept(&mut self, state: &StateDir) -> Result<(), SessionError> {
-        if matches!(self.trust, Trust::Adopted | Trust::Suspicious(_)) {
+    /// Returns whether its counter could not be read, and was made anew; that needs the exclusive lock.
+    pub fn accept(&mut self, state: &StateDir) -> Result<bool, SessionError> {
+        let is_counter_damaged = self.counter_damage()?.is_some();
+        if is_counter_damaged || matches!(self.trust, Trust::Adopted | Trust::Suspicious(_)) {
             // What is missing of it may have been sealed by another client, with counter values unknown to us.
-            self.nonces.leap(self.repository.as_ref(), &self.state)?;
+            self.leap()?;
         }
         state.give_location(&self.location(), self.id())?;
         self.remember(&self.manifest)?;
         self.trust = Trust::Known;
-        Ok(())
+        Ok(is_counter_damaged)
     }
 
     /// Requires that the repository is not suspicious, before anything is written.
@@ -277,6 +279,11 @@ impl Session {
     /// The ids of all objects, the manifest's included.
     pub(crate) fn object_ids(&self) -> Result<Vec<ChunkId>, SessionError> {
         Ok(self.repository.ids()?)
+    }
+
+    /// What is wrong with the counter that the repository keeps for all who have the key, if something is.
+    pub(crate) fn counter_damage(&self) -> Result<Option<RepositoryError>, SessionError> {
+        self.nonces.damage(self.repository.as_ref())
     }
 
     /// Sees to it that whatever is sealed from now on is sealed with counter values that nobody has used.

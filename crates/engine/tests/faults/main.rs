@@ -12,3 +12,4 @@ mod operations;
 mod power_loss;
 mod stock;
 mod survival;
+mod torn_nonce;

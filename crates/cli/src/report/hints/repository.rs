@@ -45,7 +45,11 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
         RepositoryError::NonceConflict { .. } => {
             "another client writes with the same key at the same time. Let it end, then try again".into()
         }
-        RepositoryError::NonceDamaged(_) => "put the file `nonce` back from a copy of the repository".into(),
+        RepositoryError::NonceDamaged(_) => {
+            "look after its disk; nothing but the file `nonce` is lost with this, and restoring needs none. To go on far \
+             beyond every counter value that was used: worldkeeper adopt REPOSITORY"
+                .into()
+        }
         RepositoryError::Damaged { .. } | RepositoryError::CheckNeeded(_) | RepositoryError::ObjectNotFound(_) => {
             DAMAGED.into()
         }
