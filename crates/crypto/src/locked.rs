@@ -43,9 +43,9 @@ mod tests {
 
     #[test]
     fn a_value_has_its_pages_for_itself() {
-        let locked: Vec<_> = (0..3).map(|number| Locked::new([number; 5000])).collect();
+        let locked: Vec<_> = (0..3u8).map(|number| Locked::new([number; 5000])).collect();
         for (number, value) in locked.iter().enumerate() {
-            assert!(value.iter().all(|found| *found == number));
+            assert!(value.iter().all(|found| usize::from(*found) == number));
             assert_eq!((&raw const *value.page).addr() % 4096, 0);
             assert_eq!(size_of_val(&*value.page) % 4096, 0);
         }

@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn wherever_it_is_cut_off_it_is_an_error() {
         let tar = tar();
-        for len in 0..tar.len() - 2 * BLOCK + 1 {
+        for len in 0..=tar.len() - 2 * BLOCK {
             let error = read(&tar[..len], false).expect_err("it has no end mark");
             let text = error.to_string();
             assert!(text.contains("cut off") && text.contains(&format!("offset {len}")), "{len}: {text}");

@@ -217,16 +217,6 @@ impl House {
         Ok(())
     }
 
-    /// Checks the archives, and mends what can be mended.
-    pub(crate) fn repair(&self) -> Outcome {
-        let state = self.state()?;
-        let repository = self.repository(&state, Mode::Exclusive)?;
-        let (mut session, loss) = Session::open_for_check(Box::new(repository), &self.options(&state))?;
-        let options = CheckOptions { repair: true, workers: 1, ..CheckOptions::default() };
-        let found = check(&mut session, loss.as_ref(), &options, &Silent)?;
-        if found.is_sound() { Ok(()) } else { Err(format!("{found:?}").into()) }
-    }
-
     pub(crate) fn change_passphrase(&self) -> Outcome {
         let state = self.state()?;
         match self.open(&state, Mode::Exclusive)?.change_passphrase(NEW_PASSPHRASE, &NoKeyFiles) {

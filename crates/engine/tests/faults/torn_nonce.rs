@@ -9,12 +9,12 @@ use worldkeeper_core::disk;
 use worldkeeper_core::{Repository, error_text};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_repository::Mode;
+use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::disk::MemoryDisk;
 
-use crate::counters::Counters;
 use crate::house::{House, Outcome, REPOSITORY};
 use crate::operations::{Operation, Start};
-use crate::survival::{archives, next_run_succeeds};
+use crate::survival::{Expected, archives, sealed_on};
 
 const MODE: EncryptionMode = EncryptionMode::RepokeyBlake2;
 
@@ -73,10 +73,10 @@ fn a_repository_without_a_counter_goes_on() {
 
 #[track_caller]
 fn is_cured(start: Start, content: &[u8], cure: Cure, context: &str) {
+    let expected = Expected::of(&used(start), MODE);
     let disk = used(start).disk(MODE);
-    let mut sealed = Counters::default();
-    sealed.add(&disk, context);
-    let before = archives(&disk, MODE).unwrap();
+    let sealed = Counters::default();
+    sealed_on(&disk, &sealed, context);
     let known = free(&Operation::house(&disk, MODE));
     write(&disk, content);
 
@@ -84,13 +84,12 @@ fn is_cured(start: Start, content: &[u8], cure: Cure, context: &str) {
     let refused = house.create(2).unwrap_err();
     assert!(error_text(&*refused).contains("the nonce file of the repository is damaged"), "{context}: {refused:?}");
     assert_eq!(disk::read(&disk, &path(), 1 << 20).unwrap(), content, "{context}");
-    assert!(archives(&disk, MODE).unwrap() == before, "{context}: reading needs no counter");
+    assert!(archives(&disk, MODE).unwrap() == expected.before, "{context}: reading needs no counter");
 
     cure(&house).unwrap_or_else(|error| panic!("{context}: {error:?}"));
     assert!(free(&house) >= known - (1 << 28) + (1 << 48), "{context}: {:#x}, it was {known:#x}", free(&house));
-    next_run_succeeds(&disk, MODE, &before, context);
-    sealed.add(&disk, context);
-    sealed.assert_disjoint(context);
+    expected.next_run_succeeds(&disk, MODE, &expected.before, context);
+    sealed_on(&disk, &sealed, context);
 }
 
 /// Every way to tear the file, every byte of it as none that may be there, and what else a failing disk may put there.
