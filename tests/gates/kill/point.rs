@@ -118,7 +118,7 @@ impl Scene {
         }
         counters.directory(&self.place.keeper.repository());
         self.is_old_or_new(&added);
-        self.restores_everything(point.number);
+        self.restores_everything(&added, point.number);
         met
     }
 
@@ -139,18 +139,16 @@ impl Scene {
 
     /// Every archive is what it was made of, no lock is left, and stock has nothing to say; every tenth time it is
     /// asked about everything.
-    fn restores_everything(&mut self, number: usize) {
+    fn restores_everything(&mut self, added: &str, number: usize) {
         let Self { place, borgs, .. } = self;
         let repository = place.keeper.repository();
         assert!(locks(&repository).is_empty(), "{:?}", locks(&repository));
         segments::assert_index_agrees(&repository);
         let world = listing(&place.keeper.world());
-        let trees: BTreeMap<_, _> = place
-            .keeper
-            .archives()
-            .into_iter()
-            .map(|name| (name.clone(), place.trees.get(&name).unwrap_or(&world)))
-            .collect();
+        // Within the same second the new archive gets the name that a deleted one had.
+        let tree = |name: &String| place.trees.get(name).filter(|_| name != added).unwrap_or(&world);
+        let trees: BTreeMap<_, _> =
+            place.keeper.archives().into_iter().map(|name| (name.clone(), tree(&name))).collect();
         for (name, tree) in &trees {
             place.restores(name, tree);
         }
