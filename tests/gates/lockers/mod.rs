@@ -4,7 +4,7 @@
 //! They tell of it in one pipe, which keeps the order: who has entered says so after, who leaves says so before. So
 //! two that overlap there overlap in truth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, PipeWriter, Write, pipe};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -98,6 +98,8 @@ struct Lockers {
     /// What a thread has read from the pipe, which thus is never full.
     lines: Receiver<String>,
     inside: BTreeMap<usize, Inside>,
+    /// What was heard last, to be told when something is wrong.
+    heard: VecDeque<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +108,9 @@ struct Inside {
     /// The signal is on its way: others may come in as soon as it has arrived.
     dying: bool,
 }
+
+/// How many lines are remembered.
+const REMEMBERED: usize = 60;
 
 impl Lockers {
     fn start(folder: TempDir, repository: PathBuf, count: usize) -> Self {
@@ -118,8 +123,8 @@ impl Lockers {
         thread::spawn(move || {
             BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        let (random, running, inside) = (Random::of(0), Vec::new(), BTreeMap::new());
-        let mut lockers = Self { args, folder, repository, running, started: 0, random, writer, lines, inside };
+        let (random, running, inside, heard) = (Random::of(0), Vec::new(), BTreeMap::new(), VecDeque::new());
+        let mut lockers = Self { args, folder, repository, running, started: 0, random, writer, lines, inside, heard };
         for _ in 0..count {
             let next = lockers.spawn(args);
             lockers.running.push(next);
@@ -167,6 +172,10 @@ impl Lockers {
     /// Takes in one line: a word, and who it is about.
     fn hear(&mut self) -> (String, usize) {
         let line = self.lines.recv().expect("the pipe is open");
+        self.heard.push_back(line.clone());
+        if self.heard.len() > REMEMBERED {
+            self.heard.pop_front();
+        }
         let words: Vec<_> = line.split_whitespace().collect();
         let number: usize = words[1].parse().expect("a number");
         match words[0] {
@@ -174,7 +183,8 @@ impl Lockers {
                 let exclusive = words[2] == "x";
                 let others = self.inside.iter().filter(|(_, other)| !other.dying && (exclusive || other.exclusive));
                 let others: Vec<_> = others.collect();
-                assert!(others.is_empty(), "seed {}: {line} while {others:?} are inside", gate::seed());
+                let (seed, heard) = (gate::seed(), &self.heard);
+                assert!(others.is_empty(), "seed {seed}: {line} while {others:?} are inside, after {heard:?}");
                 let known = self.inside.entry(number).or_insert(Inside { exclusive, dying: false });
                 known.exclusive = exclusive;
             }
