@@ -1,6 +1,7 @@
 //! The operations over a repository in memory: what stays, what goes, what is noticed.
 
-use std::collections::BTreeSet;
+mod common;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,6 +24,8 @@ use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::disk::{Fault, MemoryDisk};
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 use worldkeeper_testkit::tree;
+
+use crate::common::referenced;
 
 const PASSPHRASE: &str = "correct horse";
 
@@ -109,16 +112,7 @@ impl House {
 
     /// Requires that the repository holds what its archives refer to, and nothing else.
     fn assert_nothing_missing_or_left_over(&self) {
-        let session = self.open();
-        let mut referenced = BTreeSet::new();
-        for archive in session.archives() {
-            let open = session.open_archive(&archive).unwrap();
-            referenced.insert(archive.id);
-            referenced.extend(open.metadata.items.iter().copied());
-            for item in session.items(&open) {
-                referenced.extend(item.unwrap().chunks.iter().flatten().map(|chunk| chunk.id));
-            }
-        }
+        let referenced = referenced(&self.open());
         assert_eq!(self.repository.chunk_ids(), referenced);
     }
 }

@@ -12,6 +12,8 @@ use std::thread;
 
 use tempfile::TempDir;
 
+pub use crate::random::Random;
+
 /// Returns whether gates are to be run whole (`TESTS_NIGHTLY`).
 pub fn is_nightly() -> bool {
     env::var_os("TESTS_NIGHTLY").is_some_and(|value| !value.is_empty())
@@ -66,30 +68,4 @@ pub fn each<C: Display + Sync, T>(cases: &[C], begin: impl Fn() -> T + Sync, try
     let failed = failed.into_inner().expect("nobody panics here");
     let count = failed.len();
     assert!(count == 0, "{count} of {} failed under seed {}:\n{}", cases.len(), seed(), failed.join("\n"));
-}
-
-/// Random numbers of one case: the same for the same seed and case.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// Those of the case with a number.
-    pub fn of(case: u64) -> Self {
-        Self(seed() ^ case.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub fn below(&mut self, bound: usize) -> usize {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-
-    /// One of `choices`, which are not none.
-    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
-    }
 }

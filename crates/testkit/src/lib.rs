@@ -11,6 +11,7 @@ pub mod memory_repository;
 pub mod outcome;
 pub mod peers;
 pub mod process;
+pub mod random;
 pub mod repositories;
 pub mod segments;
 pub mod strace;

@@ -5,6 +5,7 @@ use std::error::Error;
 use worldkeeper_archive::Item;
 
 use super::ExtractError;
+use crate::restore::RestoreError;
 
 /// Takes the items of an archive, one after the other, each with its content.
 pub(crate) trait Sink {
@@ -47,5 +48,13 @@ impl SinkError {
     /// A failure that is the item's own.
     pub(crate) fn item(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Item(Box::new(error))
+    }
+
+    /// Requires that as much was written as the item says, if it says so.
+    pub(crate) fn unless_whole(path: Vec<u8>, expected: Option<u64>, written: u64) -> Result<(), Self> {
+        match expected {
+            Some(expected) if expected != written => Err(Self::item(RestoreError::Size { path, expected, written })),
+            _ => Ok(()),
+        }
     }
 }

@@ -6,7 +6,6 @@ use worldkeeper_archive::Item;
 
 use super::ExtractError;
 use super::sink::{Content, Sink, SinkError};
-use crate::restore::RestoreError;
 
 /// Writes the content of regular files, one after the other; without an output, looks whether it could.
 pub(super) struct Stream<'a> {
@@ -39,13 +38,7 @@ impl Sink for Stream<'_> {
     }
 
     fn end(&mut self) -> Result<(), SinkError> {
-        let (path, written) = (std::mem::take(&mut self.path), self.written);
-        match self.expected {
-            Some(expected) if expected != written => {
-                Err(SinkError::item(RestoreError::Size { path, expected, written }))
-            }
-            _ => Ok(()),
-        }
+        SinkError::unless_whole(std::mem::take(&mut self.path), self.expected, self.written)
     }
 
     fn abandon(&mut self) -> Result<(), ExtractError> {

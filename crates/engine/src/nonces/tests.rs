@@ -15,6 +15,7 @@ use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_testkit::disk::{Fault, MemoryDisk};
 use worldkeeper_testkit::gate;
 use worldkeeper_testkit::memory_repository::MemoryRepository;
+use worldkeeper_testkit::random::Random;
 
 use super::*;
 use crate::state::StateDir;
@@ -50,7 +51,7 @@ struct Life {
 
 impl Life {
     fn new(planted: Planted, seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let key = Key::generate(EncryptionMode::RepokeyBlake2, ID, &mut |bytes| {
             bytes.fill_with(|| random.drawn_from(0..256) as u8);
         });
@@ -193,20 +194,17 @@ fn a_client_that_uses_a_value_twice_is_noticed() {
     }
 }
 
-/// Draws numbers that a seed determines, by splitmix64.
-#[derive(Clone)]
-struct Random(u64);
-
-impl Random {
-    fn drawn_from(&mut self, range: Range<u64>) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        range.start + (mixed ^ (mixed >> 31)) % (range.end - range.start)
-    }
+/// Draws counters and chances.
+trait Draw {
+    fn drawn_from(&mut self, range: Range<u64>) -> u64;
 
     fn one_in(&mut self, count: u64) -> bool {
         self.drawn_from(0..count) == 0
+    }
+}
+
+impl Draw for Random {
+    fn drawn_from(&mut self, range: Range<u64>) -> u64 {
+        range.start + self.below((range.end - range.start) as usize) as u64
     }
 }

@@ -119,13 +119,7 @@ impl Sink for Members<'_, '_> {
 
     fn end(&mut self) -> Result<(), SinkError> {
         self.tar.pad_to(BLOCK as u64)?;
-        let (path, written) = (std::mem::take(&mut self.path), self.written);
-        match self.expected {
-            Some(expected) if expected != written => {
-                Err(SinkError::item(RestoreError::Size { path, expected, written }))
-            }
-            _ => Ok(()),
-        }
+        SinkError::unless_whole(std::mem::take(&mut self.path), self.expected, self.written)
     }
 
     /// The header has promised the content.

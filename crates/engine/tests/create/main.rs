@@ -1,9 +1,10 @@
 //! Making archives: what is committed on the way, and what the game does to the tree meanwhile.
 
 mod checkpoints;
+#[path = "../common/mod.rs"]
+mod common;
 mod live_tree;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 use worldkeeper_testkit::tree;
+
+use crate::common::referenced;
 
 /// A world and a repository in memory.
 struct House {
@@ -87,16 +90,7 @@ impl House {
     /// Requires that the repository holds what its archives refer to, and nothing else.
     #[track_caller]
     fn assert_nothing_missing_or_left_over(&self, case: &str) {
-        let session = self.open();
-        let mut referenced = BTreeSet::new();
-        for archive in session.archives() {
-            let open = session.open_archive(&archive).unwrap();
-            referenced.insert(archive.id);
-            referenced.extend(open.metadata.items.iter().copied());
-            for item in session.items(&open) {
-                referenced.extend(item.unwrap().chunks.iter().flatten().map(|chunk| chunk.id));
-            }
-        }
+        let referenced = referenced(&self.open());
         assert!(
             self.repository.chunk_ids() == referenced,
             "{case}: the repository holds other chunks than its archives"

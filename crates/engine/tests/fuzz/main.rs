@@ -9,9 +9,10 @@ use std::panic::catch_unwind;
 use std::path::PathBuf;
 
 use bodies::{TARGETS, Target};
-use mutate::{Random, mutated};
+use mutate::mutated;
 use peak_alloc::PeakAlloc;
 use worldkeeper_testkit::gate;
+use worldkeeper_testkit::random::Random;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -29,7 +30,7 @@ fn gate_fuzz_bodies() {
             run(target, seed, &format!("recording {number}"));
         }
         for case in 0..gate::amount(1_000, 100_000) as u64 {
-            let mut random = Random(gate::seed().wrapping_mul(0x0100_0003).wrapping_add(case));
+            let mut random = Random::new(gate::seed().wrapping_mul(0x0100_0003).wrapping_add(case));
             let input = mutated(target.name, &seeds, &mut random);
             run(target, &input, &format!("TESTS_SEED={}, case {case}", gate::seed()));
         }

@@ -18,7 +18,7 @@ use crate::repair::{files, write};
 const PATH: &str = "/r";
 
 /// Twelve objects, four of them deleted, and compacted: the last commit is the only one that stands alone.
-fn compacted() -> MemoryDisk {
+pub(crate) fn compacted() -> MemoryDisk {
     let (disk, path) = (MemoryDisk::new(), Path::new(PATH));
     create(&disk, path);
     configure(&disk, path, "max_segment_size", "3000");

@@ -9,10 +9,11 @@ use worldkeeper_core::{ChunkId, Disk, Repository, RepositoryError, disk};
 use worldkeeper_repository::Mode;
 use worldkeeper_testkit::disk::MemoryDisk;
 use worldkeeper_testkit::gate;
+use worldkeeper_testkit::random::Random;
 
 use crate::check::{LOOK, REPAIR, check};
 use crate::common::{configure, contents, create, id, open, put};
-use crate::repair::{Random, files, write};
+use crate::repair::{files, write};
 
 const PATH: &str = "/r";
 
@@ -23,7 +24,7 @@ fn start() -> MemoryDisk {
     configure(&disk, path, "max_segment_size", "200K");
     let repository = open(&disk, path, Mode::Exclusive).unwrap();
     repository.reserve_nonce(0x1234, None).unwrap();
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for round in 0..4u8 {
         let objects: Vec<_> = (1..=50u8)
             .map(|number| {
@@ -110,7 +111,7 @@ fn gate_bit_flips() {
     let whole: usize = files.iter().map(|(len, _)| len).sum();
     assert!((900_000..1_300_000).contains(&whole), "{whole} bytes");
     let seed = gate::seed();
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut outcomes = BTreeMap::new();
     let mut try_one = |file: &Path, at: usize, random: &mut Random| {
         let outcome = flip(&start, file, at, random.below(8), &content);

@@ -14,9 +14,11 @@ use worldkeeper_core::{ChunkId, Disk, Repository, RepositoryError};
 use worldkeeper_repository::{LocalRepository, Mode};
 use worldkeeper_testkit::disk::{Fault, MemoryDisk, ReadFault};
 use worldkeeper_testkit::gate;
+use worldkeeper_testkit::random::Random;
 
 use crate::check::{LOOK, REPAIR, check};
 use crate::common::{Process, configure, contents, create, id, object, open, open_as, options, put};
+use crate::evidence::compacted;
 use crate::oracle::{segments, survivors};
 
 const PATH: &str = "/r";
@@ -122,19 +124,6 @@ fn works(disk: &MemoryDisk, expected: &Content, context: &str) {
     assert_eq!(outcome.problems, 0, "{context}, compacted and replayed: {findings:?}");
 }
 
-/// Draws numbers that a seed determines, by splitmix64.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
-}
-
 /// Does one of the things that happen to files; says which.
 fn damage(disk: &MemoryDisk, random: &mut Random) -> String {
     let path = Path::new(PATH);
@@ -184,7 +173,7 @@ fn gate_repair_keeps_every_object_that_verifies() {
     let sample = sample();
     let seed = gate::seed();
     for case in 0..gate::amount(1000, 50_000) {
-        let mut random = Random(seed.wrapping_add(case as u64));
+        let mut random = Random::new(seed.wrapping_add(case as u64));
         let disk = sample.after_kill();
         let damages: Vec<_> = (0..=random.below(4)).map(|_| damage(&disk, &mut random)).collect();
         let context = format!("seed {seed}, case {case}: {}", damages.join("; "));
@@ -481,17 +470,8 @@ fn a_lost_commit_is_brought_back_even_after_somebody_has_read() {
 
 #[test]
 fn a_compaction_whose_commit_is_lost_is_completed() {
-    let (disk, path) = (MemoryDisk::new(), Path::new(PATH));
-    create(&disk, path);
-    configure(&disk, path, "max_segment_size", "3000");
-    configure(&disk, path, "segments_per_dir", "4");
+    let (disk, path) = (compacted(), Path::new(PATH));
     let repository = open(&disk, path, Mode::Exclusive).unwrap();
-    put(&repository, &(1..=12).map(|number| (id(number), object(number, 1000))).collect::<Vec<_>>());
-    let mut transaction = repository.begin().unwrap();
-    for number in [1, 4, 7, 10] {
-        transaction.delete(id(number)).unwrap();
-    }
-    transaction.commit_and_compact(10).unwrap();
     let expected = content(&repository, "compacted");
     drop(repository);
     let last = *segments(&disk, path).keys().next_back().unwrap();

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use super::state::{Node, State};
+use crate::random::Random;
 
 /// How much of a file reaches the disk, or does not, as one.
 const BLOCK: usize = 512;
 
 /// Takes away some of what is not durable; each seed picks one of the possibilities.
 pub(super) fn fail(state: &mut State, seed: u64) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     // Whole states are more telling than mixed ones: much lost, little lost, half.
     let chance = random.below(5) * 64;
     let mut numbers: Vec<_> = state.nodes.keys().copied().collect();
@@ -42,9 +43,9 @@ pub(super) fn fail(state: &mut State, seed: u64) {
 }
 
 /// Tears one file: its end may be missing, the rest of it be something else, or single blocks.
-fn tear(content: &mut Vec<u8>, durable: usize, chance: u64, stale: Option<&[u8]>, random: &mut Random) {
+fn tear(content: &mut Vec<u8>, durable: usize, chance: usize, stale: Option<&[u8]>, random: &mut Random) {
     if random.below(256) >= chance {
-        let kept = random.below((content.len() - durable) as u64 + 1) as usize;
+        let kept = random.below(content.len() - durable + 1);
         content.truncate(if random.below(2) == 0 { durable } else { durable + kept });
     }
     if random.below(256) < chance || content.len() == durable {
@@ -62,7 +63,7 @@ fn tear(content: &mut Vec<u8>, durable: usize, chance: u64, stale: Option<&[u8]>
         }),
     };
     if random.below(2) == 0 {
-        let from = durable + random.below((content.len() - durable) as u64) as usize;
+        let from = durable + random.below(content.len() - durable);
         fill(&mut content[from..], from, random);
         return;
     }
@@ -73,19 +74,5 @@ fn tear(content: &mut Vec<u8>, durable: usize, chance: u64, stale: Option<&[u8]>
             fill(&mut content[from..end], from, random);
         }
         from = end;
-    }
-}
-
-/// Draws numbers that a seed determines.
-struct Random(u64);
-
-impl Random {
-    /// A number below `limit`, by splitmix64.
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
     }
 }
