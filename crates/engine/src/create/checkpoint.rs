@@ -14,8 +14,8 @@ use tracing::{debug, warn};
 use worldkeeper_archive::{ArchiveEntry, ArchiveName, ChunkRef, Item};
 use worldkeeper_core::{ChunkId, error_text};
 
+use super::shared::Shared;
 use super::writer::Writer;
-use crate::cache::FilesCache;
 use crate::monitor::Notice;
 use crate::series;
 use crate::session::{Committed, Session, SessionError};
@@ -33,8 +33,8 @@ pub(super) struct Checkpoints<'a> {
     own: Vec<ChunkRef>,
     /// The last one's commit, for whoever goes on if the run fails.
     saved: &'a mut Option<Committed>,
-    /// The files cache as the run found it.
-    files: &'a FilesCache,
+    /// Has the files cache as the run found it.
+    shared: &'a Shared,
 }
 
 impl<'a> Checkpoints<'a> {
@@ -43,7 +43,7 @@ impl<'a> Checkpoints<'a> {
         session: &Session,
         interval: Duration,
         name: &ArchiveName,
-        files: &'a FilesCache,
+        shared: &'a Shared,
         saved: &'a mut Option<Committed>,
     ) -> Self {
         let last = session.monotonic();
@@ -55,7 +55,7 @@ impl<'a> Checkpoints<'a> {
             name: series::checkpoint_name(name, is_taken),
             own: Vec::new(),
             saved,
-            files,
+            shared,
         }
     }
 }
@@ -178,7 +178,8 @@ impl Writer<'_> {
         if let Err(error) = stored {
             lost("chunk index", &error);
         }
-        if let Err(error) = self.remembered.store_over(self.checkpoints.files, state, key, &self.options.series) {
+        let files = self.checkpoints.shared.files();
+        if let Err(error) = self.remembered.store_over(&files, state, key, &self.options.series) {
             lost("files cache", &error);
         }
     }

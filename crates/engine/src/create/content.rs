@@ -6,7 +6,7 @@ use worldkeeper_chunker::ChunkerParams;
 use super::reader::{Interrupted, Reader};
 use crate::source::{FileReader, Verdict};
 
-impl Reader<'_> {
+impl Reader {
     /// Reads a file and hands out its chunks; returns how much was read.
     pub(super) fn content(&mut self, mut file: FileReader) -> Result<(Verdict, u64), Interrupted> {
         let read_bytes = match self.blocks {

@@ -1,6 +1,6 @@
 //! The way into the pipeline, for whoever makes its steps: numbers them, takes their weight, cuts content into chunks.
 
-use std::sync::RwLock;
+use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use worldkeeper_chunker::Chunker;
@@ -8,16 +8,14 @@ use worldkeeper_chunker::Chunker;
 use super::CreateOptions;
 use super::pending::Pending;
 use super::sealer::{Job, Plain};
+use super::shared::Shared;
 use super::step::{Numbered, Step};
-use crate::cache::ChunkIndex;
-use crate::pipeline::{Budget, Closed, step_bytes};
-use crate::session::{Session, SessionError};
+use crate::pipeline::{Closed, step_bytes};
+use crate::session::SessionError;
 
-/// Takes the steps of an archive, in order.
-pub(crate) struct Feed<'a> {
-    pub(super) session: &'a Session,
-    pub(super) index: &'a RwLock<ChunkIndex>,
-    budget: &'a Budget,
+/// Takes the steps of an archive, in order. It borrows nothing: whoever has it may outlive the run.
+pub(crate) struct Feed {
+    pub(super) shared: Arc<Shared>,
     jobs: Sender<Job>,
     steps: Sender<Numbered>,
     next_number: u64,
@@ -28,19 +26,17 @@ pub(crate) struct Feed<'a> {
     pub(super) pending: Pending,
 }
 
-impl<'a> Feed<'a> {
+impl Feed {
     pub(super) fn new(
-        session: &'a Session,
-        index: &'a RwLock<ChunkIndex>,
+        shared: Arc<Shared>,
         options: &CreateOptions,
-        budget: &'a Budget,
         jobs: Sender<Job>,
         steps: Sender<Numbered>,
     ) -> Self {
-        let chunker = Chunker::new(&options.chunker_params, session.key().chunk_seed());
+        let chunker = Chunker::new(&options.chunker_params, shared.key.chunk_seed());
         let pending = Pending::new(chunker.max_chunk_size());
         let (next_number, waiting, waiting_weight) = (0, Vec::new(), 0);
-        Self { session, index, budget, jobs, steps, next_number, waiting, waiting_weight, chunker, pending }
+        Self { shared, jobs, steps, next_number, waiting, waiting_weight, chunker, pending }
     }
 
     /// Cuts content that comes as one stream; `fill` adds to what is pending, and returns how much: 0 at the end.
@@ -75,7 +71,7 @@ impl<'a> Feed<'a> {
 
     fn begin_job(&mut self, len: usize) -> Result<(), Closed> {
         self.flush()?;
-        self.budget.take(step_bytes(len))
+        self.shared.take_room(step_bytes(len))
     }
 
     fn send_job(&mut self, plain: Plain) -> Result<(), Closed> {
@@ -85,10 +81,7 @@ impl<'a> Feed<'a> {
 
     /// Ends the work if that was asked for.
     pub(crate) fn go_on(&mut self) -> Result<(), Closed> {
-        if self.session.check_stop().is_ok() {
-            return Ok(());
-        }
-        self.send_error(SessionError::Stopped).and(Err(Closed))
+        if self.shared.is_stopped() { self.send_error(SessionError::Stopped).and(Err(Closed)) } else { Ok(()) }
     }
 
     /// Hands over a step, now or with the next ones.
@@ -110,7 +103,7 @@ impl<'a> Feed<'a> {
         }
         self.waiting_weight = 0;
         let several = Step::Several(std::mem::take(&mut self.waiting));
-        self.budget.take(several.weight())?;
+        self.shared.take_room(several.weight())?;
         self.send_unweighed(Ok(several))
     }
 

@@ -13,6 +13,7 @@
 //! The reader numbers the steps and takes their weight from the budget; the writer takes them in that order and gives
 //! it back. The writer alone changes state; every so often it commits what there is as a checkpoint. A file that cannot
 //! be read is a notice and the archive goes on; a repository that fails ends it, and the dropped transaction rolls back.
+//! A file system that does not answer at all ends it too: the writer [watches](watch) the reader, and leaves it behind.
 
 mod checkpoint;
 mod content;
@@ -21,11 +22,15 @@ mod item_stream;
 mod pending;
 mod reader;
 mod sealer;
+mod shared;
 mod step;
+#[cfg(test)]
+mod tests;
+mod watch;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -39,14 +44,18 @@ pub(crate) use item_stream::{ItemStream, store};
 pub(crate) use step::{FileState, FinishedFile, Step};
 pub(crate) use writer::Archive;
 
+use crate::attributes::Escaped;
 use crate::cache::{ChunkIndex, FilesCache};
 use crate::monitor::{Monitor, Notice};
 use crate::patterns::Patterns;
 use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
 use crate::session::{Session, SessionError};
-use crate::source::{RootError, Rules, Walker};
+use crate::source::{Pulse, RootError, Rules, Walker};
 use crate::verify::Verify;
 use checkpoint::Checkpoints;
+use reader::Reader;
+use shared::Shared;
+use watch::Watch;
 
 /// What to put into an archive, and how.
 #[derive(Clone, Debug)]
@@ -74,6 +83,8 @@ pub struct CreateOptions {
     pub one_file_system: bool,
     /// After how long the archive in the making is saved, again and again; zero for never.
     pub checkpoint_interval: Duration,
+    /// How long a file system may take to answer, until the run gives up; zero for ever.
+    pub read_timeout: Duration,
     /// Kept in the archive.
     pub comment: String,
     /// The command, for the archive's metadata.
@@ -89,6 +100,10 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
+    /// How long a file system may take to answer if nobody says otherwise: longer than a disk needs to wake up, or a
+    /// server to be started again.
+    pub const READ_TIMEOUT: Duration = Duration::from_mins(5);
+
     /// Options that compress and cut as stock does, leave nothing out, and use all processors. The archive says nothing
     /// about its origin.
     pub fn new(series: impl Into<String>, sources: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
@@ -104,6 +119,7 @@ impl CreateOptions {
             sparse: false,
             one_file_system: false,
             checkpoint_interval: Duration::ZERO,
+            read_timeout: Self::READ_TIMEOUT,
             comment: String::new(),
             cmdline: Vec::new(),
             hostname: String::new(),
@@ -190,6 +206,14 @@ pub enum CreateError {
     /// A source is missing or is what must be left out.
     #[error(transparent)]
     Source(#[from] RootError),
+    /// A file system does not answer.
+    #[error("the file system has not answered for {seconds} seconds about {}", Escaped(path))]
+    Hangs {
+        /// What it was asked about.
+        path: Vec<u8>,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The repository, or what is in it.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -200,15 +224,20 @@ const BUDGET: usize = 16 * 1024 * 1024;
 
 /// Makes an archive.
 pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Monitor) -> Result<Created, CreateError> {
+    create_watched(session, options, monitor, &Pulse::default())
+}
+
+/// As [`create`]; the reader says to `pulse` what it is at.
+fn create_watched(
+    session: &mut Session,
+    options: &CreateOptions,
+    monitor: &dyn Monitor,
+    pulse: &Pulse,
+) -> Result<Created, CreateError> {
     session.require_trust()?;
-    let mut rules =
-        Rules::default().with_patterns(options.patterns.clone()).on_one_file_system(options.one_file_system);
-    for (path, _) in &options.left_out {
-        rules = rules.without_directory(path);
-    }
-    let names: Vec<_> = options.left_out_names.iter().map(|name| name.clone().into_bytes()).collect();
-    rules = rules.without_names(move |name| names.iter().any(|left_out| left_out == name));
-    let walker = Walker::new(&options.sources, rules)?;
+    let (own_options, own_pulse) = (options.clone(), pulse.clone());
+    let walker = Watch::new(session, pulse.clone(), options.read_timeout)
+        .apart("walker", move || Walker::new(&own_options.sources, rules(&own_options), own_pulse))??;
 
     let start = session.now();
     let is_taken = |name: &str| session.archive_info(&ArchiveName::from_bytes(name)).is_some();
@@ -218,45 +247,52 @@ pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Moni
         FilesCache::default()
     });
     let archive = Archive { name, start };
-    let read = |feed: Feed<'_>| reader::Reader::new(walker, &files, options, feed).run();
-    let (created, remembered) = make(session, options, archive, &files, monitor, read)?;
+    let read = |feed| {
+        let reader = Reader::new(walker, options, feed);
+        watch::spawn("reader", move || reader.run());
+    };
+    let (created, remembered) = make(session, options, archive, files, monitor, pulse, read)?;
     if let Err(error) = remembered.store(session.state(), session.key(), &options.series) {
         monitor.notice(Notice::CacheLost { what: "files cache", problem: &worldkeeper_core::error_text(&error) });
     }
     Ok(created)
 }
 
-/// Makes an archive of the steps that `read` feeds, on a thread of its own; returns what the files cache is to remember
-/// besides. `files` is the files cache so far.
+/// Makes an archive of the steps that are fed, by a thread that `start` starts and that says to `pulse` what it is at;
+/// returns what the files cache is to remember. `files` is the files cache so far.
 pub(crate) fn make(
     session: &mut Session,
     options: &CreateOptions,
     archive: Archive,
-    files: &FilesCache,
+    files: FilesCache,
     monitor: &dyn Monitor,
-    read: impl FnOnce(Feed<'_>) + Send,
+    pulse: &Pulse,
+    start: impl FnOnce(Feed),
 ) -> Result<(Created, FilesCache), CreateError> {
-    let index = RwLock::new(session.take_index(monitor)?);
+    let index = session.take_index(monitor)?;
 
     let (steps_in, steps) = crossbeam_channel::unbounded();
     let (jobs, jobs_out) = crossbeam_channel::unbounded();
-    let budget = Budget::new(BUDGET);
+    let (running, ended) = crossbeam_channel::bounded(0);
+    let shared = Arc::new(Shared::new(session, index, files, Budget::new(BUDGET), pulse.clone()));
+    let Shared { index, budget, .. } = &*shared;
     let mut saved = None;
     let made = std::thread::scope(|scope| {
         // Whatever ends this closure, by error or panic, ends the threads.
-        let _close = CloseOnDrop(&budget);
+        let (_close, _running) = (CloseOnDrop(budget), running);
         for number in 0..options.sealers.max(1) {
-            let (jobs, steps) = (jobs_out.clone(), steps_in.clone());
-            let (session, index, options) = (&*session, &index, options);
-            let sealer = move || sealer::run(session, index, options, &jobs, &steps);
-            spawn(scope, &budget, &format!("sealer {number}"), sealer);
+            let (jobs, ended, steps) = (jobs_out.clone(), ended.clone(), steps_in.clone());
+            let session = &*session;
+            let sealer = move || sealer::run(session, index, options, &jobs, &ended, &steps);
+            spawn(scope, budget, &format!("sealer {number}"), sealer);
         }
         drop(jobs_out);
-        let feed = Feed::new(session, &index, options, &budget, jobs, steps_in);
-        spawn(scope, &budget, "reader", move || read(feed));
-        let checkpoints = Checkpoints::new(session, options.checkpoint_interval, &archive.name, files, &mut saved);
-        writer::Writer::begin(session, options, &index, &budget, monitor, archive, checkpoints)?.run(steps)
+        start(Feed::new(Arc::clone(&shared), options, jobs, steps_in));
+        let checkpoints = Checkpoints::new(session, options.checkpoint_interval, &archive.name, &shared, &mut saved);
+        let writer = writer::Writer::begin(session, options, index, budget, monitor, archive, checkpoints)?;
+        writer.run(&steps, &mut Watch::new(session, pulse.clone(), options.read_timeout))
     });
+    let index = shared.clear();
     let (committed, created, remembered) = match made {
         Ok(made) => made,
         Err(error) => {
@@ -267,9 +303,19 @@ pub(crate) fn make(
         }
     };
 
-    let index = index.into_inner().unwrap_or_else(PoisonError::into_inner);
     session.committed(committed, index, monitor)?;
     Ok((created, remembered))
+}
+
+/// What is left out.
+fn rules(options: &CreateOptions) -> Rules {
+    let mut rules =
+        Rules::default().with_patterns(options.patterns.clone()).on_one_file_system(options.one_file_system);
+    for (path, _) in &options.left_out {
+        rules = rules.without_directory(path);
+    }
+    let names: Vec<_> = options.left_out_names.iter().map(|name| name.clone().into_bytes()).collect();
+    rules.without_names(move |name| names.iter().any(|left_out| left_out == name))
 }
 
 /// A thread that panicked ends the whole operation; until then what it shared is only read.

@@ -13,10 +13,9 @@ use crate::session::SessionError;
 use crate::source::{Entry, Found, SourceError, Stat, Verdict, Walker};
 
 /// Makes the steps of an archive, in order.
-pub(super) struct Reader<'a> {
+pub(super) struct Reader {
     walker: Walker,
-    files: &'a FilesCache,
-    pub(super) feed: Feed<'a>,
+    pub(super) feed: Feed,
     /// How files are cut if holes count.
     pub(super) blocks: Option<Blocks>,
 }
@@ -39,10 +38,10 @@ impl From<SourceError> for Interrupted {
     }
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(walker: Walker, files: &'a FilesCache, options: &CreateOptions, feed: Feed<'a>) -> Self {
+impl Reader {
+    pub(super) fn new(walker: Walker, options: &CreateOptions, feed: Feed) -> Self {
         let blocks = Blocks::of(&options.chunker_params).filter(|_| options.sparse);
-        Self { walker, files, feed, blocks }
+        Self { walker, feed, blocks }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -53,7 +52,7 @@ impl<'a> Reader<'a> {
 
     fn walk(&mut self) -> Result<(), Closed> {
         loop {
-            if self.feed.session.check_stop().is_err() {
+            if self.feed.shared.is_stopped() {
                 return self.feed.send_error(SessionError::Stopped);
             }
             match self.walker.next() {
@@ -77,17 +76,19 @@ impl<'a> Reader<'a> {
     }
 
     fn file(&mut self, mut entry: Entry) -> Result<(), Closed> {
-        let key = FilesCache::key_of(self.feed.session.key(), &entry.item.path);
+        let key = FilesCache::key_of(&self.feed.shared.key, &entry.item.path);
         let Stat { id, size, ctime_ns, .. } = entry.stat;
-        if let Some(cached) = self.files.unchanged(&key, id.ino, size, ctime_ns)
-            && let Some(chunks) = self.chunk_refs(cached)
+        let files = self.feed.shared.files();
+        let unchanged = files.unchanged(&key, id.ino, size, ctime_ns).cloned();
+        let state = if files.contains(&key) { FileState::Changed } else { FileState::New };
+        drop(files);
+        if let Some(cached) = unchanged
+            && let Some(chunks) = self.chunk_refs(&cached)
         {
-            let cached = cached.clone();
             entry.item.chunks = Some(chunks);
             let remembered = Some(Remembered { key, file: cached });
             return self.finish_file(entry, FileState::Unchanged, remembered, false, 0);
         }
-        let state = if self.files.contains(&key) { FileState::Changed } else { FileState::New };
         match self.read_until_still(&mut entry) {
             Ok(Reading { verdict: Verdict::Unchanged, looked, read_bytes }) => {
                 let remembered = may_be_remembered(&entry.stat, looked).then(|| remembered(key, &entry.stat));
@@ -111,7 +112,7 @@ impl<'a> Reader<'a> {
         let mut last: Option<Reading> = None;
         for _ in 0..READINGS {
             // What changes from now on is newer than what is read.
-            let looked = self.feed.session.now();
+            let looked = self.feed.shared.now();
             let file = match (self.walker.open(entry), last.take()) {
                 (Ok(file), None) => file,
                 (Ok(file), Some(_)) => {
@@ -158,7 +159,7 @@ impl<'a> Reader<'a> {
 
     /// The chunks of a file that did not change; `None` if the repository lost one of them.
     fn chunk_refs(&self, cached: &CachedFile) -> Option<Vec<ChunkRef>> {
-        let index = super::read(self.feed.index);
+        let index = super::read(&self.feed.shared.index);
         let chunk_ref = |id| index.get(id).map(|entry| ChunkRef { id: *id, size: entry.size, csize: entry.csize });
         cached.chunks.iter().map(chunk_ref).collect()
     }

@@ -1,8 +1,9 @@
 //! The middle of the pipeline: names chunks and seals those that are new. Holds no state between chunks.
 
+use std::convert::Infallible;
 use std::sync::RwLock;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, select};
 
 use super::CreateOptions;
 use super::step::{Numbered, SealedChunk, Step};
@@ -24,12 +25,13 @@ pub(super) enum Plain {
     Zeros(usize),
 }
 
-/// Works until there are no more jobs.
+/// Works until there are no more jobs, or the run ends: a reader that hangs never says that it has no more.
 pub(super) fn run(
     session: &Session,
     index: &RwLock<ChunkIndex>,
     options: &CreateOptions,
     jobs: &Receiver<Job>,
+    ended: &Receiver<Infallible>,
     steps: &Sender<Numbered>,
 ) {
     let mut sealer = session.sealer(options.compression).verified(options.verify);
@@ -56,7 +58,9 @@ pub(super) fn run(
         };
         Ok(Step::Chunk(SealedChunk { id, size: size as u32, object }))
     };
-    for Job { number, plain } in jobs {
+    loop {
+        let job = select! { recv(jobs) -> job => job, recv(ended) -> _ => return };
+        let Ok(Job { number, plain }) = job else { return };
         let step = step(plain);
         if steps.send((number, step)).is_err() {
             return;

@@ -11,6 +11,7 @@ use worldkeeper_core::ChunkId;
 use super::checkpoint::Checkpoints;
 use super::item_stream::{ItemStream, store};
 use super::step::{FileState, FinishedFile, Numbered, Remembered, SealedChunk, Step};
+use super::watch::Watch;
 use super::{CreateError, CreateOptions, CreateStats, Created};
 use crate::cache::{ChunkIndex, FilesCache};
 use crate::cuts;
@@ -85,10 +86,14 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// Takes the steps until the last, then commits. When it returns, nobody listens to further steps.
-    pub(super) fn run(mut self, steps: Receiver<Numbered>) -> Result<(Committed, Created, FilesCache), CreateError> {
+    /// Takes the steps until the last, then commits.
+    pub(super) fn run(
+        mut self,
+        steps: &Receiver<Numbered>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Committed, Created, FilesCache), CreateError> {
         let mut in_order = InOrder::new();
-        for (number, step) in steps {
+        while let Some((number, step)) = watch.receive(steps)? {
             in_order.insert(number, step);
             while let Some(step) = in_order.pop() {
                 self.session.check_stop()?;
@@ -100,7 +105,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        unreachable!("the reader ends with a step that says so, and a thread that panics ends the scope");
+        unreachable!("whoever feeds the steps ends with one that says so, unless a thread panicked and has said why");
     }
 
     /// Does one step and gives its weight back; returns whether it was the last.

@@ -1,5 +1,7 @@
 //! The first manifest of a new repository.
 
+use std::sync::Arc;
+
 use worldkeeper_archive::Manifest;
 use worldkeeper_core::{ChunkId, Repository};
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyFile, KeyStorage};
@@ -49,7 +51,7 @@ impl Session {
         };
         let mut session = Self {
             repository,
-            key,
+            key: Arc::new(key),
             manifest: Manifest::new(),
             manifest_id: ChunkId::MANIFEST,
             trust: Trust::Known,

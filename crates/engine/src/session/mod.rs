@@ -34,7 +34,7 @@ use crate::verify::EncodingProblem;
 /// An open repository with its key and its manifest.
 pub struct Session {
     repository: Box<dyn Repository>,
-    key: Key,
+    key: Arc<Key>,
     manifest: Manifest,
     /// The id hash of the packed manifest: what caches are valid for.
     manifest_id: ChunkId,
@@ -203,7 +203,7 @@ impl Session {
         let nonces = Nonces::new(after_manifest);
         Ok(Self {
             repository,
-            key,
+            key: Arc::new(key),
             manifest,
             manifest_id,
             trust,
@@ -302,6 +302,21 @@ impl Session {
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The key, for a thread that may outlive the session.
+    pub(crate) fn shared_key(&self) -> Arc<Key> {
+        Arc::clone(&self.key)
+    }
+
+    /// The time, for such a thread.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// What ends operations early, for such a thread.
+    pub(crate) fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     pub(crate) fn state(&self) -> &RepositoryState {

@@ -9,6 +9,8 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::RawDir;
 use rustix::io;
 
+use super::pulse::Pulse;
+
 /// The names in a directory, by inode number; those of one inode as the directory gave them.
 ///
 /// Names lie one after the other in one buffer: a directory may hold millions.
@@ -22,12 +24,15 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Reads a directory; `buffer` takes what the kernel gives at a time.
-    pub(crate) fn read(directory: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<Self> {
+    pub(crate) fn read(directory: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>], pulse: &Pulse) -> io::Result<Self> {
         let mut listing = Self::default();
         let mut entries = RawDir::new(directory, buffer);
         while let Some(entry) = entries.next() {
             let entry = entry?;
             listing.push(entry.ino(), entry.file_name().to_bytes())?;
+            if entries.is_buffer_empty() {
+                pulse.goes_on();
+            }
         }
         listing.sort();
         Ok(listing)

@@ -8,6 +8,7 @@ use rustix::fs::{Advice, Mode, OFlags, SeekFrom, fadvise, openat, seek};
 use rustix::io::{self, Errno};
 
 use super::error::{Action, SourceError};
+use super::pulse::Pulse;
 use super::stat::Stat;
 
 /// From this size on the kernel is told how the file is read; below, telling costs more than it brings.
@@ -35,15 +36,17 @@ pub(crate) struct FileReader {
     ended_early: bool,
     /// Up to where there is no hole, as far as that is known.
     data_until: u64,
+    pulse: Pulse,
 }
 
 impl FileReader {
-    pub(super) fn new(file: OwnedFd, opened: Stat, path: &[u8]) -> Self {
+    pub(super) fn new(file: OwnedFd, opened: Stat, path: &[u8], pulse: Pulse) -> Self {
         if opened.size >= ADVISED_BYTES {
             // A hint that is refused changes nothing.
             _ = fadvise(&file, 0, None, Advice::Sequential);
         }
-        Self { file, opened, path: path.to_vec(), position: 0, released: 0, ended_early: false, data_until: 0 }
+        let path = path.to_vec();
+        Self { file, opened, path, position: 0, released: 0, ended_early: false, data_until: 0, pulse }
     }
 
     /// Reads into `buffer` and returns how much; 0 at the end. Never more comes than the file held when it was opened,
@@ -60,6 +63,7 @@ impl FileReader {
                 result => break result.map_err(|error| SourceError::new(&self.path, Action::Read, error))?,
             }
         };
+        self.pulse.goes_on();
         self.ended_early = read == 0;
         self.position += read as u64;
         if self.position.saturating_sub(self.released) >= RELEASE_BYTES {

@@ -19,7 +19,7 @@ use crate::patterns::Patterns;
 
 /// Everything that a walk of `root` comes upon, with the content of files; nothing may fail.
 pub(crate) fn store(root: &Path) -> Vec<(Item, Vec<u8>)> {
-    let mut walker = Walker::new([root], Rules::default()).unwrap();
+    let mut walker = Walker::new([root], Rules::default(), Pulse::default()).unwrap();
     let mut stored = Vec::new();
     while let Some(found) = walker.next().unwrap() {
         let mut entry = match found {
@@ -81,7 +81,7 @@ impl Tree {
     }
 
     fn walker(&self) -> Walker {
-        Walker::new([&self.root], Rules::default()).unwrap()
+        Walker::new([&self.root], Rules::default(), Pulse::default()).unwrap()
     }
 
     /// Goes on to the entry of that name.
@@ -139,9 +139,9 @@ fn directories_come_before_what_is_in_them_and_entries_by_inode_number() {
 fn a_missing_root_is_fatal_before_anything_is_read() {
     let tree = Tree::new();
     let missing = tree.path("missing");
-    let error = Walker::new([&tree.root, &missing], Rules::default()).unwrap_err();
+    let error = Walker::new([&tree.root, &missing], Rules::default(), Pulse::default()).unwrap_err();
     assert!(matches!(error, RootError::Unreadable { action: Action::Stat, .. }), "{error}");
-    assert!(Walker::new([missing.join("deeper")], Rules::default()).is_err());
+    assert!(Walker::new([missing.join("deeper")], Rules::default(), Pulse::default()).is_err());
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_root_may_be_any_object() {
     fs::write(tree.path("file"), "content").unwrap();
     symlink("file", tree.path("link")).unwrap();
     let paths = [tree.path("file"), tree.path("link")];
-    let mut walker = Walker::new(&paths, Rules::default()).unwrap();
+    let mut walker = Walker::new(&paths, Rules::default(), Pulse::default()).unwrap();
     assert_eq!(walk(&mut walker, &tree.root), ["file", "link"]);
     assert_eq!(store(&paths[0])[0].1, b"content");
     assert_eq!(store(&paths[1])[0].0.source.as_deref(), Some(&b"file"[..]));
@@ -169,10 +169,11 @@ fn the_same_root_is_not_entered_twice() {
     let tree = Tree::new();
     fs::create_dir(tree.path("in")).unwrap();
     fs::write(tree.path("in/file"), "").unwrap();
-    let mut walker = Walker::new([&tree.root, &tree.path("in/.."), &tree.root], Rules::default()).unwrap();
+    let mut walker =
+        Walker::new([&tree.root, &tree.path("in/.."), &tree.root], Rules::default(), Pulse::default()).unwrap();
     assert_eq!(walk(&mut walker, &tree.root), ["", "in", "in/file"]);
     // As stock: a root that was walked already is left out of a later one, not the other way round.
-    let mut walker = Walker::new([&tree.path("in"), &tree.root], Rules::default()).unwrap();
+    let mut walker = Walker::new([&tree.path("in"), &tree.root], Rules::default(), Pulse::default()).unwrap();
     assert_eq!(walk(&mut walker, &tree.root), ["in", "in/file", ""]);
 }
 
@@ -191,10 +192,10 @@ fn repository_and_lock_files_are_left_out_with_a_notice() {
             .without_directory(Path::new("/no/such/directory"))
             .without_names(|name| name.starts_with(b"session.lock"))
     };
-    let mut seen = walk(&mut Walker::new([&tree.root], rules()).unwrap(), &tree.root);
+    let mut seen = walk(&mut Walker::new([&tree.root], rules(), Pulse::default()).unwrap(), &tree.root);
     seen.sort();
     assert_eq!(seen, ["", "repository: Directory", "session.lock.d", "session.lock.d/inner", "session.lock: Name"]);
-    let error = Walker::new([tree.path("repository")], rules()).unwrap_err();
+    let error = Walker::new([tree.path("repository")], rules(), Pulse::default()).unwrap_err();
     assert!(matches!(error, RootError::LeftOut { .. }), "{error}");
 }
 
@@ -211,7 +212,7 @@ fn what_patterns_leave_out_may_hold_what_they_take() {
     let mut patterns = Patterns::default();
     patterns.patterns_from(b"+ **/a/keep\n- **/a\n! **/b\n- re:(x|xx)+(?=c)c").unwrap();
     let rules = Rules::default().with_patterns(patterns);
-    let mut seen = walk(&mut Walker::new([&tree.root], rules).unwrap(), &tree.root);
+    let mut seen = walk(&mut Walker::new([&tree.root], rules, Pulse::default()).unwrap(), &tree.root);
     seen.sort();
     let undecided = format!("{slow}: cannot decide about");
     let expected = ["", "a/file: Pattern", "a/keep", "a/keep/file", "a: Pattern", "b: Pattern", &slow, &undecided];

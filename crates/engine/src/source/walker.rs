@@ -17,6 +17,7 @@ use super::entry::Entry;
 use super::error::{Action, RootError, SourceError};
 use super::listing::Listing;
 use super::metadata::{At, Collector};
+use super::pulse::Pulse;
 use super::reader::{FileReader, open_beneath};
 use super::root::SourceRoot;
 use super::rules::{Reason, Rules};
@@ -62,6 +63,7 @@ pub(crate) struct Walker {
     masters: HashMap<FileId, Vec<u8>>,
     collector: Collector,
     ready: VecDeque<Found>,
+    pulse: Pulse,
     buffer: Box<[MaybeUninit<u8>]>,
 }
 
@@ -77,8 +79,12 @@ struct Level {
 
 impl Walker {
     /// Prepares to walk `roots`; each must be there and must not be what the rules leave out. A relative root is
-    /// beneath the current directory of this moment.
-    pub(crate) fn new<R: AsRef<OsStr>>(roots: impl IntoIterator<Item = R>, rules: Rules) -> Result<Self, RootError> {
+    /// beneath the current directory of this moment. What the walk asks about, now and later, is said to `pulse`.
+    pub(crate) fn new<R: AsRef<OsStr>>(
+        roots: impl IntoIterator<Item = R>,
+        rules: Rules,
+        pulse: Pulse,
+    ) -> Result<Self, RootError> {
         let mut walker = Self {
             roots: VecDeque::new(),
             root: None,
@@ -88,10 +94,12 @@ impl Walker {
             masters: HashMap::new(),
             collector: Collector::new(),
             ready: VecDeque::new(),
+            pulse,
             buffer: vec![MaybeUninit::uninit(); LISTING_BYTES].into_boxed_slice(),
         };
         for root in roots {
             let root = SourceRoot::new(root.as_ref().as_bytes());
+            walker.pulse.at(&root.path);
             let (parent, name) = root.parent_and_name();
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let parent = open(Path::new(OsStr::from_bytes(parent)), flags, Mode::empty())
@@ -127,6 +135,7 @@ impl Walker {
     /// entry is brought up to date; attributes that then cannot be read come as [`Found::Failed`] next. If it is no
     /// regular file any more, nothing is read.
     pub(crate) fn open(&mut self, entry: &mut Entry) -> Result<FileReader, SourceError> {
+        self.pulse.at(&entry.path);
         let failed = |error| SourceError::new(&entry.path, Action::Open, error);
         let file = open_beneath(&entry.directory, &entry.name, OFlags::empty()).map_err(failed)?;
         let opened = Stat::of_open(&file).map_err(failed)?;
@@ -144,7 +153,7 @@ impl Walker {
             self.collector.attributes(&mut entry.item, &opened, At::Open(file.as_fd()), &entry.path, report)?;
             entry.stat = opened;
         }
-        Ok(FileReader::new(file, opened, &entry.path))
+        Ok(FileReader::new(file, opened, &entry.path, self.pulse.clone()))
     }
 
     /// Says that an entry is in the archive, so that further links to it may refer to its item.
@@ -172,6 +181,7 @@ impl Walker {
     /// Comes upon a root: its failures are fatal.
     fn start(&mut self, root: SourceRoot, parent: &Arc<OwnedFd>) -> Result<(), RootError> {
         let (path, name) = (root.path.clone(), root.parent_and_name().1.to_vec());
+        self.pulse.at(&path);
         let stat = stat(parent, &name, &path)?;
         self.check_root(&root, &stat)?;
         self.root = Some((root, stat.id));
@@ -198,6 +208,7 @@ impl Walker {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::Pattern });
             return Ok(());
         }
+        self.pulse.at(&path);
         let stat = stat(&directory, &name, &path)?;
         if self.done.contains(&stat.id) {
             return Ok(());
@@ -288,7 +299,7 @@ impl Walker {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::OtherFileSystem });
             return Ok(());
         }
-        let listing = Listing::read(opened.as_fd(), &mut self.buffer)
+        let listing = Listing::read(opened.as_fd(), &mut self.buffer, &self.pulse)
             .map_err(|error| SourceError::new(&path, Action::List, error))?;
         if let Some(far) = self.levels.len().checked_sub(OPEN_DIRECTORIES) {
             self.levels[far].directory = None;
@@ -302,6 +313,7 @@ impl Walker {
     fn leave(&mut self) {
         let left = self.levels.pop().expect("there is a level to leave");
         let Some(above) = self.levels.last_mut().filter(|above| above.directory.is_none()) else { return };
+        self.pulse.at(&above.path);
         let reopened = left.directory.as_ref().ok_or(Errno::BADF).and_then(|left| {
             let directory = open_beneath(left, b"..", OFlags::DIRECTORY)?;
             if Stat::of_open(&directory)?.id == above.id { Ok(directory) } else { Err(Errno::STALE) }

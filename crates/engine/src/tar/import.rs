@@ -4,6 +4,8 @@
 //! Source: borg 1.4 `archiver.py`, `_import_tar`; `archive.py`, `TarfileObjectProcessors`.
 
 use std::io::Read;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::makedev;
 use worldkeeper_archive::{ArchiveName, Item};
@@ -17,7 +19,7 @@ use crate::monitor::Monitor;
 use crate::paths::as_path;
 use crate::pipeline::Closed;
 use crate::session::{Session, SessionError};
-use crate::source::{Action, MAX_TIME_NS, SourceError};
+use crate::source::{Action, MAX_TIME_NS, Pulse, SourceError};
 
 /// What to make of a tar.
 #[derive(Clone, Debug)]
@@ -59,13 +61,21 @@ pub fn import_tar(
         return Err(ImportError::NameTaken(name));
     }
     // It belongs to no series: checkpoints of one are not its to take away.
-    let (series, checkpoint_interval) = (String::new(), std::time::Duration::ZERO);
-    let create = CreateOptions { series, checkpoint_interval, ..options.create.clone() };
+    let (series, checkpoint_interval) = (String::new(), Duration::ZERO);
+    // A tar may come as slowly as it likes.
+    let (sources, read_timeout) = (Vec::new(), Duration::ZERO);
+    let create = CreateOptions { series, checkpoint_interval, sources, read_timeout, ..options.create.clone() };
     let archive = Archive { name, start: session.now() };
+    let tar = TarReader::new(tar, options.ignore_zeros);
     let mut broken = None;
-    let made = make(session, &create, archive, &FilesCache::default(), monitor, |feed| {
-        let tar = TarReader::new(tar, options.ignore_zeros);
-        broken = Importer { tar, feed, monitor }.run();
+    let problem = &mut broken;
+    let made = thread::scope(|scope| {
+        let start = |feed| {
+            let work = move || *problem = Importer { tar, feed, monitor }.run();
+            let thread = thread::Builder::new().name("reader".into()).spawn_scoped(scope, work);
+            thread.expect("the system starts a handful of threads");
+        };
+        make(session, &create, archive, FilesCache::default(), monitor, &Pulse::default(), start)
     });
     match (broken, made) {
         (Some(error), _) => Err(error.into()),
@@ -74,9 +84,9 @@ pub fn import_tar(
 }
 
 /// Makes the steps of an archive from members.
-struct Importer<'t, 'a> {
-    tar: TarReader<'t>,
-    feed: Feed<'a>,
+struct Importer<'a> {
+    tar: TarReader<'a>,
+    feed: Feed,
     monitor: &'a dyn Monitor,
 }
 
@@ -99,7 +109,7 @@ impl From<TarError> for Ended {
     }
 }
 
-impl Importer<'_, '_> {
+impl Importer<'_> {
     /// Works until the tar ends or nobody listens any more; returns what is wrong with the tar.
     fn run(mut self) -> Option<TarError> {
         match self.members() {

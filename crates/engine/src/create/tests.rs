@@ -1,0 +1,150 @@
+//! Archives of a tree whose file system does not always answer.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+
+use tempfile::TempDir;
+use worldkeeper_core::{Clock, Disk, Stop};
+use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_repository::OsDisk;
+use worldkeeper_testkit::clock::ManualClock;
+use worldkeeper_testkit::memory_repository::MemoryRepository;
+
+use super::*;
+use crate::key_store::NoKeyFiles;
+use crate::monitor::Silent;
+use crate::session::SessionOptions;
+use crate::state::StateDir;
+
+/// A clock on which a second passes whenever somebody looks how much time has passed.
+struct Ticking(ManualClock);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.advance(Duration::from_secs(1));
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration);
+    }
+}
+
+/// A file system that does not answer about some paths, until it comes back.
+#[derive(Clone, Default)]
+struct Mount {
+    is_back: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Mount {
+    /// The pulse of a reader that hangs from the `nth` question on, counted from one, that `asked` takes.
+    fn hangs(&self, nth: usize, asked: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Pulse {
+        let (mount, count) = (self.clone(), Mutex::new(0));
+        Pulse::with_hook(move |path| {
+            let mut seen = count.lock().unwrap();
+            *seen += usize::from(asked(path));
+            let is_hanging = asked(path) && *seen >= nth;
+            drop(seen);
+            if is_hanging {
+                let (is_back, changed) = &*mount.is_back;
+                drop(changed.wait_while(is_back.lock().unwrap(), |is_back| !*is_back).unwrap());
+            }
+        })
+    }
+
+    fn comes_back(&self) {
+        let (is_back, changed) = &*self.is_back;
+        *is_back.lock().unwrap() = true;
+        changed.notify_all();
+    }
+}
+
+struct House {
+    folder: TempDir,
+    repository: MemoryRepository,
+    stop: Stop,
+}
+
+impl House {
+    fn new() -> Self {
+        let house =
+            Self { folder: TempDir::new().unwrap(), repository: MemoryRepository::new(1), stop: Stop::default() };
+        fs::create_dir_all(house.world().join("region")).unwrap();
+        for name in ["level.dat", "region/a", "region/b"] {
+            fs::write(house.world().join(name), name.repeat(1000)).unwrap();
+        }
+        let repository = Box::new(house.repository.clone());
+        house.with_session(|options| Session::initialize(repository, EncryptionMode::RepokeyBlake2, options).unwrap());
+        house
+    }
+
+    fn world(&self) -> PathBuf {
+        self.folder.path().join("world")
+    }
+
+    fn with_session(&self, open: impl FnOnce(&SessionOptions<'_>) -> Session) -> Session {
+        let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+        let state = StateDir::open(disk, &self.folder.path().join("state"), "test").unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(Ticking(ManualClock::at("2030-01-01T00:00:00Z")));
+        let (passphrase, stop) = (Some("correct horse"), self.stop.clone());
+        open(&SessionOptions { state: &state, key_store: &NoKeyFiles, passphrase, clock, stop })
+    }
+
+    fn backup(&self, pulse: &Pulse) -> Result<Created, CreateError> {
+        let repository = Box::new(self.repository.clone());
+        let mut session = self.with_session(|options| Session::open(repository, options).unwrap());
+        let limit = Duration::from_secs(3);
+        let options = CreateOptions { read_timeout: limit, ..CreateOptions::new("mc", [self.world()]) };
+        create_watched(&mut session, &options, &Silent, pulse)
+    }
+}
+
+fn is(path: PathBuf) -> impl Fn(&[u8]) -> bool + Send + Sync + 'static {
+    move |asked| asked == path.as_os_str().as_bytes()
+}
+
+#[test]
+fn a_run_ends_if_the_file_system_does_not_answer_and_the_next_one_goes_on() {
+    let house = House::new();
+    let before = house.repository.chunk_ids();
+    // The source itself, before and in the walk; a directory; a file, when it is looked at and when it is opened.
+    let cases = [("", 1), ("", 2), ("region", 1), ("region/b", 1), ("region/b", 2)];
+    let mount = Mount::default();
+    for (name, nth) in cases {
+        let path = if name.is_empty() { house.world() } else { house.world().join(name) };
+        let error = house.backup(&mount.hangs(nth, is(path.clone()))).unwrap_err();
+        let CreateError::Hangs { path: told, seconds: 3 } = &error else { panic!("{name}, {nth}: {error:?}") };
+        assert_eq!(Path::new(std::ffi::OsStr::from_bytes(told)), path, "{nth}");
+        assert_eq!(house.repository.chunk_ids(), before, "{name}, {nth}: nothing was committed");
+    }
+    let created = house.backup(&Pulse::default()).unwrap();
+    assert_eq!((created.stats.files(), created.stats.warnings()), (3, 0));
+    // Whoever hung gets his answer, when all is long over, and touches nothing.
+    let after = house.repository.chunk_ids();
+    mount.comes_back();
+    assert_eq!(house.backup(&Pulse::default()).unwrap().stats.files_unchanged, 3);
+    assert!(house.repository.chunk_ids().is_superset(&after));
+}
+
+#[test]
+fn a_stop_ends_a_run_that_hangs() {
+    let house = House::new();
+    let mount = Mount::default();
+    let (stop, hangs) = (house.stop.clone(), mount.hangs(2, is(house.world().join("level.dat"))));
+    let is_asked = is(house.world().join("level.dat"));
+    let pulse = Pulse::with_hook(move |path| {
+        if is_asked(path) {
+            stop.request();
+        }
+        hangs.at(path);
+    });
+    let error = house.backup(&pulse).unwrap_err();
+    assert!(matches!(&error, CreateError::Session(error) if error.is_stopped()), "{error:?}");
+    mount.comes_back();
+}
