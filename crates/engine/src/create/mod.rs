@@ -21,6 +21,7 @@ mod feed;
 mod item_stream;
 mod pending;
 mod reader;
+mod roots;
 mod sealer;
 mod shared;
 mod step;
@@ -156,6 +157,8 @@ pub struct CreateStats {
     pub files_unchanged: u64,
     /// What is not in the archive, or not whole, because it could not be read.
     pub files_failed: u64,
+    /// Sources of which nothing is in the archive, because they could not be read; they count as files, too.
+    pub roots_failed: u64,
     /// What was removed before it could be read.
     pub files_vanished: u64,
     /// Files that changed while they were read.
@@ -192,6 +195,13 @@ impl CreateStats {
         self.warnings() > 0
     }
 
+    /// Returns whether so much could not be read that the archive is none to rely on: a whole source, or more than one
+    /// file in a hundred. A handful is told, but no reason to call a backup of a small world a failure.
+    pub fn lacks_much(&self) -> bool {
+        let is_many = self.files_failed >= 10 && self.files_failed * 100 > self.files() + self.files_failed;
+        self.roots_failed > 0 || is_many
+    }
+
     /// Counts an object that was added.
     pub(crate) fn stored(&mut self, csize: u32) {
         self.stored_bytes += u64::from(csize);
@@ -207,12 +217,18 @@ pub enum CreateError {
     #[error(transparent)]
     Source(#[from] RootError),
     /// A file system does not answer.
-    #[error("the file system has not answered for {seconds} seconds about {}", Escaped(path))]
+    #[error("the file system has not answered for {seconds} s about {}", Escaped(path))]
     Hangs {
         /// What it was asked about.
         path: Vec<u8>,
         /// How long it was waited for.
         seconds: u64,
+    },
+    /// A source would not be in the archive, and nothing was said about it.
+    #[error("nothing of the source {} has come into the archive", Escaped(path))]
+    Lost {
+        /// The source, as walked.
+        path: Vec<u8>,
     },
     /// The repository, or what is in it.
     #[error(transparent)]

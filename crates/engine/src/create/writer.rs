@@ -10,6 +10,7 @@ use worldkeeper_core::ChunkId;
 
 use super::checkpoint::Checkpoints;
 use super::item_stream::{ItemStream, store};
+use super::roots::Roots;
 use super::step::{FileState, FinishedFile, Numbered, Remembered, SealedChunk, Step};
 use super::watch::Watch;
 use super::{CreateError, CreateOptions, CreateStats, Created};
@@ -21,7 +22,7 @@ use crate::paths::as_path;
 use crate::pipeline::{Budget, InOrder};
 use crate::random;
 use crate::session::{Change, Committed, Session, SessionError};
-use crate::source::{Reason, SourceError};
+use crate::source::{Action, Reason, SourceError};
 
 /// Makes the archive of the steps.
 pub(super) struct Writer<'a> {
@@ -41,6 +42,7 @@ pub(super) struct Writer<'a> {
     chunks_size: u64,
     /// Chunks that were stored for files that then failed.
     pub(super) orphans: Vec<ChunkRef>,
+    roots: Roots,
     pub(super) remembered: FilesCache,
     /// Stored bytes of the archive's content, each reference counted.
     csize: u64,
@@ -79,6 +81,7 @@ impl<'a> Writer<'a> {
             chunks: Vec::new(),
             chunks_size: 0,
             orphans: Vec::new(),
+            roots: Roots::new(&options.sources),
             remembered: FilesCache::default(),
             csize: 0,
             stats: CreateStats::default(),
@@ -204,10 +207,12 @@ impl<'a> Writer<'a> {
     }
 
     fn item(&mut self, item: &Item) -> Result<(), SessionError> {
+        self.roots.archived(&item.path);
         self.items.push(item, &mut self.change, self.index, &mut self.stats)
     }
 
-    fn left_out(&self, path: &[u8], reason: Reason) {
+    fn left_out(&mut self, path: &[u8], reason: Reason) {
+        self.roots.told(path);
         let path = as_path(path);
         // By another way the same directory can have another name; which of ours it is does not matter much.
         let same = |own: &&(PathBuf, &'static str)| own.0.ends_with(path.file_name().unwrap_or_default());
@@ -217,8 +222,8 @@ impl<'a> Writer<'a> {
             }
             Reason::Name => "a lock that the game holds",
             Reason::OtherFileSystem => "of another file system",
-            // Asked for by the user, or nothing that could be stored.
-            Reason::Pattern | Reason::Socket => return,
+            // Asked for by the user, nothing that could be stored, or in the archive by its other name.
+            Reason::Pattern | Reason::Socket | Reason::Again => return,
         };
         self.monitor.notice(Notice::LeftOut { path, what });
     }
@@ -234,6 +239,10 @@ impl<'a> Writer<'a> {
 
     fn failed(&mut self, error: &SourceError) {
         self.discard_chunks();
+        // That an attribute could not be read does not keep the rest out.
+        if error.action != Action::ReadAttributes && error.action != Action::Judge && self.roots.told(&error.path) {
+            self.stats.roots_failed += 1;
+        }
         if error.vanished() {
             self.stats.files_vanished += 1;
             self.monitor.notice(Notice::FileVanished(as_path(&error.path)));
@@ -297,6 +306,9 @@ impl<'a> Writer<'a> {
 
     /// Closes the archive and commits.
     fn finish(mut self) -> Result<(Committed, Created, FilesCache), CreateError> {
+        if let Some(lost) = self.roots.lost() {
+            return Err(CreateError::Lost { path: lost.path.clone() });
+        }
         let end = self.session.now();
         let items = self.items.finish(&mut self.change, self.index, &mut self.stats)?;
         let Archive { name, start } = &self.archive;

@@ -86,4 +86,6 @@ pub(crate) enum Reason {
     OtherFileSystem,
     /// It is a socket, which stock does not store either.
     Socket,
+    /// It is a source that is in the archive already, as another source.
+    Again,
 }

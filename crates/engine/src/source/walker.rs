@@ -186,10 +186,11 @@ impl Walker {
         self.check_root(&root, &stat)?;
         self.root = Some((root, stat.id));
         let verdict = self.judge(&path);
-        if !self.done.contains(&stat.id) {
-            self.visit(parent, name, path, &stat, verdict)?;
+        if self.done.contains(&stat.id) {
+            self.ready.push_back(Found::LeftOut { path, reason: Reason::Again });
+            return Ok(());
         }
-        Ok(())
+        Ok(self.visit(parent, name, path, &stat, verdict)?)
     }
 
     /// Goes to the next entry of the innermost directory, or leaves that.

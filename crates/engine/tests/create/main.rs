@@ -4,6 +4,7 @@ mod checkpoints;
 #[path = "../common/mod.rs"]
 mod common;
 mod live_tree;
+mod roots;
 
 use std::path::PathBuf;
 use std::sync::Arc;
