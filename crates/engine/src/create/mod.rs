@@ -13,7 +13,7 @@
 //! The reader numbers the steps and takes their weight from the budget; the writer takes them in that order and gives
 //! it back. The writer alone changes state; every so often it commits what there is as a checkpoint. A file that cannot
 //! be read is a notice and the archive goes on; a repository that fails ends it, and the dropped transaction rolls back.
-//! A file system that does not answer at all ends it too: the writer [watches](watch) the reader, and leaves it behind.
+//! A file system that does not answer at all ends it too: the writer watches the reader, and leaves it behind.
 
 mod checkpoint;
 mod content;
@@ -295,7 +295,7 @@ pub(crate) fn make(
     let mut saved = None;
     let made = std::thread::scope(|scope| {
         // Whatever ends this closure, by error or panic, ends the threads.
-        let (_close, _running) = (CloseOnDrop(budget), running);
+        let (_close, _running, steps) = (CloseOnDrop(budget), running, steps);
         for number in 0..options.sealers.max(1) {
             let (jobs, ended, steps) = (jobs_out.clone(), ended.clone(), steps_in.clone());
             let session = &*session;

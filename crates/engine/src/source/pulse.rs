@@ -11,8 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Pulse {
     state: Arc<Mutex<Beat>>,
     #[cfg(test)]
-    hook: Option<Arc<dyn Fn(&[u8]) + Send + Sync>>,
+    hook: Option<Hook>,
 }
+
+/// What a test does when something is asked about.
+#[cfg(test)]
+type Hook = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// What the reader did last.
 #[derive(Debug, Default)]

@@ -22,6 +22,7 @@ use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 use worldkeeper_testkit::tree;
+use worldkeeper_testkit::weak_key::weaken;
 
 use crate::common::referenced;
 
@@ -41,6 +42,10 @@ impl House {
         tree::write(&house.world().join("region/long"), &sha_stream("long", 1_500_000));
         let repository = Box::new(house.repository.clone());
         Session::initialize(repository, EncryptionMode::RepokeyBlake2, &house.options(&house.state())).unwrap();
+        // It is opened very often.
+        let mut store = house.repository.store();
+        store.key = weaken(store.key.as_deref().unwrap(), "correct horse");
+        drop(store);
         house
     }
 

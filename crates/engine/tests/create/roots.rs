@@ -31,7 +31,7 @@ fn a_source_with_two_names_and_one_within_another_are_in_the_archive() {
     let house = House::new();
     symlink(house.folder.path(), house.folder.path().join("other")).unwrap();
     let (world, region) = (house.world(), house.world().join("region"));
-    let (once, _) = archive_of(&house, &[world.clone()], &[]);
+    let (once, _) = archive_of(&house, std::slice::from_ref(&world), &[]);
     let again = house.folder.path().join("other/world");
     assert_eq!(archive_of(&house, &[world.clone(), again.clone(), world.clone()], &[]).0, once);
     assert_eq!(archive_of(&house, &[region.clone(), world.clone(), again], &[]).0, once);
