@@ -10,6 +10,7 @@ mod edits;
 mod fidelity;
 mod import_tar;
 mod keys;
+mod mounts;
 mod patterns;
 mod reads_ours;
 mod recorded;

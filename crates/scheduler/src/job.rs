@@ -80,6 +80,14 @@ pub enum BackupError {
         /// Why.
         source: CreateError,
     },
+    /// There is an archive, but much of what should be in it could not be read.
+    #[error("archive {archive} was made, but it lacks {lacking} that could not be read")]
+    Lacking {
+        /// The archive.
+        archive: String,
+        /// What is missing, in words.
+        lacking: String,
+    },
 }
 
 impl BackupError {
@@ -87,6 +95,7 @@ impl BackupError {
     pub fn is_stopped(&self) -> bool {
         match self {
             Self::Open(error) => matches!(error, OpenError::Stopped),
+            Self::Lacking { .. } => false,
             Self::Create { source, .. } => matches!(source, CreateError::Session(error) if error.is_stopped()),
         }
     }
@@ -95,6 +104,8 @@ impl BackupError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Open(OpenError::Failed { retry, .. }) => *retry,
+            // Nobody has mended it a minute later.
+            Self::Lacking { .. } => false,
             // The repository could be used; disks, connections and mounts come back.
             Self::Open(OpenError::Stopped) | Self::Create { .. } => true,
         }
@@ -144,11 +155,23 @@ impl BackupJob {
     ///
     /// Nothing is pruned after an archive that lacks something: the older ones may be the only ones that have it. Nor
     /// is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no archive; or [`BackupError::Lacking`] if there is one, and nobody should rely on it.
     pub fn backup(&self, stop: &Stop) -> Result<Created, BackupError> {
         let begun = self.clock.now();
         let made = self.archive(stop);
-        self.record(&Self::run_of(&made, begun, self.clock.now()));
+        let lacking = made.as_ref().ok().and_then(|(_, created)| lacking(created));
+        let mut run = Self::run_of(&made, begun, self.clock.now());
+        if let Some(error) = &lacking {
+            (run.outcome, run.error) = (RunOutcome::Failed, Some(error_text(error)));
+        }
+        self.record(&run);
         let (mut session, created) = made?;
+        if let Some(error) = lacking {
+            return Err(error);
+        }
         if created.stats.files() == 0 {
             warn!("the archive holds no file at all: is what should be backed up mounted? Nothing is pruned after it");
         } else if self.rules.is_some() && created.stats.files_failed > 0 {
@@ -290,6 +313,17 @@ impl Job for BackupJob {
 
 /// More than any correction, any mistake about a time zone, and the days of a weekend that a machine slept through.
 const CLOCK_MAY_MOVE: SignedDuration = SignedDuration::from_hours(48);
+
+/// What is wrong with an archive that lacks too much.
+fn lacking(created: &Created) -> Option<BackupError> {
+    let stats = &created.stats;
+    let lacking = match stats.roots_failed {
+        _ if !stats.lacks_much() => return None,
+        0 => format!("{} of {}", grouped(stats.files_failed), count(stats.files() + stats.files_failed, "file")),
+        roots => format!("{} wholly", count(roots, "source")),
+    };
+    Some(BackupError::Lacking { archive: created.name.to_string(), lacking })
+}
 
 /// A run that made no archive. An error comes with whether it only says that a stop was asked for.
 fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error, bool)>) -> Run {

@@ -171,9 +171,11 @@ fn nothing_is_pruned_after_an_archive_that_lacks_something() {
     let mut house = House::new();
     assert_eq!(house.run(), good(1, 0));
     house.sources.push(UNREADABLE.into());
-    assert_eq!(house.run(), good(2, 1));
+    let JobOutcome::Failed { error, retry: false, .. } = house.run() else { panic!("a source could not be read") };
+    assert_eq!(error, "archive mc-2030-01-01T02:00:00 was made, but it lacks 1 source wholly that could not be read");
     assert_eq!(house.archives().len(), 2);
-    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Warnings)]);
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Failed)]);
+    assert_eq!(house.job().last_good(), Some("2030-01-01T01:00:00Z".parse().unwrap()));
     // As soon as nothing is amiss, it goes on.
     house.sources.pop();
     assert_eq!(house.run(), good(3, 0));

@@ -21,6 +21,9 @@ pub(crate) struct CreateFlags {
     /// (CHECKPOINT_INTERVAL; default 5m)
     #[arg(short = 'c', long, value_name = "DURATION", global = true, help_heading = WHERE)]
     pub(crate) checkpoint_interval: Option<String>,
+    /// How long a file system may take to answer until the run gives up, 0 for ever (READ_TIMEOUT; default 5m)
+    #[arg(long, value_name = "DURATION", global = true, help_heading = WHERE)]
+    pub(crate) read_timeout: Option<String>,
     /// Whether new objects are opened again before they are stored: on, off, or full, which computes their ids again too
     /// (VERIFY; default on)
     #[arg(long, value_name = "HOW", global = true, help_heading = WHERE)]

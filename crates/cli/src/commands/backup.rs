@@ -108,6 +108,7 @@ pub(super) fn create_options(place: &Place) -> CreateOptions {
         sparse: settings.create.sparse.value,
         one_file_system: settings.create.one_file_system.value,
         checkpoint_interval: settings.create.checkpoint_interval.value,
+        read_timeout: settings.create.read_timeout.value,
         comment: String::new(),
         cmdline: env::args_os().map(OsStringExt::into_vec).collect(),
         hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use worldkeeper_chunker::ChunkerParams;
-use worldkeeper_engine::Verify;
+use worldkeeper_engine::{CreateOptions, Verify};
 
 use super::layers::{Origin, Setting, look_up};
 use super::{Environment, SettingsError, duration, duration_text, or_default};
@@ -22,6 +22,8 @@ pub(crate) struct CreateSettings {
     pub(crate) sparse: Setting<bool>,
     /// How often an archive in the making is saved; zero for never.
     pub(crate) checkpoint_interval: Setting<Duration>,
+    /// How long a file system may take to answer; zero for ever.
+    pub(crate) read_timeout: Setting<Duration>,
     /// How new objects are checked.
     pub(crate) verify: Setting<Verify>,
 }
@@ -51,6 +53,11 @@ impl CreateSettings {
                 |said| said.parse(duration::parse),
                 || Duration::from_mins(5),
             )?,
+            read_timeout: or_default(
+                text("--read-timeout", &flags.read_timeout, "READ_TIMEOUT")?,
+                |said| said.parse(duration::parse),
+                || CreateOptions::READ_TIMEOUT,
+            )?,
             verify: or_default(
                 text("--verify", &flags.verify, "VERIFY")?,
                 |said| said.parse(Verify::from_str),
@@ -60,17 +67,18 @@ impl CreateSettings {
     }
 
     /// Every setting in words, with where it was said.
-    pub(super) fn describe(&self) -> [(&'static str, String, Origin); 5] {
+    pub(super) fn describe(&self) -> [(&'static str, String, Origin); 6] {
         let switch = |setting: &Setting<bool>| if setting.value { "yes" } else { "no" }.to_owned();
-        let checkpoints = match self.checkpoint_interval.value {
-            Duration::ZERO => "never".to_owned(),
-            interval => duration_text(interval),
+        let unless_zero = |setting: &Setting<Duration>, zero: &str| match setting.value {
+            Duration::ZERO => zero.to_owned(),
+            duration => duration_text(duration),
         };
         [
             ("one file system", switch(&self.one_file_system), self.one_file_system.origin),
             ("chunker params", self.chunker_params.value.to_string(), self.chunker_params.origin),
             ("sparse", switch(&self.sparse), self.sparse.origin),
-            ("checkpoint interval", checkpoints, self.checkpoint_interval.origin),
+            ("checkpoint interval", unless_zero(&self.checkpoint_interval, "never"), self.checkpoint_interval.origin),
+            ("read timeout", unless_zero(&self.read_timeout, "none"), self.read_timeout.origin),
             ("verify", self.verify.value.to_string(), self.verify.origin),
         ]
     }

@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -19,6 +19,7 @@ const KNOWN: [&str; 29] = [
     "SPARSE",
     "VERIFY",
     "CHECKPOINT_INTERVAL",
+    "READ_TIMEOUT",
     "BACKUP_SOURCES",
     "ONE_FILE_SYSTEM",
     "BACKUP_INTERVAL",

@@ -68,6 +68,7 @@ fn variables_are_read() {
             ("BORG_CHUNKER_PARAMS", "fixed,4096,512"),
             ("SPARSE", "1"),
             ("CHECKPOINT_INTERVAL", "0"),
+            ("READ_TIMEOUT", "90"),
             ("VERIFY", "full"),
         ],
     )
@@ -92,6 +93,7 @@ fn variables_are_read() {
             "fixed,4096,512",
             "yes",
             "never",
+            "1m30s",
             "full",
         ]
     );

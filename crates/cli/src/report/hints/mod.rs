@@ -15,7 +15,7 @@ use worldkeeper_engine::{
     StateError, TarError, UndeleteError,
 };
 use worldkeeper_scheduler::DaemonError;
-use worldkeeper_scheduler::job::RetentionError;
+use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use crate::commands::{
     ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeyCopyError,
@@ -50,6 +50,13 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<DeleteError>() {
         return delete(error);
+    }
+    if let Some(BackupError::Lacking { .. }) = error.downcast_ref() {
+        return Some(
+            "the files are named above. Make them readable (in a container, run as the game's user), or leave them out \
+             with --exclude. Nothing is pruned until then"
+                .to_owned(),
+        );
     }
     if let Some(RetentionError::ClockSet(_)) = error.downcast_ref() {
         return Some("see that the clock is right, then start the daemon again".to_owned());
@@ -209,6 +216,11 @@ fn create(error: &CreateError) -> Option<String> {
     match error {
         CreateError::Session(error) => session(error),
         CreateError::Source(error) => Some(root(error)),
+        CreateError::Hangs { .. } => Some(
+            "look at what is mounted there: its server or process is gone, or very slow. --read-timeout says how long \
+             to wait"
+                .to_owned(),
+        ),
         _ => None,
     }
 }

@@ -145,6 +145,8 @@ fn other_failures_come_with_a_hint() {
     let io = |kind: io::ErrorKind| io::Error::from(kind);
     let path = || PathBuf::from("/x");
     helps(CreateError::Source(RootError::NoProc));
+    helps(CreateError::Hangs { path: b"/data".to_vec(), seconds: 300 });
+    helps(BackupError::Lacking { archive: "mc-1".into(), lacking: "1 source wholly".into() });
     helps(CreateError::Source(RootError::LeftOut { path: b"/r".to_vec() }));
     helps(RestoreProblem::NotEmpty(path()));
     helps(RestoreProblem::Target { path: path(), source: io(io::ErrorKind::NotADirectory) });
