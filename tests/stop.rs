@@ -26,7 +26,7 @@ fn stopped_while_pruning() {
     stopped_anywhere(8, prune);
 }
 
-/// A directory that takes a minute to be listed stands for a file system that is gone.
+/// A directory that takes seconds to be listed stands for a file system that is gone.
 #[test]
 fn a_file_system_that_does_not_answer_ends_the_run() {
     if !strace::is_there() {
@@ -37,7 +37,7 @@ fn a_file_system_that_does_not_answer_ends_the_run() {
     let region = keeper.world().join("region");
     let (log, hanging) = (keeper.folder().join("strace.log"), region.to_str().expect("paths of tests are text"));
     let log = log.to_str().expect("paths of tests are text");
-    let delay = "inject=getdents64:delay_enter=60000000";
+    let delay = "inject=getdents64:delay_enter=5000000";
     let strace = ["strace", "-f", "-qq", "-o", log, "-P", hanging, "-e", "trace=getdents64", "-e", delay];
     let mut command = keeper.command_under(&strace, ["backup", "--read-timeout", "1"]);
     let _ = Outcome::of(&mut command).exits(2).says(&["has not answered for 1 s about", hanging]);

@@ -64,7 +64,7 @@ pub fn import_tar(
     let (series, checkpoint_interval) = (String::new(), Duration::ZERO);
     // A tar may come as slowly as it likes.
     let (sources, read_timeout) = (Vec::new(), Duration::ZERO);
-    let create = CreateOptions { series, checkpoint_interval, sources, read_timeout, ..options.create.clone() };
+    let create = CreateOptions { series, sources, checkpoint_interval, read_timeout, ..options.create.clone() };
     let archive = Archive { name, start: session.now() };
     let tar = TarReader::new(tar, options.ignore_zeros);
     let mut broken = None;
