@@ -168,13 +168,22 @@ pub fn read_if_there(disk: &dyn Disk, path: &Path, limit: u64) -> Result<Option<
 /// Writes `PATH.tmp`, syncs it, renames it and syncs the directory. A `PATH.tmp` left by a crash is removed first, so
 /// the caller must be the only writer of `path`.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    replace_with(disk, path, |file| file.append(bytes))
+}
+
+/// As [`replace`], by what `write` appends to an empty file.
+pub fn replace_with(
+    disk: &dyn Disk,
+    path: &Path,
+    write: impl FnOnce(&mut dyn DiskFile) -> Result<(), DiskError>,
+) -> Result<(), DiskError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
     remove_if_there(disk, &temporary)?;
     let written = (|| {
         let mut file = disk.create(&temporary)?;
-        file.append(bytes)?;
+        write(&mut *file)?;
         file.sync()?;
         disk.rename(&temporary, path)
     })();

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 #[derive(Clone)]
 pub(crate) enum Hash {
     /// SHA-256 without a key.
-    Sha256,
+    Sha256(Sha256),
     /// HMAC-SHA-256.
     HmacSha256(Hmac<Sha256>),
     /// BLAKE2b of key ‖ message. Borg does *not* use BLAKE2's own keyed mode.
@@ -19,6 +19,10 @@ pub(crate) enum Hash {
 }
 
 impl Hash {
+    pub(crate) fn sha256() -> Self {
+        Self::Sha256(Sha256::new())
+    }
+
     pub(crate) fn hmac_sha256(key: &[u8]) -> Self {
         Self::HmacSha256(Hmac::new_from_slice(key).expect(ANY_LENGTH))
     }
@@ -30,10 +34,24 @@ impl Hash {
     }
 
     pub(crate) fn digest(&self, message: &[u8]) -> [u8; 32] {
+        let mut hash = self.clone();
+        hash.update(message);
+        hash.finish()
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Sha256 => Sha256::digest(message).into(),
-            Self::HmacSha256(keyed) => keyed.clone().chain_update(message).finalize().into_bytes().into(),
-            Self::Blake2b(keyed) => keyed.clone().chain_update(message).finalize().into(),
+            Self::Sha256(hash) => hash.update(bytes),
+            Self::HmacSha256(hash) => Mac::update(hash, bytes),
+            Self::Blake2b(hash) => Digest::update(hash, bytes),
+        }
+    }
+
+    pub(crate) fn finish(self) -> [u8; 32] {
+        match self {
+            Self::Sha256(hash) => hash.finalize().into(),
+            Self::HmacSha256(hash) => hash.finalize().into_bytes().into(),
+            Self::Blake2b(hash) => hash.finalize().into(),
         }
     }
 }

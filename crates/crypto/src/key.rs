@@ -91,7 +91,7 @@ impl DerefMut for HashKey {
 impl Key {
     /// The key of mode `none`: nothing is secret.
     pub fn plaintext() -> Self {
-        let states = States { secrets: None, id_hash: Hash::Sha256, cipher: None };
+        let states = States { secrets: None, id_hash: Hash::sha256(), cipher: None };
         Self { mode: EncryptionMode::None, states: Locked::new(states) }
     }
 
@@ -167,6 +167,11 @@ impl Key {
         ChunkId(self.states.id_hash.digest(plaintext))
     }
 
+    /// Begins an [`id_hash`](Self::id_hash) of what comes in pieces.
+    pub fn id_digester(&self) -> IdDigester {
+        IdDigester(self.states.id_hash.clone())
+    }
+
     /// Requires that `plaintext` is what `id` names. The manifest's id is not derived from its content: there is
     /// nothing to verify, and its TAM does the work.
     pub fn verify_id(&self, id: &ChunkId, plaintext: &[u8]) -> Result<(), IdMismatch> {
@@ -176,6 +181,21 @@ impl Key {
         } else {
             Err(IdMismatch { expected: *id, found })
         }
+    }
+}
+
+/// An id in the making.
+pub struct IdDigester(Hash);
+
+impl IdDigester {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The id of all bytes that came.
+    pub fn finish(self) -> ChunkId {
+        ChunkId(self.0.finish())
     }
 }
 
@@ -267,6 +287,19 @@ mod tests {
         for mode in EncryptionMode::ALL {
             let key = Key::generate(mode, RepositoryId([7; 32]), &mut |bytes| bytes.fill(0xab));
             assert_eq!(format!("{:?}", shared(&key)), format!("Key({mode})"));
+        }
+    }
+
+    #[test]
+    fn an_id_is_the_same_in_pieces() {
+        let message: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        for mode in EncryptionMode::ALL {
+            let key = Key::generate(mode, RepositoryId([7; 32]), &mut |bytes| bytes.fill(0xab));
+            for len in [1, 63, 64, 128, 129, 1000] {
+                let mut digester = key.id_digester();
+                message.chunks(len).for_each(|piece| digester.update(piece));
+                assert_eq!(digester.finish(), key.id_hash(&message), "{mode}, pieces of {len} bytes");
+            }
         }
     }
 

@@ -21,7 +21,7 @@ pub mod tam;
 
 pub use blob::{KeyBlob, KeyBlobError, fuzz_key_blob};
 pub use counter::{Exhausted, NonceCounter};
-pub use key::Key;
+pub use key::{IdDigester, Key};
 pub use key_file::{KeyFile, KeyFileError, fuzz_key_file};
 pub use mode::{EncryptionMode, KeyStorage, UnknownMode, UnknownTypeByte};
 pub use object::{IdMismatch, OpenError, fuzz_open};
