@@ -12,8 +12,8 @@
 //!
 //! Source: borg 1.4 `_hashindex.c`, `HashHeader`.
 
-use worldkeeper_core::DiskError;
 use worldkeeper_core::disk::DiskFile;
+use worldkeeper_core::{DiskError, PIECE, Pieces};
 
 use super::{BUCKET_LEN, Bucket, EMPTY, EMPTY_BUCKET, Index, SIZES, is_used, least_empty, mark, upper_limit};
 use crate::integrity::{Digester, Digests};
@@ -22,9 +22,6 @@ pub(super) const HEADER_LEN: usize = 18;
 
 const MAGIC: [u8; 8] = *b"BORG_IDX";
 const SIZES_OF_KEY_AND_VALUE: [u8; 2] = [32, 8];
-
-/// How many buckets are read or written, and hashed, at once.
-const PIECE_BUCKETS: usize = 32 * 1024;
 
 /// What a hole in the file reads as. No bucket is like that: it would say that an entry begins where a segment's magic
 /// stands.
@@ -45,9 +42,6 @@ pub(crate) enum IndexError {
     /// It is longer or shorter than its header says.
     #[error("it has {found} bytes, expected {expected}")]
     Length { expected: u64, found: u64 },
-    /// There is no memory for so many buckets.
-    #[error("it has {0} bytes, too many for this machine")]
-    TooLarge(u64),
     /// Some of it was never written.
     #[error("there is a hole in it")]
     Hole,
@@ -71,7 +65,7 @@ impl Index {
         digester.update(&header);
         file.append(&header)?;
         digester.finish_part(HEADER_PART);
-        for piece in self.buckets.chunks(PIECE_BUCKETS) {
+        for piece in self.buckets.pieces() {
             digester.update(piece.as_flattened());
             file.append(piece.as_flattened())?;
         }
@@ -96,14 +90,13 @@ impl Index {
             return Err(IndexError::Header);
         }
         // The file must really have the buckets. That it is so long is not enough: a hole in it takes no space on the
-        // disk, but would in memory, so room is filled only as far as there is something to fill it with.
+        // disk, but would in memory, so room is taken only as far as there is something to fill it with.
         let (len, found) = ((HEADER_LEN + count * BUCKET_LEN) as u64, file.len()?);
         if found != len {
             return Err(IndexError::Length { expected: len, found });
         }
-        let mut index = Self { buckets: Vec::new(), entries: 0, empty: 0 };
-        index.buckets.try_reserve_exact(count).map_err(|_| IndexError::TooLarge(len))?;
-        let mut piece = vec![EMPTY_BUCKET; count.min(PIECE_BUCKETS)];
+        let mut index = Self { buckets: Pieces::new(), entries: 0, empty: 0 };
+        let mut piece = vec![EMPTY_BUCKET; count.min(PIECE)];
         while index.buckets.len() < count {
             let offset = (HEADER_LEN + index.buckets.len() * BUCKET_LEN) as u64;
             piece.truncate(count - index.buckets.len());
@@ -116,7 +109,7 @@ impl Index {
             if piece.contains(&HOLE) {
                 return Err(IndexError::Hole);
             }
-            index.buckets.extend_from_slice(&piece);
+            index.buckets.extend(piece.iter().copied());
         }
         index.entries = index.buckets.iter().filter(|bucket| is_used(bucket)).count();
         index.empty = index.buckets.iter().filter(|bucket| mark(bucket) == EMPTY).count();

@@ -1,13 +1,14 @@
 //! The index: where each object lies.
 //!
 //! Borg's open-addressing hash table, kept in memory exactly as it is on disk, so that loading and saving are plain
-//! copies and a table of ours is a table stock would have made: same sizes, same growth, same probing.
+//! copies and a table of ours is a table stock would have made: same sizes, same growth, same probing. Only how it grows
+//! is our own: where it stands, for two tables of millions of objects at once are what a small machine has no room for.
 //!
 //! Source: borg 1.4 `_hashindex.c`.
 
 mod file;
 
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, Pieces};
 
 use crate::segment::{Location, MAX_SEGMENT};
 
@@ -104,7 +105,7 @@ const SIZES: [u32; 58] = [
 /// Maps object ids to the locations of their PUT entries.
 #[derive(Clone)]
 pub(crate) struct Index {
-    buckets: Vec<Bucket>,
+    buckets: Pieces<Bucket>,
     /// Buckets that hold an entry.
     entries: usize,
     /// Buckets that were never used.
@@ -126,7 +127,7 @@ impl Index {
     }
 
     fn with_buckets(count: usize) -> Self {
-        Self { buckets: vec![EMPTY_BUCKET; count], entries: 0, empty: count }
+        Self { buckets: Pieces::filled(EMPTY_BUCKET, count), entries: 0, empty: count }
     }
 
     /// How many objects it knows.
@@ -202,24 +203,52 @@ impl Index {
         }
     }
 
+    /// Gives the table another number of buckets, or takes deleted ones out of it.
+    ///
+    /// Every entry is taken up once and put where a search for it ends; whatever stands there and was not taken up yet
+    /// is the next. So an entry is passed over only when it is in its place for good, and no search will end too early.
     fn resize(&mut self, count: usize) {
-        let old = std::mem::replace(self, Self::with_buckets(count));
-        for bucket in old.buckets.iter().filter(|bucket| is_used(bucket)) {
-            let at = match self.find(&key(bucket)) {
-                Slot::Free(Some(at)) => at,
-                Slot::Free(None) => unreachable!("the new table has more buckets than the old one has entries"),
-                // Somebody else wrote the table with the key in it twice.
-                Slot::Found(_) => continue,
-            };
-            self.buckets[at] = *bucket;
-            self.empty -= 1;
-            self.entries += 1;
+        let old = self.buckets.len();
+        let mut waiting: Vec<bool> = self.buckets.iter().map(is_used).collect();
+        for (at, _) in waiting.iter().enumerate().filter(|(_, waits)| !**waits) {
+            self.buckets[at] = EMPTY_BUCKET;
         }
+        let both = old.max(count);
+        waiting.resize(both, false);
+        self.buckets.resize(both, EMPTY_BUCKET);
+        self.entries = 0;
+        for first in 0..old {
+            let waits = std::mem::take(&mut waiting[first]);
+            let mut moving = waits.then(|| std::mem::replace(&mut self.buckets[first], EMPTY_BUCKET));
+            while let Some(bucket) = moving {
+                moving = self.settle(bucket, count, &mut waiting);
+            }
+        }
+        self.buckets.resize(count, EMPTY_BUCKET);
+        self.empty = count - self.entries;
+    }
+
+    /// Puts an entry into its place among the first `count` buckets; returns what stood there `waiting` for a place.
+    fn settle(&mut self, bucket: Bucket, count: usize, waiting: &mut [bool]) -> Option<Bucket> {
+        let start = first_place(&bucket, count);
+        for at in (start..count).chain(0..start) {
+            let found = &mut self.buckets[at];
+            let waited = std::mem::take(&mut waiting[at]);
+            if waited || mark(found) == EMPTY {
+                let displaced = std::mem::replace(found, bucket);
+                self.entries += 1;
+                return waited.then_some(displaced);
+            }
+            if found[..32] == bucket[..32] {
+                // Somebody else wrote the table with the key in it twice.
+                return None;
+            }
+        }
+        unreachable!("the table has more buckets than entries")
     }
 
     fn find(&self, id: &ChunkId) -> Slot {
-        let [a, b, c, d, ..] = id.0;
-        let start = u32::from_le_bytes([a, b, c, d]) as usize % self.buckets.len();
+        let start = first_place(&id.0, self.buckets.len());
         let mut free = None;
         for at in (start..self.buckets.len()).chain(0..start) {
             let bucket = &self.buckets[at];
@@ -232,6 +261,11 @@ impl Index {
         }
         Slot::Free(free)
     }
+}
+
+/// Where among `count` buckets a search for a key begins; of the bucket or the key only the beginning counts.
+fn first_place(key: &[u8], count: usize) -> usize {
+    u32::from_le_bytes([key[0], key[1], key[2], key[3]]) as usize % count
 }
 
 fn key(bucket: &Bucket) -> ChunkId {
