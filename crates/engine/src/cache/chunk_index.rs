@@ -6,23 +6,29 @@
 //!
 //! An archive that cannot be read leaves it partial: what that archive refers to is not counted. New archives may refer to
 //! what a partial index has, but nothing is deleted on its word.
+//!
+//! The stored form is:
+//!
+//! | field          | bytes                | meaning                                                           |
+//! |----------------|----------------------|-------------------------------------------------------------------|
+//! | manifest       | 32                   | id hash of the manifest it is valid for                           |
+//! | unread, count  | u32                  | archives that it knows nothing of                                 |
+//! | unread, each   | u32, and as many     | the length of the name, and the name                              |
+//! | chunks, to the end | 32, u32, u32, u32 | id, references, bytes of plaintext, bytes of the stored object   |
 
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 
-use hashbrown::HashMap;
 use worldkeeper_archive::{ArchiveName, ChunkRef};
-use worldkeeper_core::ChunkId;
-use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder};
+use worldkeeper_core::{ChunkId, Pieces};
 use worldkeeper_crypto::Key;
 
+use super::chunk_table::{Chunk, ChunkTable};
+use super::stored::{self, Kind};
 use crate::state::{RepositoryState, StateError};
 
 const NAME: &str = "chunks";
-/// Of the stored form.
-const VERSION: u64 = 2;
-/// id, references, size, csize; the numbers little-endian.
-const RECORD_LEN: usize = 32 + 4 + 4 + 4;
+/// With the number of the form.
+const KIND: Kind = *b"WKCHUNK3";
 
 /// What is known of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +42,9 @@ pub(crate) struct ChunkEntry {
 }
 
 /// The chunks of a repository.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ChunkIndex {
-    entries: HashMap<ChunkId, ChunkEntry, BuildHasherDefault<IdHasher>>,
+    chunks: ChunkTable,
     /// Referred to, but not in the repository: damage that a later create of the same content heals.
     missing: HashSet<ChunkId>,
     /// Archives whose references are not counted, or not all of them.
@@ -48,19 +54,19 @@ pub(crate) struct ChunkIndex {
 impl ChunkIndex {
     /// The chunk, if it is there to be referred to.
     pub(crate) fn get(&self, id: &ChunkId) -> Option<&ChunkEntry> {
-        self.entries.get(id).filter(|_| self.missing.is_empty() || !self.missing.contains(id))
+        self.chunks.get(id).filter(|_| self.missing.is_empty() || !self.missing.contains(id))
     }
 
     /// Returns whether archives refer to nothing.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.chunks.iter().next().is_none()
     }
 
     /// Counts one reference more. Sizes that are known stay as they are: one id has one size.
     pub(crate) fn reference(&mut self, chunk: &ChunkRef) {
         let new = ChunkEntry { references: 0, size: chunk.size, csize: chunk.csize };
-        let entry = self.entries.entry(chunk.id).or_insert(new);
+        let entry = self.chunks.get_or_insert(chunk.id, new);
         // A csize of 0 means "unknown" and comes from clients that ran without a cache.
         if entry.csize == 0 {
             entry.csize = chunk.csize;
@@ -88,7 +94,7 @@ impl ChunkIndex {
     /// A count that ran into its upper limit is not known any more; such a chunk stays for ever, as in borg. And while
     /// the index is partial, none is deleted.
     pub(crate) fn release(&mut self, id: &ChunkId) -> bool {
-        let Some(entry) = self.entries.get_mut(id) else { return false };
+        let Some(entry) = self.chunks.get_mut(id) else { return false };
         if entry.references == u32::MAX {
             return false;
         }
@@ -96,14 +102,14 @@ impl ChunkIndex {
         if entry.references > 0 {
             return false;
         }
-        self.entries.remove(id);
+        self.chunks.remove(id);
         !self.missing.remove(id) && self.unread.is_empty()
     }
 
     /// Says that a missing chunk has been stored again.
     pub(crate) fn heal(&mut self, id: &ChunkId, csize: u32) {
         if self.missing.remove(id)
-            && let Some(entry) = self.entries.get_mut(id)
+            && let Some(entry) = self.chunks.get_mut(id)
         {
             entry.csize = csize;
         }
@@ -111,27 +117,43 @@ impl ChunkIndex {
 
     /// Compares with what the repository holds; returns how many chunks it lacks.
     pub(crate) fn compare_with(&mut self, present: &HashSet<ChunkId>) -> usize {
-        self.missing = self.entries.keys().filter(|id| !present.contains(*id)).copied().collect();
+        self.missing = self.chunks.iter().map(|chunk| chunk.id).filter(|id| !present.contains(id)).collect();
         self.missing.len()
     }
 
     /// The present chunks whose stored size no archive tells.
     pub(crate) fn without_csize(&self) -> Vec<ChunkId> {
-        let unknown = |(id, entry): &(&ChunkId, &ChunkEntry)| entry.csize == 0 && !self.missing.contains(*id);
-        self.entries.iter().filter(unknown).map(|(id, _)| *id).collect()
+        let unknown = |chunk: &&Chunk| chunk.entry.csize == 0 && !self.missing.contains(&chunk.id);
+        self.chunks.iter().filter(unknown).map(|chunk| chunk.id).collect()
     }
 
     /// Fills in a stored size that no archive told.
     pub(crate) fn set_csize(&mut self, id: &ChunkId, csize: u32) {
-        if let Some(entry) = self.entries.get_mut(id) {
+        if let Some(entry) = self.chunks.get_mut(id) {
             entry.csize = csize;
         }
     }
 
     /// Loads the index that was stored for the manifest with this id. `Err` says why it cannot be used.
     pub(crate) fn load(state: &RepositoryState, key: &Key, manifest: ChunkId) -> Result<Option<Self>, String> {
-        let Some(body) = super::load(state, NAME, key)? else { return Ok(None) };
-        Self::decode(&body, manifest).map_err(|error| error.to_string())
+        let Some(mut reader) = stored::open(state, NAME, key, KIND)? else { return Ok(None) };
+        let valid_for = ChunkId(reader.array()?);
+        if valid_for != manifest {
+            return Ok(None);
+        }
+        let mut unread = BTreeSet::new();
+        for _ in 0..reader.u32()? {
+            let len = reader.u32()?;
+            unread.insert(ArchiveName::from_bytes(reader.bytes(len)?));
+        }
+        let mut chunks = Pieces::new();
+        while reader.left() > 0 {
+            let id = ChunkId(reader.array()?);
+            let entry = ChunkEntry { references: reader.u32()?, size: reader.u32()?, csize: reader.u32()? };
+            chunks.push(Chunk { id, entry });
+        }
+        reader.finish()?;
+        Ok(Some(Self { chunks: ChunkTable::of(chunks), missing: HashSet::new(), unread }))
     }
 
     /// Stores the index as that of the manifest with this id. One with missing chunks is not stored, so that the
@@ -140,72 +162,39 @@ impl ChunkIndex {
         if !self.missing.is_empty() {
             return Ok(());
         }
-        let mut records = Vec::with_capacity(self.entries.len() * RECORD_LEN);
-        for (id, entry) in &self.entries {
-            records.extend_from_slice(&id.0);
-            records.extend_from_slice(&entry.references.to_le_bytes());
-            records.extend_from_slice(&entry.size.to_le_bytes());
-            records.extend_from_slice(&entry.csize.to_le_bytes());
-        }
-        let mut encoder = Encoder::new();
-        encoder.array(4).uint(VERSION).raw(manifest.0).array(self.unread.len());
-        for archive in &self.unread {
-            encoder.raw(archive.as_bytes());
-        }
-        encoder.raw(&records);
-        super::store(state, NAME, key, &encoder.finish())
+        stored::store(state, NAME, key, KIND, |writer| {
+            writer.put(&manifest.0)?;
+            writer.put(&(self.unread.len() as u32).to_le_bytes())?;
+            for archive in &self.unread {
+                writer.put(&(archive.as_bytes().len() as u32).to_le_bytes())?;
+                writer.put(archive.as_bytes())?;
+            }
+            for Chunk { id, entry } in self.chunks.iter() {
+                writer.put(&id.0)?;
+                writer.put(&entry.references.to_le_bytes())?;
+                writer.put(&entry.size.to_le_bytes())?;
+                writer.put(&entry.csize.to_le_bytes())?;
+            }
+            Ok(())
+        })
     }
 
     /// Removes the stored index.
     pub(crate) fn remove(state: &RepositoryState) -> Result<(), StateError> {
         state.remove(NAME)
     }
-
-    fn decode(body: &[u8], manifest: ChunkId) -> Result<Option<Self>, DecodeError> {
-        let mut decoder = Decoder::new(body);
-        decoder.array()?;
-        if decoder.int()? != VERSION.into() || decoder.raw_array()? != manifest.0 {
-            return Ok(None);
-        }
-        let mut unread = BTreeSet::new();
-        for _ in 0..decoder.array()? {
-            unread.insert(ArchiveName::from_bytes(decoder.raw()?));
-        }
-        let records = decoder.raw()?;
-        decoder.finish()?;
-        let word = |record: &[u8], at: usize| u32::from_le_bytes(record[at..at + 4].try_into().expect("four bytes"));
-        let mut entries = HashMap::with_capacity_and_hasher(records.len() / RECORD_LEN, BuildHasherDefault::default());
-        for record in records.chunks_exact(RECORD_LEN) {
-            let id = ChunkId(record[..32].try_into().expect("32 bytes"));
-            let entry = ChunkEntry { references: word(record, 32), size: word(record, 36), csize: word(record, 40) };
-            entries.insert(id, entry);
-        }
-        Ok(Some(Self { entries, missing: HashSet::new(), unread }))
-    }
-}
-
-/// Ids are hashes already; eight bytes of them spread as well as any hash of them would.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // An array's length is written too, as a usize; the bytes themselves come in one piece.
-        if let Some(word) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*word);
-        }
-    }
-
-    fn write_usize(&mut self, _: usize) {}
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use worldkeeper_core::RepositoryId;
+    use worldkeeper_testkit::disk::MemoryDisk;
+
     use super::*;
+    use crate::state::StateDir;
 
     fn chunk(name: u8) -> ChunkRef {
         ChunkRef { id: ChunkId([name; 32]), size: 100, csize: 50 }
@@ -253,9 +242,35 @@ mod tests {
     #[test]
     fn a_saturated_count_never_deletes() {
         let mut index = ChunkIndex::default();
-        index.entries.insert(chunk(1).id, ChunkEntry { references: u32::MAX, size: 1, csize: 1 });
+        index.chunks.get_or_insert(chunk(1).id, ChunkEntry { references: u32::MAX, size: 1, csize: 1 });
         index.reference(&chunk(1));
         assert!(!index.release(&chunk(1).id));
         assert_eq!(index.get(&chunk(1).id).unwrap().references, u32::MAX);
+    }
+    #[test]
+    fn an_index_is_stored_whole_for_one_manifest_and_not_with_missing_chunks() {
+        let state_dir = StateDir::open(Arc::new(MemoryDisk::new()), Path::new("/state"), "test").unwrap();
+        let (state, key) = (state_dir.repository(RepositoryId([7; 32])), Key::plaintext());
+        let load = |manifest| ChunkIndex::load(&state, &key, ChunkId([manifest; 32])).unwrap();
+        let mut index = ChunkIndex::default();
+        for name in 0..200 {
+            (0..=name).for_each(|_| index.reference(&chunk(name)));
+        }
+        index.release(&chunk(0).id);
+        for archive in ["", "one", "another that has a longer name"] {
+            index.leave_out(ArchiveName::from_bytes(archive));
+        }
+        index.store(&state, &key, ChunkId([1; 32])).unwrap();
+        let loaded = load(1).unwrap();
+        assert_eq!(loaded.unread, index.unread);
+        assert_eq!(loaded.chunks.iter().count(), 199);
+        for name in 0..=255 {
+            assert_eq!(loaded.get(&chunk(name).id), index.get(&chunk(name).id));
+        }
+        assert!(load(2).is_none(), "of another manifest");
+        ChunkIndex::remove(&state).unwrap();
+        index.compare_with(&HashSet::new());
+        index.store(&state, &key, ChunkId([1; 32])).unwrap();
+        assert!(load(1).is_none());
     }
 }

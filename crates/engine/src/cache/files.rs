@@ -3,37 +3,70 @@
 //! A file is taken as unchanged when its inode, size and ctime are what they were, as in borg: mtime can be put back,
 //! ctime cannot. A file that changed so shortly before it was read that a second change could have carried the same
 //! ctime is not remembered.
+//!
+//! The stored form is, for each file:
+//!
+//! | bytes  | field    | meaning                                  |
+//! |--------|----------|------------------------------------------|
+//! | 0..16  | key      | [`PathKey`]                              |
+//! | 16..24 | inode    | u64                                      |
+//! | 24..32 | size     | u64, bytes                               |
+//! | 32..40 | ctime    | i64, nanoseconds since 1970              |
+//! | 40..44 | chunks   | u32, how many                            |
+//! | 44..   | ids      | 32 bytes for each chunk                  |
+//!
+//! Where a file is there twice, the later one counts.
 
-use std::hash::BuildHasherDefault;
-
-use hashbrown::HashMap;
-use worldkeeper_core::ChunkId;
-use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use worldkeeper_core::{ChunkId, DiskError, Pieces};
 use worldkeeper_crypto::Key;
 
-use super::chunk_index::IdHasher;
-use crate::state::{RepositoryState, StateError};
+use super::id_hasher::hash;
+use super::stored::{self, CacheReader, CacheWriter, Kind};
+use crate::state::RepositoryState;
+
+/// With the number of the form.
+pub(super) const KIND: Kind = *b"WKFILES2";
 
 /// Finds a file again: half of the id hash of its path in the archive.
 pub(crate) type PathKey = [u8; 16];
 
-/// A file as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CachedFile {
+/// What a file looked like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
     /// Its inode number.
     pub inode: u64,
     /// Its size in bytes.
     pub size: u64,
     /// Its ctime, nanoseconds since 1970.
     pub ctime_ns: i64,
-    /// Its content.
-    pub chunks: Box<[ChunkId]>,
 }
 
-/// The files of one series.
-#[derive(Clone, Debug, Default)]
+/// The files of one series as the last archive found them.
+#[derive(Debug, Default)]
 pub(crate) struct FilesCache {
-    files: HashMap<PathKey, CachedFile, BuildHasherDefault<IdHasher>>,
+    files: FileList,
+    /// Numbers of files, by their keys.
+    numbers: HashTable<u32>,
+}
+
+/// Files and their chunks.
+#[derive(Debug, Default)]
+pub(super) struct FileList {
+    files: Pieces<CachedFile>,
+    /// Of all files.
+    chunks: Pieces<ChunkId>,
+}
+
+/// A file as it was.
+#[derive(Debug)]
+pub(super) struct CachedFile {
+    pub key: PathKey,
+    pub look: Look,
+    /// Its content: so many of all chunks, from here on.
+    first_chunk: u32,
+    chunk_count: u32,
 }
 
 impl FilesCache {
@@ -42,74 +75,131 @@ impl FilesCache {
         *key.id_hash(path).0.first_chunk().expect("an id is longer")
     }
 
-    /// The file as it was, if it is still that.
-    pub(crate) fn unchanged(&self, path: &PathKey, inode: u64, size: u64, ctime_ns: i64) -> Option<&CachedFile> {
-        let same = |file: &&CachedFile| file.inode == inode && file.size == size && file.ctime_ns == ctime_ns;
-        self.files.get(path).filter(same)
+    /// The number and the chunks of the file, if it looks as it did.
+    pub(crate) fn unchanged(
+        &self,
+        key: &PathKey,
+        look: Look,
+    ) -> Option<(u32, impl Iterator<Item = &ChunkId> + use<'_>)> {
+        let number = self.number(key)?;
+        let file = &self.files.files[number as usize];
+        (file.look == look).then(|| (number, self.files.chunks_of(file)))
     }
 
     /// Returns whether the file was there at all.
-    pub(crate) fn contains(&self, path: &PathKey) -> bool {
-        self.files.contains_key(path)
+    pub(crate) fn contains(&self, key: &PathKey) -> bool {
+        self.number(key).is_some()
     }
 
-    /// Remembers a file.
-    pub(crate) fn insert(&mut self, path: PathKey, file: CachedFile) {
-        self.files.insert(path, file);
+    /// The number of a file, however it looked.
+    pub(super) fn number(&self, key: &PathKey) -> Option<u32> {
+        self.numbers.find(hash(key), |number| self.files.files[*number as usize].key == *key).copied()
+    }
+
+    /// All files, by number.
+    pub(super) fn files(&self) -> &FileList {
+        &self.files
     }
 
     /// Loads the cache of a series. `Err` says why it cannot be used.
     pub(crate) fn load(state: &RepositoryState, key: &Key, series: &str) -> Result<Self, String> {
-        let Some(body) = super::load(state, &name(key, series), key)? else { return Ok(Self::default()) };
-        Self::decode(&body).map_err(|error| error.to_string())
+        let Some(mut reader) = stored::open(state, &name(key, series), key, KIND)? else { return Ok(Self::default()) };
+        let mut files = FileList::default();
+        while reader.left() > 0 {
+            files.read(&mut reader)?;
+        }
+        reader.finish()?;
+        Ok(Self::of(files))
     }
 
-    /// Stores the cache of a series.
-    pub(crate) fn store(&self, state: &RepositoryState, key: &Key, series: &str) -> Result<(), StateError> {
-        self.store_over(&Self::default(), state, key, series)
-    }
-
-    /// Stores the cache with what an older one knows of other files.
-    pub(crate) fn store_over(
-        &self,
-        older: &Self,
-        state: &RepositoryState,
-        key: &Key,
-        series: &str,
-    ) -> Result<(), StateError> {
-        let others = older.files.iter().filter(|(path, _)| !self.files.contains_key(*path));
-        let mut encoder = Encoder::new();
-        encoder.array(2).uint(1).map(self.files.len() + others.clone().count());
-        let mut ids = Vec::new();
-        for (path, file) in self.files.iter().chain(others) {
-            ids.clear();
-            file.chunks.iter().for_each(|id| ids.extend_from_slice(&id.0));
-            encoder.raw(path).array(4).uint(file.inode).uint(file.size).int(file.ctime_ns).raw(&ids);
+    pub(super) fn of(files: FileList) -> Self {
+        let mut numbers = HashTable::with_capacity(files.files.len());
+        let list = &files.files;
+        for (number, file) in (0..).zip(list.iter()) {
+            let is_it = |number: &u32| list[*number as usize].key == file.key;
+            match numbers.entry(hash(&file.key), is_it, |number| hash(&list[*number as usize].key)) {
+                Entry::Occupied(mut earlier) => *earlier.get_mut() = number,
+                Entry::Vacant(place) => _ = place.insert(number),
+            }
         }
-        super::store(state, &name(key, series), key, &encoder.finish())
-    }
-
-    fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let mut decoder = Decoder::new(body);
-        decoder.array()?;
-        if decoder.int()? != 1 {
-            return Ok(Self::default());
-        }
-        let count = decoder.map()?;
-        let mut files = HashMap::with_capacity_and_hasher(count, BuildHasherDefault::default());
-        for _ in 0..count {
-            let path = decoder.raw_array()?;
-            decoder.array()?;
-            let (inode, size, ctime_ns) = (decoder.int_as()?, decoder.int_as()?, decoder.int_as()?);
-            let (ids, _) = decoder.raw()?.as_chunks();
-            files
-                .insert(path, CachedFile { inode, size, ctime_ns, chunks: ids.iter().copied().map(ChunkId).collect() });
-        }
-        Ok(Self { files })
+        Self { files, numbers }
     }
 }
 
-/// Series names may hold what file names may not, and be longer.
-fn name(key: &Key, series: &str) -> String {
+impl FileList {
+    pub(super) fn push(&mut self, key: PathKey, look: Look, chunks: impl IntoIterator<Item = ChunkId>) {
+        // More than four thousand million chunks are petabytes: what comes then is read again next time.
+        let Ok(first_chunk) = u32::try_from(self.chunks.len()) else { return };
+        if u32::try_from(self.files.len()).is_err() {
+            return;
+        }
+        self.chunks.extend(chunks);
+        let chunk_count = (self.chunks.len() - first_chunk as usize) as u32;
+        self.files.push(CachedFile { key, look, first_chunk, chunk_count });
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &CachedFile> {
+        self.files.iter()
+    }
+
+    pub(super) fn chunks_of(&self, file: &CachedFile) -> impl Iterator<Item = &ChunkId> {
+        self.chunks.range(file.first_chunk as usize, file.chunk_count as usize)
+    }
+
+    pub(super) fn write(&self, file: &CachedFile, writer: &mut CacheWriter<'_>) -> Result<(), DiskError> {
+        let Look { inode, size, ctime_ns } = file.look;
+        writer.put(&file.key)?;
+        writer.put(&inode.to_le_bytes())?;
+        writer.put(&size.to_le_bytes())?;
+        writer.put(&ctime_ns.to_le_bytes())?;
+        writer.put(&file.chunk_count.to_le_bytes())?;
+        self.chunks_of(file).try_for_each(|id| writer.put(&id.0))
+    }
+
+    fn read(&mut self, reader: &mut CacheReader) -> Result<(), String> {
+        let key = reader.array()?;
+        let look = Look { inode: reader.u64()?, size: reader.u64()?, ctime_ns: reader.i64()? };
+        let count = reader.u32()?;
+        let first = self.chunks.len();
+        for _ in 0..count {
+            self.chunks.push(ChunkId(reader.array()?));
+        }
+        let first_chunk = u32::try_from(first).map_err(|_| "there are too many chunks in it")?;
+        self.files.push(CachedFile { key, look, first_chunk, chunk_count: count });
+        Ok(())
+    }
+}
+
+/// The name of the file: series names may hold what file names may not, and be longer.
+pub(super) fn name(key: &Key, series: &str) -> String {
     format!("files-{}", hex::encode(FilesCache::key_of(key, series.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(inode: u64) -> Look {
+        Look { inode, size: 3, ctime_ns: -1 }
+    }
+
+    #[test]
+    fn a_file_is_found_only_as_it_was_and_the_later_look_counts() {
+        let mut files = FileList::default();
+        for number in 0..100 {
+            files.push([number; 16], look(number.into()), std::iter::repeat_n(ChunkId([number; 32]), number.into()));
+        }
+        files.push([7; 16], look(200), [ChunkId([1; 32])]);
+        let cache = FilesCache::of(files);
+        let unchanged = |key, look| {
+            let (number, chunks) = cache.unchanged(&key, look)?;
+            Some((number, chunks.copied().collect::<Vec<_>>()))
+        };
+        assert_eq!(unchanged([8; 16], look(8)), Some((8, vec![ChunkId([8; 32]); 8])));
+        assert_eq!(unchanged([8; 16], look(9)), None);
+        assert_eq!(unchanged([7; 16], look(7)), None);
+        assert_eq!(unchanged([7; 16], look(200)), Some((100, vec![ChunkId([1; 32])])));
+        assert_eq!(unchanged([0; 16], look(0)), Some((0, vec![])));
+        assert!(cache.contains(&[99; 16]) && !cache.contains(&[100; 16]));
+    }
 }

@@ -34,7 +34,7 @@ pub(super) struct Checkpoints<'a> {
     /// The last one's commit, for whoever goes on if the run fails.
     saved: &'a mut Option<Committed>,
     /// Has the files cache as the run found it.
-    shared: &'a Shared,
+    pub(super) shared: &'a Shared,
 }
 
 impl<'a> Checkpoints<'a> {
@@ -179,7 +179,7 @@ impl Writer<'_> {
             lost("chunk index", &error);
         }
         let files = self.checkpoints.shared.files();
-        if let Err(error) = self.remembered.store_over(&files, state, key, &self.options.series) {
+        if let Err(error) = self.found.store_over(&files, state, key, &self.options.series) {
             lost("files cache", &error);
         }
     }

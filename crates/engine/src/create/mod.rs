@@ -46,7 +46,7 @@ pub(crate) use step::{FileState, FinishedFile, Step};
 pub(crate) use writer::Archive;
 
 use crate::attributes::Escaped;
-use crate::cache::{ChunkIndex, FilesCache};
+use crate::cache::{ChunkIndex, FilesCache, FoundFiles};
 use crate::monitor::{Monitor, Notice};
 use crate::patterns::Patterns;
 use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
@@ -267,15 +267,15 @@ fn create_watched(
         let reader = Reader::new(walker, options, feed);
         watch::spawn("reader", move || reader.run());
     };
-    let (created, remembered) = make(session, options, archive, files, monitor, pulse, read)?;
-    if let Err(error) = remembered.store(session.state(), session.key(), &options.series) {
+    let (created, (found, files)) = make(session, options, archive, files, monitor, pulse, read)?;
+    if let Err(error) = found.store(&files, session.state(), session.key(), &options.series) {
         monitor.notice(Notice::CacheLost { what: "files cache", problem: &worldkeeper_core::error_text(&error) });
     }
     Ok(created)
 }
 
 /// Makes an archive of the steps that are fed, by a thread that `start` starts and that says to `pulse` what it is at;
-/// returns what the files cache is to remember. `files` is the files cache so far.
+/// returns what it found of files, and `files` again, the files cache so far, of which the next one will be made.
 pub(crate) fn make(
     session: &mut Session,
     options: &CreateOptions,
@@ -284,7 +284,7 @@ pub(crate) fn make(
     monitor: &dyn Monitor,
     pulse: &Pulse,
     start: impl FnOnce(Feed),
-) -> Result<(Created, FilesCache), CreateError> {
+) -> Result<(Created, (FoundFiles, FilesCache)), CreateError> {
     let index = session.take_index(monitor)?;
 
     let (steps_in, steps) = crossbeam_channel::unbounded();
@@ -308,8 +308,8 @@ pub(crate) fn make(
         let writer = writer::Writer::begin(session, options, index, budget, monitor, archive, checkpoints)?;
         writer.run(&steps, &mut Watch::new(session, pulse.clone(), options.read_timeout))
     });
-    let index = shared.clear();
-    let (committed, created, remembered) = match made {
+    let (index, files) = shared.clear();
+    let (committed, created, found) = match made {
         Ok(made) => made,
         Err(error) => {
             if let Some(committed) = saved {
@@ -320,7 +320,7 @@ pub(crate) fn make(
     };
 
     session.committed(committed, index, monitor)?;
-    Ok((created, remembered))
+    Ok((created, (found, files)))
 }
 
 /// What is left out.

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use worldkeeper_archive::ChunkRef;
+use worldkeeper_core::ChunkId;
 
 use super::CreateOptions;
 use super::content::Blocks;
 use super::feed::Feed;
 use super::step::{FileState, FinishedFile, Remembered, Step};
-use crate::cache::{CachedFile, FilesCache, PathKey};
+use crate::cache::{FilesCache, Look, PathKey};
 use crate::pipeline::Closed;
 use crate::session::SessionError;
 use crate::source::{Entry, Found, SourceError, Stat, Verdict, Walker};
@@ -77,21 +78,16 @@ impl Reader {
 
     fn file(&mut self, mut entry: Entry) -> Result<(), Closed> {
         let key = FilesCache::key_of(&self.feed.shared.key, &entry.item.path);
-        let Stat { id, size, ctime_ns, .. } = entry.stat;
-        let files = self.feed.shared.files();
-        let unchanged = files.unchanged(&key, id.ino, size, ctime_ns).cloned();
-        let state = if files.contains(&key) { FileState::Changed } else { FileState::New };
-        drop(files);
-        if let Some(cached) = unchanged
-            && let Some(chunks) = self.chunk_refs(&cached)
-        {
+        if let Some((number, chunks)) = self.unchanged(&key, look(&entry.stat)) {
             entry.item.chunks = Some(chunks);
-            let remembered = Some(Remembered { key, file: cached });
+            let remembered = Some(Remembered::Unchanged(number));
             return self.finish_file(entry, FileState::Unchanged, remembered, false, 0);
         }
+        let state = if self.feed.shared.files().contains(&key) { FileState::Changed } else { FileState::New };
         match self.read_until_still(&mut entry) {
             Ok(Reading { verdict: Verdict::Unchanged, looked, read_bytes }) => {
-                let remembered = may_be_remembered(&entry.stat, looked).then(|| remembered(key, &entry.stat));
+                let remembered = may_be_remembered(&entry.stat, looked)
+                    .then(|| Remembered::Changed { key, look: look(&entry.stat) });
                 self.finish_file(entry, state, remembered, false, read_bytes)
             }
             Ok(Reading { verdict: Verdict::Changed, read_bytes, .. }) => {
@@ -157,11 +153,15 @@ impl Reader {
         if entry.has_clamped_time() { self.feed.send(Step::TimeClamped(entry.path.clone())) } else { Ok(()) }
     }
 
-    /// The chunks of a file that did not change; `None` if the repository lost one of them.
-    fn chunk_refs(&self, cached: &CachedFile) -> Option<Vec<ChunkRef>> {
+    /// The number in the files cache and the chunks of a file that did not change; `None` if it did, or the repository
+    /// lost one of them.
+    fn unchanged(&self, key: &PathKey, look: Look) -> Option<(u32, Vec<ChunkRef>)> {
+        let files = self.feed.shared.files();
+        let (number, chunks) = files.unchanged(key, look)?;
         let index = super::read(&self.feed.shared.index);
-        let chunk_ref = |id| index.get(id).map(|entry| ChunkRef { id: *id, size: entry.size, csize: entry.csize });
-        cached.chunks.iter().map(chunk_ref).collect()
+        let chunk_ref =
+            |id: &ChunkId| index.get(id).map(|entry| ChunkRef { id: *id, size: entry.size, csize: entry.csize });
+        Some((number, chunks.map(chunk_ref).collect::<Option<_>>()?))
     }
 }
 
@@ -179,9 +179,8 @@ const READINGS: usize = 3;
 /// What is longer, in bytes, is read once: to read it takes so long that it would be written to the next time, too.
 const LONG: u64 = 1 << 30;
 
-fn remembered(key: PathKey, stat: &Stat) -> Remembered {
-    let file = CachedFile { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns, chunks: Box::default() };
-    Remembered { key, file }
+fn look(stat: &Stat) -> Look {
+    Look { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns }
 }
 
 /// Returns whether the next change of a file will show in its ctime. Clocks of file systems tick: two changes within

@@ -50,8 +50,8 @@ impl Shared {
     }
 
     /// Takes what is large out, at the end of the run: a reader that hangs shall not keep it.
-    pub(super) fn clear(&self) -> ChunkIndex {
-        drop(std::mem::take(&mut *self.files.write().unwrap_or_else(PoisonError::into_inner)));
-        std::mem::take(&mut *super::write(&self.index))
+    pub(super) fn clear(&self) -> (ChunkIndex, FilesCache) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut *super::write(&self.index)), std::mem::take(&mut *files))
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use worldkeeper_archive::Item;
 use worldkeeper_core::ChunkId;
 
-use crate::cache::{CachedFile, PathKey};
+use crate::cache::{Look, PathKey};
 use crate::pipeline::{item_bytes, step_bytes};
 use crate::session::SessionError;
 use crate::source::{Reason, RootError, SourceError};
@@ -61,10 +61,12 @@ pub(crate) struct FinishedFile {
     pub read_bytes: u64,
 }
 
-/// An entry of the files cache; the chunks of a file that was read are filled in by the writer.
-pub(crate) struct Remembered {
-    pub key: PathKey,
-    pub file: CachedFile,
+/// What the files cache is to know.
+pub(crate) enum Remembered {
+    /// The file is what the last archive's cache has under this number.
+    Unchanged(u32),
+    /// It was read.
+    Changed { key: PathKey, look: Look },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

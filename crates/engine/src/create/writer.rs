@@ -14,7 +14,7 @@ use super::roots::Roots;
 use super::step::{FileState, FinishedFile, Numbered, Remembered, SealedChunk, Step};
 use super::watch::Watch;
 use super::{CreateError, CreateOptions, CreateStats, Created};
-use crate::cache::{ChunkIndex, FilesCache};
+use crate::cache::{ChunkIndex, FoundFiles};
 use crate::cuts;
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ChunkSealer;
@@ -43,7 +43,7 @@ pub(super) struct Writer<'a> {
     /// Chunks that were stored for files that then failed.
     pub(super) orphans: Vec<ChunkRef>,
     roots: Roots,
-    pub(super) remembered: FilesCache,
+    pub(super) found: FoundFiles,
     /// Stored bytes of the archive's content, each reference counted.
     csize: u64,
     pub(super) stats: CreateStats,
@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
             chunks_size: 0,
             orphans: Vec::new(),
             roots: Roots::new(&options.sources),
-            remembered: FilesCache::default(),
+            found: FoundFiles::default(),
             csize: 0,
             stats: CreateStats::default(),
             checkpoints,
@@ -94,7 +94,7 @@ impl<'a> Writer<'a> {
         mut self,
         steps: &Receiver<Numbered>,
         watch: &mut Watch<'_>,
-    ) -> Result<(Committed, Created, FilesCache), CreateError> {
+    ) -> Result<(Committed, Created, FoundFiles), CreateError> {
         let mut in_order = InOrder::new();
         while let Some((number, step)) = watch.receive(steps)? {
             in_order.insert(number, step);
@@ -185,11 +185,13 @@ impl<'a> Writer<'a> {
         let size = chunks.iter().map(|chunk| u64::from(chunk.size)).sum();
         self.stats.size += size;
         self.csize += chunks.iter().map(|chunk| u64::from(chunk.csize)).sum::<u64>();
-        if let Some(Remembered { key, mut file }) = remembered {
-            if state != FileState::Unchanged {
-                file.chunks = chunks.iter().map(|chunk| chunk.id).collect();
+        match remembered {
+            Some(Remembered::Unchanged(number)) => self.found.unchanged(number),
+            Some(Remembered::Changed { key, look }) => {
+                let last = self.checkpoints.shared.files();
+                self.found.changed(&last, key, look, chunks.iter().map(|chunk| chunk.id));
             }
-            self.remembered.insert(key, file);
+            None => {}
         }
         item.size = Some(size);
         self.item(&item)?;
@@ -305,7 +307,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Closes the archive and commits.
-    fn finish(mut self) -> Result<(Committed, Created, FilesCache), CreateError> {
+    fn finish(mut self) -> Result<(Committed, Created, FoundFiles), CreateError> {
         if let Some(lost) = self.roots.lost() {
             return Err(CreateError::Lost { path: lost.path.clone() });
         }
@@ -323,6 +325,6 @@ impl<'a> Writer<'a> {
         self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: start });
         let committed = self.change.commit(self.session)?;
         let created = Created { name, id: archive.id, start, end, stats: self.stats };
-        Ok((committed, created, self.remembered))
+        Ok((committed, created, self.found))
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use worldkeeper_core::disk::{self, Disk};
+use worldkeeper_core::disk::{self, Disk, DiskError, DiskFile};
 use worldkeeper_core::{Reserve, time};
 
 use super::{SMALL_FILE, StateError};
@@ -110,10 +110,15 @@ impl RepositoryState {
         Ok(disk::remove_if_there(self.disk.as_ref(), &self.file(name))?)
     }
 
-    /// Replaces a cache. It can be large and is not worth the reserve: without it only time is lost.
-    pub(crate) fn write_cache(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+    /// Replaces a cache by what `write` appends. It can be large and is not worth the reserve: without it only time is
+    /// lost.
+    pub(crate) fn write_cache(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn DiskFile) -> Result<(), DiskError>,
+    ) -> Result<(), StateError> {
         disk::create_dir_all(self.disk.below(), &self.path)?;
-        Ok(disk::replace(self.disk.below(), &self.file(name), bytes)?)
+        Ok(disk::replace_with(self.disk.below(), &self.file(name), write)?)
     }
 
     /// Sees to it that there is space for the next small files, if there is space for that.

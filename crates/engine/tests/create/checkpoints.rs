@@ -1,7 +1,8 @@
 //! A run may end anywhere, and nothing is lost, left over or counted wrongly.
 
 use worldkeeper_engine::series;
-use worldkeeper_testkit::gate;
+use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::{gate, tree};
 
 use crate::House;
 
@@ -22,6 +23,27 @@ fn checkpoints_leave_no_trace_in_the_archive() {
     let again = saved.backup(1).unwrap();
     assert_eq!((again.stats.files_unchanged, again.stats.read_bytes), (again.stats.files(), 0));
     saved.assert_all_can_go("after two archives");
+}
+
+#[test]
+fn what_a_cut_off_run_and_the_one_before_it_knew_of_files_is_still_known() {
+    let house = House::new();
+    let _ = house.backup(0).unwrap();
+    // Which of these comes first, the file system decides. With all the checkpoints each takes about 200 changes.
+    let new = sha_stream("new", 1_500_000);
+    let changed = sha_stream("changed", 1_600_000);
+    tree::write(&house.world().join("new"), &new);
+    tree::write(&house.world().join("region/long"), &changed);
+    house.repository.store().restart_counting();
+    house.repository.store().fail_after = Some(300);
+    house.backup(1).unwrap_err();
+    house.repository.store().fail_after = None;
+    assert_eq!(house.names().len(), 2, "there is a checkpoint");
+
+    let stats = house.backup(0).unwrap().stats;
+    // The file that it had finished is not read again, nor is what it had not come to.
+    let read = (stats.files_new, stats.files_changed, stats.read_bytes);
+    assert!([(1, 0, new.len() as u64), (0, 1, changed.len() as u64)].contains(&read), "{read:?}");
 }
 
 #[test]

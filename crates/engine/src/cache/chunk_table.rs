@@ -1,0 +1,115 @@
+//! The chunks of a chunk index: a list of them, and a table that finds them.
+//!
+//! A map of ids to what is known of them would keep twice the room that they need at its worst, and three times while it
+//! grows. The table holds four bytes for each.
+
+use hashbrown::HashTable;
+use worldkeeper_core::{ChunkId, Pieces};
+
+use super::chunk_index::ChunkEntry;
+use super::id_hasher::hash;
+
+/// Chunks and what is known of them, by id.
+#[derive(Debug, Default)]
+pub(super) struct ChunkTable {
+    chunks: Pieces<Chunk>,
+    /// Places in the list.
+    numbers: HashTable<u32>,
+}
+
+/// A chunk and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chunk {
+    pub id: ChunkId,
+    pub entry: ChunkEntry,
+}
+
+const _: () = assert!(size_of::<Chunk>() == 44);
+
+impl ChunkTable {
+    /// A table of chunks that are all different.
+    pub(super) fn of(chunks: Pieces<Chunk>) -> Self {
+        let mut numbers = HashTable::with_capacity(chunks.len());
+        for (number, chunk) in (0..).zip(chunks.iter()) {
+            numbers.insert_unique(hash(&chunk.id.0), number, |number| hash_at(&chunks, *number));
+        }
+        Self { chunks, numbers }
+    }
+
+    pub(super) fn get(&self, id: &ChunkId) -> Option<&ChunkEntry> {
+        self.number(id).map(|number| &self.chunks[number as usize].entry)
+    }
+
+    pub(super) fn get_mut(&mut self, id: &ChunkId) -> Option<&mut ChunkEntry> {
+        self.number(id).map(|number| &mut self.chunks[number as usize].entry)
+    }
+
+    /// What is known of a chunk; `new`, if it was not there.
+    pub(super) fn get_or_insert(&mut self, id: ChunkId, new: ChunkEntry) -> &mut ChunkEntry {
+        let number = self.number(&id).unwrap_or_else(|| {
+            let number = u32::try_from(self.chunks.len()).expect("so many chunks fit into no memory");
+            self.chunks.push(Chunk { id, entry: new });
+            let Self { chunks, numbers } = self;
+            numbers.insert_unique(hash(&id.0), number, |number| hash_at(chunks, *number));
+            number
+        });
+        &mut self.chunks[number as usize].entry
+    }
+
+    pub(super) fn remove(&mut self, id: &ChunkId) -> Option<ChunkEntry> {
+        let Self { chunks, numbers } = self;
+        let is_it = |number: &u32| chunks[*number as usize].id == *id;
+        let (number, _) = numbers.find_entry(hash(&id.0), is_it).ok()?.remove();
+        // The last of the list takes its place.
+        let last = chunks.len() - 1;
+        if number as usize != last {
+            let moved = numbers.find_mut(hash_at(chunks, last as u32), |number| *number as usize == last);
+            *moved.expect("every chunk is in the table") = number;
+        }
+        Some(chunks.swap_remove(number as usize).entry)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Chunk> {
+        self.chunks.iter()
+    }
+
+    fn number(&self, id: &ChunkId) -> Option<u32> {
+        self.numbers.find(hash(&id.0), |number| self.chunks[*number as usize].id == *id).copied()
+    }
+}
+
+fn hash_at(chunks: &Pieces<Chunk>, number: u32) -> u64 {
+    hash(&chunks[number as usize].id.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Ids come from a small set, many of them with the same hash.
+        #[test]
+        fn a_table_is_a_map(steps in proptest::collection::vec((0u8..4, any::<u8>()), 0..2000)) {
+            let (mut table, mut map) = (ChunkTable::default(), BTreeMap::new());
+            for (step, (what, name)) in (0..).zip(steps) {
+                let mut id = ChunkId([0; 32]);
+                (id.0[0], id.0[31]) = (name % 16, name);
+                let entry = ChunkEntry { references: step, size: 1, csize: 2 };
+                match what {
+                    0 => prop_assert_eq!(table.remove(&id), map.remove(&id)),
+                    1 => prop_assert_eq!(table.get(&id), map.get(&id)),
+                    _ => prop_assert_eq!(table.get_or_insert(id, entry), map.entry(id).or_insert(entry)),
+                }
+                prop_assert_eq!(table.get_mut(&id).copied(), map.get(&id).copied());
+            }
+            let all: BTreeMap<_, _> = table.iter().map(|chunk| (chunk.id, chunk.entry)).collect();
+            prop_assert_eq!((table.chunks.len(), &all), (map.len(), &map));
+            let again = ChunkTable::of(table.chunks.clone());
+            prop_assert!(map.iter().all(|(id, entry)| again.get(id) == Some(entry)));
+        }
+    }
+}
