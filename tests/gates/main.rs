@@ -3,6 +3,7 @@
 mod containers;
 mod kill;
 mod lockers;
+mod many_files;
 mod place;
 mod stopped;
 mod taking_turns;

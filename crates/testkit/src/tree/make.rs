@@ -37,13 +37,13 @@ pub fn world(root: &Path, files: usize, seed: &str) {
     }
 }
 
-/// A tree of very many files of up to 100 bytes, most of them alike, in folders of a thousand: quick to make.
+/// A tree of very many files of up to 100 bytes, no two of them alike, in folders of a thousand: quick to make.
 pub fn small_files(root: &Path, files: usize) {
     for first in (0..files).step_by(1000) {
         let folder = root.join(format!("{:05}", first / 1000));
         fs::create_dir_all(&folder).expect("folders can be made");
         for number in first..files.min(first + 1000) {
-            let content = vec![b'a' + (number % 26) as u8; number % 100];
+            let content = format!("{number:0width$}", width = 8 + number % 93);
             fs::write(folder.join(format!("chunk.{number}.dat")), content).expect("files can be written");
         }
     }
