@@ -1,7 +1,9 @@
-//! A run that is told to stop ends in time, and leaves no lock and nothing to repair. What is killed instead: `gates/kill`.
+//! A run that is told to stop, or that a file system holds up, ends in time, and leaves no lock and nothing to repair.
+//! What is killed instead: `gates/kill`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,7 +12,7 @@ use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
-use worldkeeper_testkit::{strace, tree};
+use worldkeeper_testkit::{peers, strace, tree};
 use worldkeeper_tests::{copy, eventually, locks};
 
 /// Docker kills what has not stopped after this time.
@@ -26,23 +28,30 @@ fn stopped_while_pruning() {
     stopped_anywhere(8, prune);
 }
 
-/// A directory that takes seconds to be listed stands for a file system that is gone.
+/// Mounts a file system whose process answers nothing, then does something; all in a place of its own.
+const MOUNT: &str = "set -e
+exec 9<> /dev/fuse
+mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none \"$0\"
+exec \"$@\"";
+
 #[test]
 fn a_file_system_that_does_not_answer_ends_the_run() {
-    if !strace::is_there() {
-        return;
-    }
     let (_folder, keeper) = place();
     let first = keeper.backup();
-    let region = keeper.world().join("region");
-    let (log, hanging) = (keeper.folder().join("strace.log"), region.to_str().expect("paths of tests are text"));
-    let log = log.to_str().expect("paths of tests are text");
-    let delay = "inject=getdents64:delay_enter=5000000";
-    let strace = ["strace", "-f", "-qq", "-o", log, "-P", hanging, "-e", "trace=getdents64", "-e", delay];
-    let mut command = keeper.command_under(&strace, ["backup", "--read-timeout", "1"]);
-    let _ = Outcome::of(&mut command).exits(2).says(&["has not answered for 1 s about", hanging]);
-    assert!(locks(&keeper.repository()).is_empty(), "{:?}", locks(&keeper.repository()));
-    assert_eq!(keeper.archives(), [first]);
+    // The source itself, which is looked at before anything is opened; and what the walk comes upon.
+    for hanging in [keeper.world(), keeper.world().join("region")] {
+        let hanging = hanging.to_str().expect("paths of tests are text");
+        let within = ["unshare", "--mount", "sh", "-c", MOUNT, hanging];
+        let may_mount = Outcome::of(Command::new(within[0]).args(&within[1..]).arg("true"));
+        let may_mount = if may_mount.code() == Some(0) { Ok(()) } else { Err(may_mount.to_string()) };
+        if peers::or_skip("mounts of fuse", may_mount).is_none() {
+            return;
+        }
+        let mut command = keeper.command_under(&within, ["backup", "--read-timeout", "1"]);
+        let _ = Outcome::of(&mut command).exits(2).says(&[&format!("has not answered for 1 s about {hanging}")]);
+        assert!(locks(&keeper.repository()).is_empty(), "{:?}", locks(&keeper.repository()));
+        assert_eq!(keeper.archives(), [first.as_str()]);
+    }
     let _ = keeper.backup();
     is_well(&keeper);
 }
@@ -86,7 +95,7 @@ fn stop(daemon: std::process::Child, signal: Signal) -> (Outcome, Duration) {
     let start = Instant::now();
     kill_process(Pid::from_child(&daemon), signal).expect("it runs");
     let output = daemon.wait_with_output().expect("it can be waited for");
-    (Outcome::from_output(&std::process::Command::new("worldkeeper"), output), start.elapsed())
+    (Outcome::from_output(&Command::new("worldkeeper"), output), start.elapsed())
 }
 
 fn place() -> (TempDir, Worldkeeper) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::{env, fs, io, thread};
 
 use worldkeeper_core::Stop;
-use worldkeeper_engine::{CreateOptions, Monitor};
+use worldkeeper_engine::{CreateOptions, Monitor, ask};
 use worldkeeper_scheduler::job::BackupJob;
 
 use super::containers;
@@ -46,7 +46,7 @@ pub(super) fn backup(place: &Arc<Place>, comment: String, stop: &Stop) -> anyhow
 
 /// Makes one archive. Only what runs on schedule is tidied up on schedule: by hand, `prune` does it.
 pub(super) fn once(place: &Arc<Place>, caller: Caller, comment: String, stop: &Stop) -> anyhow::Result<Done> {
-    require_sources(place)?;
+    require_sources(place, stop)?;
     containers::require(place)?;
     let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
     let mut job = job(place, caller, Arc::clone(&reporter) as Arc<dyn Monitor>);
@@ -59,8 +59,13 @@ pub(super) fn once(place: &Arc<Place>, caller: Caller, comment: String, stop: &S
 }
 
 /// Requires that there is something to back up, before anything is made or locked.
-pub(super) fn require_sources(place: &Place) -> Result<(), SourceProblem> {
-    place.settings.sources.value.iter().try_for_each(|path| require_source(path))
+pub(super) fn require_sources(place: &Place, stop: &Stop) -> anyhow::Result<()> {
+    let limit = place.settings.create.read_timeout.value;
+    for path in &place.settings.sources.value {
+        let own_path = path.clone();
+        ask(path, &place.clock, stop, limit, move || require_source(&own_path))??;
+    }
+    Ok(())
 }
 
 fn require_source(path: &Path) -> Result<(), SourceProblem> {

@@ -53,7 +53,7 @@ fn prepare(place: &Place, options: &Run, stop: &Stop) -> anyhow::Result<()> {
     if options.demo {
         make_missing_worlds(place)?;
     }
-    backup::require_sources(place)?;
+    backup::require_sources(place, stop)?;
     place.require_makeable(stop)?;
     if place.state_is_fleeting() {
         warn!(

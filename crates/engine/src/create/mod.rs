@@ -19,6 +19,7 @@ mod checkpoint;
 mod content;
 mod feed;
 mod item_stream;
+mod left_behind;
 mod pending;
 mod reader;
 mod roots;
@@ -43,6 +44,8 @@ use worldkeeper_core::ChunkId;
 pub(crate) use feed::Feed;
 pub(crate) use item_stream::{ItemStream, store};
 pub(crate) use step::{FileState, FinishedFile, Step};
+pub(crate) use watch::Watch;
+pub use watch::ask;
 pub(crate) use writer::Archive;
 
 use crate::attributes::Escaped;
@@ -54,9 +57,9 @@ use crate::session::{Session, SessionError};
 use crate::source::{Pulse, RootError, Rules, Walker};
 use crate::verify::Verify;
 use checkpoint::Checkpoints;
+use left_behind::LeftBehind;
 use reader::Reader;
 use shared::Shared;
-use watch::Watch;
 
 /// What to put into an archive, and how.
 #[derive(Clone, Debug)]
@@ -224,6 +227,19 @@ pub enum CreateError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// File systems did not answer earlier runs of this process, and still do not.
+    #[error(
+        "{count} threads of earlier runs still wait for a file system to answer, the first about {} since {since:.0}",
+        Escaped(path)
+    )]
+    Stuck {
+        /// How many.
+        count: usize,
+        /// What the first of them asked about.
+        path: Vec<u8>,
+        /// Since when it waits.
+        since: Timestamp,
+    },
     /// A source would not be in the archive, and nothing was said about it.
     #[error("nothing of the source {} has come into the archive", Escaped(path))]
     Lost {
@@ -240,20 +256,21 @@ const BUDGET: usize = 16 * 1024 * 1024;
 
 /// Makes an archive.
 pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Monitor) -> Result<Created, CreateError> {
-    create_watched(session, options, monitor, &Pulse::default())
+    let (pulse, left_behind) = (Pulse::default(), LeftBehind::of_this_process());
+    let watch = Watch::new(&session.clock(), &session.stop(), options.read_timeout, pulse, left_behind);
+    create_watched(session, options, monitor, watch)
 }
 
-/// As [`create`]; the reader says to `pulse` what it is at.
+/// As [`create`]; `watch` is over whoever reads the tree.
 fn create_watched(
     session: &mut Session,
     options: &CreateOptions,
     monitor: &dyn Monitor,
-    pulse: &Pulse,
+    mut watch: Watch,
 ) -> Result<Created, CreateError> {
     session.require_trust()?;
-    let (own_options, own_pulse) = (options.clone(), pulse.clone());
-    let walker = Watch::new(session, pulse.clone(), options.read_timeout)
-        .apart("walker", move || Walker::new(&own_options.sources, rules(&own_options), own_pulse))??;
+    let (own_options, pulse) = (options.clone(), watch.pulse().clone());
+    let walker = watch.apart("walker", move || Walker::new(&own_options.sources, rules(&own_options), pulse))??;
 
     let start = session.now();
     let is_taken = |name: &str| session.archive_info(&ArchiveName::from_bytes(name)).is_some();
@@ -263,34 +280,34 @@ fn create_watched(
         FilesCache::default()
     });
     let archive = Archive { name, start };
-    let read = |feed| {
+    let read = |feed, watch: &mut Watch| {
         let reader = Reader::new(walker, options, feed);
-        watch::spawn("reader", move || reader.run());
+        watch.spawn("reader", move || reader.run());
     };
-    let (created, (found, files)) = make(session, options, archive, files, monitor, pulse, read)?;
+    let (created, (found, files)) = make(session, options, archive, files, monitor, watch, read)?;
     if let Err(error) = found.store(&files, session.state(), session.key(), &options.series) {
         monitor.notice(Notice::CacheLost { what: "files cache", problem: &worldkeeper_core::error_text(&error) });
     }
     Ok(created)
 }
 
-/// Makes an archive of the steps that are fed, by a thread that `start` starts and that says to `pulse` what it is at;
-/// returns what it found of files, and `files` again, the files cache so far, of which the next one will be made.
+/// Makes an archive of the steps that are fed by a thread that `start` starts, and that is watched; returns what it found
+/// of files, and `files` again, the files cache so far, of which the next one will be made.
 pub(crate) fn make(
     session: &mut Session,
     options: &CreateOptions,
     archive: Archive,
     files: FilesCache,
     monitor: &dyn Monitor,
-    pulse: &Pulse,
-    start: impl FnOnce(Feed),
+    mut watch: Watch,
+    start: impl FnOnce(Feed, &mut Watch),
 ) -> Result<(Created, (FoundFiles, FilesCache)), CreateError> {
     let index = session.take_index(monitor)?;
 
     let (steps_in, steps) = crossbeam_channel::unbounded();
     let (jobs, jobs_out) = crossbeam_channel::unbounded();
     let (running, ended) = crossbeam_channel::bounded(0);
-    let shared = Arc::new(Shared::new(session, index, files, Budget::new(BUDGET), pulse.clone()));
+    let shared = Arc::new(Shared::new(session, index, files, Budget::new(BUDGET), watch.pulse().clone()));
     let Shared { index, budget, .. } = &*shared;
     let mut saved = None;
     let made = std::thread::scope(|scope| {
@@ -303,14 +320,17 @@ pub(crate) fn make(
             spawn(scope, budget, &format!("sealer {number}"), sealer);
         }
         drop(jobs_out);
-        start(Feed::new(Arc::clone(&shared), options, jobs, steps_in));
+        start(Feed::new(Arc::clone(&shared), options, jobs, steps_in), &mut watch);
         let checkpoints = Checkpoints::new(session, options.checkpoint_interval, &archive.name, &shared, &mut saved);
         let writer = writer::Writer::begin(session, options, index, budget, monitor, archive, checkpoints)?;
-        writer.run(&steps, &mut Watch::new(session, pulse.clone(), options.read_timeout))
+        writer.run(&steps, &mut watch)
     });
     let (index, files) = shared.clear();
     let (committed, created, found) = match made {
-        Ok(made) => made,
+        Ok(made) => {
+            watch.done();
+            made
+        }
         Err(error) => {
             if let Some(committed) = saved {
                 session.go_on_from(committed);

@@ -97,11 +97,17 @@ impl House {
     }
 
     fn backup(&self, pulse: &Pulse) -> Result<Created, CreateError> {
+        self.backup_after(&LeftBehind::default(), pulse)
+    }
+
+    /// A backup of a process in which some threads hang already.
+    fn backup_after(&self, left_behind: &LeftBehind, pulse: &Pulse) -> Result<Created, CreateError> {
         let repository = Box::new(self.repository.clone());
         let mut session = self.with_session(|options| Session::open(repository, options).unwrap());
         let limit = Duration::from_secs(3);
         let options = CreateOptions { read_timeout: limit, ..CreateOptions::new("mc", [self.world()]) };
-        create_watched(&mut session, &options, &Silent, pulse)
+        let watch = Watch::new(&session.clock(), &session.stop(), limit, pulse.clone(), left_behind.clone());
+        create_watched(&mut session, &options, &Silent, watch)
     }
 }
 
@@ -147,4 +153,52 @@ fn a_stop_ends_a_run_that_hangs() {
     let error = house.backup(&pulse).unwrap_err();
     assert!(matches!(&error, CreateError::Session(error) if error.is_stopped()), "{error:?}");
     mount.comes_back();
+}
+
+#[test]
+fn a_process_in_which_too_many_threads_hang_asks_no_more_until_one_is_answered() {
+    let house = House::new();
+    let (left_behind, mount) = (LeftBehind::default(), Mount::default());
+    let path = house.world().join("region");
+    for _ in 0..LeftBehind::MAX {
+        let error = house.backup_after(&left_behind, &mount.hangs(1, is(path.clone()))).unwrap_err();
+        assert!(matches!(error, CreateError::Hangs { .. }), "{error}");
+    }
+    let not_asked = Pulse::with_hook(|path| panic!("{} is asked about", path.escape_ascii()));
+    let error = house.backup_after(&left_behind, &not_asked).unwrap_err();
+    let CreateError::Stuck { count: LeftBehind::MAX, path: told, since } = &error else { panic!("{error}") };
+    assert_eq!(Path::new(std::ffi::OsStr::from_bytes(told)), path);
+    // From when it was asked, not from when nobody wanted to wait any longer.
+    let begun: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+    assert!((0..=3).contains(&(*since - begun).get_seconds()), "{since}");
+
+    mount.comes_back();
+    while left_behind.require_few().is_err() {
+        std::thread::yield_now();
+    }
+    assert_eq!(house.backup_after(&left_behind, &Pulse::default()).unwrap().stats.files(), 3);
+}
+
+#[test]
+fn a_question_that_hangs_is_given_up() {
+    let (hold, held) = crossbeam_channel::bounded::<()>(0);
+    let clock: Arc<dyn Clock> = Arc::new(Ticking(ManualClock::at("2030-01-01T00:00:00Z")));
+    let answer = |work: Box<dyn FnOnce() -> u8 + Send>, limit, stop: &Stop| {
+        ask(Path::new("/mnt"), &clock, stop, Duration::from_secs(limit), work)
+    };
+    let hangs = || {
+        let held = held.clone();
+        Box::new(move || {
+            _ = held.recv();
+            0
+        })
+    };
+    assert_eq!(answer(Box::new(|| 7), 1, &Stop::default()).unwrap(), 7);
+    let error = answer(hangs(), 2, &Stop::default()).unwrap_err();
+    assert_eq!(error.to_string(), "the file system has not answered for 2 s about /mnt");
+    let stop = Stop::default();
+    stop.request();
+    let error = answer(hangs(), 0, &stop).unwrap_err();
+    assert!(matches!(&error, CreateError::Session(error) if error.is_stopped()), "{error}");
+    drop(hold);
 }

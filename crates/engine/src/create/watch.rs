@@ -1,61 +1,129 @@
-//! The watch over whoever reads the tree: a file system that does not answer must not hold the run, its lock and the
-//! game for ever.
+//! The watch over whoever asks the file systems of a tree: one that does not answer must not hold the run, its lock and
+//! the game for ever.
 //!
-//! Nothing ends a thread that hangs in the kernel. So those that read a tree are threads of their own, which own what
-//! they use; a run that ends because one of them hangs leaves it behind, and it ends when it is answered.
+//! Nothing ends a thread that hangs in the kernel. So those that ask are threads of their own, which own what they use; a
+//! run that ends because one of them hangs [leaves it behind](super::left_behind), and it ends when it is answered.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use jiff::SignedDuration;
+use worldkeeper_core::{Clock, Stop};
 
 use super::CreateError;
-use crate::session::Session;
+use super::left_behind::LeftBehind;
+use crate::session::SessionError;
 use crate::source::Pulse;
 
-/// Waits for what comes from a thread that reads the tree, as long as it gets on.
-pub(super) struct Watch<'a> {
-    session: &'a Session,
-    pulse: Pulse,
+/// Does something that asks a file system about `path`, on a thread of its own.
+///
+/// # Errors
+///
+/// [`CreateError::Hangs`] if that takes longer than `limit`, which is as [`CreateOptions::read_timeout`],
+/// [`CreateError::Stuck`] if nothing was asked because too many wait for an answer already, and
+/// [`SessionError::Stopped`] if nobody wants to wait any more.
+///
+/// [`CreateOptions::read_timeout`]: super::CreateOptions::read_timeout
+pub fn ask<T: Send + 'static>(
+    path: &Path,
+    clock: &Arc<dyn Clock>,
+    stop: &Stop,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CreateError> {
+    let pulse = Pulse::default();
+    pulse.at(path.as_os_str().as_bytes());
+    Watch::new(clock, stop, limit, pulse, LeftBehind::of_this_process()).apart("asks", work)
+}
+
+/// Waits for what comes from a thread that asks file systems, as long as it gets on.
+pub(crate) struct Watch {
+    clock: Arc<dyn Clock>,
+    stop: Stop,
     /// How long the thread may hang; zero for ever.
     limit: Duration,
+    pulse: Pulse,
     /// The last beat of the pulse, how long it has been that, and when somebody looked.
     beat: u64,
     hanging: Duration,
     looked: Duration,
+    /// Is there as long as the thread is that has something to do.
+    thread: Weak<()>,
+    left_behind: LeftBehind,
 }
 
-impl<'a> Watch<'a> {
-    pub(super) fn new(session: &'a Session, pulse: Pulse, limit: Duration) -> Self {
-        Self { session, pulse, limit, beat: 0, hanging: Duration::ZERO, looked: session.monotonic() }
+impl Watch {
+    /// Over threads that say to `pulse` what they are at.
+    pub(super) fn new(
+        clock: &Arc<dyn Clock>,
+        stop: &Stop,
+        limit: Duration,
+        pulse: Pulse,
+        left_behind: LeftBehind,
+    ) -> Self {
+        let (looked, thread) = (clock.monotonic(), Weak::new());
+        let (clock, stop, hanging) = (Arc::clone(clock), stop.clone(), Duration::ZERO);
+        Self { clock, stop, limit, pulse, beat: 0, hanging, looked, thread, left_behind }
     }
 
-    /// Does something in a thread of its own that asks the tree's file systems.
+    /// Over threads that take as long as they take.
+    pub(crate) fn patient(clock: &Arc<dyn Clock>, stop: &Stop) -> Self {
+        Self::new(clock, stop, Duration::ZERO, Pulse::default(), LeftBehind::of_this_process())
+    }
+
+    /// What the threads say what they are at to.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Does something on a thread of its own.
     pub(super) fn apart<T: Send + 'static>(
         &mut self,
         name: &str,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, CreateError> {
+        self.left_behind.require_few()?;
         let (done, result) = crossbeam_channel::bounded(1);
         // Nobody listens any more if it hung.
-        spawn(name, move || _ = done.send(work()));
-        Ok(self.receive(&result)?.expect("whoever panicked has said so"))
+        self.spawn(name, move || _ = done.send(work()));
+        let result = self.receive(&result)?.expect("whoever panicked has said so");
+        self.done();
+        Ok(result)
+    }
+
+    /// Starts the thread that is watched from now on. It may hang, and nobody waits for its end.
+    pub(super) fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) {
+        let life = Arc::new(());
+        self.thread = Arc::downgrade(&life);
+        let work = move || {
+            work();
+            drop(life);
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+        thread.expect("the system starts a handful of threads");
+    }
+
+    /// The thread has done what it was to do.
+    pub(super) fn done(&mut self) {
+        self.thread = Weak::new();
     }
 
     /// The next thing that comes; `None` if nothing can come any more.
     ///
     /// # Errors
     ///
-    /// [`CreateError::Hangs`] if it does not come because a file system does not answer, and
-    /// [`SessionError::Stopped`](crate::SessionError::Stopped) if nobody wants to wait any more.
+    /// [`CreateError::Hangs`] if it does not come because a file system does not answer, and [`SessionError::Stopped`] if
+    /// nobody wants to wait any more.
     pub(super) fn receive<T>(&mut self, from: &Receiver<T>) -> Result<Option<T>, CreateError> {
         loop {
             match from.recv_timeout(LOOK_EVERY) {
                 Ok(next) => return Ok(Some(next)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.session.check_stop()?;
-                    self.look(self.session.monotonic())?;
-                }
+                Err(RecvTimeoutError::Timeout) if self.stop.is_requested() => return Err(SessionError::Stopped.into()),
+                Err(RecvTimeoutError::Timeout) => self.look(self.clock.monotonic())?,
             }
         }
     }
@@ -75,10 +143,15 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Starts a thread that may hang, and that nobody waits for.
-pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::Builder::new().name(name.into()).spawn(work);
-    thread.expect("the system starts a handful of threads");
+impl Drop for Watch {
+    /// However the run ends: a thread that is not done and still there is left behind.
+    fn drop(&mut self) {
+        if self.thread.strong_count() > 0 {
+            let now = self.clock.now();
+            let since = SignedDuration::try_from(self.hanging).ok().and_then(|hanging| now.checked_sub(hanging).ok());
+            self.left_behind.add(std::mem::take(&mut self.thread), self.pulse.path(), since.unwrap_or(now));
+        }
+    }
 }
 
 /// How often somebody looks, as long as nothing comes.

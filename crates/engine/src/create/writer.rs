@@ -93,7 +93,7 @@ impl<'a> Writer<'a> {
     pub(super) fn run(
         mut self,
         steps: &Receiver<Numbered>,
-        watch: &mut Watch<'_>,
+        watch: &mut Watch,
     ) -> Result<(Committed, Created, FoundFiles), CreateError> {
         let mut in_order = InOrder::new();
         while let Some((number, step)) = watch.receive(steps)? {

@@ -14,12 +14,12 @@ use super::error::TarError;
 use super::header::Kind;
 use super::reader::{Member, TarReader};
 use crate::cache::FilesCache;
-use crate::create::{Archive, CreateError, CreateOptions, Created, Feed, FileState, FinishedFile, Step, make};
+use crate::create::{Archive, CreateError, CreateOptions, Created, Feed, FileState, FinishedFile, Step, Watch, make};
 use crate::monitor::Monitor;
 use crate::paths::as_path;
 use crate::pipeline::Closed;
 use crate::session::{Session, SessionError};
-use crate::source::{Action, MAX_TIME_NS, Pulse, SourceError};
+use crate::source::{Action, MAX_TIME_NS, SourceError};
 
 /// What to make of a tar.
 #[derive(Clone, Debug)]
@@ -62,20 +62,21 @@ pub fn import_tar(
     }
     // It belongs to no series: checkpoints of one are not its to take away.
     let (series, checkpoint_interval) = (String::new(), Duration::ZERO);
-    // A tar may come as slowly as it likes.
-    let (sources, read_timeout) = (Vec::new(), Duration::ZERO);
-    let create = CreateOptions { series, sources, checkpoint_interval, read_timeout, ..options.create.clone() };
+    let sources = Vec::new();
+    let create = CreateOptions { series, sources, checkpoint_interval, ..options.create.clone() };
     let archive = Archive { name, start: session.now() };
     let tar = TarReader::new(tar, options.ignore_zeros);
     let mut broken = None;
     let problem = &mut broken;
+    // A tar may come as slowly as it likes.
+    let watch = Watch::patient(&session.clock(), &session.stop());
     let made = thread::scope(|scope| {
-        let start = |feed| {
+        let start = |feed, _: &mut Watch| {
             let work = move || *problem = Importer { tar, feed, monitor }.run();
             let thread = thread::Builder::new().name("reader".into()).spawn_scoped(scope, work);
             thread.expect("the system starts a handful of threads");
         };
-        make(session, &create, archive, FilesCache::default(), monitor, &Pulse::default(), start)
+        make(session, &create, archive, FilesCache::default(), monitor, watch, start)
     });
     match (broken, made) {
         (Some(error), _) => Err(error.into()),

@@ -221,6 +221,16 @@ fn create(error: &CreateError) -> Option<String> {
              to wait"
                 .to_owned(),
         ),
+        CreateError::Stuck { .. } => Some(
+            "look at what is mounted there: its server or process is gone. When that is back, or what is mounted is taken \
+             away (umount -f), the next backup is made; else start the container again"
+                .to_owned(),
+        ),
+        CreateError::Lost { .. } => Some(
+            "most likely what lies there was moved while the backup was made; the next one tells. If it does not, this \
+             is a bug: please report it"
+                .to_owned(),
+        ),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use worldkeeper_archive::{ArchiveName, ManifestError};
 use worldkeeper_core::{ChunkId, RepositoryId};
 use worldkeeper_crypto::nonce::WornOut;
@@ -146,6 +147,8 @@ fn other_failures_come_with_a_hint() {
     let path = || PathBuf::from("/x");
     helps(CreateError::Source(RootError::NoProc));
     helps(CreateError::Hangs { path: b"/data".to_vec(), seconds: 300 });
+    helps(CreateError::Stuck { count: 4, path: b"/data".to_vec(), since: Timestamp::UNIX_EPOCH });
+    helps(CreateError::Lost { path: b"/data".to_vec() });
     helps(BackupError::Lacking { archive: "mc-1".into(), lacking: "1 source wholly".into() });
     helps(CreateError::Source(RootError::LeftOut { path: b"/r".to_vec() }));
     helps(RestoreProblem::NotEmpty(path()));
