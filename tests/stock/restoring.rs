@@ -61,6 +61,69 @@ fn options_do_what_they_do_in_stock() {
     }
 }
 
+/// Hard links whose first is stripped away, or replaced by what has the same path without its first components.
+#[test]
+fn hard_links_that_lose_components_of_their_paths_keep_their_content() {
+    let Some(borg) = Borg::newest() else { return };
+    let (folder, keeper) = place("none");
+    let world = keeper.world();
+    for (path, content) in [("a/x", "of a"), ("a/m", "linked"), ("b/x", "of b")] {
+        tree::write(&world.join(path), content.as_bytes());
+    }
+    fs::create_dir_all(world.join("c/d")).expect("folders can be made");
+    for (first, link) in [("a/x", "c/y"), ("a/x", "c/z"), ("a/x", "c/d/w"), ("a/m", "b/m"), ("a/m", "c/d/n")] {
+        fs::hard_link(world.join(first), world.join(link)).expect("hard links can be made");
+    }
+    // In this order, whatever the inodes.
+    let mut command = borg.command();
+    borg.init(&keeper.repository(), "none");
+    command.current_dir(&world).arg("create").arg(location(&keeper.repository(), "links"));
+    let _ = borg.outcome(command.args(["a", "b", "c"])).exits(0);
+
+    let restored = |number: usize| {
+        let [theirs, ours] = ["theirs", "ours"].map(|whose| folder.path().join(format!("{whose}-{number}")));
+        fs::create_dir(&theirs).expect("a folder can be made");
+        let mut command = borg.command();
+        command.current_dir(&theirs).arg("extract").arg(format!("--strip-components={number}"));
+        let theirs_ended = borg.outcome(command.arg(location(&keeper.repository(), "links")));
+        let to = ours.to_str().expect("a plain name");
+        let _ = keeper.run(["restore", "links", "--to", to, "--strip-components", &number.to_string()]);
+        let contents = |root: &Path| {
+            let entries = tree::listing(root);
+            let files = entries.iter().filter(|(_, entry)| entry.content != tree::Content::Directory);
+            let told = |path: &Path| fs::read_to_string(root.join(path)).expect("it can be read");
+            files.map(|(path, _)| (path.display().to_string(), told(path))).collect::<BTreeMap<_, _>>()
+        };
+        (theirs_ended.code(), contents(&theirs), contents(&ours))
+    };
+    // The first link is stripped away: the first that is left has the content.
+    let (code, theirs, ours) = restored(2);
+    assert_eq!((code, &ours), (Some(0), &theirs));
+    let all = |files: &[(&str, &str)]| {
+        files.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned())).collect()
+    };
+    assert_eq!(ours, all(&[("n", "linked"), ("w", "of a")]));
+    // Stock loses what was `a/m`, because `b/m` is the same, and gives the links of `a/x` what `b/x` had. Ours does not.
+    let (code, theirs, ours) = restored(1);
+    assert_eq!(code, Some(1));
+    assert_eq!(theirs, all(&[("d/w", "of b"), ("x", "of b"), ("y", "of b"), ("z", "of b")]));
+    let expected = [("d/n", "linked"), ("d/w", "of a"), ("m", "linked"), ("x", "of b"), ("y", "of a"), ("z", "of a")];
+    assert_eq!(ours, all(&expected));
+    let inode = |name: &str| fs::metadata(folder.path().join("ours-1").join(name)).expect("it is there").ino();
+    for (one, other) in [("m", "d/n"), ("y", "z"), ("y", "d/w")] {
+        assert_eq!(inode(one), inode(other), "{one} and {other} are links of one file");
+    }
+    // A tar of it says the same.
+    let tar = folder.path().join("links.tar").display().to_string();
+    let _ = keeper.run(["export-tar", "--strip-components", "1", "links", &tar]);
+    let untarred = folder.path().join("untarred");
+    fs::create_dir(&untarred).expect("a folder can be made");
+    let _ = Outcome::of(std::process::Command::new("tar").arg("-C").arg(&untarred).args(["-xf", &tar])).exits(0);
+    for (path, content) in expected {
+        assert_eq!(fs::read_to_string(untarred.join(path)).expect("it is there"), content, "{path}");
+    }
+}
+
 /// What is there. Folders that are only on the way have what the time and the umask of their maker gave them.
 fn restored(root: &Path) -> BTreeMap<PathBuf, tree::Entry> {
     let mut entries = tree::listing(root);

@@ -14,6 +14,7 @@ mod opener;
 mod planner;
 mod sink;
 mod stream;
+mod stripped;
 mod wanted;
 mod writer;
 

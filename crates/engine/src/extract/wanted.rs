@@ -2,7 +2,7 @@
 
 use worldkeeper_archive::Item;
 
-use crate::paths::strip_components;
+use super::stripped::Stripper;
 use crate::patterns::{PatternTooSlow, Selection};
 use crate::restore::HardLinks;
 
@@ -23,30 +23,23 @@ pub struct Wanted {
 pub(super) struct Selector<'a> {
     wanted: &'a Wanted,
     links: HardLinks,
+    stripper: Stripper,
 }
 
 impl<'a> Selector<'a> {
     pub(super) fn new(wanted: &'a Wanted) -> Self {
-        Self { wanted, links: HardLinks::default() }
+        Self { wanted, links: HardLinks::default(), stripper: Stripper::new(wanted.strip_components) }
     }
 
     /// What is to be done with an item: nothing, or that of a hard link that is whole without those that are not
     /// wanted, under the path that is left. To be asked for every item of the archive, in order.
     pub(super) fn select(&mut self, item: Item) -> Result<Option<Item>, PatternTooSlow> {
-        let strip = self.wanted.strip_components;
         // Part files of a checkpoint repeat what the whole file has.
         let selected = item.part.is_none()
             && self.is_within(&item.path)
             && self.wanted.selection.selects(&item.path)?
-            && !strip_components(&item.path, strip).is_empty();
-        let Some(mut item) = self.links.resolve(item, selected) else { return Ok(None) };
-        if strip > 0 {
-            item.path = strip_components(&item.path, strip).to_vec();
-            if let Some(first) = item.source.as_mut().filter(|_| item.mode & TYPE != SYMLINK) {
-                *first = strip_components(first, strip).to_vec();
-            }
-        }
-        Ok(Some(item))
+            && self.stripper.leaves(&item.path);
+        Ok(self.links.resolve(item, selected).and_then(|item| self.stripper.strip(item)))
     }
 
     fn is_within(&self, path: &[u8]) -> bool {
@@ -55,9 +48,6 @@ impl<'a> Selector<'a> {
         self.wanted.within.is_empty() || self.wanted.within.iter().any(is_beneath)
     }
 }
-
-const TYPE: u32 = 0o170_000;
-const SYMLINK: u32 = 0o120_000;
 
 #[cfg(test)]
 mod tests {

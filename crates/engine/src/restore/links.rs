@@ -12,6 +12,11 @@ use worldkeeper_archive::{ChunkRef, Item};
 const TYPE: u32 = 0o170_000;
 const LINKABLE: [u32; 4] = [0o100_000, 0o060_000, 0o020_000, 0o010_000];
 
+/// Returns whether something of this mode can have several links.
+pub(crate) fn is_linkable(mode: u32) -> bool {
+    LINKABLE.contains(&(mode & TYPE))
+}
+
 /// Decides, item after item in archive order, what is restored as what.
 #[derive(Debug, Default)]
 pub(crate) struct HardLinks {
@@ -31,7 +36,7 @@ impl HardLinks {
     /// What is restored for an item: nothing, if it is not selected; else the item, where a further link refers to one
     /// that is restored too, or has its content. To be called for every item of the archive.
     pub(crate) fn resolve(&mut self, mut item: Item, selected: bool) -> Option<Item> {
-        if !LINKABLE.contains(&(item.mode & TYPE)) {
+        if !is_linkable(item.mode) {
             return selected.then_some(item);
         }
         match (&item.source, selected) {

@@ -33,7 +33,7 @@ mod writer;
 
 pub use error::RestoreError;
 pub(crate) use error::Unset;
-pub(crate) use links::HardLinks;
+pub(crate) use links::{HardLinks, is_linkable};
 pub use target::RestoreOptions;
 pub(crate) use target::Target;
 pub(crate) use writer::FileWriter;
