@@ -3,6 +3,8 @@
 use std::fs;
 
 use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::strace;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
 
 use crate::{backup_is_refused, contents, is_refused, place, place_with_archive};
@@ -95,4 +97,30 @@ fn a_damaged_segment() {
     let target = folder.path().join("target");
     let restored = keeper.try_run(["restore", "latest", "--to", target.to_str().unwrap()]);
     assert_ne!(restored.code(), Some(0), "{restored}");
+}
+
+/// A place of the disk that will never be read again: nothing is taken for damage that may only not be read now, so a
+/// repair goes to work on a copy, and that is said.
+#[test]
+fn a_segment_that_the_disk_cannot_read() {
+    if !strace::is_there() {
+        return;
+    }
+    let (folder, keeper) = place_with_archive();
+    let keeper = keeper.with("BORG_CHECK_I_KNOW_WHAT_I_AM_DOING", "YES");
+    let segment = keeper.repository().join("data/0/1").display().to_string();
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", &segment, "-e", "inject=read,pread64:error=EIO"];
+    let failing = |words: &[&str]| Outcome::of(&mut keeper.command_under(&strace, words));
+    let before = contents(&keeper.repository());
+    let _ = failing(&["check"]).exits(1).says(&["segment 1", "input/output error"]);
+    let _ = failing(&["check", "--repair"]).exits(2).says(&["segment 1", "copy the repository to another one"]);
+    assert_eq!(contents(&keeper.repository()), before);
+    // What such a copy has in the place of what could not be read.
+    let copy = folder.path().join("copy");
+    worldkeeper_tests::copy(&keeper.repository(), &copy);
+    let len = fs::metadata(&segment).unwrap().len();
+    fs::write(copy.join("data/0/1"), vec![0; usize::try_from(len).unwrap()]).unwrap();
+    let copy = copy.to_str().unwrap();
+    let _ = keeper.try_run(["check", "--repair", "--repository", copy]).exits(0).says(&["mended all of it"]);
+    let _ = keeper.run(["check", "--repository", copy]);
 }

@@ -143,14 +143,14 @@ impl Patient {
 }
 
 /// An archive as stock sees it.
-fn dump(borg: &Borg, repository: &Path, archive: &str) -> Value {
+pub(crate) fn dump(borg: &Borg, repository: &Path, archive: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dump").display().to_string();
     let _ = borg.run(["debug", "dump-archive", &location(repository, archive), &file]);
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }
 
-fn id_of(dumped: &Value) -> String {
+pub(crate) fn id_of(dumped: &Value) -> String {
     dumped.as_str().unwrap().trim_start_matches('\u{7f}').to_owned()
 }
 

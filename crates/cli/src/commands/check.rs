@@ -66,7 +66,13 @@ pub(super) fn check(place: &Arc<Place>, options: &args::Check, stop: &Stop) -> a
         let flags = options.chosen();
         let some = |archives| match (&options.archive, &flags) {
             (Some(name), _) => one(archives, name),
-            (None, Some(flags)) => flags.choose(archives),
+            (None, Some(flags)) => {
+                let chosen = flags.choose(archives);
+                if chosen.is_empty() {
+                    warn!("no archive matches what was asked for, so none is checked");
+                }
+                chosen
+            }
             (None, None) => archives,
         };
         let is_all = options.archive.is_none() && flags.is_none();

@@ -16,6 +16,12 @@ pub enum TarError {
         /// What came instead.
         source: io::Error,
     },
+    /// It is something else.
+    #[error("this is no tar: it does not begin with a valid header: {problem}")]
+    NoTar {
+        /// What is wrong with what it begins with.
+        problem: &'static str,
+    },
     /// It has an end, but no end mark.
     #[error("the tar is cut off: it ends at offset {offset} without an end mark")]
     Endless {

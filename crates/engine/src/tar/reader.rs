@@ -106,7 +106,10 @@ impl<'a> TarReader<'a> {
                     (false, _) => return Err(self.no_header(at, "it is empty, but something was said of it")),
                 }
             }
-            let fields = Fields::decode(&block).map_err(|problem| self.no_header(at, problem))?;
+            let fields = Fields::decode(&block).map_err(|problem| match at {
+                0 => TarError::NoTar { problem },
+                _ => self.no_header(at, problem),
+            })?;
             match fields.kind {
                 b'L' => extended.name = Some(fields::text(&self.extension(at, fields.size)?).to_vec()),
                 b'K' => extended.link = Some(fields::text(&self.extension(at, fields.size)?).to_vec()),
@@ -323,6 +326,7 @@ impl<'a> TarReader<'a> {
 
     fn cut_off(&self) -> TarError {
         match &self.path[..] {
+            b"" if self.offset < BLOCK as u64 => TarError::NoTar { problem: "it is shorter than one" },
             b"" => TarError::Endless { offset: self.offset },
             path => TarError::CutOff { offset: self.offset, path: path.to_vec() },
         }
@@ -440,8 +444,24 @@ mod tests {
         for len in 0..=tar.len() - 2 * BLOCK {
             let error = read(&tar[..len], false).expect_err("it has no end mark");
             let text = error.to_string();
+            if (1..BLOCK).contains(&len) {
+                // Less than a header could be anything.
+                assert!(matches!(error, TarError::NoTar { .. }), "{len}: {text}");
+                continue;
+            }
             assert!(text.contains("cut off") && text.contains(&format!("offset {len}")), "{len}: {text}");
         }
+    }
+
+    #[test]
+    fn what_does_not_begin_as_a_tar_is_none() {
+        let text = b"no tar at all\n".repeat(100);
+        for (len, ignore_zeros) in [(100, false), (100, true), (1400, false), (1400, true)] {
+            assert!(matches!(read(&text[..len], ignore_zeros), Err(TarError::NoTar { .. })), "{len}");
+        }
+        // Behind something that is a tar it is a tar that is broken.
+        let broken = [&tar()[..], &text].concat();
+        assert!(matches!(read(&broken, true), Err(TarError::Header { .. })));
     }
 
     #[test]

@@ -239,6 +239,10 @@ fn import(error: &ImportError) -> Option<String> {
     match error {
         ImportError::NameTaken(name) => Some(name_taken(name)),
         ImportError::Create(error) => create(error),
+        ImportError::Tar(TarError::NoTar { .. } | TarError::Endless { offset: 0 }) => Some(
+            "name a tar, as it is or compressed by gzip, xz, zstd or lz4; with `-`, see that whatever writes it has not failed"
+                .to_owned(),
+        ),
         ImportError::Tar(TarError::Endless { .. }) => {
             Some("if whoever wrote it writes no end marks, --ignore-zeros takes it as it is".to_owned())
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use worldkeeper_archive::{ArchiveError, ManifestError};
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
@@ -62,6 +63,15 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
             words::bytes(*required_bytes)
         ),
         RepositoryError::QuotaExceeded { .. } => "keep fewer archives and run: worldkeeper prune".into(),
+        RepositoryError::Disk(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            "the repository is mounted read-only: mount it so that it can be written; list, restore and check work as it is"
+                .into()
+        }
+        RepositoryError::Disk(error) if error.source.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+            "its disk is failing. Copy the repository to another one, with a program that goes on behind what cannot be \
+             read (ddrescue does), then mend the copy: worldkeeper check --repair --repository COPY"
+                .into()
+        }
         RepositoryError::Disk(error) => return disk(error).or_else(|| Some("see what is wrong with its disk".into())),
         _ => return None,
     })

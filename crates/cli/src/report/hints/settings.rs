@@ -2,12 +2,15 @@
 
 use std::io;
 
+use worldkeeper_chunker::ParamsError;
+
 use super::system;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
 
 pub(super) fn settings(error: &SettingsError) -> Option<String> {
     Some(match error {
+        SettingsError::Invalid { reason, .. } if reason.is::<ParamsError>() => CHUNKER_PARAMS.into(),
         SettingsError::Conflict { first, .. } => format!("set {first} alone"),
         SettingsError::UnknownVariable { .. } => "rename it or take it away: as it is, it would have no effect".into(),
         SettingsError::NotSupportedYet { variable, .. } => {
@@ -20,6 +23,12 @@ pub(super) fn settings(error: &SettingsError) -> Option<String> {
         _ => return None,
     })
 }
+
+/// The examples are borg's default, and blocks for disk images.
+pub(super) const CHUNKER_PARAMS: &str = "default; or buzhash,MIN_EXP,MAX_EXP,MASK_BITS,WINDOW, like \
+                                         buzhash,19,23,21,4095, with 6 <= MIN_EXP <= MASK_BITS <= MAX_EXP <= 23 and an \
+                                         odd WINDOW that is less than 2^MAX_EXP - 2^MIN_EXP; or fixed,BLOCK, like \
+                                         fixed,4194304, or fixed,BLOCK,HEADER, with a BLOCK of 64 to 20971479 bytes";
 
 pub(super) fn secret(error: &SecretError) -> Option<String> {
     match error {

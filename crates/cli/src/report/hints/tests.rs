@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use worldkeeper_archive::{ArchiveName, ManifestError};
+use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::{ChunkId, RepositoryId};
 use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::tam::TamError;
@@ -12,8 +14,10 @@ use worldkeeper_crypto::{KeyBlobError, KeyFileError, PaperError};
 use worldkeeper_engine::{EncodingProblem, KeyStoreError, ObjectError, Suspicion};
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
+use super::settings::CHUNKER_PARAMS;
 use super::*;
 use crate::report::advice;
+use crate::settings::Origin;
 
 /// Requires that an error, or what is behind it, comes with a hint that is fit to be read.
 #[track_caller]
@@ -29,6 +33,10 @@ fn full() -> DiskError {
 
 fn broken() -> DiskError {
     DiskError::new("read", "/r/data/0/7", io::ErrorKind::Other.into())
+}
+
+fn failing() -> DiskError {
+    DiskError::new("read", "/r/data/0/7", rustix::io::Errno::IO.into())
 }
 
 /// One of each that can be met; the others are requests to stop and calls that nobody should have made.
@@ -52,6 +60,8 @@ fn repository_errors() -> Vec<RepositoryError> {
         RepositoryError::QuotaExceeded { quota_bytes: 1, used_bytes: 2 },
         RepositoryError::Disk(full()),
         RepositoryError::Disk(broken()),
+        RepositoryError::Disk(failing()),
+        RepositoryError::Disk(DiskError::new("write", "/r/config", io::ErrorKind::ReadOnlyFilesystem.into())),
     ]
 }
 
@@ -108,6 +118,36 @@ fn what_a_repository_does_comes_with_a_hint() {
 }
 
 /// However deep it lies: wrappers that show the error inside them as their own hide it from who follows the causes.
+/// What is said of limits and examples is what is taken.
+#[test]
+fn chunker_parameters_that_are_refused_come_with_those_that_are_not() {
+    let refused = |text: &str| {
+        let reason = ChunkerParams::from_str(text).expect_err(text).into();
+        let (origin, value) = (Origin::Default, text.to_owned());
+        helps(SettingsError::Invalid { origin, value, reason });
+    };
+    let taken = |text: &str| assert!(ChunkerParams::from_str(text).is_ok(), "{text}");
+    for text in ["1,2,3", "5,23,21,4095", "19,24,21,4095", "19,23,18,4095", "19,23,21,4096", "6,7,6,65", "fixed,63"] {
+        refused(text);
+    }
+    refused("fixed,20971480");
+    for text in ["buzhash,19,23,21,4095", "6,23,6,4095", "6,7,6,63", "fixed,4194304", "fixed,64", "fixed,20971479"] {
+        taken(text);
+        let is_example = CHUNKER_PARAMS.contains(&format!("like {text}"));
+        assert_eq!(is_example, ["buzhash,19,23,21,4095", "fixed,4194304"].contains(&text));
+    }
+}
+
+/// Somebody who imports what is no tar is not sent after options of tars.
+#[test]
+fn what_is_no_tar_is_told_from_a_tar_that_is_cut_off() {
+    let hint = |error: TarError| hint(&ImportError::Tar(error)).expect("there is one");
+    for error in [TarError::NoTar { problem: "its checksum is wrong" }, TarError::Endless { offset: 0 }] {
+        assert!(hint(error).starts_with("name a tar"));
+    }
+    assert!(hint(TarError::Endless { offset: 512 }).contains("--ignore-zeros"));
+}
+
 #[test]
 fn every_wrapper_is_looked_into() {
     repository_errors().into_iter().map(AccessError::from).for_each(helps);
