@@ -9,7 +9,7 @@ use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::tree;
 use worldkeeper_testkit::worldkeeper::PASSPHRASE;
 
-use crate::place;
+use crate::{place, sharing_keys};
 
 #[test]
 fn after_a_damaged_nonce_both_go_on() {
@@ -53,5 +53,36 @@ fn after_a_damaged_nonce_both_go_on() {
         borg.check(&repository);
         let _ = keeper.run(["check", "--verify-data"]);
         drop(folder);
+    }
+}
+
+/// A new repository that was never finished has nothing to adopt: the backup that finishes it makes the counter anew.
+#[test]
+fn a_damaged_nonce_is_not_in_the_way_of_an_unfinished_repository() {
+    for mode in ["repokey-blake2", "keyfile-blake2"] {
+        let Some(borg) = Borg::newest().map(|borg| borg.with_passphrase(PASSPHRASE).warmed()) else { return };
+        let (_folder, keeper) = place(mode);
+        let keeper = sharing_keys(keeper, &borg);
+        let repository = keeper.repository();
+        borg.init(&repository, mode);
+        let counters = Counters::default();
+        // A key in the repository is drawn anew; a key file stays, and nothing may be sealed twice with it.
+        if mode == "keyfile-blake2" {
+            counters.directory(&repository);
+        }
+        fs::remove_dir_all(repository.join("data/0")).unwrap();
+        for file in fs::read_dir(&repository).unwrap().map(Result::unwrap) {
+            let name = file.file_name().into_string().unwrap();
+            if ["index.", "hints.", "integrity."].iter().any(|state| name.starts_with(state)) {
+                fs::remove_file(file.path()).unwrap();
+            }
+        }
+        fs::write(repository.join("nonce"), "0000000").unwrap();
+        tree::write(&keeper.world().join("level.dat"), b"the world");
+        let _ = keeper.try_run(["list"]).exits(2).says(&["never finished", "worldkeeper backup"]);
+        let archive = keeper.backup();
+        counters.directory(&repository);
+        borg.check(&repository);
+        assert_eq!(borg.archives(&repository), [archive.as_str()], "{mode}");
     }
 }

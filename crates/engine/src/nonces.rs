@@ -78,6 +78,18 @@ impl Nonces {
         Ok(())
     }
 
+    /// Sees to it that the counter of an empty repository can begin, although its word cannot be read: a new key has sealed
+    /// nothing, behind what another may have sealed it leaps.
+    pub(crate) fn begin(&self, repository: &dyn Repository, state: &RepositoryState) -> Result<(), SessionError> {
+        match repository.free_nonce() {
+            Err(RepositoryError::NonceDamaged(_)) if self.after_manifest.is_none() => {
+                Ok(repository.replace_damaged_nonce(0)?)
+            }
+            Err(RepositoryError::NonceDamaged(_)) => self.leap(repository, state),
+            _ => Ok(()),
+        }
+    }
+
     fn reserve(&self, blocks: u64, repository: &dyn Repository, state: &RepositoryState) -> Result<(), SessionError> {
         let known = self.known(repository.free_nonce()?, state)?;
         // A repository that is not new, and the state directory has never seen a reservation in it.

@@ -67,6 +67,7 @@ impl Session {
         // that nobody misses it if it never is.
         let manifest_timestamp = session.last_modified();
         session.state.remember(&Known { key_type: mode.type_byte(), location: String::new(), manifest_timestamp })?;
+        session.nonces.begin(session.repository.as_ref(), &session.state)?;
         let committed = session.begin()?.commit(&session)?;
         session.committed(committed, crate::cache::ChunkIndex::default(), &crate::monitor::Silent)?;
         Ok(session)
