@@ -1,6 +1,7 @@
 //! Stock borg is the oracle, both ways: it reads and extends what we write, we read and extend what it writes.
 
 mod check;
+mod check_options;
 mod checkpoints;
 mod chunkers;
 mod counter;
@@ -10,6 +11,7 @@ mod edits;
 mod fidelity;
 mod import_tar;
 mod keys;
+mod long_paths;
 mod mounts;
 mod patterns;
 mod reads_ours;
