@@ -3,10 +3,12 @@
 use std::fs;
 use std::process::Command;
 
+use serde_json::Value;
 use worldkeeper_testkit::borg::{Borg, location};
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::{peers, tree};
 
+use crate::check::dump;
 use crate::place;
 
 /// Options and paths that both have, with the same words; `{}` is where the world lies in the archive.
@@ -40,6 +42,38 @@ fn what_we_export_is_what_stock_exports() {
         let [left, right] = [&theirs, &ours].map(|path| fs::read(path).expect("a tar was written"));
         let difference = left.iter().zip(&right).position(|(left, right)| left != right);
         assert_eq!((difference, left.len()), (None, right.len()), "{borg}, {case:?}");
+    }
+}
+
+/// A tar of ours through stock's import, and one of stock's through ours: both are the archive that was exported, in all
+/// that a tar can hold.
+#[test]
+fn what_one_exports_the_other_imports() {
+    let (folder, keeper) = place("none");
+    tree::nasty(&keeper.world().join("nasty"));
+    tree::sample(&keeper.world().join("sample"), "there and back");
+    let archive = keeper.backup();
+    let repository = keeper.repository();
+    for (number, borg) in Borg::all().into_iter().map(Borg::warmed).enumerate() {
+        let [ours, theirs] = ["ours.tar", "theirs.tar"].map(|name| folder.path().join(name).display().to_string());
+        let [ours_of_theirs, theirs_of_ours] = ["ours", "theirs"].map(|whose| format!("{whose}-{number}"));
+        let _ = keeper.run(["export-tar", &archive, &ours]);
+        let _ = borg.run(["import-tar", &location(&repository, &theirs_of_ours), &ours]);
+        let _ = borg.run(["export-tar", &location(&repository, &archive), &theirs]);
+        let _ = keeper.run(["import-tar", &ours_of_theirs, &theirs]);
+        borg.check(&repository);
+        let items = |archive: &str| dump(&borg, &repository, archive)["_items"].as_array().expect("a list").clone();
+        let [exported, ours, theirs] = [&archive, &ours_of_theirs, &theirs_of_ours].map(|archive| items(archive));
+        assert_eq!((ours.len(), theirs.len()), (exported.len(), exported.len()), "{borg}");
+        for ((exported, ours), theirs) in exported.into_iter().zip(ours).zip(theirs) {
+            assert_eq!(ours, theirs, "{borg}");
+            for field in ["path", "mode", "uid", "gid", "user", "group", "source", "rdev", "size", "chunks"] {
+                assert_eq!(ours[field], exported[field], "{borg}: {field} of {exported}");
+            }
+            // Whole seconds, or with a fraction that is rounded to a float.
+            let time = |item: &Value| item["mtime"].as_i64().expect("a time is a number");
+            assert!(time(&ours).abs_diff(time(&exported)) < 1_000_000_000, "{borg}: {exported}");
+        }
     }
 }
 
