@@ -17,6 +17,7 @@ mod patterns;
 mod reads_ours;
 mod recorded;
 mod restoring;
+mod special;
 mod taking_turns;
 mod tar;
 mod undelete;

@@ -10,6 +10,10 @@ pub(crate) struct CreateFlags {
     /// Stays on the file systems of the sources, and leaves out what is mounted within (ONE_FILE_SYSTEM)
     #[arg(short = 'x', long, global = true, help_heading = WHAT)]
     pub(crate) one_file_system: bool,
+    /// Opens FIFOs and devices, and those that symlinks lead to, and stores what comes as regular files; it has to end
+    /// (READ_SPECIAL)
+    #[arg(long, global = true, help_heading = WHAT)]
+    pub(crate) read_special: bool,
     /// How files are cut: default, buzhash,MIN_EXP,MAX_EXP,MASK_BITS,WINDOW or fixed,BLOCK,HEADER
     /// (BORG_CHUNKER_PARAMS; default buzhash,19,23,21,4095)
     #[arg(long, value_name = "PARAMS", global = true, help_heading = WHERE)]

@@ -1,6 +1,8 @@
 //! `backup`: one archive, now. And what a backup is made of, for `run` too.
 
+use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fs, io, thread};
@@ -60,23 +62,32 @@ pub(super) fn once(place: &Arc<Place>, caller: Caller, comment: String, stop: &S
 
 /// Requires that there is something to back up, before anything is made or locked.
 pub(super) fn require_sources(place: &Place, stop: &Stop) -> anyhow::Result<()> {
-    let limit = place.settings.create.read_timeout.value;
+    let (limit, read_special) = (place.settings.create.read_timeout.value, place.settings.create.read_special.value);
     for path in &place.settings.sources.value {
         let own_path = path.clone();
-        ask(path, &place.clock, stop, limit, move || require_source(&own_path))??;
+        ask(path, &place.clock, stop, limit, move || require_source(&own_path, read_special))??;
     }
     Ok(())
 }
 
-fn require_source(path: &Path) -> Result<(), SourceProblem> {
+fn require_source(path: &Path, read_special: bool) -> Result<(), SourceProblem> {
     let missing = |source| SourceProblem::Missing { path: path.to_owned(), source };
     // A slash at the end would lead through a link; what is archived is the link all the same.
     let plain: PathBuf = path.components().collect();
     if fs::symlink_metadata(&plain).map_err(missing)?.is_symlink() {
         let target = path.canonicalize().map_err(missing)?;
+        if read_special && is_special(&target.metadata().map_err(missing)?) {
+            return Ok(());
+        }
         return Err(SourceProblem::Link { path: path.to_owned(), target });
     }
     Ok(())
+}
+
+/// What can be read and is no file.
+fn is_special(metadata: &Metadata) -> bool {
+    let kind = metadata.file_type();
+    kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
 }
 
 /// What is done when a backup is due.
@@ -112,6 +123,7 @@ pub(super) fn create_options(place: &Place) -> CreateOptions {
         chunker_params: settings.create.chunker_params.value,
         sparse: settings.create.sparse.value,
         one_file_system: settings.create.one_file_system.value,
+        read_special: settings.create.read_special.value,
         checkpoint_interval: settings.create.checkpoint_interval.value,
         read_timeout: settings.create.read_timeout.value,
         comment: String::new(),
@@ -139,14 +151,17 @@ mod tests {
         fs::create_dir(at("world")).unwrap();
         symlink("world", at("link")).unwrap();
         symlink("nowhere", at("dangling")).unwrap();
-        assert!(require_source(&at("world")).is_ok());
+        assert!(require_source(&at("world"), false).is_ok());
+        symlink("/dev/null", at("device")).unwrap();
+        assert!(require_source(&at("device"), false).is_err());
+        assert!(require_source(&at("device"), true).is_ok());
         for link in ["link", "link/", "link/."] {
-            let problem = require_source(&at(link)).unwrap_err();
+            let problem = require_source(&at(link), true).unwrap_err();
             let world = at("world").canonicalize().unwrap();
             assert!(matches!(&problem, SourceProblem::Link { target, .. } if *target == world), "{link}: {problem}");
         }
         for missing in ["dangling", "wrold"] {
-            let problem = require_source(&at(missing)).unwrap_err();
+            let problem = require_source(&at(missing), false).unwrap_err();
             assert!(matches!(problem, SourceProblem::Missing { .. }), "{missing}: {problem}");
         }
     }

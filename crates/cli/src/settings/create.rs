@@ -16,6 +16,8 @@ use crate::args::CreateFlags;
 pub(crate) struct CreateSettings {
     /// What is mounted within a source is left out.
     pub(crate) one_file_system: Setting<bool>,
+    /// FIFOs and devices are opened and stored as regular files.
+    pub(crate) read_special: Setting<bool>,
     /// How files are cut.
     pub(crate) chunker_params: Setting<ChunkerParams>,
     /// Holes restart fixed blocks.
@@ -42,6 +44,7 @@ impl CreateSettings {
         };
         Ok(Self {
             one_file_system: switch("--one-file-system", flags.one_file_system, "ONE_FILE_SYSTEM")?,
+            read_special: switch("--read-special", flags.read_special, "READ_SPECIAL")?,
             chunker_params: or_default(
                 text("--chunker-params", &flags.chunker_params, "BORG_CHUNKER_PARAMS")?,
                 |said| said.parse(ChunkerParams::from_str),
@@ -67,7 +70,7 @@ impl CreateSettings {
     }
 
     /// Every setting in words, with where it was said.
-    pub(super) fn describe(&self) -> [(&'static str, String, Origin); 6] {
+    pub(super) fn describe(&self) -> [(&'static str, String, Origin); 7] {
         let switch = |setting: &Setting<bool>| if setting.value { "yes" } else { "no" }.to_owned();
         let unless_zero = |setting: &Setting<Duration>, zero: &str| match setting.value {
             Duration::ZERO => zero.to_owned(),
@@ -75,6 +78,7 @@ impl CreateSettings {
         };
         [
             ("one file system", switch(&self.one_file_system), self.one_file_system.origin),
+            ("read special", switch(&self.read_special), self.read_special.origin),
             ("chunker params", self.chunker_params.value.to_string(), self.chunker_params.origin),
             ("sparse", switch(&self.sparse), self.sparse.origin),
             ("checkpoint interval", unless_zero(&self.checkpoint_interval, "never"), self.checkpoint_interval.origin),

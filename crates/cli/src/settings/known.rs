@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 31] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -22,6 +22,7 @@ const KNOWN: [&str; 30] = [
     "READ_TIMEOUT",
     "BACKUP_SOURCES",
     "ONE_FILE_SYSTEM",
+    "READ_SPECIAL",
     "BACKUP_INTERVAL",
     "GAME_CONTAINER_NAME",
     "DOCKER_HOST",

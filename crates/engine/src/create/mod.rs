@@ -85,6 +85,9 @@ pub struct CreateOptions {
     pub sparse: bool,
     /// What is mounted within a source is left out, as with stock's `--one-file-system`.
     pub one_file_system: bool,
+    /// FIFOs and devices, and those that symlinks lead to, are opened, and what comes is stored as a regular file's, as
+    /// with stock's `--read-special`. Else they are never opened.
+    pub read_special: bool,
     /// After how long the archive in the making is saved, again and again; zero for never.
     pub checkpoint_interval: Duration,
     /// How long a file system may take to answer, until the run gives up; zero for ever.
@@ -122,6 +125,7 @@ impl CreateOptions {
             chunker_params: ChunkerParams::DEFAULT,
             sparse: false,
             one_file_system: false,
+            read_special: false,
             checkpoint_interval: Duration::ZERO,
             read_timeout: Self::READ_TIMEOUT,
             comment: String::new(),
@@ -345,8 +349,10 @@ pub(crate) fn make(
 
 /// What is left out.
 fn rules(options: &CreateOptions) -> Rules {
-    let mut rules =
-        Rules::default().with_patterns(options.patterns.clone()).on_one_file_system(options.one_file_system);
+    let mut rules = Rules::default()
+        .with_patterns(options.patterns.clone())
+        .on_one_file_system(options.one_file_system)
+        .reading_special(options.read_special);
     for (path, _) in &options.left_out {
         rules = rules.without_directory(path);
     }

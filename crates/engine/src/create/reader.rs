@@ -78,15 +78,17 @@ impl Reader {
 
     fn file(&mut self, mut entry: Entry) -> Result<(), Closed> {
         let key = FilesCache::key_of(&self.feed.shared.key, &entry.item.path);
-        if let Some((number, chunks)) = self.unchanged(&key, look(&entry.stat)) {
+        let is_special = entry.is_special();
+        if !is_special && let Some((number, chunks)) = self.unchanged(&key, look(&entry.stat)) {
             entry.item.chunks = Some(chunks);
             let remembered = Some(Remembered::Unchanged(number));
             return self.finish_file(entry, FileState::Unchanged, remembered, false, 0);
         }
-        let state = if self.feed.shared.files().contains(&key) { FileState::Changed } else { FileState::New };
+        let is_known = !is_special && self.feed.shared.files().contains(&key);
+        let state = if is_known { FileState::Changed } else { FileState::New };
         match self.read_until_still(&mut entry) {
             Ok(Reading { verdict: Verdict::Unchanged, looked, read_bytes }) => {
-                let remembered = may_be_remembered(&entry.stat, looked)
+                let remembered = (!is_special && may_be_remembered(&entry.stat, looked))
                     .then(|| Remembered::Changed { key, look: look(&entry.stat) });
                 self.finish_file(entry, state, remembered, false, read_bytes)
             }

@@ -20,6 +20,17 @@ pub(crate) struct Entry {
     /// The directory it is an entry of, and its name there.
     pub(super) directory: Arc<OwnedFd>,
     pub(super) name: Vec<u8>,
+    /// How it is read although it is no file; the item says that it is one.
+    pub(super) special: Option<Special>,
+}
+
+/// A FIFO or device whose content is taken as a regular file's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Special {
+    /// The object is one.
+    Itself,
+    /// The object is a symlink that leads to one; what is known is of that.
+    Target,
 }
 
 impl Entry {
@@ -28,8 +39,24 @@ impl Entry {
         self.item.mtime_ns != self.stat.mtime_ns
     }
 
-    /// Returns whether the item has chunks of its own: it is a regular file, and no further link to one.
+    /// Returns whether the item has chunks of its own: it is a regular file or read as one, and no further
+    /// link to one.
     pub(crate) fn has_content(&self) -> bool {
-        self.stat.file_type() == FileType::RegularFile && self.item.source.is_none()
+        (self.stat.file_type() == FileType::RegularFile || self.is_special()) && self.item.source.is_none()
+    }
+
+    /// Returns whether its content is a FIFO's or device's: nothing that is known of it tells whether that changed.
+    pub(crate) fn is_special(&self) -> bool {
+        self.special.is_some()
+    }
+
+    /// Sees to it that the item is a regular file's, if it is read as one.
+    ///
+    /// Source: borg 1.4 `archive.py`, `FilesystemObjectProcessors.process_file`.
+    pub(super) fn settle(&mut self) {
+        if self.is_special() {
+            self.item.mode = 0o100_000 | self.item.mode & 0o7777;
+            self.item.rdev = None;
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use rustix::fs::{FileType, fgetxattr, flistxattr, lgetxattr, llistxattr};
+use rustix::fs::{FileType, fgetxattr, flistxattr, getxattr, lgetxattr, listxattr, llistxattr};
 use rustix::io::{self, Errno};
 use worldkeeper_archive::Item;
 
@@ -24,6 +24,8 @@ const MAX_XATTR_BYTES: usize = 65_536;
 #[derive(Clone, Copy)]
 pub(super) enum At<'a> {
     Name(BorrowedFd<'a>, &'a [u8]),
+    /// What a symlink of that name leads to.
+    Target(BorrowedFd<'a>, &'a [u8]),
     Open(BorrowedFd<'a>),
 }
 
@@ -119,7 +121,7 @@ impl Collector {
     /// Makes the path by which a name beneath a directory is reached; there are no system calls for attributes that
     /// take a directory and a name.
     fn locate(&mut self, at: At<'_>) {
-        if let At::Name(directory, name) = at {
+        if let At::Name(directory, name) | At::Target(directory, name) = at {
             self.path.clear();
             write!(self.path, "/proc/self/fd/{}/", directory.as_raw_fd()).expect("writing to memory does not fail");
             self.path.extend_from_slice(name);
@@ -129,6 +131,7 @@ impl Collector {
     fn list(&mut self, at: At<'_>) -> io::Result<usize> {
         match at {
             At::Name(..) => llistxattr(self.path.as_slice(), self.list.as_mut_slice()),
+            At::Target(..) => listxattr(self.path.as_slice(), self.list.as_mut_slice()),
             At::Open(file) => flistxattr(file.as_fd(), self.list.as_mut_slice()),
         }
     }
@@ -136,6 +139,7 @@ impl Collector {
     fn get(&mut self, at: At<'_>, name: &[u8]) -> io::Result<usize> {
         match at {
             At::Name(..) => lgetxattr(self.path.as_slice(), name, self.value.as_mut_slice()),
+            At::Target(..) => getxattr(self.path.as_slice(), name, self.value.as_mut_slice()),
             At::Open(file) => fgetxattr(file, name, self.value.as_mut_slice()),
         }
     }

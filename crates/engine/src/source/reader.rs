@@ -1,4 +1,4 @@
-//! The content of one regular file, while others may write to it.
+//! The content of one regular file, while others may write to it; or of a FIFO or device that is read as one.
 //!
 //! Where the file system tells of a hole, the reader can be told to pass over it.
 
@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Advice, Mode, OFlags, SeekFrom, fadvise, openat, seek};
 use rustix::io::{self, Errno};
 
+use super::entry::Special;
 use super::error::{Action, SourceError};
 use super::pulse::Pulse;
 use super::stat::Stat;
@@ -34,6 +35,8 @@ pub(crate) struct FileReader {
     position: u64,
     released: u64,
     ended_early: bool,
+    /// It comes as it comes: nobody knows how much it is, and it is read once.
+    is_stream: bool,
     /// Up to where there is no hole, as far as that is known.
     data_until: u64,
     pulse: Pulse,
@@ -46,7 +49,23 @@ impl FileReader {
             _ = fadvise(&file, 0, None, Advice::Sequential);
         }
         let path = path.to_vec();
-        Self { file, opened, path, position: 0, released: 0, ended_early: false, data_until: 0, pulse }
+        Self {
+            file,
+            opened,
+            path,
+            position: 0,
+            released: 0,
+            ended_early: false,
+            is_stream: false,
+            data_until: 0,
+            pulse,
+        }
+    }
+
+    /// Of a FIFO or device: to where it ends, if it does.
+    pub(super) fn of_stream(file: OwnedFd, opened: Stat, path: &[u8], pulse: Pulse) -> Self {
+        let endless = Stat { size: u64::MAX, ..opened };
+        Self { is_stream: true, data_until: u64::MAX, ..Self::new(file, endless, path, pulse) }
     }
 
     /// Reads into `buffer` and returns how much; 0 at the end. Never more comes than the file held when it was opened,
@@ -58,7 +77,13 @@ impl FileReader {
             return Ok(0);
         }
         let read = loop {
-            match io::pread(&self.file, &mut buffer[..limit], self.position) {
+            let buffer = &mut buffer[..limit];
+            let read = if self.is_stream {
+                io::read(&self.file, buffer)
+            } else {
+                io::pread(&self.file, buffer, self.position)
+            };
+            match read {
                 Err(Errno::INTR) => {}
                 result => break result.map_err(|error| SourceError::new(&self.path, Action::Read, error))?,
             }
@@ -77,7 +102,7 @@ impl FileReader {
         self.position
     }
 
-    /// What the file held when it was opened, in bytes.
+    /// What the file held when it was opened, in bytes; more than any holds if that is not known.
     pub(crate) fn size(&self) -> u64 {
         self.opened.size
     }
@@ -127,6 +152,9 @@ impl FileReader {
         if self.opened.size >= ADVISED_BYTES {
             self.release();
         }
+        if self.is_stream {
+            return Ok(Verdict::Unchanged);
+        }
         let now = Stat::of_open(&self.file).map_err(|error| SourceError::new(&self.path, Action::Stat, error))?;
         let same = self.position == self.opened.size
             && (now.ctime_ns, now.mtime_ns, now.size) == (self.opened.ctime_ns, self.opened.mtime_ns, self.opened.size);
@@ -153,7 +181,20 @@ impl AsFd for FileReader {
 /// Opens what `name` in a directory is, without following a symlink, without waiting for the other end of a FIFO, and
 /// where permitted without leaving a trace in its access time.
 pub(super) fn open_beneath(directory: impl AsFd, name: &[u8], more: OFlags) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | more;
+    open_without_trace(directory, name, OFlags::NOFOLLOW | OFlags::NONBLOCK | more)
+}
+
+/// Opens a FIFO or device, and waits until there is somebody at the other end.
+pub(super) fn open_special(directory: impl AsFd, name: &[u8], special: Special) -> io::Result<OwnedFd> {
+    let flags = match special {
+        Special::Itself => OFlags::NOFOLLOW,
+        Special::Target => OFlags::empty(),
+    };
+    open_without_trace(directory, name, flags)
+}
+
+fn open_without_trace(directory: impl AsFd, name: &[u8], more: OFlags) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC | more;
     match openat(&directory, name, flags | OFlags::NOATIME, Mode::empty()) {
         // Only the owner may ask for that.
         Err(Errno::PERM) => openat(directory, name, flags, Mode::empty()),

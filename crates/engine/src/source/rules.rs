@@ -18,6 +18,7 @@ pub(crate) struct Rules {
     names: Option<Names>,
     patterns: Patterns,
     one_file_system: bool,
+    read_special: bool,
 }
 
 impl Rules {
@@ -46,6 +47,17 @@ impl Rules {
     pub(crate) fn on_one_file_system(mut self, on_one: bool) -> Self {
         self.one_file_system = on_one;
         self
+    }
+
+    /// Takes the content of FIFOs and devices, and of those that symlinks lead to, as if they were regular files.
+    pub(crate) fn reading_special(mut self, read_special: bool) -> Self {
+        self.read_special = read_special;
+        self
+    }
+
+    /// Returns whether FIFOs and devices are opened.
+    pub(super) fn reads_special(&self) -> bool {
+        self.read_special
     }
 
     /// Returns whether a directory on `device` is another file system's than `root`'s, which are not entered.

@@ -48,9 +48,19 @@ impl Stat {
         statx(directory, name, flags, StatxFlags::BASIC_STATS).map(|stat| Self::from(&stat))
     }
 
+    /// Asks for what `name` in a directory is or, if it is a symlink, leads to.
+    pub(crate) fn of_target(directory: impl AsFd, name: &[u8]) -> io::Result<Self> {
+        statx(directory, name, AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS).map(|stat| Self::from(&stat))
+    }
+
     /// Asks for what is open.
     pub(crate) fn of_open(file: impl AsFd) -> io::Result<Self> {
         statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map(|stat| Self::from(&stat))
+    }
+
+    /// Returns whether it is something that can be read and is no file: a FIFO or a device.
+    pub(crate) fn is_special(&self) -> bool {
+        matches!(self.file_type(), FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice)
     }
 
     /// What kind of object it is.

@@ -13,12 +13,12 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, open, readlin
 use rustix::io::Errno;
 use worldkeeper_archive::Item;
 
-use super::entry::Entry;
+use super::entry::{Entry, Special};
 use super::error::{Action, RootError, SourceError};
 use super::listing::Listing;
 use super::metadata::{At, Collector};
 use super::pulse::Pulse;
-use super::reader::{FileReader, open_beneath};
+use super::reader::{FileReader, open_beneath, open_special};
 use super::root::SourceRoot;
 use super::rules::{Reason, Rules};
 use super::stat::{FileId, Stat};
@@ -132,14 +132,18 @@ impl Walker {
     /// Opens the content of an entry that has some.
     ///
     /// What is open is the truth: if the file was changed or replaced by another one since the walk came upon it, the
-    /// entry is brought up to date; attributes that then cannot be read come as [`Found::Failed`] next. If it is no
-    /// regular file any more, nothing is read.
+    /// entry is brought up to date; attributes that then cannot be read come as [`Found::Failed`] next. If it is of
+    /// another kind now, nothing is read.
     pub(crate) fn open(&mut self, entry: &mut Entry) -> Result<FileReader, SourceError> {
         self.pulse.at(&entry.path);
         let failed = |error| SourceError::new(&entry.path, Action::Open, error);
-        let file = open_beneath(&entry.directory, &entry.name, OFlags::empty()).map_err(failed)?;
+        let file = match entry.special {
+            None => open_beneath(&entry.directory, &entry.name, OFlags::empty()),
+            Some(special) => open_special(&entry.directory, &entry.name, special),
+        };
+        let file = file.map_err(failed)?;
         let opened = Stat::of_open(&file).map_err(failed)?;
-        if opened.file_type() != FileType::RegularFile {
+        if opened.file_type() != entry.stat.file_type() {
             return Err(replaced(&entry.path));
         }
         if opened != entry.stat {
@@ -152,8 +156,14 @@ impl Walker {
             let report = &mut |error| ready.push_back(Found::Failed(error));
             self.collector.attributes(&mut entry.item, &opened, At::Open(file.as_fd()), &entry.path, report)?;
             entry.stat = opened;
+            entry.settle();
         }
-        Ok(FileReader::new(file, opened, &entry.path, self.pulse.clone()))
+        let pulse = self.pulse.clone();
+        Ok(if entry.is_special() {
+            FileReader::of_stream(file, opened, &entry.path, pulse)
+        } else {
+            FileReader::new(file, opened, &entry.path, pulse)
+        })
     }
 
     /// Says that an entry is in the archive, so that further links to it may refer to its item.
@@ -249,7 +259,12 @@ impl Walker {
         if stat.file_type() == FileType::Directory {
             return self.enter(directory, name, path, verdict);
         }
+        let special = self.special(directory, &name, stat);
+        let stat = special.as_ref().map_or(stat, |(_, stat)| stat);
+        let special = special.as_ref().map(|(special, _)| *special);
         let mut entry = self.entry(directory, name, path, stat);
+        entry.special = special;
+        entry.settle();
         match stat.file_type() {
             FileType::Symlink => {
                 let target = readlinkat(directory, entry.name.as_slice(), Vec::new())
@@ -264,10 +279,26 @@ impl Walker {
         }
         let ready = &mut self.ready;
         let report = &mut |error| ready.push_back(Found::Failed(error));
-        let at = At::Name(directory.as_fd(), &entry.name);
+        let at = match special {
+            Some(Special::Target) => At::Target(directory.as_fd(), &entry.name),
+            _ => At::Name(directory.as_fd(), &entry.name),
+        };
         self.collector.attributes(&mut entry.item, stat, at, &entry.path, report)?;
         self.ready.push_back(Found::Entry(entry));
         Ok(())
+    }
+
+    /// How an object is read although it is no file, if it is; and what is known of what is read.
+    fn special(&self, directory: &OwnedFd, name: &[u8], stat: &Stat) -> Option<(Special, Stat)> {
+        if !self.rules.reads_special() {
+            return None;
+        }
+        if stat.file_type() != FileType::Symlink {
+            return stat.is_special().then_some((Special::Itself, *stat));
+        }
+        // Whose target cannot be looked at is a link like any other.
+        let target = Stat::of_target(directory, name).ok()?;
+        target.is_special().then_some((Special::Target, target))
     }
 
     /// Opens a directory, makes its entry of what is open unless it is left out, and goes on within.
@@ -334,7 +365,7 @@ impl Walker {
         let (root, _) = self.root.as_ref().expect("entries are beneath a root");
         let mut item = Item { path: root.archive_path(&path), ..Item::default() };
         self.collector.stat(&mut item, stat);
-        Entry { item, stat: *stat, path, directory: Arc::clone(directory), name }
+        Entry { item, stat: *stat, path, directory: Arc::clone(directory), name, special: None }
     }
 }
 

@@ -217,8 +217,8 @@ fn create(error: &CreateError) -> Option<String> {
         CreateError::Session(error) => session(error),
         CreateError::Source(error) => Some(root(error)),
         CreateError::Hangs { .. } => Some(
-            "look at what is mounted there: its server or process is gone, or very slow. --read-timeout says how long \
-             to wait"
+            "look at what is mounted there: its server or process is gone, or very slow; or nobody writes into what \
+             --read-special opens. --read-timeout says how long to wait"
                 .to_owned(),
         ),
         CreateError::Stuck { .. } => Some(
