@@ -1,6 +1,7 @@
 //! What a file system can hold comes back, whoever wrote the archive and whoever reads it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use worldkeeper_testkit::borg::{Borg, location};
@@ -8,7 +9,7 @@ use worldkeeper_testkit::tree::{self, assert_same};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
 use worldkeeper_testkit::{gate, worldkeeper::Worldkeeper};
 
-use crate::{MODES, for_mode, sharing_keys};
+use crate::{MODES, for_mode, place, sharing_keys};
 
 const COMPRESSIONS: [&str; 6] = ["none", "lz4", "zstd,3", "zlib,6", "lzma,0", "auto,zstd,3"];
 
@@ -36,6 +37,34 @@ fn gate_fidelity() {
         let (version, mode, compression) = case;
         let borg = Borg::all().into_iter().find(|borg| borg.version() == version).expect("it was there before");
         both_ways(&borg.with_passphrase(PASSPHRASE), mode, compression, &sources);
+    }
+}
+
+/// A source that is a file: stock leaves out all its other links, without a word. Ours has them, and stock restores them.
+#[test]
+fn other_links_of_a_source_are_kept() {
+    let Some(borg) = Borg::newest() else { return };
+    let (folder, keeper) = place("none");
+    let [file, world] = ["level.dat", "world"].map(|name| folder.path().join(name));
+    tree::write(&file, b"linked");
+    tree::sample(&world, "linked");
+    fs::hard_link(&file, world.join("link")).expect("hard links can be made");
+    let sources = [&file, &world].map(|path| path.to_str().expect("a plain name"));
+    let keeper = keeper.with("BACKUP_SOURCES", sources.join(","));
+    let archive = keeper.backup();
+    let _ = borg.run(["create", &location(&keeper.repository(), "stock"), sources[0], sources[1]]);
+    let [mut ours, theirs] = [&archive, "stock"].map(|archive| borg.items(&keeper.repository(), archive));
+    let is_other = |item: &serde_json::Value| item["path"].as_str().is_some_and(|path| path.ends_with("world/link"));
+    let other = ours.iter().position(is_other).expect("it is there");
+    assert_eq!(ours.remove(other)["source"], ours[0]["path"]);
+    assert_eq!(ours, theirs);
+    let targets = ["ours", "theirs"].map(|name| folder.path().join(name));
+    let _ = keeper.restore(&archive, &targets[0]);
+    borg.extract(&keeper.repository(), &archive, &targets[1]);
+    for target in targets {
+        assert_same(&world, &below(&target, &world));
+        let inode = |path: &Path| fs::metadata(below(&target, path)).expect("it is there").ino();
+        assert_eq!(inode(&file), inode(&world.join("link")));
     }
 }
 

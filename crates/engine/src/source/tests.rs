@@ -177,6 +177,22 @@ fn the_same_root_is_not_entered_twice() {
     assert_eq!(walk(&mut walker, &tree.root), ["in", "in/file", ""]);
 }
 
+/// Stock leaves out all other links of a root.
+#[test]
+fn other_links_of_a_root_are_in_the_archive() {
+    let tree = Tree::new();
+    fs::create_dir(tree.path("in")).unwrap();
+    fs::write(tree.path("root"), "content").unwrap();
+    fs::write(tree.path("single"), "").unwrap();
+    for link in ["another", "in/link"] {
+        fs::hard_link(tree.path("root"), tree.path(link)).unwrap();
+    }
+    let roots = ["root", "single", "another", "in/../root", "single", "in"].map(|name| tree.path(name));
+    let mut walker = Walker::new(&roots, Rules::default(), Pulse::default()).unwrap();
+    let seen = walk(&mut walker, &tree.root);
+    assert_eq!(seen, ["root", "single", "another", "root: Again", "single: Again", "in", "in/link"]);
+}
+
 #[test]
 fn repository_and_lock_files_are_left_out_with_a_notice() {
     let tree = Tree::new();

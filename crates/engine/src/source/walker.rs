@@ -54,11 +54,11 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Walker {
     roots: VecDeque<(SourceRoot, Arc<OwnedFd>)>,
-    root: Option<(SourceRoot, FileId)>,
+    root: Option<(SourceRoot, Stat)>,
     levels: Vec<Level>,
     rules: Rules,
-    /// Roots that are in the archive already: stock does not enter them a second time.
-    done: HashSet<FileId>,
+    /// Roots that are in the archive already: as in stock, they do not come a second time.
+    done: HashSet<Done>,
     /// The path in the archive of each object that has further links.
     masters: HashMap<FileId, Vec<u8>>,
     collector: Collector,
@@ -118,8 +118,8 @@ impl Walker {
                 return Ok(Some(found));
             }
             if self.levels.is_empty() {
-                if let Some((_, id)) = self.root.take() {
-                    self.done.insert(id);
+                if let Some((root, stat)) = self.root.take() {
+                    self.done.insert(done(&stat, &root.path));
                 }
                 let Some((root, parent)) = self.roots.pop_front() else { return Ok(None) };
                 self.start(root, &parent)?;
@@ -194,9 +194,9 @@ impl Walker {
         self.pulse.at(&path);
         let stat = stat(parent, &name, &path)?;
         self.check_root(&root, &stat)?;
-        self.root = Some((root, stat.id));
+        self.root = Some((root, stat));
         let verdict = self.judge(&path);
-        if self.done.contains(&stat.id) {
+        if self.done.contains(&done(&stat, &path)) {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::Again });
             return Ok(());
         }
@@ -221,7 +221,7 @@ impl Walker {
         }
         self.pulse.at(&path);
         let stat = stat(&directory, &name, &path)?;
-        if self.done.contains(&stat.id) {
+        if self.done.contains(&done(&stat, &path)) {
             return Ok(());
         }
         self.visit(&directory, name, path, &stat, verdict)
@@ -327,7 +327,7 @@ impl Walker {
         }
 
         let (_, root) = self.root.as_ref().expect("directories are beneath a root");
-        if self.rules.is_foreign(stat.id.dev, root.dev) {
+        if self.rules.is_foreign(stat.id.dev, root.id.dev) {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::OtherFileSystem });
             return Ok(());
         }
@@ -367,6 +367,15 @@ impl Walker {
         self.collector.stat(&mut item, stat);
         Entry { item, stat: *stat, path, directory: Arc::clone(directory), name, special: None }
     }
+}
+
+/// What tells that something is in the archive already: what it is; of a file with several links also which of them, since
+/// each is an item of its own. Stock does not look at that, and leaves out every other link of a root.
+type Done = (FileId, Option<Vec<u8>>);
+
+fn done(stat: &Stat, path: &[u8]) -> Done {
+    let is_one_of_several = stat.file_type() != FileType::Directory && stat.nlink > 1;
+    (stat.id, is_one_of_several.then(|| path.to_vec()))
 }
 
 fn stat(directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Stat, SourceError> {
