@@ -10,7 +10,7 @@ use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::worldkeeper::Worldkeeper;
 use worldkeeper_testkit::{peers, strace, tree};
 
-use crate::check::{dump, id_of};
+use crate::check::id_of;
 use crate::place;
 
 /// By their time; in the order of their letters they would be others.
@@ -50,7 +50,7 @@ fn the_archives_that_are_looked_at_are_those_that_stock_looks_at() {
     archives(&borg, &keeper);
     let repository = keeper.repository();
     for name in ARCHIVES {
-        let chunk = id_of(&dump(&borg, &repository, name)["_items"][0]["chunks"][0][0]);
+        let chunk = id_of(&borg.items(&repository, name)[0]["chunks"][0][0]);
         let _ = borg.run(["debug", "delete-obj", repository.to_str().expect("a plain name"), &chunk]);
     }
     let looked_at = |outcome: &Outcome, before: &str, behind: &str| {

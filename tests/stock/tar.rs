@@ -8,7 +8,6 @@ use worldkeeper_testkit::borg::{Borg, location};
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::{peers, tree};
 
-use crate::check::dump;
 use crate::place;
 
 /// Options and paths that both have, with the same words; `{}` is where the world lies in the archive.
@@ -62,8 +61,8 @@ fn what_one_exports_the_other_imports() {
         let _ = borg.run(["export-tar", &location(&repository, &archive), &theirs]);
         let _ = keeper.run(["import-tar", &ours_of_theirs, &theirs]);
         borg.check(&repository);
-        let items = |archive: &str| dump(&borg, &repository, archive)["_items"].as_array().expect("a list").clone();
-        let [exported, ours, theirs] = [&archive, &ours_of_theirs, &theirs_of_ours].map(|archive| items(archive));
+        let archives = [&archive, &ours_of_theirs, &theirs_of_ours];
+        let [exported, ours, theirs] = archives.map(|archive| borg.items(&repository, archive));
         assert_eq!((ours.len(), theirs.len()), (exported.len(), exported.len()), "{borg}");
         for ((exported, ours), theirs) in exported.into_iter().zip(ours).zip(theirs) {
             assert_eq!(ours, theirs, "{borg}");

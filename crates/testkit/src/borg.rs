@@ -150,7 +150,12 @@ impl Borg {
     #[track_caller]
     pub fn items(&self, repository: &Path, archive: &str) -> Vec<serde_json::Value> {
         let location = location(repository, archive);
-        let mut dump = self.json(["debug", "dump-archive", &location, "-"]);
+        // One that is warmed cannot go on after this command has closed standard output.
+        let file = self.base.path().join("items.json");
+        let _ = self.run(["debug".as_ref(), "dump-archive".as_ref(), location.as_ref(), file.as_os_str()]);
+        let dump = std::fs::read(&file).expect("borg has written it");
+        std::fs::remove_file(file).expect("it is there");
+        let mut dump: serde_json::Value = serde_json::from_slice(&dump).expect("it is JSON");
         match dump["_items"].take() {
             serde_json::Value::Array(items) => items,
             other => panic!("the items of {location} are {other}"),
