@@ -2,6 +2,7 @@
 
 mod containers;
 mod kill;
+mod limits;
 mod lockers;
 mod many_files;
 mod place;

@@ -80,7 +80,7 @@ fn process_of(thread: &str) -> Option<Pid> {
 }
 
 /// Two archives, and a world that has changed since.
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     let mut place = Place::new("repokey-blake2");
     for seed in ["first", "second"] {
         let _ = place.archive(seed);
@@ -89,7 +89,7 @@ fn place() -> Place {
     place
 }
 
-struct Point(Call);
+pub(crate) struct Point(pub(crate) Call);
 
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,7 +98,7 @@ impl fmt::Display for Point {
 }
 
 /// An even sample of the calls of a backup that write into the repository.
-fn points(sample: usize) -> Vec<Point> {
+pub(crate) fn points(sample: usize) -> Vec<Point> {
     let place = place();
     let data = place.keeper.repository().join("data").display().to_string();
     let mut calls = strace::mutating_calls(&place.keeper, &["backup"]);
@@ -109,12 +109,12 @@ fn points(sample: usize) -> Vec<Point> {
 }
 
 /// Borgs of each thread.
-fn borgs() -> Vec<Borg> {
+pub(crate) fn borgs() -> Vec<Borg> {
     Borg::all().into_iter().map(Borg::warmed).collect()
 }
 
 /// Whether there is all that these gates need.
-fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     strace::is_there() && !Borg::all().is_empty()
 }
 
@@ -236,7 +236,7 @@ fn a_reader_and_who_compacts_exclude_each_other() {
 
 /// So many archives, those we know as they were made, no lock, and stock has nothing to say.
 #[track_caller]
-fn is_well(place: &Place, borgs: &[Borg], archives: usize) {
+pub(crate) fn is_well(place: &Place, borgs: &[Borg], archives: usize) {
     let repository = place.keeper.repository();
     let found = place.keeper.archives();
     assert_eq!(found.len(), archives, "{found:?}");

@@ -194,6 +194,13 @@ fn a_quota_dooms_the_transaction_that_passes_it() {
     assert_eq!(repository.ids().unwrap(), [id(1)]);
     // Up to the last byte it is no more than was allowed.
     put(&repository, &[(id(2), object(2, 418))]);
+    // A manifest that names fewer archives passes it: that is how room is made.
+    let mut transaction = repository.begin().unwrap();
+    transaction.delete(id(2)).unwrap();
+    transaction.put(ChunkId::MANIFEST, object(3, 300)).unwrap();
+    transaction.commit().unwrap();
+    repository.begin().unwrap().commit_and_compact(10).unwrap();
+    put(&repository, &[(id(4), object(4, 50))]);
 }
 
 #[test]

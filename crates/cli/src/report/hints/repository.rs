@@ -62,7 +62,9 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
              that, list, restore, delete and compact work on a full disk, too",
             words::bytes(*required_bytes)
         ),
-        RepositoryError::QuotaExceeded { .. } => "keep fewer archives and run: worldkeeper prune".into(),
+        RepositoryError::QuotaExceeded { .. } => {
+            "keep fewer archives and run: worldkeeper prune; or raise storage_quota in the repository's config".into()
+        }
         RepositoryError::Disk(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             "the repository is mounted read-only: mount it so that it can be written; list, restore and check work as it is"
                 .into()
