@@ -91,7 +91,7 @@ impl Place {
     #[track_caller]
     pub(crate) fn stock_restores(&self, borg: &Borg, passphrase: &str, archive: &str, tree: &Listing) {
         let location = worldkeeper_testkit::borg::location(&self.keeper.repository(), archive);
-        let _ = self.stock(borg, passphrase, &["extract", "--numeric-ids", &location]).exits(0);
+        let _ = self.stock(borg, passphrase, &["extract", borg.numeric_ids(), &location]).exits(0);
         let target = self.folder().join("extracted");
         assert_listed(tree, &below(&target, &self.keeper.world()));
         fs::remove_dir_all(target).expect("what was extracted can be removed");

@@ -1,7 +1,8 @@
 //! Stock borg, the oracle.
 //!
 //! `TESTS_BORG` lists the versions to ask, as a path list (`/path/to/1.4.5/borg:/path/to/1.2.4/borg`); where it is not
-//! set, the `borg` on the `PATH` is asked alone.
+//! set, the `borg` on the `PATH` is asked alone. `TESTS_OLD_BORG` names one of 1.1, which knows less, for the tests that
+//! ask for it.
 
 mod warm;
 
@@ -36,6 +37,22 @@ impl Borg {
     /// The first of [`Borg::all`], which by convention is the newest.
     pub fn newest() -> Option<Self> {
         Self::all().into_iter().next()
+    }
+
+    /// A borg 1.1, where there is one.
+    pub fn old() -> Option<Self> {
+        let program = std::env::var_os("TESTS_OLD_BORG")?;
+        Some(Self::at(program.as_ref()).unwrap_or_else(|reason| panic!("TESTS_OLD_BORG: {reason}")))
+    }
+
+    /// Whether this is 1.1: it compacts by itself, and its archives bear no authentication.
+    pub fn is_old(&self) -> bool {
+        self.version.starts_with("1.1.")
+    }
+
+    /// The option by which names of users and groups do not count.
+    pub fn numeric_ids(&self) -> &'static str {
+        if self.is_old() { "--numeric-owner" } else { "--numeric-ids" }
     }
 
     fn at(program: &Path) -> Result<Self, String> {
@@ -142,7 +159,7 @@ impl Borg {
         std::fs::create_dir_all(target).expect("the target can be made");
         let location = location(repository, archive);
         let mut command = self.command();
-        command.current_dir(target).args(["extract", "--numeric-ids"]).arg(location);
+        command.current_dir(target).args(["extract", self.numeric_ids()]).arg(location);
         let _ = self.outcome(&mut command).exits(0);
     }
 

@@ -1,7 +1,8 @@
 //! Stock of several versions and we write to one repository in random turns, and some of what there is gets lost.
 //!
 //! After each step the archives are what they were made of, as somebody else than the last one who wrote restores them, and
-//! the index says what the log says. In the end each stock verifies all data.
+//! the index says what the log says. In the end each stock verifies all data. Where there is a borg 1.1
+//! it joins in; its archives count where nothing is authenticated.
 
 mod step;
 mod world;
@@ -23,7 +24,7 @@ fn gate_taking_turns() {
         return;
     }
     let cases: Vec<_> = (0..gate::amount(100, 1000)).map(|number| Case { number: number as u64 }).collect();
-    let borgs = || Borg::all().into_iter().map(Borg::warmed).collect::<Vec<_>>();
+    let borgs = || Borg::all().into_iter().chain(Borg::old()).map(Borg::warmed).collect::<Vec<_>>();
     gate::each(&cases, borgs, |borgs, case| {
         borgs.iter_mut().for_each(Borg::forget);
         let one = case.number as usize % borgs.len();
@@ -41,6 +42,8 @@ fn gate_taking_turns() {
     });
 }
 
+const MODES: [&str; 6] = ["none", "repokey", "repokey-blake2", "authenticated-blake2", "keyfile", "keyfile-blake2"];
+
 /// A sequence, which follows from the seed and its number.
 struct Case {
     number: u64,
@@ -57,6 +60,7 @@ struct Turns<'a> {
     place: Place,
     borgs: &'a [Borg],
     random: Random,
+    mode: &'static str,
     /// Archives made so far, to name the next.
     made: usize,
     said: Said,
@@ -65,15 +69,14 @@ struct Turns<'a> {
 impl<'a> Turns<'a> {
     /// One of us makes the repository.
     fn begin(case: &Case, borgs: &'a [Borg]) -> Self {
-        const MODES: [&str; 6] =
-            ["none", "repokey", "repokey-blake2", "authenticated-blake2", "keyfile", "keyfile-blake2"];
         let mut random = Random::of(case.number);
         let mode = *random.pick(&MODES);
         let mut place = Place::new(mode);
         if mode == MODES[0] {
             place.keeper = place.keeper.without("BORG_PASSPHRASE");
         }
-        let mut turns = Self { place, borgs, random, made: 0, said: Said(vec![format!("{case} in mode {mode}")]) };
+        let said = Said(vec![format!("{case} in mode {mode}")]);
+        let mut turns = Self { place, borgs, random, mode, made: 0, said };
         match turns.random.below(borgs.len() + 1).checked_sub(1) {
             Some(number) => {
                 turns.said.0.push(format!("{} makes the repository", borgs[number]));
@@ -85,7 +88,8 @@ impl<'a> Turns<'a> {
             }
             None => turns.said.0.push("we make the repository".to_owned()),
         }
-        let first = Step::Create(turns.random.below(borgs.len() + 1).checked_sub(1).filter(|_| turns.exists()));
+        let first = turns.random.below(borgs.len() + 1).checked_sub(1).filter(|_| turns.exists());
+        let first = Step::Create(first.filter(|number| turns.may_write(*number)));
         turns.said.0.push(first.to_string());
         first.take(&mut turns);
         turns
@@ -99,6 +103,11 @@ impl<'a> Turns<'a> {
 
     fn repository(&self) -> String {
         self.place.keeper.repository().to_str().expect("paths of tests are text").to_owned()
+    }
+
+    /// Whether a stock borg makes archives that all others accept.
+    fn may_write(&self, number: usize) -> bool {
+        self.mode == MODES[0] || !self.borgs[number].is_old()
     }
 
     fn exists(&self) -> bool {

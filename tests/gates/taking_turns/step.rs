@@ -45,18 +45,23 @@ impl Step {
     pub(super) fn draw(turns: &mut Turns<'_>) -> Self {
         let who = turns.anybody();
         let archives: Vec<_> = turns.place.trees.keys().cloned().collect();
+        let maker = who.filter(|number| turns.may_write(*number));
         if archives.is_empty() {
-            return Self::Create(who);
+            return Self::Create(maker);
         }
+        let compacter = who.filter(|number| !turns.borgs[*number].is_old());
         let archive = turns.random.pick(&archives).clone();
-        let stocks = (0..turns.borgs.len()).filter(|number| turns.borgs[*number].version() != FORGETFUL);
+        let stocks = (0..turns.borgs.len()).filter(|number| {
+            let borg = &turns.borgs[*number];
+            borg.version() != FORGETFUL && !borg.is_old()
+        });
         let editors: Vec<_> = stocks.map(Some).chain([None]).collect();
         let random = &mut turns.random;
         match random.below(22) {
-            0..=5 => Self::Create(who),
+            0..=5 => Self::Create(maker),
             6..=7 => Self::Delete(who, archive),
             8 => Self::Prune(who, 1 + random.below(2)),
-            9..=11 => Self::Compact(who, *random.pick(&[0, 10, 50])),
+            9..=11 => Self::Compact(compacter, *random.pick(&[0, 10, 50])),
             12 => Self::Check(who),
             13 | 14 => Self::Rename(*random.pick(&editors), archive),
             15 | 16 => {
