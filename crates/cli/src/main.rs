@@ -13,6 +13,7 @@ mod json;
 mod key_files;
 mod logging;
 mod open;
+mod pages;
 mod place;
 mod progress;
 mod report;
@@ -50,5 +51,6 @@ fn run(args: Args, signals: &mut Signals) -> anyhow::Result<Done> {
     let stream = if matches!(args.command, Command::Run(_)) { logging::Stream::Output } else { logging::Stream::Error };
     logging::start(settings.log_level.value, stream, screen.clone());
     hardening::start();
+    pages::start();
     commands::run(args.command, settings, environment, screen, signals)
 }
