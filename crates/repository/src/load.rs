@@ -199,7 +199,9 @@ impl LocalRepository {
                 repository_lock.upgrade()?;
             }
             repository_lock.verify()?;
-            let saved = self.save_state(transaction, index, hints);
+            // State files say that their commit is durable.
+            let durable = self.segments.make_durable(Some(transaction)).map_err(RepositoryError::from);
+            let saved = durable.and_then(|()| self.save_state(transaction, index, hints));
             if shared {
                 repository_lock.downgrade()?;
             }

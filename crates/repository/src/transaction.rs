@@ -41,6 +41,8 @@ impl<'a> LocalTransaction<'a> {
         let next = committed.map_or(0, |committed| committed + 1);
         repository.reserves.withhold(false);
         remove_aborted(repository, next)?;
+        let witnessed = repository.state_files.witnessed()?;
+        repository.segments.make_durable(committed.filter(|_| witnessed != committed))?;
         repository.state_files.remove_newer(committed)?;
         for segments in hints.shadow_index.values_mut() {
             segments.retain(|segment| *segment < next);

@@ -46,6 +46,7 @@ impl LocalRepository {
         if is_state_wrong || !copies.is_empty() || extent.committed != Some(transaction) {
             // A repair before this one may have exchanged segments, and failed as it made that durable.
             self.segments.sync_names(self.segments.list()?)?;
+            self.segments.make_durable(Some(transaction))?;
             let (index, hints) = self.replay_all(&self.segments.list()?, transaction)?;
             self.require_exclusive()?;
             self.save_state(transaction, &index, &hints)?;

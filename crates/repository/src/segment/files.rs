@@ -16,6 +16,9 @@ use super::{ATTIC_MAGIC, Location, MAGIC, MAX_SEGMENT, SalvageReader, SegmentRea
 /// How much is read of an object before its size is known; small objects are complete with it.
 const FIRST_READ_BYTES: usize = 4096;
 
+/// How much is copied at once.
+const COPIED_BYTES: usize = 256 * 1024;
+
 /// Ends the name of a file that is to take a segment's place.
 const BESIDE: &str = ".repair";
 
@@ -218,6 +221,40 @@ impl Segments {
             }
         }
         Ok(())
+    }
+
+    /// Makes durable what is there: the directories, and the segment with the last COMMIT where nothing tells that it is.
+    ///
+    /// Whoever made them may have been killed before the sync, and what comes behind them would outlive them. Or the
+    /// sync has failed, after which another one proves nothing; so the segment is written anew, if there is room.
+    pub(crate) fn make_durable(&self, segment: Option<u32>) -> Result<(), DiskError> {
+        self.disk.sync_dir(&self.data)?;
+        let Some(segment) = segment else { return Ok(()) };
+        self.remove_beside(segment)?;
+        match self.copy_beside(segment) {
+            Ok(()) => self.replace(segment),
+            Err(error) if error.is_out_of_space() => {
+                self.remove_beside(segment)?;
+                self.disk.open_append(&self.path(segment))?.sync()?;
+                self.sync_names([segment])
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies a segment, durably, to the file beside it.
+    fn copy_beside(&self, segment: u32) -> Result<(), DiskError> {
+        let from = self.disk.open(&self.path(segment))?;
+        let mut to = self.disk.create(&self.beside(segment))?;
+        let (mut piece, mut offset) = (vec![0; COPIED_BYTES], 0);
+        loop {
+            let read = from.read_at(&mut piece, offset)?;
+            if read == 0 {
+                return to.sync();
+            }
+            to.append(&piece[..read])?;
+            offset += read as u64;
+        }
     }
 
     /// Waits until the names in the directories of these segments are durable.

@@ -122,12 +122,17 @@ fn survives(disk: &MemoryDisk, dead: &Process, states: &[Content], context: &str
     expected.extend([extra]);
     assert_eq!(content(&writer, context), expected, "{context}");
     drop(writer);
-    for (name, _) in disk.list(path).unwrap() {
-        if name.to_str().is_some_and(|name| name.starts_with("index.")) {
-            disk.remove_file(&path.join(name)).unwrap();
+    // What it found it has made durable, whatever became of the sync of whoever wrote it.
+    for disk in [disk.clone(), disk.after_power_failure(0), disk.after_power_failure(1)] {
+        for (name, _) in disk.list(path).unwrap() {
+            if name.to_str().is_some_and(|name| name.starts_with("index.")) {
+                disk.remove_file(&path.join(name)).unwrap();
+            }
         }
+        let reader = open_as(&Process::after(&reader), &disk, path, Mode::Shared);
+        let reader = reader.unwrap_or_else(|error| panic!("{context}: {error}"));
+        assert_eq!(content(&reader, context), expected, "{context}, replayed");
     }
-    assert_eq!(content(&open(&reader, Mode::Shared), context), expected, "{context}, replayed");
     found
 }
 
