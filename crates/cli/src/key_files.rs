@@ -111,6 +111,21 @@ impl KeyFiles {
             path = self.directory.join(format!("{name}.{number}"));
         }
     }
+
+    /// Replaces a key file. Stock takes every file of the directory that begins like a key for one, whatever its name is,
+    /// and a directory in it is an error to stock; so what will be the new one grows above it, where that is possible.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        if self.file.is_none() && let Some(name) = path.file_name() {
+            let mut temporary = OsStr::new("key-").to_owned();
+            temporary.push(name);
+            temporary.push(".tmp");
+            let temporary = disk::parent(&self.directory).join(temporary);
+            if disk::replace_through(self.disk.as_ref(), path, &temporary, |file| file.append(bytes)).is_ok() {
+                return Ok(());
+            }
+        }
+        disk::replace(self.disk.as_ref(), path, bytes)
+    }
 }
 
 impl KeyStore for KeyFiles {
@@ -125,7 +140,7 @@ impl KeyStore for KeyFiles {
             Err(error) => return Err(error),
         };
         disk::create_dir_all(self.disk.as_ref(), disk::parent(&path))?;
-        Ok(disk::replace(self.disk.as_ref(), &path, key_file.to_string().as_bytes())?)
+        Ok(self.replace(&path, key_file.to_string().as_bytes())?)
     }
 }
 

@@ -179,17 +179,26 @@ pub fn replace_with(
 ) -> Result<(), DiskError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    remove_if_there(disk, &temporary)?;
+    replace_through(disk, path, Path::new(&temporary), write)
+}
+
+/// As [`replace_with`], by way of a file that may lie in another directory of the same file system.
+pub fn replace_through(
+    disk: &dyn Disk,
+    path: &Path,
+    temporary: &Path,
+    write: impl FnOnce(&mut dyn DiskFile) -> Result<(), DiskError>,
+) -> Result<(), DiskError> {
+    remove_if_there(disk, temporary)?;
     let written = (|| {
-        let mut file = disk.create(&temporary)?;
+        let mut file = disk.create(temporary)?;
         write(&mut *file)?;
         file.sync()?;
-        disk.rename(&temporary, path)
+        disk.rename(temporary, path)
     })();
     if let Err(error) = written {
         // The error at hand says what went wrong; a left-over is removed next time.
-        let _ = disk.remove_file(&temporary);
+        let _ = disk.remove_file(temporary);
         return Err(error);
     }
     disk.sync_dir(parent(path))

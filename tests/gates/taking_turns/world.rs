@@ -25,7 +25,8 @@ pub(super) fn change(world: &Path, random: &mut Random) {
             8 => {
                 let _ = fs::remove_file(&path);
                 let other = world.join(format!("1/{}", random.below(6)));
-                if other.is_file() && other != path {
+                // Stock knows no hard links of symlinks.
+                if other.symlink_metadata().is_ok_and(|other| other.is_file()) && other != path {
                     fs::create_dir_all(world.join("0")).expect("folders can be made");
                     let _ = fs::hard_link(other, &path);
                 }
