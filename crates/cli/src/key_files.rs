@@ -115,7 +115,9 @@ impl KeyFiles {
     /// Replaces a key file. Stock takes every file of the directory that begins like a key for one, whatever its name is,
     /// and a directory in it is an error to stock; so what will be the new one grows above it, where that is possible.
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-        if self.file.is_none() && let Some(name) = path.file_name() {
+        if self.file.is_none()
+            && let Some(name) = path.file_name()
+        {
             let mut temporary = OsStr::new("key-").to_owned();
             temporary.push(name);
             temporary.push(".tmp");
