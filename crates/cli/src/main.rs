@@ -7,7 +7,6 @@
 mod args;
 mod commands;
 mod demo;
-mod escape;
 mod hardening;
 mod json;
 mod key_files;
@@ -26,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use indicatif::MultiProgress;
+use worldkeeper_core::escape;
 use worldkeeper_scheduler::Signals;
 
 use args::{Args, Command};

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod disk;
 mod error_text;
+pub mod escape;
 mod id;
 pub mod lock;
 pub mod msgpack;

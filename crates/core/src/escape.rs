@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Replaces what could steer a terminal, break a line or turn text around. Everything else stays as it is.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return text.into();
     }
@@ -19,7 +19,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// Like [`escape`], for bytes that are perhaps no text.
-pub(crate) fn escape_bytes(bytes: &[u8]) -> String {
+pub fn escape_bytes(bytes: &[u8]) -> String {
     let mut escaped = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         escaped.push_str(&escape(chunk.valid()));
