@@ -91,12 +91,19 @@ pub(super) const MAX_DEPTH: u32 = 16;
 pub struct Decoder<'a> {
     input: &'a [u8],
     position: usize,
+    floats: bool,
 }
 
 impl<'a> Decoder<'a> {
     /// Starts at the front of `input`.
     pub fn new(input: &'a [u8]) -> Self {
-        Self { input, position: 0 }
+        Self { input, position: 0, floats: false }
+    }
+
+    /// Starts at the front of `input`, where [`skip`](Self::skip) passes floats too: there are some in what borg's client
+    /// and server say to each other, though in nothing that is stored.
+    pub fn with_floats(input: &'a [u8]) -> Self {
+        Self { floats: true, ..Self::new(input) }
     }
 
     /// How many bytes have been taken.
@@ -167,6 +174,17 @@ impl<'a> Decoder<'a> {
             self.position = at;
             DecodeError::OutOfRange { at }
         })
+    }
+
+    /// Takes a number: a float, or an integer that is meant as one.
+    pub fn float(&mut self) -> Result<f64, DecodeError> {
+        let (value, len) = match self.marker()? {
+            Marker::F32 => (f32::from_be_bytes(self.operand()?).into(), 4),
+            Marker::F64 => (f64::from_be_bytes(self.operand()?), 8),
+            _ => return Ok(self.int()? as f64),
+        };
+        self.position += 1 + len;
+        Ok(value)
     }
 
     /// Takes text or bytes.
@@ -250,6 +268,7 @@ impl<'a> Decoder<'a> {
                     self.skip_nested(depth)?;
                 }
             }
+            Kind::Float if self.floats => _ = self.float()?,
             Kind::Float | Kind::Other => return Err(self.unexpected("a value that borg writes", marker)),
         }
         Ok(())
@@ -364,6 +383,18 @@ mod tests {
         assert_eq!(Decoder::new(b"\xcd\x01\x00").int_as::<u8>(), Err(DecodeError::OutOfRange { at: 0 }));
         assert_eq!(Decoder::new(b"\xff").int_as::<u64>(), Err(DecodeError::OutOfRange { at: 0 }));
         assert_eq!(Decoder::new(b"\xff").int_as::<i64>(), Ok(-1));
+    }
+
+    #[test]
+    fn floats_are_read_where_they_are_asked_for() {
+        let packed = b"\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a\xca\x3f\x00\x00\x00\x01";
+        let mut decoder = Decoder::new(packed);
+        assert!(decoder.skip().is_err(), "nothing that is stored holds one");
+        assert_eq!([decoder.float(), decoder.float(), decoder.float()], [Ok(0.1), Ok(0.5), Ok(1.0)]);
+        assert_eq!(Decoder::with_floats(packed).skip(), Ok(&packed[..9]));
+        for len in 0..9 {
+            assert_eq!(Decoder::new(&packed[..len]).float(), Err(DecodeError::Truncated { at: len }));
+        }
     }
 
     #[test]

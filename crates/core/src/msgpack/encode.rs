@@ -37,7 +37,12 @@ impl Encoder {
     /// Writes text or bytes: fixraw, raw16 or raw32, never `str8`.
     pub fn raw(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let bytes = bytes.as_ref();
-        match bytes.len() {
+        self.raw_head(bytes.len()).packed(bytes)
+    }
+
+    /// Announces text or bytes of `len` bytes, which follow: for whoever sends them without copying them here.
+    pub fn raw_head(&mut self, len: usize) -> &mut Self {
+        match len {
             len @ 0..32 => self.out.push(0xa0 | len as u8),
             len @ 32..0x1_0000 => {
                 self.out.push(0xda);
@@ -49,7 +54,6 @@ impl Encoder {
                 self.out.extend_from_slice(&len.to_be_bytes());
             }
         }
-        self.out.extend_from_slice(bytes);
         self
     }
 
@@ -62,6 +66,13 @@ impl Encoder {
     /// Writes an unsigned integer in its smallest form.
     pub fn uint(&mut self, value: u64) -> &mut Self {
         rmp::write_uint(&mut self.out, value).expect(INFALLIBLE);
+        self
+    }
+
+    /// Writes a float in 64 bits, as Python's numbers are.
+    pub fn float(&mut self, value: f64) -> &mut Self {
+        self.out.push(0xcb);
+        self.out.extend_from_slice(&value.to_be_bytes());
         self
     }
 

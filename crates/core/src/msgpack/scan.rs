@@ -14,11 +14,14 @@ pub struct Scanner {
     position: usize,
     /// Values that must still follow.
     pending: u64,
+    /// What the value has at least, by all that it has announced.
+    least_len: u64,
+    floats: bool,
 }
 
 impl Default for Scanner {
     fn default() -> Self {
-        Self { position: 0, pending: 1 }
+        Self { position: 0, pending: 1, least_len: 1, floats: false }
     }
 }
 
@@ -28,18 +31,33 @@ impl Scanner {
         Self::default()
     }
 
+    /// Waits for a value in which there may be floats, as in [`Decoder::with_floats`](super::Decoder::with_floats).
+    pub fn with_floats() -> Self {
+        Self { floats: true, ..Self::default() }
+    }
+
+    /// How long the value is at least, by the lengths that were seen so far: so that one that is too long can be refused
+    /// before it has come.
+    pub fn least_len(&self) -> u64 {
+        self.least_len
+    }
+
     /// Looks at what came since the last call. `bytes` begins where the value begins and holds everything of it so far.
     ///
     /// Returns the value's length in bytes, or `None` when there is more to come.
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, DecodeError> {
         while self.pending > 0 {
             let Some(rest) = bytes.get(self.position..) else { return Ok(None) };
-            let Some(head) = Head::read(rest, self.position)? else { return Ok(None) };
+            let Some(head) = Head::read(rest, self.position, self.floats)? else { return Ok(None) };
+            // Each value has a byte at least.
+            let pending = (self.pending - 1).saturating_add(head.members);
+            let end = self.position + head.len;
+            self.least_len = pending.saturating_add(end as u64);
             if rest.len() < head.len {
                 return Ok(None);
             }
-            self.position += head.len;
-            self.pending = (self.pending - 1).saturating_add(head.members);
+            self.position = end;
+            self.pending = pending;
         }
         Ok(Some(self.position))
     }
@@ -55,7 +73,7 @@ struct Head {
 
 impl Head {
     /// `None` if the head is not complete.
-    fn read(bytes: &[u8], at: usize) -> Result<Option<Self>, DecodeError> {
+    fn read(bytes: &[u8], at: usize, floats: bool) -> Result<Option<Self>, DecodeError> {
         let Some((marker, operand)) = bytes.split_first() else { return Ok(None) };
         let marker = Marker::from_u8(*marker);
         let length = |bytes: usize| {
@@ -72,6 +90,8 @@ impl Head {
             Marker::U16 | Marker::I16 => scalar(2),
             Marker::U32 | Marker::I32 => scalar(4),
             Marker::U64 | Marker::I64 => scalar(8),
+            Marker::F32 if floats => scalar(4),
+            Marker::F64 if floats => scalar(8),
             Marker::FixStr(len) => scalar(len.into()),
             Marker::Str8 | Marker::Bin8 => raw(1),
             Marker::Str16 | Marker::Bin16 => raw(2),
@@ -106,6 +126,29 @@ mod tests {
         }
         assert_eq!(scanner.scan(packed), Ok(Some(packed.len() - 1)));
         assert_eq!(scanner.scan(packed), Ok(Some(packed.len() - 1)), "asked again");
+    }
+
+    #[test]
+    fn the_least_length_is_known_as_soon_as_it_is_announced() {
+        for (packed, least) in [
+            (&b""[..], 1),
+            (b"\xdb\xff\xff\xff", 1),
+            (b"\xdb\xff\xff\xff\xff", (1 << 32) + 4),
+            (b"\xdd\xff\xff\xff\xff", (1 << 32) + 4),
+            (b"\xdf\xff\xff\xff\xff", (1 << 33) + 3),
+            (b"\x92\xa5ab", 1 + 6 + 1),
+        ] {
+            let mut scanner = Scanner::new();
+            assert_eq!(scanner.scan(packed), Ok(None));
+            assert_eq!(scanner.least_len(), least, "{packed:02x?}");
+        }
+    }
+
+    #[test]
+    fn floats_are_passed_where_there_may_be_some() {
+        let packed = b"\x92\xcb\0\0\0\0\0\0\0\0\xca\0\0\0\0";
+        assert!(Scanner::new().scan(packed).is_err());
+        assert_eq!(Scanner::with_floats().scan(packed), Ok(Some(packed.len())));
     }
 
     #[test]
