@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("crypto", &["core"]),
     ("archive", &["crypto", "core"]),
     ("repository", &["core"]),
+    ("rpc", &["core"]),
     ("docker", &["core"]),
     ("engine", &["archive", "chunker", "compress", "crypto", "core"]),
     ("scheduler", &["engine", "docker", "core"]),
@@ -24,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// The crates without I/O: time and randomness are their arguments.
-const PURE: &[&str] = &["core", "chunker", "compress", "crypto", "archive"];
+const PURE: &[&str] = &["core", "chunker", "compress", "crypto", "archive", "rpc"];
 
 /// What would let a pure crate reach the world, with the reason it is not noticed otherwise.
 const IMPURE_CRATES: &[&str] =
