@@ -30,6 +30,9 @@ pub(crate) const TARGETS: &[Target] = &[
     target("item_stream", worldkeeper_archive::fuzz_item_stream, SMALL),
     target("manifest", worldkeeper_archive::fuzz_manifest, SMALL),
     target("archive", worldkeeper_archive::fuzz_archive, SMALL),
+    target("rpc_client", worldkeeper_rpc::fuzz_client, SMALL),
+    target("rpc_server", worldkeeper_rpc::fuzz_server, SMALL),
+    target("rpc_stderr", worldkeeper_rpc::fuzz_stderr, SMALL),
     // Regular expressions are compiled.
     target("patterns", worldkeeper_engine::fuzz_patterns, 64 << 20),
 ];

@@ -29,6 +29,9 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "manifest" => manifests(),
         "archive" => archives(),
         "patterns" => patterns(),
+        "rpc_client" => messages("server->client", "hex"),
+        "rpc_server" => messages("client->server", "hex"),
+        "rpc_stderr" => messages("server stderr", "line"),
         other => panic!("there are no recordings for {other}"),
     }
 }
@@ -97,6 +100,17 @@ fn patterns() -> Vec<Vec<u8>> {
     seeds.extend(single.iter().map(|pattern| format!("- {}\n", pattern.as_str().unwrap())));
     seeds.push("R /srv/world\n! re:^(a|b)+[^/]*\\.(dat|mca)$\n+ sh:**/region/*.mca\n".to_owned());
     seeds.into_iter().map(|seed| format!("{seed}home/u/file.txt").into_bytes()).collect()
+}
+
+/// What was said in a session in one direction, and how its bytes are to be cut in front of it.
+fn messages(direction: &str, key: &str) -> Vec<Vec<u8>> {
+    let recording: Value = fixtures::json("vectors/rpc/borg1.4.5-check.json");
+    let all = recording["messages"].as_array().expect("a session has messages").iter();
+    let texts = all.filter(|message| message["dir"] == direction).filter_map(|message| message[key].as_str());
+    match key {
+        "hex" => texts.map(|text| [&[7][..], &hex::decode(text).expect("it is hex")].concat()).collect(),
+        _ => texts.map(|text| format!("{text}\n").into_bytes()).collect(),
+    }
 }
 
 /// The values of a key, wherever it stands in a recording, as text.
