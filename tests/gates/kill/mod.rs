@@ -1,10 +1,11 @@
 //! Killed at any call that changes something, each verb leaves the old or the new, and the next run needs nobody.
 //!
 //! A verb is one function: what was there before, and the command. Where and how it is killed, and what must hold then,
-//! is the business of [`point`].
+//! is the business of [`point`]; of what does not write the repository, [`restore`].
 
 mod beginning;
 mod point;
+mod restore;
 
 use std::fs;
 

@@ -20,10 +20,10 @@ use super::beginning::Beginning;
 use super::{After, Verb};
 use crate::place::{PASSPHRASES, Place};
 
-/// A call of a verb's run, and the how manieth point it is.
-struct Point {
+/// A call of a run, and the how manieth point it is.
+pub(super) struct Point {
     number: usize,
-    call: Call,
+    pub(super) call: Call,
 }
 
 impl fmt::Display for Point {
@@ -32,25 +32,40 @@ impl fmt::Display for Point {
     }
 }
 
+/// A run, and what it begins from again and again.
+pub(super) trait Scene: Send {
+    /// The calls with which it changes something.
+    fn calls(&self) -> &[Call];
+
+    /// Kills the run at a point and sees what comes of it; returns whether the point was met.
+    fn killed_at(&mut self, point: &Point) -> bool;
+}
+
 /// Kills the verb that `prepare` returns at `sample` of the calls with which it changes something, at night at all of
 /// them; each time from the same beginning.
 #[track_caller]
 pub(super) fn killed_anywhere(mode: &str, sample: usize, prepare: impl Fn(&mut Place) -> Verb + Sync) {
+    at_any_call(sample, || Run::new(mode, &prepare));
+}
+
+/// The same for the run that `scene` returns.
+#[track_caller]
+pub(super) fn at_any_call<S: Scene>(sample: usize, scene: impl Fn() -> S + Sync) {
     if !strace::is_there() {
         return;
     }
-    let first = Scene::new(mode, &prepare);
-    let total = first.calls.len();
+    let first = scene();
+    let total = first.calls().len();
     let count = gate::amount(sample.min(total), total);
     // An even sample, and another one under another seed.
     let (step, random) = (total / count, gate::Random::of(0).below(total));
     let numbers = (0..count).map(|index| (index * total / count + random % step) % total);
-    let points: Vec<_> = numbers.map(|number| Point { number, call: first.calls[number].clone() }).collect();
+    let points: Vec<_> = numbers.map(|number| Point { number, call: first.calls()[number].clone() }).collect();
     let (first, met) = (Mutex::new(Some(first)), AtomicUsize::new(0));
     let take_first = || first.lock().expect("nobody panics here").take();
     gate::each(
         &points,
-        || take_first().unwrap_or_else(|| Scene::new(mode, &prepare)),
+        || take_first().unwrap_or_else(&scene),
         |scene, point| {
             met.fetch_add(usize::from(scene.killed_at(point)), Ordering::Relaxed);
         },
@@ -62,7 +77,7 @@ pub(super) fn killed_anywhere(mode: &str, sample: usize, prepare: impl Fn(&mut P
 }
 
 /// A verb, what was there before it, and what it makes of that.
-struct Scene {
+struct Run {
     place: Place,
     verb: Verb,
     beginning: Beginning,
@@ -72,7 +87,7 @@ struct Scene {
     borgs: Vec<Borg>,
 }
 
-impl Scene {
+impl Run {
     fn new(mode: &str, prepare: impl Fn(&mut Place) -> Verb) -> Self {
         let mut place = Place::new(mode);
         place.change_world("nothing yet");
@@ -88,38 +103,6 @@ impl Scene {
         let new = place.keeper.archives().into_iter().collect();
         let borgs = Borg::all().into_iter().map(Borg::warmed).collect();
         Self { place, verb, beginning, calls, old, new, borgs }
-    }
-
-    /// Kills the run at a point and sees what comes of it; returns whether the point was met.
-    fn killed_at(&mut self, point: &Point) -> bool {
-        self.beginning.restore();
-        let log = Path::new("/dev/null");
-        let strace = strace::delayed_at(&point.call, Signal::KILL, log, self.verb.delay);
-        let outcome = Outcome::of(&mut self.verb.keeper.command_under(&strace, &self.verb.args));
-        let met = outcome.signal() == Some(Signal::KILL.as_raw());
-
-        let mut counters = Counters::default();
-        let before = identity(&self.place);
-        for earlier in [Some(&self.beginning.repository()), self.verb.discarded.as_ref()].into_iter().flatten() {
-            counters.directory(earlier);
-        }
-        counters.directory(&self.place.keeper.repository());
-        let is_odd = point.number % 2 == 1;
-        match self.verb.after {
-            After::Backup => {}
-            After::PerhapsAgain if !is_odd => {}
-            After::PerhapsAgain | After::Again => _ = self.verb.keeper.run(&self.verb.args),
-            After::AnyPassphrase => self.place.keeper = opens(&self.place),
-        }
-        let added = self.place.keeper.backup();
-        if identity(&self.place) != before {
-            // What was killed before it was a repository is made anew, with another key.
-            counters = Counters::default();
-        }
-        counters.directory(&self.place.keeper.repository());
-        self.is_old_or_new(&added);
-        self.restores_everything(&added, point.number);
-        met
     }
 
     /// Beside the archive that the next run has added, there are the old ones or the new ones.
@@ -167,6 +150,43 @@ impl Scene {
                 }
             }
         }
+    }
+}
+
+impl Scene for Run {
+    fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    fn killed_at(&mut self, point: &Point) -> bool {
+        self.beginning.restore();
+        let log = Path::new("/dev/null");
+        let strace = strace::delayed_at(&point.call, Signal::KILL, log, self.verb.delay);
+        let outcome = Outcome::of(&mut self.verb.keeper.command_under(&strace, &self.verb.args));
+        let met = outcome.signal() == Some(Signal::KILL.as_raw());
+
+        let mut counters = Counters::default();
+        let before = identity(&self.place);
+        for earlier in [Some(&self.beginning.repository()), self.verb.discarded.as_ref()].into_iter().flatten() {
+            counters.directory(earlier);
+        }
+        counters.directory(&self.place.keeper.repository());
+        let is_odd = point.number % 2 == 1;
+        match self.verb.after {
+            After::Backup => {}
+            After::PerhapsAgain if !is_odd => {}
+            After::PerhapsAgain | After::Again => _ = self.verb.keeper.run(&self.verb.args),
+            After::AnyPassphrase => self.place.keeper = opens(&self.place),
+        }
+        let added = self.place.keeper.backup();
+        if identity(&self.place) != before {
+            // What was killed before it was a repository is made anew, with another key.
+            counters = Counters::default();
+        }
+        counters.directory(&self.place.keeper.repository());
+        self.is_old_or_new(&added);
+        self.restores_everything(&added, point.number);
+        met
     }
 }
 
