@@ -16,7 +16,7 @@ use worldkeeper_testkit::segments;
 use worldkeeper_testkit::strace::{self, Call};
 use worldkeeper_testkit::tree::listing;
 use worldkeeper_testkit::worldkeeper::Worldkeeper;
-use worldkeeper_tests::{eventually, locks, within};
+use worldkeeper_tests::{copy, eventually, locks, within};
 
 use crate::place::{PASSPHRASES, Place};
 
@@ -220,14 +220,21 @@ fn a_reader_and_who_compacts_exclude_each_other() {
     let _ = reader.goes_on().exits(0);
     fs::remove_dir_all(&target).unwrap();
 
-    let unlink = Call { name: "unlink".into(), ordinal: 1, arguments: String::new() };
-    let compacting = Stopped::at(&unlink, &keeper, &[], &["compact"]).expect("it removes a file");
-    if keeper.repository().join("lock.exclusive").exists() {
-        let _ = keeper.try_run(restore).exits(2).says(&["lock"]);
-        for borg in &borgs {
-            let words = ["--lock-wait", "0", "extract", &location(Path::new(&repository), &second)];
-            let _ = place.stock(borg, PASSPHRASES[0], &words).exits(2).says(&["lock"]);
-        }
+    // Locks and state files are removed too; a segment is only under the exclusive lock.
+    let data = keeper.repository().join("data").display().to_string();
+    let (before, after) = (place.folder().join("before"), keeper.repository());
+    copy(&after, &before);
+    let calls = strace::mutating_calls(&keeper, &["compact"]);
+    fs::remove_dir_all(&after).unwrap();
+    fs::rename(before, after).unwrap();
+    let removes = |call: &&Call| call.name.starts_with("unlink") && call.arguments.contains(&data);
+    let unlink = calls.iter().find(removes).expect("it removes a segment");
+    let compacting = Stopped::at(unlink, &keeper, &[], &["compact"]).expect("it removes the segment");
+    assert!(keeper.repository().join("lock.exclusive").exists(), "it compacts without the lock");
+    let _ = keeper.try_run(restore).exits(2).says(&["lock"]);
+    for borg in &borgs {
+        let words = ["--lock-wait", "0", "extract", &location(Path::new(&repository), &second)];
+        let _ = place.stock(borg, PASSPHRASES[0], &words).exits(2).says(&["lock"]);
     }
     let _ = compacting.goes_on().exits(0);
     place.trees.remove(&first);
