@@ -8,6 +8,7 @@ use std::process::Command;
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::tree::{Content, Entry, listing};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
 use worldkeeper_testkit::{peers, tree};
 use worldkeeper_tests::locks;
@@ -92,6 +93,47 @@ fn nothing_is_left_of_the_disk() {
     }
 }
 
+/// A restore that has no space ends, with every file whole, or as it was, or not there.
+#[test]
+fn a_full_disk_to_restore_to() {
+    let (folder, keeper) = place();
+    let target = folder.path().join("target");
+    let Some(disk) = peers::or_skip("mount", SmallDisk::at(&target, 400 << 10)) else { return };
+    let restored = below(&target, &keeper.world());
+    // In whatever order they come: there is room for one of the new beside the old, and then for no other.
+    let change = |seed: &str, bytes| {
+        for number in 0..5 {
+            let name = keeper.world().join(format!("region/r.0.{number}.mca"));
+            tree::write(&name, &sha_stream(&format!("{seed} {number}"), bytes));
+        }
+        keeper.backup()
+    };
+    let _ = keeper.restore(&change("old", 30_000), &target);
+    let old = listing(&restored);
+    let archive = change("new", 150_000);
+    let new = listing(&keeper.world());
+    let restore = ["restore", archive.as_str(), "--overwrite", "--to", target.to_str().unwrap()];
+    let _ = keeper.try_run(restore).exits(2).says(&["cannot write", "no space left", "hint"]);
+
+    let found = listing(&restored);
+    assert!(found.keys().eq(old.keys()), "{:?}", found.keys());
+    let is_file = |(_, entry): &(&PathBuf, &Entry)| matches!(entry.content, Content::File(..));
+    let (mut of_old, mut of_new) = (0, 0);
+    for (path, entry) in found.iter().filter(is_file) {
+        of_old += usize::from(old[path] == *entry);
+        of_new += usize::from(new[path] == *entry);
+    }
+    // One more has not changed, and is of both.
+    assert_eq!((of_old, of_new), (4 + 1, 1 + 1), "{found:?}");
+    // Nothing lies elsewhere on it, whatever its name.
+    assert_eq!(listing(&target).iter().filter(is_file).count(), found.iter().filter(is_file).count());
+
+    // Once there is space, the same is enough.
+    disk.resize(4 << 20);
+    let _ = keeper.run(restore);
+    tree::assert_same(&keeper.world(), &restored);
+}
+
 /// Backups too many are better than none: without a socket the schedule runs, and says so.
 #[test]
 fn a_container_to_watch_but_no_socket() {
@@ -152,6 +194,13 @@ impl SmallDisk {
         } else {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
+    }
+
+    /// Gives it another size.
+    fn resize(&self, bytes: u64) {
+        let options = format!("remount,size={bytes}");
+        let mounted = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "{} keeps its size", self.0.display());
     }
 
     /// The bytes that are left.
