@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use worldkeeper_core::disk::Disk;
-use worldkeeper_testkit::fixtures;
+use worldkeeper_testkit::{fixtures, gate};
 
 use super::*;
 use crate::OsDisk;
@@ -274,6 +274,68 @@ fn a_hole_in_the_file_takes_no_memory() {
     file.set_len(18 + 40 * count as u64).unwrap();
     let error = Index::load(&*OsDisk.open(&path).unwrap(), "index.1", None).map(drop).unwrap_err();
     assert!(matches!(error, file::IndexError::Hole), "{error}");
+}
+
+/// One long life: the table fills beyond 65,536 entries, empties again, and changes while it keeps its size, so that
+/// deleted buckets crowd it and it is swept where it stands.
+#[test]
+fn gate_index_is_a_map() {
+    /// Steps of a phase, and of each phase how many of a hundred of them insert: it grows, shrinks, stays, grows, and
+    /// shrinks to nothing.
+    const PHASE: usize = 200_000;
+    const PHASES: [usize; 5] = [90, 25, 54, 80, 5];
+    const LOOK: usize = 250_000;
+    // One key in 64 begins its search at the same few places, so that these displace one another and all others there.
+    let drawn = |random: &mut gate::Random| {
+        let (start, number) = (random.below(1 << 32) as u32, random.below(1 << 32) as u32);
+        let start = if number.is_multiple_of(64) { number / 64 % 50 * 41 } else { start };
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&start.to_le_bytes());
+        id[8..12].copy_from_slice(&number.to_le_bytes());
+        ChunkId(id)
+    };
+    let steps = gate::amount(1_000_000, 100_000_000);
+    let (mut random, mut index, mut map) = (gate::Random::of(0), Index::new(), HashMap::new());
+    let mut known = Vec::new();
+    let (mut most, mut grown, mut shrunk, mut swept) = (0, 0, 0, 0);
+    for step in 0..steps {
+        let case = || format!("step {step} under seed {}", gate::seed());
+        let (buckets, empty) = (index.buckets.len(), index.empty);
+        let inserts = random.below(100) < PHASES[step / PHASE % PHASES.len()];
+        // Some are inserted that are there, and some removed that are not.
+        let is_new = known.is_empty() || random.below(8) < if inserts { 6 } else { 1 };
+        let place = random.below(known.len());
+        let id = if is_new { drawn(&mut random) } else { known[place] };
+        if inserts {
+            let location = at(step as u32, random.below(1 << 32) as u32);
+            index.insert(&id, location);
+            if map.insert(id, location).is_none() {
+                known.push(id);
+            }
+        } else {
+            assert_eq!(index.remove(&id), map.remove(&id), "{}", case());
+            if !is_new {
+                known.swap_remove(place);
+            }
+        }
+        assert_eq!(index.get(&id), map.get(&id).copied(), "{}", case());
+        assert_eq!(index.len(), map.len(), "{}", case());
+        most = most.max(map.len());
+        grown += usize::from(index.buckets.len() > buckets);
+        shrunk += usize::from(index.buckets.len() < buckets);
+        swept += usize::from(index.buckets.len() == buckets && index.empty > empty);
+        if (step + 1) % LOOK == 0 {
+            assert_eq!(index.iter().count(), map.len(), "{}", case());
+            assert!(index.iter().all(|(id, location)| map.get(&id) == Some(&location)), "{}", case());
+            assert!(map.iter().all(|(id, location)| index.get(id) == Some(*location)), "{}", case());
+            let never_used = index.buckets.iter().filter(|bucket| mark(bucket) == EMPTY).count();
+            assert_eq!(index.empty, never_used, "{}", case());
+        }
+    }
+    println!(
+        "{steps} steps, {most} entries at most; it grew {grown} times, shrank {shrunk} times, was swept {swept} times"
+    );
+    assert!(most > 65_536 && grown > 6 && shrunk > 1 && swept > 0, "some of it was not tried");
 }
 
 proptest! {
