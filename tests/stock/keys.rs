@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::tree;
-use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper};
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
 
 use crate::{place, sharing_keys};
 
@@ -82,6 +82,54 @@ fn keys_go_back_and_forth(mode: &str) {
         let _ = with_input(&mut keeper.command(["key", "import", "--paper"]), &paper).exits(0);
         opens_with(&keeper, &borg, PASSPHRASE, OTHER);
         borg.with_passphrase(PASSPHRASE).check(&repository);
+    }
+}
+
+#[test]
+fn stock_alone_puts_a_lost_key_back_from_our_copy() {
+    for mode in ["repokey-blake2", "keyfile"] {
+        let (folder, keeper) = place(mode);
+        let (copy, keys) = (folder.path().join("copy"), folder.path().join("keys"));
+        let keeper = keeper.with("BORG_KEYS_DIR", &keys);
+        tree::sample(&keeper.world(), mode);
+        let archive = keeper.backup();
+        let _ = keeper.run([OsStr::new("key"), "export".as_ref(), copy.as_ref()]);
+        let repository = keeper.repository();
+        lose_key(&repository, &keys);
+
+        // Each has a home of its own with nothing in it: all that it knows of the key is the copy.
+        for (number, borg) in Borg::all().into_iter().enumerate() {
+            let borg = borg.with_passphrase(PASSPHRASE).warmed();
+            if number > 0 && mode.starts_with("repokey") {
+                lose_key(&repository, &keys);
+            }
+            let words = ["list".as_ref(), repository.as_os_str()];
+            assert_eq!(borg.try_run(words).says(&["no key"]).code(), Some(2), "{borg}, {mode}");
+            let _ = borg.run(["key".as_ref(), "import".as_ref(), repository.as_os_str(), copy.as_os_str()]);
+            let target = folder.path().join(borg.version());
+            borg.extract(&repository, &archive, &target);
+            tree::assert_same(&keeper.world(), &below(&target, &keeper.world()));
+        }
+    }
+}
+
+/// Takes the key out of the repository's config, or the key files away.
+#[track_caller]
+fn lose_key(repository: &Path, keys: &Path) {
+    let config = repository.join("config");
+    let text = fs::read_to_string(&config).unwrap();
+    let mut is_key = false;
+    let kept = text.lines().filter(|line| {
+        // Further lines of a value begin with white space.
+        is_key = line.starts_with("key =") || is_key && line.starts_with(char::is_whitespace);
+        !is_key
+    });
+    let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
+    assert!(kept.contains("id = ") && !kept.contains("key ="));
+    assert!(kept != text || keys.exists(), "there was no key to lose");
+    fs::write(config, kept).unwrap();
+    if keys.exists() {
+        fs::remove_dir_all(keys).unwrap();
     }
 }
 
