@@ -44,7 +44,7 @@ fn mounts_are_taken_or_left_out_as_stock_does() {
     }
     let mounts = Outcome::of(&mut within(&Command::new("true"), &keeper.world()));
     let may_mount = if mounts.code() == Some(0) { Ok(()) } else { Err(mounts.to_string()) };
-    if peers::or_skip("mount namespaces", may_mount).is_none() {
+    if peers::or_skip("mount", may_mount).is_none() {
         return;
     }
     borg.init(&keeper.repository(), "repokey-blake2");
