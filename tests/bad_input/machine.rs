@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
@@ -34,6 +34,14 @@ fn a_full_disk() {
     fs::remove_file(keeper.world().join("large")).unwrap();
     let _ = keeper.backup();
     assert_eq!(keeper.archives().len(), 2);
+}
+
+#[test]
+fn standard_error_takes_nothing() {
+    let (_folder, keeper) = place();
+    let mut command = keeper.command(["restore", "latest"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create("/dev/full").unwrap());
+    assert_eq!(command.status().unwrap().code(), Some(2));
 }
 
 /// A game fills the disk, and goes on to take whatever is freed; the repository and the state directory lie there, too.

@@ -1,5 +1,5 @@
-//! The system says no in the middle of a backup: the quota is reached, the repository becomes read-only, memory ends. What
-//! was there stays, and once the system says yes again the next backup comes by itself.
+//! The system says no in the middle of a backup: the quota is reached, the repository becomes read-only, memory ends,
+//! files may not be as large. What was there stays, and once the system says yes again the next backup comes by itself.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::{gate, strace};
+use worldkeeper_tests::locks;
 
 use crate::place::Place;
 use crate::stopped::{Point, Stopped, borgs, is_possible, is_well, place, points};
@@ -134,3 +135,34 @@ fn gate_memory_ends() {
     let failed = failed.into_inner();
     assert!(0 < failed && failed < limits.len(), "{failed} of {} failed", limits.len());
 }
+
+/// The signal that comes with a write beyond the limit kills whoever does not handle it: then nobody learns which limit
+/// it was, and the locks stay.
+#[test]
+fn gate_file_size_limit() {
+    if Borg::all().is_empty() {
+        return;
+    }
+    // From less than a segment begins with to more than any file of it needs; below that, what costs little is left out.
+    let count = gate::amount(6, 100);
+    let limits: Vec<_> = (0..count).map(|step| 7 + LARGEST_FILE * step / (count - 1)).collect();
+    let refused = AtomicUsize::new(0);
+    gate::each(&limits, borgs, |borgs, limit| {
+        borgs.iter_mut().for_each(Borg::forget);
+        let place = place();
+        let mut command = place.keeper.command_under(&["prlimit", &format!("--fsize={limit}")], ["backup"]);
+        let mut outcome = Outcome::of(&mut command);
+        assert!(locks(&place.keeper.repository()).is_empty(), "a lock is left: {outcome}");
+        if outcome.code() != Some(0) {
+            refused.fetch_add(1, Ordering::Relaxed);
+            let folder = place.folder().to_str().expect("paths of tests are text");
+            outcome = outcome.exits(2).says(&["File too large", folder, "ulimit -f"]);
+        }
+        is_well_after(&outcome, &place, borgs);
+    });
+    let refused = refused.into_inner();
+    assert!(0 < refused && refused < limits.len(), "{refused} of {} were refused", limits.len());
+}
+
+/// More than any file that a backup needs, in bytes.
+const LARGEST_FILE: usize = 60_000;

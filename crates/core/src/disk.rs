@@ -36,9 +36,14 @@ impl DiskError {
         self.kind() == io::ErrorKind::NotFound
     }
 
+    /// Returns whether a limit on the size of one file is what stopped it, however much space there is.
+    pub fn is_too_large(&self) -> bool {
+        self.kind() == io::ErrorKind::FileTooLarge
+    }
+
     /// Returns whether the disk, a quota or a size limit is what stopped it.
     pub fn is_out_of_space(&self) -> bool {
-        matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+        matches!(self.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) || self.is_too_large()
     }
 }
 

@@ -11,7 +11,7 @@ mod hints;
 mod tests;
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::commands::OutputError;
@@ -41,7 +41,8 @@ pub(crate) fn end(result: anyhow::Result<Done>) -> ExitCode {
         // Who reads the first lines only has what he wanted.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", text(&error));
+            // Where nobody can be told, the exit code still tells.
+            let _ = writeln!(io::stderr(), "{}", text(&error));
             ExitCode::from(2)
         }
     }

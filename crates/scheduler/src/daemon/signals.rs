@@ -47,6 +47,7 @@ impl Signals {
             .map_err(|source| DaemonError::System { action: "start the event loop", source })?;
         let received = runtime.block_on(async {
             reaper::start();
+            survive_file_size_limit()?;
             Listeners::new().map(Listeners::into_receiver)
         })?;
         Ok(Self { runtime: Some(runtime), received, stop: Stop::default() })
@@ -73,6 +74,17 @@ impl Drop for Signals {
     }
 }
 
+/// Lets a write beyond the limit on the size of files (`ulimit -f`) be one that fails, like any other. The signal that
+/// comes with it kills whoever has no handler; this one does nothing, and stays after its listener is dropped.
+fn survive_file_size_limit() -> Result<(), DaemonError> {
+    listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
+/// Begins to listen to a signal. Needs a runtime.
+fn listen(kind: SignalKind) -> Result<Listener, DaemonError> {
+    signal(kind).map_err(|source| DaemonError::System { action: "listen to signals", source })
+}
+
 /// One listener for each signal.
 struct Listeners {
     terminate: Listener,
@@ -83,7 +95,6 @@ struct Listeners {
 impl Listeners {
     /// Begins to listen. Needs a runtime.
     fn new() -> Result<Self, DaemonError> {
-        let listen = |kind| signal(kind).map_err(|source| DaemonError::System { action: "listen to signals", source });
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,

@@ -170,9 +170,13 @@ fn access(error: &AccessError) -> Option<String> {
     }
 }
 
+const FILE_SIZE_LIMIT: &str = "a file size limit (ulimit -f) is in the way, or the file system takes no file that large: raise \
+                               the limit, or use another file system";
+
 fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
     Some(match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no space left: make some".into(),
+        io::ErrorKind::FileTooLarge => FILE_SIZE_LIMIT.into(),
         io::ErrorKind::PermissionDenied => {
             format!("run as a user who may do that, or give this one the right to {what}")
         }

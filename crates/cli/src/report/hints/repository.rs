@@ -176,7 +176,7 @@ const STATE_DIR: &str = "name a directory that can be written to, with --state-d
                          container it has to be a volume";
 
 pub(super) fn disk(error: &DiskError) -> Option<String> {
-    if error.is_out_of_space() {
+    if error.is_out_of_space() && !error.is_too_large() {
         return Some("there is no space left: make some, or keep fewer archives and run: worldkeeper prune".to_owned());
     }
     system(error.kind(), &error.path.display().to_string())

@@ -61,6 +61,7 @@ fn repository_errors() -> Vec<RepositoryError> {
         RepositoryError::Disk(full()),
         RepositoryError::Disk(broken()),
         RepositoryError::Disk(failing()),
+        RepositoryError::Disk(DiskError::new("write", "/r/data/0/7", io::ErrorKind::FileTooLarge.into())),
         RepositoryError::Disk(DiskError::new("write", "/r/config", io::ErrorKind::ReadOnlyFilesystem.into())),
     ]
 }
