@@ -142,6 +142,21 @@ fn what_is_archived_is_restored_in_every_mode() {
 }
 
 #[test]
+fn a_commit_is_believed_when_it_was_read_back() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let before = house.backup();
+    house.repository.store().keeps_manifest = true;
+    house.clock.advance(Duration::from_hours(1));
+    let error = create(&mut house.open(), &house.create_options(), &Silent).unwrap_err();
+    assert!(matches!(error, CreateError::Session(SessionError::NotReadBack)), "{error}");
+    house.repository.store().keeps_manifest = false;
+    let after = house.backup();
+    let names: Vec<_> = house.open().archives().into_iter().map(|archive| archive.name).collect();
+    assert_eq!(names, [before.name, after.name.clone()]);
+    house.assert_restores(&after.name, &house.world());
+}
+
+#[test]
 fn an_unchanged_tree_adds_only_the_archive_itself() {
     let house = House::ready(EncryptionMode::RepokeyBlake2);
     let first = house.backup();

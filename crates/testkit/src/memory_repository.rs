@@ -34,6 +34,8 @@ pub struct Store {
     pub reads: u64,
     /// The number of calls that change something after which they fail.
     pub fail_after: Option<u64>,
+    /// Commits are acknowledged, but the manifest stays what it was.
+    pub keeps_manifest: bool,
     changes: u64,
 }
 
@@ -180,6 +182,10 @@ impl Transaction for MemoryTransaction<'_> {
         let mut store = repository.store();
         store.change()?;
         for (id, object) in self.before.take().unwrap_or_default() {
+            if id == ChunkId::MANIFEST && store.keeps_manifest {
+                store.objects.insert(id, object);
+                continue;
+            }
             if !store.objects.contains_key(&id) {
                 store.deleted.insert(id, object);
             }

@@ -19,13 +19,14 @@ const LONG: u64 = 40 << 20;
 struct Game<F> {
     path: PathBuf,
     turns: Mutex<(u32, F)>,
-    torn: Mutex<Vec<PathBuf>>,
+    /// What was told of: torn, or gone.
+    told: Mutex<Vec<PathBuf>>,
 }
 
 impl<F: FnMut(&File, u32) + Send> Monitor for Game<F> {
     fn notice(&self, notice: Notice<'_>) {
-        if let Notice::FileChanged(path) = notice {
-            self.torn.lock().unwrap().push(path.to_owned());
+        if let Notice::FileChanged(path) | Notice::FileVanished(path) = notice {
+            self.told.lock().unwrap().push(path.to_owned());
         }
     }
 
@@ -40,13 +41,13 @@ impl<F: FnMut(&File, u32) + Send> Monitor for Game<F> {
     }
 }
 
-/// Makes an archive while the game plays; returns what was made and what was told to be torn.
+/// Makes an archive while the game plays; returns what was made and which files were told of.
 fn backup_while(house: &House, turns: u32, play: impl FnMut(&File, u32) + Send) -> (Created, Vec<PathBuf>) {
     let path = house.world().join("region/long");
     tree::write(&path, &sha_stream("long", LONG as usize));
-    let game = Game { path, turns: Mutex::new((turns, play)), torn: Mutex::default() };
+    let game = Game { path, turns: Mutex::new((turns, play)), told: Mutex::default() };
     let created = house.watched_backup(0, &game).unwrap();
-    (created, game.torn.into_inner().unwrap())
+    (created, game.told.into_inner().unwrap())
 }
 
 #[test]
@@ -96,4 +97,24 @@ fn a_file_that_is_cut_off_is_not_filled_up() {
     assert_eq!((torn.len(), created.stats.files_torn), (1, 1));
     assert!(created.stats.size < LONG, "{}", created.stats.size);
     house.assert_nothing_missing_or_left_over("after a file was cut off");
+}
+
+#[test]
+fn files_that_vanish_before_they_are_opened_are_counted_and_no_reason_for_a_warning() {
+    let house = House::new();
+    let region = house.world().join("region");
+    let later = ["z1", "z2", "z3"].map(|name| region.join(name));
+    for path in &later {
+        tree::write(path, b"not for long");
+    }
+    let (created, mut told) = backup_while(&house, 1, |_, _| {
+        let modified = region.metadata().unwrap().modified().unwrap();
+        later.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        File::open(&region).unwrap().set_modified(modified).unwrap();
+    });
+    told.sort();
+    assert_eq!((told.as_slice(), created.stats.files_vanished), (later.as_slice(), 3));
+    assert!(!created.stats.has_warnings() && !created.stats.lacks_much(), "{:?}", created.stats);
+    house.assert_restores(&created);
+    house.assert_nothing_missing_or_left_over("after files vanished");
 }
