@@ -400,6 +400,38 @@ fn too_little_space_is_found_before_the_commit_and_rolled_back() {
 }
 
 #[test]
+fn additional_free_space_is_left_to_what_deletes() {
+    const ADDITIONAL: u64 = 1_000_000;
+    let (disk, path) = new();
+    configure(&disk, &path, "additional_free_space", &ADDITIONAL.to_string());
+    let repository = open(&disk, &path, Mode::Exclusive).unwrap();
+    put(&repository, &[(id(1), object(1, 1000))]);
+    let used = disk.used_bytes();
+    let put_with = |spare: u64| {
+        disk.set_capacity(Some(used + spare));
+        let mut transaction = repository.begin().unwrap();
+        transaction.put(id(2), object(2, 10_000)).unwrap();
+        transaction.commit()
+    };
+    let taken = 3 * 4096;
+    let enough = taken + 4 * 41_258 + 4096 + 10 * (3 + 1) + 8 + ADDITIONAL;
+    match put_with(enough - 1) {
+        Err(RepositoryError::InsufficientSpace { available_bytes, required_bytes, .. }) => {
+            assert_eq!((available_bytes, required_bytes), (enough - 1 - taken, enough - taken));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(disk.used_bytes(), used);
+    put_with(enough).unwrap();
+
+    disk.set_capacity(Some(disk.used_bytes() + ADDITIONAL / 2));
+    let mut transaction = repository.begin().unwrap();
+    transaction.delete(id(1)).unwrap();
+    transaction.commit_and_compact(10).unwrap();
+    assert_eq!(contents(&repository).unwrap(), [(id(2), object(2, 10_000))]);
+}
+
+#[test]
 fn more_space_than_can_be_counted_is_never_there() {
     let (disk, path) = new();
     configure(&disk, &path, "additional_free_space", "18446744073709551615");
