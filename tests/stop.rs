@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
@@ -143,6 +144,9 @@ fn stopped_anywhere(sample: usize, prepare: fn(&Worldkeeper) -> Vec<String>) {
     for index in 0..sample {
         let call = &calls[index * calls.len() / sample];
         beginning.restore();
+        // What the key seals from here on, in one of many courses that things may take from there.
+        let counters = Counters::default();
+        counters.directory(&keeper.repository());
         let before = keeper.archives();
         println!("asked to stop at {call} of {args:?}");
         let strace = strace::at(call, Signal::TERM, Path::new("/dev/null"));
@@ -152,7 +156,9 @@ fn stopped_anywhere(sample: usize, prepare: fn(&Worldkeeper) -> Vec<String>) {
         assert!(matches!(outcome.code(), Some(0 | 2)), "{outcome}");
         assert!(start.elapsed() < GRACE, "it took {:?} to stop", start.elapsed());
         assert!(locks(&keeper.repository()).is_empty(), "a lock is left: {outcome}");
+        counters.directory(&keeper.repository());
         goes_on(&keeper, &before, args[0] != "backup");
+        counters.directory(&keeper.repository());
     }
 }
 

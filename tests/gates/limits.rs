@@ -17,6 +17,8 @@ use crate::stopped::{Point, Stopped, borgs, is_possible, is_well, place, points}
 /// After a backup that ended like this: what was there is there, another one comes, and stock has nothing to say.
 #[track_caller]
 fn is_well_after(outcome: &Outcome, place: &Place, borgs: &[Borg]) {
+    // Before the next command takes back what was not committed.
+    place.assert_counter_never_reused();
     let found = place.keeper.archives();
     let new = found.len() - place.trees.len();
     // Whoever is told of a success has an archive; who is told of a failure may have one that nobody could report.

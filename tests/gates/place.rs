@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::gate;
 use worldkeeper_testkit::outcome::Outcome;
@@ -20,6 +21,8 @@ pub(crate) struct Place {
     pub(crate) keeper: Worldkeeper,
     /// What each archive was made of.
     pub(crate) trees: BTreeMap<String, Listing>,
+    /// What the key of the repository has sealed, whoever used it.
+    counters: Counters,
     folder: TempDir,
 }
 
@@ -30,7 +33,7 @@ impl Place {
         // A lock that nobody clears must fail the gate, not stall it.
         let keeper = Worldkeeper::at(folder.path()).with("LOCK_WAIT", "5s").with("BORG_ENCRYPTION", mode);
         let keeper = keeper.with(KEYS_DIR, folder.path().join("keys"));
-        let place = Self { keeper, trees: BTreeMap::new(), folder };
+        let place = Self { keeper, trees: BTreeMap::new(), counters: Counters::default(), folder };
         fs::create_dir_all(place.folder().join("keys")).expect("folders can be made");
         fs::create_dir_all(place.keeper.world()).expect("folders can be made");
         place
@@ -67,6 +70,13 @@ impl Place {
         let smaller = text.replace("max_segment_size = 524288000", "max_segment_size = 20000");
         assert_ne!(smaller, text, "the config names another size");
         fs::write(config, smaller).expect("the config can be written");
+    }
+
+    /// Asserts that no counter value was used twice, by us or by stock: not in what the segments hold now, committed or
+    /// not, nor in that and what they held whenever this was asked before.
+    #[track_caller]
+    pub(crate) fn assert_counter_never_reused(&self) {
+        self.counters.directory(&self.keeper.repository());
     }
 
     /// Asserts that we bring back what `archive` was made of.

@@ -86,6 +86,7 @@ pub(crate) fn place() -> Place {
         let _ = place.archive(seed);
     }
     place.change_world("third");
+    place.assert_counter_never_reused();
     place
 }
 
@@ -171,11 +172,14 @@ fn gate_stopped_while_its_lock_is_broken() {
         // Threads share the work differently each time, so a point may not be met again.
         let Some(stopped) = Stopped::at(&point.0, &place.keeper, &[], &["backup"]) else { return };
         met.fetch_add(1, Ordering::Relaxed);
+        place.assert_counter_never_reused();
         borgs.iter_mut().for_each(Borg::forget);
         let _ = place.stock(&borgs[0], PASSPHRASES[0], &["break-lock", &repository]).exits(0);
         let (world, archive) = (place.keeper.world().display().to_string(), location(Path::new(&repository), "stock"));
         let _ = place.stock(&borgs[0], PASSPHRASES[0], &["create", &archive, &world]).exits(0);
+        place.assert_counter_never_reused();
         let outcome = stopped.goes_on();
+        place.assert_counter_never_reused();
 
         let found = place.stock(&borgs[0], PASSPHRASES[0], &["list", "--short", &repository]).exits(0).lines();
         place.trees.insert("stock".to_owned(), listing(&place.keeper.world()));
@@ -241,7 +245,7 @@ fn a_reader_and_who_compacts_exclude_each_other() {
     is_well(&place, &borgs, 1);
 }
 
-/// So many archives, those we know as they were made, no lock, and stock has nothing to say.
+/// So many archives, those we know as they were made, no lock, no counter value used twice, and stock has nothing to say.
 #[track_caller]
 pub(crate) fn is_well(place: &Place, borgs: &[Borg], archives: usize) {
     let repository = place.keeper.repository();
@@ -249,6 +253,7 @@ pub(crate) fn is_well(place: &Place, borgs: &[Borg], archives: usize) {
     assert_eq!(found.len(), archives, "{found:?}");
     assert!(locks(&repository).is_empty(), "{:?}", locks(&repository));
     segments::assert_index_agrees(&repository);
+    place.assert_counter_never_reused();
     let world = listing(&place.keeper.world());
     for name in &found {
         place.restores(name, place.trees.get(name).unwrap_or(&world));
