@@ -109,7 +109,9 @@ fn files_that_vanish_before_they_are_opened_are_counted_and_no_reason_for_a_warn
     }
     let (created, mut told) = backup_while(&house, 1, |_, _| {
         let modified = region.metadata().unwrap().modified().unwrap();
-        later.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        for path in &later {
+            std::fs::remove_file(path).unwrap();
+        }
         File::open(&region).unwrap().set_modified(modified).unwrap();
     });
     told.sort();
