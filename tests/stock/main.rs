@@ -9,6 +9,7 @@ mod deduplication;
 mod diff;
 mod edits;
 mod fidelity;
+mod freeing;
 mod import_tar;
 mod keys;
 mod long_paths;
