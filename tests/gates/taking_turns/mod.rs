@@ -1,7 +1,7 @@
 //! Stock of several versions and we write to one repository in random turns, and some of what there is gets lost.
 //!
-//! After each step the archives are what they were made of, as somebody else than the last one who wrote restores them, and
-//! the index says what the log says. In the end each stock verifies all data. Where there is a borg 1.1
+//! After each step the archives are what they were made of, as somebody else than the last one who wrote restores them, the
+//! index says what the log says, and no counter value was used twice, be it by two of us. In the end each stock verifies all data. Where there is a borg 1.1
 //! it joins in; its archives count where nothing is authenticated.
 
 mod step;
@@ -63,6 +63,8 @@ struct Turns<'a> {
     mode: &'static str,
     /// Archives made so far, to name the next.
     made: usize,
+    /// Stock has used counter values twice, so that it is no longer told whether we do.
+    is_counter_spoilt: bool,
     said: Said,
 }
 
@@ -76,7 +78,7 @@ impl<'a> Turns<'a> {
             place.keeper = place.keeper.without("BORG_PASSPHRASE");
         }
         let said = Said(vec![format!("{case} in mode {mode}")]);
-        let mut turns = Self { place, borgs, random, mode, made: 0, said };
+        let mut turns = Self { place, borgs, random, mode, made: 0, is_counter_spoilt: false, said };
         match turns.random.below(borgs.len() + 1).checked_sub(1) {
             Some(number) => {
                 turns.said.0.push(format!("{} makes the repository", borgs[number]));
@@ -92,6 +94,7 @@ impl<'a> Turns<'a> {
         let first = Step::Create(first.filter(|number| turns.may_write(*number)));
         turns.said.0.push(first.to_string());
         first.take(&mut turns);
+        turns.assert_counter_never_reused();
         turns
     }
 
@@ -140,12 +143,21 @@ impl<'a> Turns<'a> {
         let expected: Vec<_> = self.place.trees.keys().cloned().collect();
         assert_eq!(found, expected, "listed by {}", self.name(who));
         segments::assert_index_agrees(&self.place.keeper.repository());
+        self.assert_counter_never_reused();
         for (number, (name, tree)) in self.place.trees.iter().enumerate() {
             if number == one {
                 self.place.stock_restores(&self.borgs[stock], PASSPHRASES[0], name, tree);
             } else {
                 self.place.restores(name, tree);
             }
+        }
+    }
+
+    /// Asserts that none of us has used a counter value that another one has used.
+    #[track_caller]
+    fn assert_counter_never_reused(&self) {
+        if !self.is_counter_spoilt {
+            self.place.assert_counter_never_reused();
         }
     }
 

@@ -165,6 +165,8 @@ impl Step {
                 match who {
                     None => _ = keeper.run(words(archive)),
                     Some(number) => {
+                        // It seals on from the counter of the chunk that it has opened last, which is behind.
+                        turns.is_counter_spoilt = true;
                         let _ = turns.stock(*number, &words(&location(Path::new(&repository), archive)));
                     }
                 }
@@ -180,6 +182,8 @@ impl Step {
             Self::Killed(args, call) => {
                 let strace = strace::at(call, Signal::KILL, Path::new("/dev/null"));
                 let _ = Outcome::of(&mut keeper.command_under(&strace, args));
+                // Before the next command takes back what was not committed.
+                turns.assert_counter_never_reused();
                 let found = keeper.archives();
                 if args[0] == "delete" && !found.contains(&args[1]) {
                     turns.place.trees.remove(&args[1]);
