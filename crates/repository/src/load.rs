@@ -200,7 +200,7 @@ impl LocalRepository {
             }
             repository_lock.verify()?;
             // State files say that their commit is durable.
-            let durable = self.segments.make_durable(Some(transaction)).map_err(RepositoryError::from);
+            let durable = self.segments.make_durable(Some(transaction));
             let saved = durable.and_then(|()| self.save_state(transaction, index, hints));
             if shared {
                 repository_lock.downgrade()?;

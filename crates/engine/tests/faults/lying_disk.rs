@@ -68,7 +68,12 @@ fn found(disk: &MemoryDisk, expected: &Expected, sealed: &Counters, context: &st
             Found::Whole
         }
     };
-    let next = house.create(2);
+    let mut next = house.create(2);
+    if next.as_ref().is_err_and(|error| error_text(&**error).contains("nonce")) {
+        // A counter that is damaged is mended by whoever says that this is to be gone on with.
+        house.adopt().unwrap_or_else(|error| panic!("{context}: {error:?}"));
+        next = house.create(2);
+    }
     assert!(matches!(found, Found::Damaged) || next.is_ok(), "{context}: {next:?}");
     sealed_on(disk, sealed, context);
     found

@@ -44,8 +44,6 @@ impl LocalRepository {
         }
         self.segments.sync_names(extent.empty.iter().copied())?;
         if is_state_wrong || !copies.is_empty() || extent.committed != Some(transaction) {
-            // A repair before this one may have exchanged segments, and failed as it made that durable.
-            self.segments.sync_names(self.segments.list()?)?;
             self.segments.make_durable(Some(transaction))?;
             let (index, hints) = self.replay_all(&self.segments.list()?, transaction)?;
             self.require_exclusive()?;

@@ -227,18 +227,19 @@ impl Segments {
     ///
     /// Whoever made them may have been killed before the sync, and what comes behind them would outlive them. Or the
     /// sync has failed, after which another one proves nothing; so the segment is written anew, if there is room.
-    pub(crate) fn make_durable(&self, segment: Option<u32>) -> Result<(), DiskError> {
+    pub(crate) fn make_durable(&self, segment: Option<u32>) -> Result<(), RepositoryError> {
         self.disk.sync_dir(&self.data)?;
         let Some(segment) = segment else { return Ok(()) };
+        // A repair may have exchanged segments, and failed as it made that durable.
+        self.sync_names(self.list()?)?;
         self.remove_beside(segment)?;
         match self.copy_beside(segment) {
-            Ok(()) => self.replace(segment),
+            Ok(()) => Ok(self.replace(segment)?),
             Err(error) if error.is_out_of_space() => {
                 self.remove_beside(segment)?;
-                self.disk.open_append(&self.path(segment))?.sync()?;
-                self.sync_names([segment])
+                Ok(self.disk.open_append(&self.path(segment))?.sync()?)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 
