@@ -112,7 +112,7 @@ fn a_segment_that_the_disk_cannot_read() {
     let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", &segment, "-e", "inject=read,pread64:error=EIO"];
     let failing = |words: &[&str]| Outcome::of(&mut keeper.command_under(&strace, words));
     let before = contents(&keeper.repository());
-    let _ = failing(&["check"]).exits(1).says(&["segment 1", "input/output error"]);
+    let _ = failing(&["check"]).exits(1).says(&["segment 1", "os error 5"]);
     let _ = failing(&["check", "--repair"]).exits(2).says(&["segment 1", "copy the repository to another one"]);
     assert_eq!(contents(&keeper.repository()), before);
     // What such a copy has in the place of what could not be read.

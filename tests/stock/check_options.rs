@@ -130,7 +130,7 @@ fn stock_goes_on_where_a_check_with_a_time_limit_has_ended() {
     archives(&borg, &keeper);
     let repository = keeper.repository();
     let slow = &segments(&repository)[4];
-    let trace = ["trace=openat", "inject=openat:delay_enter=1050000:when=1"].map(str::to_owned);
+    let trace = ["trace=open,openat", "inject=open,openat:delay_enter=1050000:when=1"].map(str::to_owned);
     let slow_path = slow.to_str().expect("a plain name");
     let log = keeper.folder().join("strace.log").display().to_string();
     let strace = ["strace", "-f", "-qq", "-o", &log, "-P", slow_path, "-e", &trace[0], "-e", &trace[1]];

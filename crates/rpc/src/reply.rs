@@ -130,15 +130,7 @@ fn negotiated(decoder: &mut Decoder<'_>) -> Result<Reply, DecodeError> {
         decoder.int()?;
         return Ok(Reply::LegacyProtocol);
     }
-    let at = decoder.position();
-    let mut version = None;
-    for _ in 0..decoder.map()? {
-        match decoder.raw()? {
-            b"server_version" => version = Some(Version::decode(decoder)?),
-            _ => _ = decoder.skip()?,
-        }
-    }
-    version.map(Reply::Negotiated).ok_or(DecodeError::OutOfRange { at })
+    Version::decode_said(decoder, b"server_version").map(Reply::Negotiated)
 }
 
 fn ids(decoder: &mut Decoder<'_>) -> Result<Reply, DecodeError> {

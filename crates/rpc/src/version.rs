@@ -42,6 +42,20 @@ impl Version {
         Ok(Self((0..len).map(|_| decoder.int_as()).collect::<Result<_, _>>()?))
     }
 
+    /// Decodes the map in which either side says its own, under `key`.
+    pub(crate) fn decode_said(decoder: &mut Decoder<'_>, key: &[u8]) -> Result<Self, DecodeError> {
+        let at = decoder.position();
+        let mut version = None;
+        for _ in 0..decoder.map()? {
+            if decoder.raw()? == key {
+                version = Some(Self::decode(decoder)?);
+            } else {
+                decoder.skip()?;
+            }
+        }
+        version.ok_or(DecodeError::OutOfRange { at })
+    }
+
     pub(crate) fn encode(&self, encoder: &mut Encoder) {
         encoder.array(self.0.len());
         for number in &self.0 {

@@ -57,17 +57,7 @@ enum ClientData {
 fn client_data(decoder: &mut Decoder<'_>) -> Result<ClientData, DecodeError> {
     match decoder.peek()? {
         Kind::Int if decoder.int()? == i128::from(LEGACY_PROTOCOL) => Ok(ClientData::LegacyProtocol),
-        Kind::Map => {
-            let at = decoder.position();
-            let mut version = None;
-            for _ in 0..decoder.map()? {
-                match decoder.raw()? {
-                    b"client_version" => version = Some(Version::decode(decoder)?),
-                    _ => _ = decoder.skip()?,
-                }
-            }
-            version.map(ClientData::Version).ok_or(DecodeError::OutOfRange { at })
-        }
+        Kind::Map => Version::decode_said(decoder, b"client_version").map(ClientData::Version),
         _ => Ok(ClientData::Unknown),
     }
 }
