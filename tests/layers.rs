@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("scheduler", &["engine", "docker", "core"]),
     ("cli", &["scheduler", "engine", "docker", "repository", "archive", "chunker", "compress", "crypto", "core"]),
     ("testkit", &["core"]),
-    ("tests", &["testkit", "engine", "repository", "core"]),
+    ("tests", &["testkit", "engine", "repository", "rpc", "core"]),
     ("bench", &[]),
 ];
 
