@@ -50,7 +50,7 @@ fn stock_works_with_a_repository_behind_our_server_half() {
         let world = remote.path("world");
         fs::create_dir(&world).unwrap();
         tree::sample(&world, "remote");
-        fs::write(world.join("big"), worldkeeper_testkit::fixtures::sha_stream("rpc", 12 << 20)).unwrap();
+        fs::write(world.join("big"), worldkeeper_testkit::fixtures::sha_stream("rpc", 1 << 20)).unwrap();
 
         let _ = remote.run(&["init", "-e", "repokey-blake2"]);
         for archive in ["one", "two", "three"] {
