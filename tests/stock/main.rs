@@ -19,6 +19,7 @@ mod reads_ours;
 mod recorded;
 mod restoring;
 mod special;
+mod tags;
 mod taking_turns;
 mod tar;
 mod undelete;

@@ -3,6 +3,7 @@
 //! Flags stay text here; what they mean is decided together with the environment, in `settings`.
 
 mod archives;
+mod backup;
 mod check;
 mod create;
 mod diff;
@@ -12,6 +13,7 @@ mod list;
 mod patterns;
 mod recreate;
 mod restore;
+mod tags;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use worldkeeper_archive::ArchiveName;
 use worldkeeper_engine::DEFAULT_THRESHOLD_PERCENT;
 
 pub(crate) use archives::ArchiveFlags;
+pub(crate) use backup::Backup;
 pub(crate) use check::Check;
 pub(crate) use create::CreateFlags;
 pub(crate) use diff::{Diff, SortField, SortKey};
@@ -30,6 +33,7 @@ pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
 pub(crate) use restore::Restore;
+pub(crate) use tags::TagFlags;
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
 /// checks, extracts and mounts.
@@ -64,13 +68,7 @@ pub(crate) enum Command {
     /// Backs up on schedule until it is told to stop; prunes and compacts after each good archive
     Run(Run),
     /// Makes one archive now, and prunes nothing
-    Backup {
-        #[command(flatten)]
-        patterns: PatternFlags,
-        /// A remark, kept in the archive
-        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-        comment: String,
-    },
+    Backup(Backup),
     /// Lists the archives, or what is in one
     List(List),
     /// Puts files of an archive back
@@ -179,8 +177,16 @@ impl Command {
     /// What it leaves out of archives.
     pub(crate) fn patterns(&self) -> &[PatternFlag] {
         match self {
-            Self::Run(Run { patterns, .. }) | Self::Backup { patterns, .. } => &patterns.0,
+            Self::Run(Run { patterns, .. }) | Self::Backup(Backup { patterns, .. }) => &patterns.0,
             _ => &[],
+        }
+    }
+
+    /// Which tags leave directories out of archives.
+    pub(crate) fn tags(&self) -> Option<&TagFlags> {
+        match self {
+            Self::Run(Run { tags, .. }) | Self::Backup(Backup { tags, .. }) => Some(tags),
+            _ => None,
         }
     }
 }
@@ -196,6 +202,8 @@ pub(crate) struct Run {
     pub(crate) demo: bool,
     #[command(flatten)]
     pub(crate) patterns: PatternFlags,
+    #[command(flatten)]
+    pub(crate) tags: TagFlags,
 }
 
 /// The settings that have a flag.

@@ -76,7 +76,7 @@ pub use session::{
     ArchiveInfo, ArchiveProblem, BrokenArchive, ImportedKey, Items, ManifestLoss, OpenArchive, Session, SessionError,
     SessionOptions, Suspicion, Trust, export_key, import_key,
 };
-pub use source::{Action, RootError, SourceError, SourceRoot};
+pub use source::{Action, ExcludeTags, RootError, SourceError, SourceRoot, TagName, TagNameError};
 pub use state::{RepositoryState, StateDir, StateError};
 pub use tar::{ImportError, ImportOptions, TarError, export_tar, import_tar};
 pub use undelete::{DeletedArchive, Missing, UndeleteError, UndeleteStats, deleted_archives, undelete};

@@ -2,11 +2,14 @@
 
 use clap::Args;
 
-use super::{WHAT, WHERE};
+use super::{TagFlags, WHAT, WHERE};
 
 /// How an archive is made.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct CreateFlags {
+    /// Typed after a verb that makes archives of a tree, and put here when that is known.
+    #[arg(skip)]
+    pub(crate) tags: TagFlags,
     /// Stays on the file systems of the sources, and leaves out what is mounted within (ONE_FILE_SYSTEM)
     #[arg(short = 'x', long, global = true, help_heading = WHAT)]
     pub(crate) one_file_system: bool,

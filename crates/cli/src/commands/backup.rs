@@ -117,6 +117,7 @@ pub(super) fn create_options(place: &Place) -> CreateOptions {
             (place.state.path().to_owned(), "the state directory"),
         ],
         patterns: settings.patterns.clone(),
+        tags: settings.create.tags.to_tags(),
         left_out_names: GAME_LOCKS.map(str::to_owned).to_vec(),
         compression: settings.compression.value,
         verify: settings.create.verify.value,

@@ -29,7 +29,7 @@ use indicatif::MultiProgress;
 use worldkeeper_core::Stop;
 use worldkeeper_scheduler::Signals;
 
-use crate::args::Command;
+use crate::args::{Backup, Command};
 use crate::place::Place;
 use crate::report::Done;
 use crate::settings::{Environment, Settings};
@@ -68,7 +68,7 @@ pub(crate) fn run(
         let place = Arc::new(Place::open(settings, environment, screen)?);
         let done = match command {
             Command::Run(options) => return run::begin(place, &options, stop),
-            Command::Backup { comment, .. } => backup::backup(&place, comment, stop),
+            Command::Backup(Backup { comment, .. }) => backup::backup(&place, comment, stop),
             Command::List(options) => list::list(&place, &options, stop),
             Command::Restore(options) => restore::restore(&place, &options, stop),
             Command::Diff(options) => diff::diff(&place, &options, stop),

@@ -8,12 +8,15 @@ use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_engine::{CreateOptions, Verify};
 
 use super::layers::{Origin, Setting, look_up};
+use super::tags::TagSettings;
 use super::{Environment, SettingsError, duration, duration_text, or_default};
 use crate::args::CreateFlags;
 
 /// How an archive is made.
 #[derive(Debug)]
 pub(crate) struct CreateSettings {
+    /// Directories with these tags are left out.
+    pub(crate) tags: TagSettings,
     /// What is mounted within a source is left out.
     pub(crate) one_file_system: Setting<bool>,
     /// FIFOs and devices are opened and stored as regular files.
@@ -36,13 +39,9 @@ impl CreateSettings {
         let text = |flag, given: &Option<String>, variable| {
             look_up(environment, flag, given.as_deref().map(OsStr::new), &[variable])
         };
-        let switch = |flag, is_given: bool, variable| {
-            if is_given {
-                return Ok(Setting { value: true, origin: Origin::Flag(flag) });
-            }
-            or_default(look_up(environment, flag, None, &[variable])?, |said| said.parse(yes_or_no), || false)
-        };
+        let switch = |flag, is_given, variable| switch(environment, flag, is_given, variable);
         Ok(Self {
+            tags: TagSettings::resolve(&flags.tags, environment)?,
             one_file_system: switch("--one-file-system", flags.one_file_system, "ONE_FILE_SYSTEM")?,
             read_special: switch("--read-special", flags.read_special, "READ_SPECIAL")?,
             chunker_params: or_default(
@@ -70,13 +69,14 @@ impl CreateSettings {
     }
 
     /// Every setting in words, with where it was said.
-    pub(super) fn describe(&self) -> [(&'static str, String, Origin); 7] {
+    pub(super) fn describe(&self) -> Vec<(&'static str, String, Origin)> {
         let switch = |setting: &Setting<bool>| if setting.value { "yes" } else { "no" }.to_owned();
         let unless_zero = |setting: &Setting<Duration>, zero: &str| match setting.value {
             Duration::ZERO => zero.to_owned(),
             duration => duration_text(duration),
         };
-        [
+        let mut described = self.tags.describe().to_vec();
+        described.extend([
             ("one file system", switch(&self.one_file_system), self.one_file_system.origin),
             ("read special", switch(&self.read_special), self.read_special.origin),
             ("chunker params", self.chunker_params.value.to_string(), self.chunker_params.origin),
@@ -84,8 +84,22 @@ impl CreateSettings {
             ("checkpoint interval", unless_zero(&self.checkpoint_interval, "never"), self.checkpoint_interval.origin),
             ("read timeout", unless_zero(&self.read_timeout, "none"), self.read_timeout.origin),
             ("verify", self.verify.value.to_string(), self.verify.origin),
-        ]
+        ]);
+        described
     }
+}
+
+/// What is switched on by a flag, or by a variable that says yes.
+pub(super) fn switch(
+    environment: &Environment,
+    flag: &'static str,
+    is_given: bool,
+    variable: &'static str,
+) -> Result<Setting<bool>, SettingsError> {
+    if is_given {
+        return Ok(Setting { value: true, origin: Origin::Flag(flag) });
+    }
+    or_default(look_up(environment, flag, None, &[variable])?, |said| said.parse(yes_or_no), || false)
 }
 
 /// Neither yes nor no.

@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 31] = [
+const KNOWN: [&str; 34] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -21,6 +21,9 @@ const KNOWN: [&str; 31] = [
     "CHECKPOINT_INTERVAL",
     "READ_TIMEOUT",
     "BACKUP_SOURCES",
+    "EXCLUDE_CACHES",
+    "EXCLUDE_IF_PRESENT",
+    "KEEP_EXCLUDE_TAGS",
     "ONE_FILE_SYSTEM",
     "READ_SPECIAL",
     "BACKUP_INTERVAL",

@@ -10,6 +10,7 @@ mod location;
 mod patterns;
 mod retention;
 mod series;
+mod tags;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -76,6 +77,7 @@ impl Settings {
     pub(crate) fn of(args: &Args, environment: &Environment) -> Result<Self, SettingsError> {
         let patterns = patterns::read(args.command.patterns())?;
         let mut flags = args.flags.clone();
+        flags.create.tags = args.command.tags().cloned().unwrap_or_default();
         flags.sources.splice(..0, patterns.roots().iter().map(|root| OsStr::from_bytes(root).to_owned()));
         Ok(Self { patterns, ..Self::resolve(&flags, environment)? })
     }

@@ -54,7 +54,7 @@ use crate::monitor::{Monitor, Notice};
 use crate::patterns::Patterns;
 use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
 use crate::session::{Session, SessionError};
-use crate::source::{Pulse, RootError, Rules, Walker};
+use crate::source::{ExcludeTags, Pulse, RootError, Rules, Walker};
 use crate::verify::Verify;
 use checkpoint::Checkpoints;
 use left_behind::LeftBehind;
@@ -74,6 +74,8 @@ pub struct CreateOptions {
     pub left_out_names: Vec<String>,
     /// What else is left out. Its roots count only if they are among the sources.
     pub patterns: Patterns,
+    /// Which tags leave a directory out that has them; a source, too.
+    pub tags: ExcludeTags,
     /// How chunks are compressed.
     pub compression: Compression,
     /// How what was sealed is checked before it is stored.
@@ -120,6 +122,7 @@ impl CreateOptions {
             left_out: Vec::new(),
             left_out_names: Vec::new(),
             patterns: Patterns::default(),
+            tags: ExcludeTags::default(),
             compression: Compression::default(),
             verify: Verify::default(),
             chunker_params: ChunkerParams::DEFAULT,
@@ -351,6 +354,7 @@ pub(crate) fn make(
 fn rules(options: &CreateOptions) -> Rules {
     let mut rules = Rules::default()
         .with_patterns(options.patterns.clone())
+        .with_tags(options.tags.clone())
         .on_one_file_system(options.one_file_system)
         .reading_special(options.read_special);
     for (path, _) in &options.left_out {

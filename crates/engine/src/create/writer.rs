@@ -223,6 +223,7 @@ impl<'a> Writer<'a> {
                 self.options.left_out.iter().find(same).map_or("a directory of Worldkeeper's own", |own| own.1)
             }
             Reason::Name => "a lock that the game holds",
+            Reason::Tag => "tagged as one to leave out",
             Reason::OtherFileSystem => "of another file system",
             // Asked for by the user, nothing that could be stored, or in the archive by its other name.
             Reason::Pattern | Reason::Socket | Reason::Again => return,

@@ -38,6 +38,13 @@ impl Listing {
         Ok(listing)
     }
 
+    /// These names alone, in their order.
+    pub(crate) fn of(names: &[&[u8]]) -> io::Result<Self> {
+        let mut listing = Self::default();
+        names.iter().try_for_each(|name| listing.push(0, name))?;
+        Ok(listing)
+    }
+
     /// The next name.
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
         let (_, start, len) = *self.entries.get(self.next)?;

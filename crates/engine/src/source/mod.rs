@@ -30,6 +30,7 @@ mod reader;
 mod root;
 mod rules;
 mod stat;
+mod tags;
 mod walker;
 
 pub(crate) use entry::Entry;
@@ -40,6 +41,7 @@ pub(crate) use reader::{FileReader, Verdict};
 pub use root::SourceRoot;
 pub(crate) use rules::{Reason, Rules};
 pub(crate) use stat::Stat;
+pub use tags::{ExcludeTags, TagName, TagNameError};
 pub(crate) use walker::{Found, Walker};
 
 #[cfg(test)]

@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
+use super::listing::Listing;
+use super::pulse::Pulse;
 use super::stat::{FileId, Stat};
+use super::tags::ExcludeTags;
 use crate::patterns::{PatternTooSlow, Patterns, Verdict};
 
 type Names = Box<dyn Fn(&[u8]) -> bool + Send>;
@@ -17,6 +21,7 @@ pub(crate) struct Rules {
     directories: HashSet<FileId>,
     names: Option<Names>,
     patterns: Patterns,
+    tags: ExcludeTags,
     one_file_system: bool,
     read_special: bool,
 }
@@ -43,6 +48,12 @@ impl Rules {
         self
     }
 
+    /// Leaves out directories that have these tags, roots too.
+    pub(crate) fn with_tags(mut self, tags: ExcludeTags) -> Self {
+        self.tags = tags;
+        self
+    }
+
     /// Leaves out what is mounted within a root; the directories that others are mounted on are taken, as stock does.
     pub(crate) fn on_one_file_system(mut self, on_one: bool) -> Self {
         self.one_file_system = on_one;
@@ -63,6 +74,16 @@ impl Rules {
     /// Returns whether a directory on `device` is another file system's than `root`'s, which are not entered.
     pub(super) fn is_foreign(&self, device: u64, root: u64) -> bool {
         self.one_file_system && device != root
+    }
+
+    /// The tags of a directory that leave it out; `None` if it has none.
+    pub(super) fn tags(&self, directory: BorrowedFd<'_>, path: &[u8], pulse: &Pulse) -> Option<Listing> {
+        self.tags.of(directory, path, pulse)
+    }
+
+    /// Returns whether of a directory with tags these are taken, and itself.
+    pub(super) fn keeps_tags(&self) -> bool {
+        self.tags.keep
     }
 
     /// What the patterns say of an object, by its path as walked.
@@ -94,6 +115,8 @@ pub(crate) enum Reason {
     Name,
     /// The patterns say so; of a directory, what is beneath may be in the archive all the same.
     Pattern,
+    /// It is a directory with a tag; if such are kept, it is in the archive, and of what is beneath its tags.
+    Tag,
     /// It is in the archive, but not what is beneath: that is of another file system.
     OtherFileSystem,
     /// It is a socket, which stock does not store either.

@@ -316,6 +316,14 @@ impl Walker {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::Directory });
             return Ok(());
         }
+        let (_, root) = self.root.as_ref().expect("directories are beneath a root");
+        let is_foreign = self.rules.is_foreign(stat.id.dev, root.id.dev);
+        // As in stock, what is not entered is not asked for tags.
+        let tags = if is_foreign { None } else { self.rules.tags(opened.as_fd(), &path, &self.pulse) };
+        if tags.is_some() && !(verdict == Verdict::Include && self.rules.keeps_tags()) {
+            self.ready.push_back(Found::LeftOut { path, reason: Reason::Tag });
+            return Ok(());
+        }
         if verdict == Verdict::Include {
             let mut entry = self.entry(parent, name, path.clone(), &stat);
             let ready = &mut self.ready;
@@ -326,13 +334,17 @@ impl Walker {
             self.ready.push_back(Found::LeftOut { path: path.clone(), reason: Reason::Pattern });
         }
 
-        let (_, root) = self.root.as_ref().expect("directories are beneath a root");
-        if self.rules.is_foreign(stat.id.dev, root.id.dev) {
+        if is_foreign {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::OtherFileSystem });
             return Ok(());
         }
-        let listing = Listing::read(opened.as_fd(), &mut self.buffer, &self.pulse)
-            .map_err(|error| SourceError::new(&path, Action::List, error))?;
+        let listing = if let Some(tags) = tags {
+            self.ready.push_back(Found::LeftOut { path: path.clone(), reason: Reason::Tag });
+            tags
+        } else {
+            Listing::read(opened.as_fd(), &mut self.buffer, &self.pulse)
+                .map_err(|error| SourceError::new(&path, Action::List, error))?
+        };
         if let Some(far) = self.levels.len().checked_sub(OPEN_DIRECTORIES) {
             self.levels[far].directory = None;
         }
