@@ -74,7 +74,7 @@ fn a_tag_comes_once() {
         tag(&world.join("real"), SIGNATURE);
         let stock = folder.path().join("stock");
         borg.init(&stock, "none");
-        let mut expected = of_stock(&borg, &stock, "a", &world, &options, &[world.clone()]);
+        let mut expected = of_stock(&borg, &stock, "a", &world, &options, std::slice::from_ref(&world));
         let count = expected.len();
         expected.dedup();
         assert_eq!(expected.len(), count - 1, "{borg}");
@@ -94,8 +94,8 @@ fn a_link_to_the_tag_of_a_cache_is_none() {
         symlink("../../outside", world.join("linked/CACHEDIR.TAG")).expect("a link can be made");
         let stock = folder.path().join("stock");
         borg.init(&stock, "none");
-        let without = of_stock(&borg, &stock, "a", &world, &options, &[world.clone()]);
-        let all = of_stock(&borg, &stock, "b", &world, &[], &[world.clone()]);
+        let without = of_stock(&borg, &stock, "a", &world, &options, std::slice::from_ref(&world));
+        let all = of_stock(&borg, &stock, "b", &world, &[], std::slice::from_ref(&world));
         assert_eq!((without.len(), all.len()), (1, 4), "{borg}: {all:#?}");
         assert_eq!(of_ours(&borg, &keeper, &options, &[world]), all, "{borg}");
     }
