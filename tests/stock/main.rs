@@ -5,6 +5,7 @@ mod check_options;
 mod checkpoints;
 mod chunkers;
 mod counter;
+mod dates;
 mod deduplication;
 mod diff;
 mod edits;

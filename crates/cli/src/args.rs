@@ -6,6 +6,7 @@ mod archives;
 mod backup;
 mod check;
 mod create;
+mod delete;
 mod diff;
 mod export_tar;
 mod import_tar;
@@ -26,6 +27,7 @@ pub(crate) use archives::ArchiveFlags;
 pub(crate) use backup::Backup;
 pub(crate) use check::Check;
 pub(crate) use create::CreateFlags;
+pub(crate) use delete::Delete;
 pub(crate) use diff::{Diff, SortField, SortKey};
 pub(crate) use export_tar::ExportTar;
 pub(crate) use import_tar::ImportTar;
@@ -90,15 +92,7 @@ pub(crate) enum Command {
     /// Makes an archive of what is in a tar
     ImportTar(ImportTar),
     /// Deletes archives
-    Delete {
-        /// Their names
-        #[arg(required = true, value_name = "ARCHIVE")]
-        archives: Vec<String>,
-        /// Also those that cannot be read; what they alone need is left for a `check --repair` to clear away
-        // Stock wants it twice for the worst of them.
-        #[arg(long, action = clap::ArgAction::Count)]
-        force: u8,
-    },
+    Delete(Delete),
     /// Lists deleted archives that were not compacted away yet, or brings some of them back
     Undelete {
         /// Their names, or the first digits of their ids
@@ -335,6 +329,9 @@ mod tests {
         for line in [
             "worldkeeper",
             "worldkeeper delete",
+            "worldkeeper delete --force",
+            "worldkeeper delete a --older 1y",
+            "worldkeeper list --newer soon",
             "worldkeeper restore",
             "worldkeeper --passphrase x run",
             "worldkeeper adopt",

@@ -11,12 +11,11 @@ use super::ArchiveFlags;
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Check {
     /// Only this archive
-    #[arg(conflicts_with_all = ["glob_archives", "prefix", "first", "last"])]
+    #[arg(conflicts_with_all = ArchiveFlags::IDS, conflicts_with = "prefix")]
     pub(crate) archive: Option<String>,
     /// Only the stored bytes and the index, not what they mean; needs no passphrase
-    #[arg(long, conflicts_with_all = [
-        "archives_only", "archive", "verify_data", "glob_archives", "prefix", "first", "last"
-    ])]
+    #[arg(long, conflicts_with_all = ArchiveFlags::IDS,
+          conflicts_with_all = ["archives_only", "archive", "verify_data", "prefix"])]
     pub(crate) repository_only: bool,
     /// Only the archives, not the stored bytes and the index
     #[arg(long)]
@@ -42,8 +41,7 @@ impl Check {
     pub(crate) fn chosen(&self) -> Option<ArchiveFlags> {
         let mut flags = self.archives.clone();
         flags.glob_archives = flags.glob_archives.or_else(|| self.prefix.clone());
-        let is_all = flags.glob_archives.is_none() && flags.first.is_none() && flags.last.is_none();
-        (!is_all).then_some(flags)
+        (!flags.is_all()).then_some(flags)
     }
 }
 
@@ -83,6 +81,8 @@ mod tests {
             "--repository-only --archives-only",
             "--repository-only --verify-data",
             "--repository-only --last 3",
+            "--repository-only --newer 7d",
+            "world-1 --older 2026-11-06",
             "--repository-only world-1",
             "--max-duration 60",
             "--repository-only --max-duration 60 --repair",

@@ -13,7 +13,7 @@ use super::{ArchiveFlags, PatternFlags};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Recreate {
     /// The archive, or `latest`; all archives if none is named
-    #[arg(conflicts_with_all = ["glob_archives", "first", "last"])]
+    #[arg(conflicts_with_all = ArchiveFlags::IDS)]
     pub(crate) archive: Option<String>,
     /// What stays in: these files and directories, or what these patterns match; everything if none is named
     #[arg(value_name = "PATH")]

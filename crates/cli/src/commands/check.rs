@@ -67,7 +67,7 @@ pub(super) fn check(place: &Arc<Place>, options: &args::Check, stop: &Stop) -> a
         let some = |archives| match (&options.archive, &flags) {
             (Some(name), _) => one(archives, name),
             (None, Some(flags)) => {
-                let chosen = flags.choose(archives);
+                let chosen = flags.choose(archives, place.clock.now(), &place.zone);
                 if chosen.is_empty() {
                     warn!("no archive matches what was asked for, so none is checked");
                 }

@@ -1,26 +1,54 @@
-//! `delete`: archives, by name.
+//! `delete`: archives, by name or by what the flags say of them.
 
 use std::sync::Arc;
 
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::Stop;
-use worldkeeper_engine::{delete as delete_archives, force_delete};
+use worldkeeper_engine::{delete as delete_archives, force_delete, series};
 
+use super::ArchiveError;
 use super::output::Output;
+use crate::args::Delete;
+use crate::escape::escape_bytes;
 use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
 use crate::words;
 
-/// Deletes all of the archives, or none if one is not there, or, but by `force`, one cannot be read.
-pub(super) fn delete(place: &Arc<Place>, names: &[String], force: bool, stop: &Stop) -> anyhow::Result<Done> {
-    let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
-    let reporter = Reporter::new(&place.screen, "deleting");
-    let names: Vec<_> = names.iter().map(|name| ArchiveName::from_bytes(name.as_str())).collect();
-    let delete = if force { force_delete } else { delete_archives };
-    let stats = delete(&mut session, &names, &reporter)?;
+/// Deletes all of the archives, or none if one is not there, or, but by `--force`, one cannot be read.
+pub(super) fn delete(place: &Arc<Place>, options: &Delete, stop: &Stop) -> anyhow::Result<Done> {
+    let purpose = if options.dry_run { Purpose::Read } else { Purpose::Write };
+    let mut session = place.session(purpose, Caller::Hand, stop)?;
+    let names: Vec<_> = if options.which.is_all() {
+        options.archives.iter().map(|name| ArchiveName::from_bytes(name.as_str())).collect()
+    } else {
+        let mut archives = session.archives();
+        // What runs that were cut off left is the next backup's to take away, as far as it is of no use any more.
+        archives.retain(|archive| !archive.name.as_str().is_some_and(series::is_checkpoint));
+        let archives = options.which.choose(archives, place.clock.now(), &place.zone);
+        archives.into_iter().map(|archive| archive.name).collect()
+    };
     let mut output = Output::new();
+    if options.dry_run {
+        if let Some(name) = names.iter().find(|name| session.archive_info(name).is_none()) {
+            let (name, location) = (escape_bytes(name.as_bytes()), session.location());
+            return Err(ArchiveError::NoSuchArchive { name, location }.into());
+        }
+        for name in &names {
+            output.line(&format!("would delete {}", escape_bytes(name.as_bytes())))?;
+        }
+        output.finish()?;
+        return Ok(Done::Well);
+    }
+    if names.is_empty() {
+        output.line("no archive is as asked for: nothing is deleted")?;
+        output.finish()?;
+        return Ok(Done::Well);
+    }
+    let reporter = Reporter::new(&place.screen, "deleting");
+    let delete = if options.force > 0 { force_delete } else { delete_archives };
+    let stats = delete(&mut session, &names, &reporter)?;
     output.line(&format!(
         "deleted {}; `compact` gives back up to {}",
         words::count(stats.archives, "archive"),

@@ -76,7 +76,7 @@ pub(crate) fn run(
             Command::Recreate(options) => recreate::recreate(&place, &options, stop),
             Command::ExportTar(options) => export_tar::export_tar(&place, &options, stop),
             Command::ImportTar(options) => import_tar::import_tar(&place, &options, stop),
-            Command::Delete { archives, force } => delete::delete(&place, &archives, force > 0, stop),
+            Command::Delete(options) => delete::delete(&place, &options, stop),
             Command::Undelete { archives } => undelete::undelete(&place, &archives, stop),
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),
             Command::Check(options) => check::check(&place, &options, stop),

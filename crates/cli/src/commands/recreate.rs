@@ -54,7 +54,7 @@ pub(super) fn recreate(place: &Arc<Place>, options: &Recreate, stop: &Stop) -> a
     let mut session = place.session(purpose, Caller::Hand, stop)?;
     let archives = match &options.archive {
         Some(name) => vec![archives::find(&session, name, place.series(), Latest::OfAll)?],
-        None => options.archives.choose(session.archives()),
+        None => options.archives.choose(session.archives(), place.clock.now(), &place.zone),
     };
     let reporter = Reporter::new(&place.screen, "recreating");
     let mut recreater = Recreater::new(&recreate_options);

@@ -11,6 +11,7 @@ mod patterns;
 mod retention;
 mod series;
 mod tags;
+mod when;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -32,6 +33,7 @@ pub(crate) use error::SettingsError;
 pub(crate) use layers::{Origin, Setting};
 pub(crate) use patterns::select;
 pub(crate) use retention::to_text as retention_text;
+pub(crate) use when::When;
 
 use crate::args::{Args, Flags};
 use layers::{Said, look_up};

@@ -19,7 +19,7 @@ pub(super) fn list(place: &Place, session: &Session, options: &List) -> anyhow::
     let mut archives = session.archives();
     archives
         .retain(|archive| options.consider_checkpoints || !archive.name.as_str().is_some_and(series::is_checkpoint));
-    let archives = options.archives.choose(archives);
+    let archives = options.archives.choose(archives, place.clock.now(), &place.zone);
     let mut output = Output::new();
     if options.json {
         output.line(&json::document(&document(session, &archives, &place.zone)))?;
