@@ -66,7 +66,7 @@ impl<'a> LocalTransaction<'a> {
     fn disk_full(&self, error: RepositoryError) -> RepositoryError {
         match error {
             RepositoryError::Disk(source) if self.adds && source.is_out_of_space() && !source.is_too_large() => {
-                let open = lock(&self.repository.writer).as_ref().map_or(0, SegmentWriter::offset);
+                let open = lock(&self.repository.writer).as_ref().map_or(0, SegmentWriter::wanted);
                 let path = self.repository.path.display().to_string();
                 RepositoryError::DiskFull { path, required_bytes: self.closed_bytes + open, source }
             }

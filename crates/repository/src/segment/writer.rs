@@ -27,6 +27,7 @@ pub(crate) struct SegmentWriter {
     buffer: Vec<u8>,
     flushed: u64,
     written_out: u64,
+    wanted: u64,
 }
 
 impl SegmentWriter {
@@ -34,7 +35,7 @@ impl SegmentWriter {
     pub(crate) fn new(number: u32, file: Box<dyn DiskFile>) -> Self {
         let mut buffer = Vec::with_capacity(BUFFER_BYTES + DIRECT_BYTES + PutHeader::LEN);
         buffer.extend_from_slice(&MAGIC);
-        Self { number, file, buffer, flushed: 0, written_out: 0 }
+        Self { number, file, buffer, flushed: 0, written_out: 0, wanted: MAGIC.len() as u64 }
     }
 
     /// Its number.
@@ -45,6 +46,11 @@ impl SegmentWriter {
     /// Where the next entry will begin.
     pub(crate) fn offset(&self) -> u64 {
         self.flushed + self.buffer.len() as u64
+    }
+
+    /// Where the last entry ends, or would have ended if there had been space for it.
+    pub(crate) fn wanted(&self) -> u64 {
+        self.wanted
     }
 
     /// Appends a PUT whose header was encoded for `data`.
@@ -88,6 +94,7 @@ impl SegmentWriter {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        self.wanted = self.offset() + bytes.len() as u64;
         if bytes.len() < DIRECT_BYTES {
             self.buffer.extend_from_slice(bytes);
             return if self.buffer.len() < BUFFER_BYTES { Ok(()) } else { self.flush() };

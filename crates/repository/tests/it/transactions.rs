@@ -392,7 +392,13 @@ fn too_little_space_is_found_before_the_commit_and_rolled_back() {
 
     let mut transaction = repository.begin().unwrap();
     let error = transaction.put(id(2), object(2, 200_000)).unwrap_err();
-    assert!(matches!(&error, RepositoryError::DiskFull { source, .. } if source.is_out_of_space()), "{error}");
+    match &error {
+        // The magic number, and the entry that did not fit.
+        RepositoryError::DiskFull { source, required_bytes, .. } if source.is_out_of_space() => {
+            assert_eq!(*required_bytes, 8 + 41 + 200_000);
+        }
+        other => panic!("{other:?}"),
+    }
     assert!(transaction.put(id(3), object(3, 1)).is_err(), "the transaction is over");
     drop(transaction);
     assert_eq!(disk.used_bytes(), used);
