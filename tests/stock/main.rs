@@ -10,6 +10,7 @@ mod deduplication;
 mod diff;
 mod edits;
 mod fidelity;
+mod find;
 mod freeing;
 mod import_tar;
 mod keys;

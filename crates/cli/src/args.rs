@@ -9,6 +9,7 @@ mod create;
 mod delete;
 mod diff;
 mod export_tar;
+mod find;
 mod import_tar;
 mod list;
 mod patterns;
@@ -30,6 +31,7 @@ pub(crate) use create::CreateFlags;
 pub(crate) use delete::Delete;
 pub(crate) use diff::{Diff, SortField, SortKey};
 pub(crate) use export_tar::ExportTar;
+pub(crate) use find::Find;
 pub(crate) use import_tar::ImportTar;
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Lists the archives, or what is in one
     List(List),
+    /// Finds files in all archives, and says which holds which version
+    Find(Find),
     /// Puts files of an archive back
     #[command(visible_alias = "extract")]
     Restore(Restore),

@@ -29,6 +29,14 @@ pub fn is_member(name: &str, series: &str) -> bool {
     well_ended && time.len() == TIME_LEN && jiff::civil::DateTime::strptime(FORMAT, time).is_ok()
 }
 
+/// The series that an archive is named as one of, or a checkpoint of one.
+pub fn of(name: &str) -> Option<&str> {
+    let name = without_checkpoint(name).unwrap_or(name);
+    // What ends a name that is a member: a time, and perhaps a number.
+    let mut ends = name.match_indices('-').map(|(end, _)| &name[..end]);
+    ends.find(|series| is_member(name, series))
+}
+
 /// The name under which an archive in the making is saved; the first that is not taken.
 ///
 /// Source: borg 1.4 `archive.py`, `Archive.__init__`.
@@ -92,6 +100,19 @@ mod tests {
         let taken = [ArchiveName::from_bytes("a.checkpoint"), ArchiveName::from_bytes("a.checkpoint.1")];
         let name = checkpoint_name(&ArchiveName::from_bytes("a"), |name| taken.contains(name));
         assert_eq!(name.to_string(), "a.checkpoint.2");
+    }
+
+    #[test]
+    fn a_name_tells_its_series() {
+        for (name, series) in [
+            ("mc-2026-11-06T12:00:00", Some("mc")),
+            ("mc-1-2026-11-06T12:00:00-2", Some("mc-1")),
+            ("mc-2026-11-06T12:00:00.checkpoint.3", Some("mc")),
+            ("by-hand", None),
+            ("mc", None),
+        ] {
+            assert_eq!(of(name), series, "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How the parts of an item are shown, the same by every verb that shows some.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use worldkeeper_archive::Item;
 
 /// A mode as `ls -l` shows it.
@@ -51,6 +51,12 @@ pub(super) fn moment(ns: i64) -> Timestamp {
 /// A moment in JSON: local time, with six digits behind the second and no zone.
 pub(super) fn json_moment(moment: Timestamp, zone: &TimeZone) -> String {
     moment.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S.%6f").to_string()
+}
+
+/// A moment of an archive or the manifest in JSON: stock shows whole seconds of it.
+pub(super) fn json_whole_moment(moment: Timestamp, zone: &TimeZone) -> String {
+    let cut = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
+    json_moment(moment.round(cut).unwrap_or(moment), zone)
 }
 
 /// The last moment stock shows: it takes two days off the end of 32 bits, for time zones.

@@ -10,6 +10,7 @@ mod containers;
 mod delete;
 mod diff;
 mod export_tar;
+mod find;
 mod import_tar;
 mod items;
 mod key;
@@ -70,6 +71,7 @@ pub(crate) fn run(
             Command::Run(options) => return run::begin(place, &options, stop),
             Command::Backup(Backup { comment, .. }) => backup::backup(&place, comment, stop),
             Command::List(options) => list::list(&place, &options, stop),
+            Command::Find(options) => find::find(&place, &options, stop),
             Command::Restore(options) => restore::restore(&place, &options, stop),
             Command::Diff(options) => diff::diff(&place, &options, stop),
             Command::Rename { archive, new_name } => rename::rename(&place, &archive, &new_name, stop),

@@ -31,7 +31,7 @@ pub(crate) use duration::to_text as duration_text;
 pub(crate) use environment::Environment;
 pub(crate) use error::SettingsError;
 pub(crate) use layers::{Origin, Setting};
-pub(crate) use patterns::select;
+pub(crate) use patterns::{select, select_anywhere};
 pub(crate) use retention::to_text as retention_text;
 pub(crate) use when::When;
 

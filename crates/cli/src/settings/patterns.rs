@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use worldkeeper_engine::{Patterns, Selection};
+use worldkeeper_engine::{PatternError, Patterns, Selection};
 
 use super::{Origin, SettingsError};
 use crate::args::{PatternFlag, PatternOption};
@@ -27,20 +27,38 @@ pub(crate) fn select<'a>(
     flags: &[PatternFlag],
     named: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Selection, SettingsError> {
-    let invalid = |value: &[u8], reason| SettingsError::Invalid {
+    select_by(flags, named, |selection, named| {
+        if Selection::is_pattern(named) {
+            return selection.include(named);
+        }
+        selection.include_path(named);
+        Ok(())
+    })
+}
+
+/// The same, where what was named may be the end of a path, with wildcards.
+pub(crate) fn select_anywhere<'a>(
+    flags: &[PatternFlag],
+    named: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Selection, SettingsError> {
+    select_by(flags, named, Selection::include_anywhere)
+}
+
+fn select_by<'a>(
+    flags: &[PatternFlag],
+    named: impl IntoIterator<Item = &'a [u8]>,
+    include: impl Fn(&mut Selection, &[u8]) -> Result<(), PatternError>,
+) -> Result<Selection, SettingsError> {
+    let invalid = |value: &[u8], reason: PatternError| SettingsError::Invalid {
         origin: Origin::Flag("PATH"),
         value: String::from_utf8_lossy(value).into_owned(),
-        reason,
+        reason: reason.into(),
     };
     let patterns = read(flags)?;
     let roots = patterns.roots().join(&b' ');
-    let mut selection = Selection::new(patterns).map_err(|error| invalid(&roots, error.into()))?;
+    let mut selection = Selection::new(patterns).map_err(|error| invalid(&roots, error))?;
     for named in named {
-        if Selection::is_pattern(named) {
-            selection.include(named).map_err(|error| invalid(named, error.into()))?;
-        } else {
-            selection.include_path(named);
-        }
+        include(&mut selection, named).map_err(|error| invalid(named, error))?;
     }
     Ok(selection)
 }

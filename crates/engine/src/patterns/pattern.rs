@@ -80,6 +80,16 @@ impl Pattern {
         Self::Prefix(trim_start(&format!("{}/", trim_end(&normal(path)))).to_owned())
     }
 
+    /// The shell pattern that is matched by the end of a path, or by all of it where a slash is in front.
+    pub(super) fn end_of_path(given: &str) -> Result<Self, PatternError> {
+        let invalid = |reason| PatternError::Invalid { pattern: given.to_owned(), reason };
+        let end = normal(given);
+        let above = if end.starts_with('/') { "" } else { "**/" };
+        let whole = format!("{above}{}/", trim_end(trim_start(&end)));
+        let expression = glob::translate(&whole, Wildcards::StopAtSlashes).map_err(|error| invalid(error.into()))?;
+        Ok(Self::Glob(Regex::new(&expression).map_err(|error| invalid(error.into()))?))
+    }
+
     /// Returns whether a path matches that has no slash in front and one added to its end.
     pub(super) fn matches(&self, slashed: &str) -> Result<bool, PatternTooSlow> {
         let path = &slashed[..slashed.len() - 1];

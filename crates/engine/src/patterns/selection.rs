@@ -56,6 +56,18 @@ impl Selection {
         Ok(())
     }
 
+    /// Includes what a pattern matches; without a style it is a shell pattern for the end of a path: the item of this
+    /// name wherever it is, and nothing beneath it. One that begins with a slash is for the whole path.
+    pub fn include_anywhere(&mut self, pattern: &[u8]) -> Result<(), PatternError> {
+        if Self::is_pattern(pattern) {
+            return self.include(pattern);
+        }
+        let given = text::decode(pattern).into_owned();
+        let pattern = Pattern::end_of_path(&given)?;
+        self.included.push(Included { given, pattern, was_found: Arc::default() });
+        Ok(())
+    }
+
     /// Includes a path and all beneath it, whatever it looks like.
     pub fn include_path(&mut self, path: &[u8]) {
         let given = text::decode(path).into_owned();
@@ -147,6 +159,30 @@ mod tests {
         for (named, expected) in [("sh:a", true), ("pp:", true), ("xy:a", false), ("sh", false), ("a:b", false)] {
             assert_eq!(Selection::is_pattern(named.as_bytes()), expected, "{named}");
         }
+    }
+
+    #[test]
+    fn a_name_is_found_wherever_it_is() {
+        for (pattern, expected) in [
+            ("a", &["data/a", "etc/a"][..]),
+            ("**/a", &["data/a", "etc/a"]),
+            ("*/a", &["data/a", "etc/a"]),
+            ("data/", &["data"]),
+            ("/a", &[]),
+            ("/data/a", &["data/a"]),
+            ("/*/a", &["data/a", "etc/a"]),
+            ("*.tmp", &["data/a/x.tmp"]),
+            ("a/x.tmp", &["data/a/x.tmp"]),
+            ("dat[ab]*", &["data", "database"]),
+            ("pp:data/a", &["data/a", "data/a/x.tmp"]),
+        ] {
+            let mut selection = Selection::default();
+            selection.include_anywhere(pattern.as_bytes()).unwrap();
+            let found: Vec<_> = PATHS.into_iter().filter(|path| selection.selects(path.as_bytes()).unwrap()).collect();
+            assert_eq!(found, expected, "{pattern}");
+            assert_eq!(selection.unmatched().is_empty(), !expected.is_empty(), "{pattern}");
+        }
+        assert!(Selection::default().include_anywhere(b"[z-a]").is_err());
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! The archives of a repository.
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
 use worldkeeper_engine::{ArchiveInfo, Session, series};
 
 use crate::args::List;
-use crate::commands::items::json_moment;
+use crate::commands::items::json_whole_moment;
 use crate::commands::output::Output;
 use crate::escape::escape_bytes;
 use crate::place::Place;
@@ -45,7 +44,7 @@ pub(super) fn list(place: &Place, session: &Session, options: &List) -> anyhow::
 fn document(session: &Session, archives: &[ArchiveInfo], zone: &TimeZone) -> Value {
     let archives = archives.iter().map(|archive| {
         let name = json::lossy(archive.name.as_bytes());
-        let time = whole(archive.time, zone);
+        let time = json_whole_moment(archive.time, zone);
         json!({
             "archive": name, "barchive": name, "name": name, "id": archive.id.to_string(), "start": time, "time": time,
         })
@@ -55,14 +54,8 @@ fn document(session: &Session, archives: &[ArchiveInfo], zone: &TimeZone) -> Val
         "encryption": {"mode": session.mode().to_string()},
         "repository": {
             "id": session.id().to_string(),
-            "last_modified": whole(session.last_modified(), zone),
+            "last_modified": json_whole_moment(session.last_modified(), zone),
             "location": session.location(),
         },
     })
-}
-
-/// A moment of an archive or the manifest, of which stock shows the seconds only.
-fn whole(moment: Timestamp, zone: &TimeZone) -> String {
-    let cut = jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Floor);
-    json_moment(moment.round(cut).unwrap_or(moment), zone)
 }
