@@ -2,6 +2,7 @@
 //! What is killed instead: `gates/kill`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -37,8 +38,12 @@ exec \"$@\"";
 
 #[test]
 fn a_file_system_that_does_not_answer_ends_the_run() {
-    let (_folder, keeper) = place();
+    let (folder, keeper) = place();
     let first = keeper.backup();
+    let passphrase = folder.path().join("passphrase");
+    fs::write(&passphrase, PASSPHRASE).expect("a file can be written");
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).expect("its mode can be set");
+    let passphrase = passphrase.to_str().expect("paths of tests are text");
     // The source itself, which is looked at before anything is opened; and what the walk comes upon.
     for hanging in [keeper.world(), keeper.world().join("region")] {
         let hanging = hanging.to_str().expect("paths of tests are text");
@@ -52,6 +57,9 @@ fn a_file_system_that_does_not_answer_ends_the_run() {
         let _ = Outcome::of(&mut command).exits(2).says(&[&format!("has not answered for 1 s about {hanging}")]);
         assert!(locks(&keeper.repository()).is_empty(), "{:?}", locks(&keeper.repository()));
         assert_eq!(keeper.archives(), [first.as_str()]);
+        // What is in the archives can be had all the same.
+        let mut command = keeper.command_under(&within, ["list", "--passphrase-file", passphrase]);
+        let _ = Outcome::of(command.env_remove("BORG_PASSPHRASE")).exits(0).says(&[&first]);
     }
     let _ = keeper.backup();
     is_well(&keeper);

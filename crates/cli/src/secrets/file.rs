@@ -66,8 +66,7 @@ pub(super) fn read(path: &Path, sources: &[PathBuf]) -> Result<Zeroizing<String>
     let failed = |action| move |source| FileError::Io { action, path: path.to_owned(), source };
     let real = path.canonicalize().map_err(failed("find"))?;
     for source in sources {
-        // A source that is missing holds nothing, and is somebody else's to complain about.
-        if source.canonicalize().is_ok_and(|source| real.starts_with(source)) {
+        if real_place(source).is_ok_and(|source| real.starts_with(source)) {
             return Err(FileError::InSource { path: path.to_owned(), source_dir: source.clone() });
         }
     }
@@ -83,6 +82,16 @@ pub(super) fn read(path: &Path, sources: &[PathBuf]) -> Result<Zeroizing<String>
         return Err(FileError::Exposed { path: path.to_owned(), mode });
     }
     read_all(path, file)
+}
+
+/// Where a source really is. The source itself is not looked at: its file system may not answer. Whether it is missing, or
+/// a link, is somebody else's to complain about.
+fn real_place(source: &Path) -> io::Result<PathBuf> {
+    match (source.parent(), source.file_name()) {
+        (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => Ok(parent.canonicalize()?.join(name)),
+        (_, Some(name)) => Ok(Path::new(".").canonicalize()?.join(name)),
+        _ => source.canonicalize(),
+    }
 }
 
 /// Reads a passphrase from what is open already, behind a path in `/proc/self/fd`.
@@ -146,9 +155,13 @@ mod tests {
         let path = file(&world, b"secret", 0o600);
         let link = folder.path().join("link");
         symlink(&path, &link).unwrap();
+        let folders = folder.path().join("folders");
+        symlink(folder.path(), &folders).unwrap();
         for path in [&path, &link] {
-            let error = read(path, std::slice::from_ref(&world)).unwrap_err();
-            assert!(matches!(error, FileError::InSource { .. }), "{error}");
+            for source in [world.clone(), folders.join("world/"), world.join(".."), folder.path().to_owned()] {
+                let error = read(path, &[source]).unwrap_err();
+                assert!(matches!(error, FileError::InSource { .. }), "{error}");
+            }
         }
         assert!(read(&path, &[folder.path().join("other")]).is_ok());
     }
