@@ -25,6 +25,7 @@ mod tags;
 mod taking_turns;
 mod tar;
 mod undelete;
+mod unproven;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

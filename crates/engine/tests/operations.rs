@@ -256,7 +256,8 @@ fn pruning_touches_its_own_series_only() {
     create(&mut house.open(), &other, &Silent).unwrap();
     let mut session = house.open();
     let rules = Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] };
-    let plan = prune::plan_series(&session, "mc", &rules, house.clock.now(), &jiff::tz::TimeZone::UTC);
+    let plan =
+        prune::plan_series(&session, "mc", &rules, house.clock.now(), &jiff::tz::TimeZone::UTC).unwrap().decisions;
     assert_eq!(plan.len(), 3);
     assert_eq!(prune::prune(&mut session, &plan, &Silent).unwrap().archives, 2);
     let left: Vec<_> = session.archives().iter().map(|archive| archive.name.to_string()).collect();
@@ -274,7 +275,8 @@ fn with_a_clock_that_went_back_nothing_is_pruned() {
     house.backup();
     let mut session = house.open();
     let rules = Rules { within: None, periods: vec![(Period::Daily, Count::AtMost(1))] };
-    let plan = prune::plan_series(&session, "mc", &rules, house.clock.now(), &jiff::tz::TimeZone::UTC);
+    let plan =
+        prune::plan_series(&session, "mc", &rules, house.clock.now(), &jiff::tz::TimeZone::UTC).unwrap().decisions;
     assert!(plan.last().unwrap().keep.is_none(), "the archive that was just made would go");
     let refused = prune::prune(&mut session, &plan, &Silent).unwrap_err();
     assert!(matches!(refused, DeleteError::FromTheFuture { .. }), "{refused:?}");

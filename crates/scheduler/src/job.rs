@@ -201,16 +201,24 @@ impl BackupJob {
     pub fn retain(&self, session: &mut Session) -> Result<Retained, RetentionError> {
         let Some(rules) = &self.rules else { return Ok(Retained::default()) };
         let begun = self.clock.now();
-        let plan = prune::plan_series(session, &self.options.series, rules, begun, &self.zone);
+        let plan =
+            prune::plan_series(session, &self.options.series, rules, begun, &self.zone).map_err(DeleteError::from)?;
+        if !plan.unproven.is_empty() {
+            warn!(
+                "{} of the series {}: left alone, whatever the rules say; `list` shows why",
+                count(plan.unproven.len() as u64, "unproven archive"),
+                self.options.series
+            );
+        }
         // Rules that keep nothing are a mistake, which whoever reads the settings should have noticed.
-        if rules.keep_nothing() || plan.iter().all(|decision| decision.keep.is_some()) {
+        if rules.keep_nothing() || plan.going() == 0 {
             return Ok(Retained::default());
         }
         let moved = self.began.wall_moved(self.clock.as_ref());
         let pruned = if moved.abs() > CLOCK_MAY_MOVE {
             Err(RetentionError::ClockSet(moved))
         } else {
-            prune::prune(session, &plan, self.monitor.as_ref()).map_err(RetentionError::from)
+            prune::prune(session, &plan.decisions, self.monitor.as_ref()).map_err(RetentionError::from)
         };
         self.record_step(Kind::Prune, begun, pruned.as_ref().err(), 0);
         let deleted = pruned?;
@@ -219,7 +227,7 @@ impl BackupJob {
         let freed = compacted.as_ref().map_or(0, |stats| stats.freed_bytes);
         self.record_step(Kind::Compact, begun, compacted.as_ref().err(), freed);
         let compacted = compacted?;
-        let archives = count(plan.len() as u64, "archive");
+        let archives = count(plan.decisions.len() as u64, "archive");
         info!("pruned {} of {archives}, freed {}", deleted.archives, bytes(compacted.freed_bytes));
         Ok(Retained { deleted, compacted })
     }

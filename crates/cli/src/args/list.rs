@@ -20,6 +20,9 @@ pub(crate) struct List {
     /// Lists checkpoints too: what runs that were cut off have saved
     #[arg(long)]
     pub(crate) consider_checkpoints: bool,
+    /// Lists unproven archives too, after the others: those that do not prove that who made them had the key
+    #[arg(long)]
+    pub(crate) consider_unproven: bool,
     /// Names or paths alone
     #[arg(long)]
     pub(crate) short: bool,

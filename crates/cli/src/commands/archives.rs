@@ -2,9 +2,11 @@
 
 use tracing::{info, warn};
 use worldkeeper_archive::ArchiveName;
-use worldkeeper_engine::{ArchiveInfo, OpenArchive, Selection, Session, series};
+use worldkeeper_core::error_text;
+use worldkeeper_engine::{ArchiveInfo, ArchiveProblem, OpenArchive, Proofs, Selection, Session, SessionError, series};
 
-use crate::escape::escape_bytes;
+use crate::escape::{escape, escape_bytes};
+use crate::place::Place;
 use crate::report::Done;
 
 /// No archive is meant.
@@ -28,6 +30,14 @@ pub(crate) enum ArchiveError {
         /// The newest archive of all.
         newest: String,
     },
+    /// Nothing proves who made those that there are.
+    #[error("there is no archive in the repository at {location} that proves who made it")]
+    OnlyUnproven {
+        /// The repository.
+        location: String,
+        /// The newest of those that prove nothing.
+        newest: String,
+    },
     /// There is none at all.
     #[error("there is no archive in the repository at {0}")]
     NoArchive(String),
@@ -42,28 +52,62 @@ pub(super) enum Latest {
     OfOnlySeries,
 }
 
-/// Finds the archive of a name; `latest` is the newest of the series.
-pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) -> Result<ArchiveInfo, ArchiveError> {
+/// Finds the archive of a name; `latest` is the newest of the series that proves who made it.
+pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) -> anyhow::Result<ArchiveInfo> {
     if let Some(archive) = session.archive_info(&ArchiveName::from_bytes(name)) {
         return Ok(archive);
     }
+    let location = session.location();
     if name != LATEST {
-        return Err(ArchiveError::NoSuchArchive { name: name.into(), location: session.location() });
+        return Err(ArchiveError::NoSuchArchive { name: name.into(), location }.into());
     }
     let is_whole = |archive: &ArchiveInfo| !archive.name.as_str().is_some_and(series::is_checkpoint);
-    let mut archives: Vec<_> = session.archives().into_iter().filter(is_whole).collect();
     let is_ours = |archive: &ArchiveInfo| archive.name.as_str().is_some_and(|name| series::is_member(name, series));
-    if let Some(newest) = archives.iter().rposition(is_ours) {
-        return Ok(archives.swap_remove(newest));
+    let (ours, others): (Vec<_>, Vec<_>) = session.archives().into_iter().filter(is_whole).partition(is_ours);
+    let is_of_series = !ours.is_empty();
+    let mut candidates = if is_of_series { ours } else { others };
+    let newest = candidates.last().ok_or_else(|| ArchiveError::NoArchive(location.clone()))?.name.to_string();
+    let proven = loop {
+        let Some(candidate) = candidates.pop() else {
+            return Err(ArchiveError::OnlyUnproven { location, newest }.into());
+        };
+        match session.unproven(&candidate)? {
+            None => break candidate,
+            Some(problem) => warn!("{} is passed over: {}", candidate.name, unproven_text(&problem)),
+        }
+    };
+    if is_of_series {
+        return Ok(proven);
     }
-    let newest = archives.pop().ok_or_else(|| ArchiveError::NoArchive(session.location()))?;
-    let others: Vec<_> = archives.iter().map(|archive| archive.name.as_str()).collect();
-    if latest == Latest::OfOnlySeries && !are_one_series(newest.name.as_str(), &others) {
-        let (series, newest) = (series.to_owned(), newest.name.to_string());
-        return Err(ArchiveError::NotOfSeries { series, location: session.location(), newest });
+    let others: Vec<_> = candidates.iter().map(|archive| archive.name.as_str()).collect();
+    if latest == Latest::OfOnlySeries && !are_one_series(proven.name.as_str(), &others) {
+        return Err(ArchiveError::NotOfSeries { series: series.to_owned(), location, newest }.into());
     }
-    info!("there is no archive of the series {series}: the newest of all is {}", newest.name);
-    Ok(newest)
+    info!("there is no archive of the series {series}: the newest of all is {}", proven.name);
+    Ok(proven)
+}
+
+/// Opens the archive of a name. One whose proof is wrong is opened where borg's own word for that is given, and only if
+/// it is named: `latest` never means it.
+pub(super) fn open(place: &Place, session: &Session, name: &str, latest: Latest) -> anyhow::Result<OpenArchive> {
+    let archive = find(session, name, place.series(), latest)?;
+    let workarounds = place.environment.value(WORKAROUNDS).unwrap_or_default().to_string_lossy();
+    let is_asked_for = workarounds.split(',').any(|workaround| workaround.trim() == IGNORE_INVALID_TAM);
+    Ok(if is_asked_for { session.open_unproven_archive(&archive) } else { session.open_archive(&archive) }?)
+}
+
+/// Those of some archives that prove who made them; each of the others is said to be left alone, and they are counted.
+pub(super) fn proven(session: &Session, archives: Vec<ArchiveInfo>) -> Result<(Vec<ArchiveInfo>, u64), SessionError> {
+    let Proofs { proven, unproven } = session.prove(archives)?;
+    for (archive, problem) in &unproven {
+        warn!("archive {} is left alone, unless it is named: {}", archive.name, unproven_text(problem));
+    }
+    Ok((proven, unproven.len() as u64))
+}
+
+/// What is wrong with an archive that proves nothing, on one line.
+pub(super) fn unproven_text(problem: &ArchiveProblem) -> String {
+    format!("unproven: {}", escape(&error_text(problem)))
 }
 
 /// Warns of what was named and is not in an archive.
@@ -77,6 +121,12 @@ pub(super) fn warn_of_unmatched(archive: &OpenArchive, selection: &Selection) ->
 }
 
 const LATEST: &str = "latest";
+
+/// Where borg is told what to put up with, words with commas between them.
+const WORKAROUNDS: &str = "BORG_WORKAROUNDS";
+
+/// The word for reading archives whose TAM is wrong.
+const IGNORE_INVALID_TAM: &str = "ignore_invalid_archive_tam";
 
 /// Returns whether archives are all of one series, whatever it is called.
 fn are_one_series(newest: Option<&str>, others: &[Option<&str>]) -> bool {

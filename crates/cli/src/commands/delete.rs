@@ -6,7 +6,7 @@ use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::Stop;
 use worldkeeper_engine::{delete as delete_archives, force_delete, series};
 
-use super::ArchiveError;
+use super::archives::{self, ArchiveError};
 use super::output::Output;
 use crate::args::Delete;
 use crate::escape::escape_bytes;
@@ -26,6 +26,10 @@ pub(super) fn delete(place: &Arc<Place>, options: &Delete, stop: &Stop) -> anyho
         let mut archives = session.archives();
         // What runs that were cut off left is the next backup's to take away, as far as it is of no use any more.
         archives.retain(|archive| !archive.name.as_str().is_some_and(series::is_checkpoint));
+        if options.force == 0 {
+            // What nothing proves is neither counted nor taken away on its own.
+            (archives, _) = archives::proven(&session, archives)?;
+        }
         let archives = options.which.choose(archives, place.clock.now(), &place.zone);
         archives.into_iter().map(|archive| archive.name).collect()
     };

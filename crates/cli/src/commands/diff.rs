@@ -31,10 +31,7 @@ pub(super) fn diff(place: &Arc<Place>, options: &Diff, stop: &Stop) -> anyhow::R
         same_chunker_params: options.same_chunker_params,
     };
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
-    let open = |name: &str| {
-        let archive = archives::find(&session, name, place.series(), Latest::OfAll)?;
-        anyhow::Ok(session.open_archive(&archive)?)
-    };
+    let open = |name: &str| archives::open(place, &session, name, Latest::OfAll);
     let (old, new) = (open(&options.archive1)?, open(&options.archive2)?);
     match are_cut_alike(&old, &new) {
         _ if options.same_chunker_params => {}

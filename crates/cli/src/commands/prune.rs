@@ -5,6 +5,7 @@ use std::sync::Arc;
 use worldkeeper_core::Stop;
 use worldkeeper_engine::prune::{Decision, plan_series};
 
+use super::archives::unproven_text;
 use super::backup;
 use super::output::Output;
 use crate::open::{Caller, Purpose};
@@ -18,13 +19,16 @@ pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::R
     let purpose = if dry_run { Purpose::Read } else { Purpose::Write };
     let mut session = place.session(purpose, Caller::Hand, stop)?;
     let rules = &place.settings.retention.value;
-    let plan = plan_series(&session, place.series(), rules, place.clock.now(), &place.zone);
-    let going = plan.iter().filter(|decision| decision.keep.is_none()).count() as u64;
+    let plan = plan_series(&session, place.series(), rules, place.clock.now(), &place.zone)?;
     let mut output = Output::new();
-    for decision in &plan {
+    for decision in &plan.decisions {
         output.line(&line(decision, dry_run))?;
     }
-    let going = format!("{going} of {} in the series {}", words::count(plan.len() as u64, "archive"), place.series());
+    for (archive, problem) in &plan.unproven {
+        output.line(&format!("leave   {}  ({})", archive.name, unproven_text(problem)))?;
+    }
+    let archives = words::count(plan.decisions.len() as u64, "archive");
+    let going = format!("{} of {archives} in the series {}", plan.going(), place.series());
     let kept = settings::retention_text(rules);
     if dry_run {
         output.line(&format!("would delete {going}; the retention is {kept}"))?;

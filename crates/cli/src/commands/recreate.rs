@@ -52,9 +52,11 @@ pub(super) fn recreate(place: &Arc<Place>, options: &Recreate, stop: &Stop) -> a
     };
     let purpose = if options.dry_run { Purpose::Read } else { Purpose::Write };
     let mut session = place.session(purpose, Caller::Hand, stop)?;
-    let archives = match &options.archive {
-        Some(name) => vec![archives::find(&session, name, place.series(), Latest::OfAll)?],
-        None => options.archives.choose(session.archives(), place.clock.now(), &place.zone),
+    let (archives, left_alone) = if let Some(name) = &options.archive {
+        (vec![archives::find(&session, name, place.series(), Latest::OfAll)?], 0)
+    } else {
+        let (proven, left_alone) = archives::proven(&session, session.archives())?;
+        (options.archives.choose(proven, place.clock.now(), &place.zone), left_alone)
     };
     let reporter = Reporter::new(&place.screen, "recreating");
     let mut recreater = Recreater::new(&recreate_options);
@@ -92,7 +94,7 @@ pub(super) fn recreate(place: &Arc<Place>, options: &Recreate, stop: &Stop) -> a
     }
     reporter.end();
     output.finish()?;
-    Ok(Done::with(reporter.warnings()))
+    Ok(Done::with(reporter.warnings() + left_alone))
 }
 
 /// What becomes of an item, in a letter of stock's.

@@ -11,29 +11,57 @@ pub use plan::{Candidate, Count, Decision, Period, Reason, Rules, plan};
 use crate::delete::{DeleteError, DeleteStats, delete};
 use crate::monitor::Monitor;
 use crate::series;
-use crate::session::{ArchiveInfo, Session};
+use crate::session::{ArchiveInfo, ArchiveProblem, Proofs, Session, SessionError};
 
-/// Decides about every archive of a series, newest first. Other archives in the repository are not looked at.
+/// What is to become of the archives of a series.
+#[derive(Debug, Default)]
+pub struct SeriesPlan {
+    /// A decision about every archive that proves who made it, newest first, then about its checkpoints.
+    pub decisions: Vec<Decision>,
+    /// Archives that do not, and why: no rule is applied to them, they keep nobody's place, and they stay.
+    pub unproven: Vec<(ArchiveInfo, ArchiveProblem)>,
+}
+
+impl SeriesPlan {
+    /// How many archives go.
+    pub fn going(&self) -> usize {
+        self.decisions.iter().filter(|decision| decision.keep.is_none()).count()
+    }
+}
+
+/// Decides about every archive of a series. Other archives in the repository are not looked at.
 ///
 /// Checkpoints of the series go, as with stock: all of them, unless the newest is newer than any archive; about that one
 /// nothing is said.
-pub fn plan_series(session: &Session, series: &str, rules: &Rules, now: Timestamp, zone: &TimeZone) -> Vec<Decision> {
-    let candidate = |archive: &ArchiveInfo, is_one: fn(&str, &str) -> bool| {
-        let name = archive.name.as_str().filter(|name| is_one(name, series))?.to_owned();
-        Some(Candidate { name, time: archive.time })
+///
+/// # Errors
+///
+/// If a stop was asked for while it was found out which archives prove who made them.
+pub fn plan_series(
+    session: &Session,
+    series: &str,
+    rules: &Rules,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<SeriesPlan, SessionError> {
+    let is_of = |archive: &ArchiveInfo, is_one: fn(&str, &str) -> bool| {
+        archive.name.as_str().is_some_and(|name| is_one(name, series))
     };
-    let member = |archive: &ArchiveInfo| candidate(archive, series::is_member);
-    let checkpoint = |archive: &ArchiveInfo| candidate(archive, series::is_checkpoint_of);
-    let archives = session.archives();
-    let candidates: Vec<_> = archives.iter().filter_map(member).collect();
-    let mut decisions = plan(&candidates, rules, now, zone);
-    let newest = candidates.iter().map(|archive| archive.time).max();
-    let checkpoints: Vec<_> = archives.iter().filter_map(checkpoint).collect();
+    let is_member = |archive: &ArchiveInfo| is_of(archive, series::is_member);
+    let is_checkpoint = |archive: &ArchiveInfo| is_of(archive, series::is_checkpoint_of);
+    let mut archives = session.archives();
+    archives.retain(|archive| is_member(archive) || is_checkpoint(archive));
+    let Proofs { proven, unproven } = session.prove(archives)?;
+    let (members, checkpoints): (Vec<_>, Vec<_>) = proven.into_iter().partition(is_member);
+    let candidate = |archive: ArchiveInfo| Candidate { name: archive.name.to_string(), time: archive.time };
+    let members: Vec<_> = members.into_iter().map(candidate).collect();
+    let mut decisions = plan(&members, rules, now, zone);
+    let newest = members.iter().map(|archive| archive.time).max();
     let latest = checkpoints.iter().max_by_key(|archive| archive.time).filter(|latest| Some(latest.time) > newest);
     let latest = latest.map(|archive| archive.name.clone());
-    let superseded = checkpoints.into_iter().filter(|archive| latest.as_ref() != Some(&archive.name));
+    let superseded = checkpoints.into_iter().filter(|archive| latest.as_ref() != Some(&archive.name)).map(candidate);
     decisions.extend(superseded.map(|archive| Decision { archive, keep: None }));
-    decisions
+    Ok(SeriesPlan { decisions, unproven })
 }
 
 /// Deletes the archives that a plan lets go, all in one transaction.

@@ -5,7 +5,7 @@ use tracing::warn;
 use worldkeeper_archive::{
     ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, Item, ItemError, ItemReader, ItemSalvage, SalvageError,
 };
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, error_text};
 use worldkeeper_crypto::tam::Tam;
 
 use super::{Session, SessionError};
@@ -50,6 +50,9 @@ pub enum ArchiveProblem {
     /// Its metadata.
     #[error(transparent)]
     Metadata(#[from] ArchiveError),
+    /// Its metadata bears no TAM, where the key says that all do.
+    #[error("it has no TAM")]
+    NoTam,
     /// The metadata is that of another archive.
     #[error("its metadata says that it is archive {0}")]
     OtherName(ArchiveName),
@@ -86,18 +89,57 @@ impl Session {
     /// Reads an archive's metadata. One that carries no proof of its own, where the key says that all do, is taken as
     /// the manifest lists it, as stock does, with a warning.
     pub fn open_archive(&self, archive: &ArchiveInfo) -> Result<OpenArchive, SessionError> {
+        self.open_if(archive, |problem| matches!(problem, ArchiveProblem::NoTam))
+    }
+
+    /// As [`open_archive`](Self::open_archive), also if the proof that it carries is a wrong one: for whoever asks for
+    /// just this.
+    pub fn open_unproven_archive(&self, archive: &ArchiveInfo) -> Result<OpenArchive, SessionError> {
+        // The TAM says who wrote the metadata, not under which name the manifest should list it.
+        self.open_if(archive, |problem| !matches!(problem, ArchiveProblem::OtherName(_)))
+    }
+
+    fn open_if(
+        &self,
+        archive: &ArchiveInfo,
+        is_tolerated: impl FnOnce(&ArchiveProblem) -> bool,
+    ) -> Result<OpenArchive, SessionError> {
+        let (opened, problem) = self.read_metadata(archive)?;
+        match problem {
+            None => {}
+            Some(problem) if is_tolerated(&problem) => warn!(
+                "archive {} does not prove who made it: borg 1.2.4 or older, or somebody else ({})",
+                archive.name,
+                error_text(&problem)
+            ),
+            Some(source) => return Err(BrokenArchive { name: archive.name.clone(), source }.into()),
+        }
+        Ok(opened)
+    }
+
+    /// Reads an archive's metadata, and says what keeps it from proving that somebody with the key made it, as the
+    /// archive of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Object`] or [`SessionError::Archive`] if there is nothing that could be read.
+    pub(super) fn read_metadata(
+        &self,
+        archive: &ArchiveInfo,
+    ) -> Result<(OpenArchive, Option<ArchiveProblem>), SessionError> {
         let packed = self.reader().read(&archive.id, None)?;
-        let broken = |source| BrokenArchive { name: archive.name.clone(), source };
-        let (metadata, tam) = ArchiveMetadata::decode(&self.key, &packed).map_err(|error| broken(error.into()))?;
-        if !is_name_of(&metadata.name, &archive.name) {
-            // The TAM says who wrote the metadata, not under which name the manifest should list it.
-            return Err(broken(ArchiveProblem::OtherName(metadata.name)).into());
-        }
-        let is_authenticated = matches!(tam, Tam::Valid { .. });
-        if !is_authenticated && self.key.tam_required() == Some(true) {
-            warn!("archive {} does not prove who made it: borg before 1.0.9, or somebody else", archive.name);
-        }
-        Ok(OpenArchive { metadata, is_authenticated })
+        let broken = |error: ArchiveError| BrokenArchive { name: archive.name.clone(), source: error.into() };
+        let (metadata, is_authenticated, problem) = match ArchiveMetadata::decode(&self.key, &packed) {
+            Ok((metadata, Tam::Valid { .. })) => (metadata, true, None),
+            Ok((metadata, Tam::Missing)) => (metadata, false, self.requires_tam().then_some(ArchiveProblem::NoTam)),
+            Err(error @ ArchiveError::Tam(_)) => {
+                (ArchiveMetadata::decode_unverified(&packed).map_err(broken)?, false, Some(error.into()))
+            }
+            Err(error) => return Err(broken(error).into()),
+        };
+        let is_its_own = is_name_of(&metadata.name, &archive.name);
+        let other = (!is_its_own).then(|| ArchiveProblem::OtherName(metadata.name.clone()));
+        Ok((OpenArchive { metadata, is_authenticated }, problem.or(other)))
     }
 
     /// Reads an archive's items, one by one.

@@ -6,6 +6,7 @@ mod index;
 mod initialize;
 mod key;
 mod lost;
+mod proof;
 mod trust;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use archive::{ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive
 pub(crate) use change::{Change, Committed};
 pub use key::{ImportedKey, export_key, import_key};
 pub use lost::ManifestLoss;
+pub use proof::Proofs;
 pub use trust::{Suspicion, Trust};
 
 use crate::cache::ChunkIndex;

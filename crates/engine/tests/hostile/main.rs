@@ -4,6 +4,7 @@
 
 mod check;
 mod house;
+mod unproven;
 mod unread;
 
 use std::sync::Arc;

@@ -94,7 +94,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     // In a repository of several games, another one's world must not come over this one.
     let latest = if in_place { Latest::OfOnlySeries } else { Latest::OfAll };
-    let archive = session.open_archive(&archives::find(&session, &options.archive, place.series(), latest)?)?;
+    let archive = archives::open(place, &session, &options.archive, latest)?;
     if writes_files {
         // All of the target is looked at before any of it is touched.
         let targets = options.to.as_ref().map_or(place.settings.sources.value.as_slice(), std::slice::from_ref);

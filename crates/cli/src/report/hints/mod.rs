@@ -124,6 +124,9 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
                 "name the series with --name, as it was when it was backed up, or the archive itself; the newest of all is \
                  {newest}"
             ),
+            ArchiveError::OnlyUnproven { newest, .. } => format!(
+                "`worldkeeper list` says of each what is wrong with it. The one that is meant can be named: {newest}"
+            ),
             ArchiveError::NoArchive(_) => "make the first one: worldkeeper backup".to_owned(),
         });
     }

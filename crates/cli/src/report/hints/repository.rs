@@ -126,7 +126,8 @@ fn archive(error: &BrokenArchive) -> &'static str {
     match &error.source {
         ArchiveProblem::Metadata(ArchiveError::Tam(_)) => {
             "borg 1.2.4 and older leave that behind when they rename, recreate or repair an archive; then `borg upgrade \
-             --archives-tam` of a later one proves it again. Else do not trust it: worldkeeper check says more"
+             --archives-tam` of a later one proves it again. To look at it before: \
+             BORG_WORKAROUNDS=ignore_invalid_archive_tam reads it as it is. Else do not trust it"
         }
         _ => DAMAGED,
     }
