@@ -13,6 +13,7 @@ mod fidelity;
 mod find;
 mod freeing;
 mod import_tar;
+mod info;
 mod keys;
 mod long_paths;
 mod mounts;

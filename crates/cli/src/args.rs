@@ -11,6 +11,7 @@ mod diff;
 mod export_tar;
 mod find;
 mod import_tar;
+mod info;
 mod list;
 mod patterns;
 mod recreate;
@@ -33,6 +34,7 @@ pub(crate) use diff::{Diff, SortField, SortKey};
 pub(crate) use export_tar::ExportTar;
 pub(crate) use find::Find;
 pub(crate) use import_tar::ImportTar;
+pub(crate) use info::Info;
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Lists the archives, or what is in one
     List(List),
+    /// Says how much the repository, or an archive, holds and takes
+    Info(Info),
     /// Finds files in all archives, and says which holds which version
     Find(Find),
     /// Puts files of an archive back

@@ -1,5 +1,5 @@
-//! Create, extract, list, compare, change, check, prune, delete, undelete, compact: the only place where the pieces
-//! meet.
+//! Create, extract, list, find, compare, change, check, prune, delete, undelete, compact: the only place where the
+//! pieces meet.
 //!
 //! Everything begins with a [`Session`]: a repository that somebody opened, its key, its manifest, and the judgement
 //! whether it is the one we left ([`Trust`]). The operations are functions over it: [`create()`], [`extract()`],
@@ -42,6 +42,7 @@ mod diff;
 mod edit;
 mod extract;
 mod find;
+mod info;
 mod key_store;
 mod monitor;
 mod nonces;
@@ -68,6 +69,7 @@ pub use diff::{Change, DiffError, DiffOptions, Difference, Finding, OwnerName, a
 pub use edit::{EditError, Recompress, RecreateOptions, RecreateStats, Recreater, is_temporary, rename};
 pub use extract::{Destination, ExtractError, ExtractOptions, ExtractStats, Wanted, extract};
 pub use find::{FindError, Found, Version, find};
+pub use info::{ArchiveStats, RepositoryStats, archive_stats, repository_stats};
 pub use key_store::{KeyStore, KeyStoreError, NoKeyFiles};
 pub use monitor::{Monitor, Notice, Progress, Silent};
 pub use objects::{ObjectError, ObjectProblem};

@@ -12,6 +12,7 @@ mod diff;
 mod export_tar;
 mod find;
 mod import_tar;
+mod info;
 mod items;
 mod key;
 mod list;
@@ -71,6 +72,7 @@ pub(crate) fn run(
             Command::Run(options) => return run::begin(place, &options, stop),
             Command::Backup(Backup { comment, .. }) => backup::backup(&place, comment, stop),
             Command::List(options) => list::list(&place, &options, stop),
+            Command::Info(options) => info::info(&place, &options, stop),
             Command::Find(options) => find::find(&place, &options, stop),
             Command::Restore(options) => restore::restore(&place, &options, stop),
             Command::Diff(options) => diff::diff(&place, &options, stop),

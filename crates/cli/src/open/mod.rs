@@ -66,6 +66,16 @@ impl Place {
                 return self.initialize(repository, stop);
             }
         }
+        self.session_of(repository, purpose, stop)
+    }
+
+    /// Opens what is in a repository that is open, and judges it.
+    pub(crate) fn session_of(
+        &self,
+        repository: LocalRepository,
+        purpose: Purpose,
+        stop: &Stop,
+    ) -> Result<Session, AccessError> {
         let session = self.unlock(repository, stop)?;
         self.judge(session, purpose)
     }

@@ -57,6 +57,11 @@ impl ChunkIndex {
         self.chunks.get(id).filter(|_| self.missing.is_empty() || !self.missing.contains(id))
     }
 
+    /// All chunks that archives refer to, those that are missing too.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ChunkEntry> {
+        self.chunks.iter().map(|chunk| &chunk.entry)
+    }
+
     /// Returns whether archives refer to nothing.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {

@@ -22,6 +22,18 @@ impl Session {
         Ok(index)
     }
 
+    /// Looks at the chunk index, which stays.
+    pub(crate) fn with_index<T>(
+        &mut self,
+        monitor: &dyn Monitor,
+        look: impl FnOnce(&Self, &ChunkIndex) -> Result<T, SessionError>,
+    ) -> Result<T, SessionError> {
+        let index = self.take_index(monitor)?;
+        let seen = look(self, &index);
+        self.index = Some(index);
+        seen
+    }
+
     /// As [`take_index`](Self::take_index), for whoever means to delete: every archive must have been read for it.
     ///
     /// # Errors

@@ -83,6 +83,11 @@ impl RepositoryState {
         Ok(self.file("key.export"))
     }
 
+    /// This folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of a file in this folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
