@@ -4,6 +4,7 @@ mod check;
 mod check_options;
 mod checkpoints;
 mod chunkers;
+mod config;
 mod counter;
 mod dates;
 mod deduplication;

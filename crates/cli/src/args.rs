@@ -5,6 +5,7 @@
 mod archives;
 mod backup;
 mod check;
+mod config;
 mod create;
 mod delete;
 mod diff;
@@ -28,6 +29,7 @@ use worldkeeper_engine::DEFAULT_THRESHOLD_PERCENT;
 pub(crate) use archives::ArchiveFlags;
 pub(crate) use backup::Backup;
 pub(crate) use check::Check;
+pub(crate) use config::Config;
 pub(crate) use create::CreateFlags;
 pub(crate) use delete::Delete;
 pub(crate) use diff::{Diff, SortField, SortKey};
@@ -121,6 +123,8 @@ pub(crate) enum Command {
     },
     /// Checks the repository and its archives, and mends them with --repair
     Check(Check),
+    /// Shows or changes settings that the repository holds itself: its quota, whether it is append-only
+    Config(Config),
     /// Copies the repository's key, puts a copy back, changes its passphrase
     #[command(subcommand)]
     Key(Key),
@@ -224,6 +228,12 @@ pub(crate) struct Flags {
     /// not encrypted but signed; each with -blake2 or without; or none (BORG_ENCRYPTION; default repokey-blake2)
     #[arg(long, value_name = "MODE", global = true, help_heading = WHERE)]
     pub(crate) encryption: Option<String>,
+    /// A new repository keeps all that was ever committed: nothing is freed (APPEND_ONLY)
+    #[arg(long, global = true, help_heading = WHERE)]
+    pub(crate) append_only: bool,
+    /// How much a new repository may take, like 500M, 20G or 1.5T (STORAGE_QUOTA; default no limit)
+    #[arg(long, value_name = "SIZE", global = true, help_heading = WHERE)]
+    pub(crate) storage_quota: Option<String>,
     /// A file with the passphrase, readable by its owner alone (BORG_PASSPHRASE_FILE)
     #[arg(long, value_name = "FILE", global = true, help_heading = WHERE)]
     pub(crate) passphrase_file: Option<OsString>,
@@ -333,11 +343,21 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_setting_is_not_that_of_the_series() {
+        let args = parse("worldkeeper config storage_quota -5G --name mc").unwrap();
+        let Command::Config(config) = args.command else { panic!("it is no config") };
+        assert_eq!((config.name.as_deref(), config.value.as_deref()), (Some("storage_quota"), Some("-5G")));
+        assert_eq!(args.flags.name.as_deref(), Some("mc"));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused() {
         for line in [
             "worldkeeper",
             "worldkeeper delete",
             "worldkeeper delete --force",
+            "worldkeeper config --delete",
+            "worldkeeper config storage_quota 1G --delete",
             "worldkeeper delete a --older 1y",
             "worldkeeper list --newer soon",
             "worldkeeper restore",

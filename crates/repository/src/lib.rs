@@ -32,6 +32,7 @@ mod transaction;
 #[cfg(test)]
 mod vectors_tests;
 
+pub use config::{SettingError, parse_size};
 pub use lock::break_lock;
 pub use options::{CreateOptions, Holder, Mode, OnWait, OpenOptions};
 pub use os_disk::OsDisk;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use worldkeeper_core::repository::{CheckEvent, CheckOptions, RepositoryCheck};
 use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop, Transaction};
 
-use crate::config::Config;
+use crate::config::{Config, SettingError};
 use crate::index::Index;
 use crate::load::Loaded;
 use crate::lock::RepositoryLock;
@@ -106,6 +106,35 @@ impl LocalRepository {
     /// Returns whether nothing is ever compacted here.
     pub fn is_append_only(&self) -> bool {
         self.config.append_only
+    }
+
+    /// The settings in its config that people may look at, with their values.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        self.config.settings()
+    }
+
+    /// The value of one of the [`settings`](Self::settings).
+    pub fn setting(&self, name: &str) -> Result<String, SettingError> {
+        self.config.setting(name)
+    }
+
+    /// Changes a setting, durably, from the next opening on; without a value, back to its default. Needs the exclusive
+    /// lock.
+    pub fn set(&self, name: &str, value: Option<&str>) -> Result<(), SettingError> {
+        self.require_exclusive()?;
+        let changed = Config::load(&*self.disk, &self.path)?.with_setting(name, value, &self.path)?;
+        let (old, new) = (self.config.segments_per_dir, changed.segments_per_dir);
+        // Nobody would find a segment again that lies in another directory than its number says.
+        if old != new
+            && let Some(segment) = self.segments.list()?.into_iter().find(|segment| segment / old != segment / new)
+        {
+            return Err(SettingError::Invalid {
+                name: "segments_per_dir",
+                value: new.to_string(),
+                reason: format!("segment {segment} lies in data/{}, and would be looked for elsewhere", segment / old),
+            });
+        }
+        Ok(changed.save(&*self.disk, &self.path)?)
     }
 
     /// Requires the exclusive lock, and that it is still ours.

@@ -193,6 +193,15 @@ fn gate_kill_break_lock() {
     });
 }
 
+/// The config holds the key, too: it is the old one or the new one, or no archive is ever read again.
+#[test]
+fn gate_kill_config() {
+    killed_anywhere("repokey-blake2", 4, |place| {
+        let _ = place.archive("first");
+        Verb::new(place, &["config", "storage_quota", "1G"]).then(After::PerhapsAgain)
+    });
+}
+
 #[test]
 fn gate_kill_adopt() {
     killed_anywhere("repokey-blake2", 6, |place| {

@@ -6,6 +6,7 @@ mod backup;
 mod break_lock;
 mod check;
 mod compact;
+mod config;
 mod containers;
 mod delete;
 mod diff;
@@ -85,6 +86,7 @@ pub(crate) fn run(
             Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),
             Command::Check(options) => check::check(&place, &options, stop),
             Command::Compact { threshold } => compact::compact(&place, threshold, stop),
+            Command::Config(options) => config::config(&place, &options, stop),
             Command::Key(what) => key::key(&place, &what, stop),
             Command::BreakLock => break_lock::break_lock(&place),
             Command::Adopt { .. } => adopt::adopt(&place, stop),

@@ -43,7 +43,12 @@ impl Place {
     pub(super) fn create(&self) -> Result<(), AccessError> {
         let mut id = [0; 32];
         getrandom::fill(&mut id).map_err(AccessError::Random)?;
-        let options = CreateOptions { make_parent_dirs: true, ..CreateOptions::new(RepositoryId(id)) };
+        let options = CreateOptions {
+            append_only: self.settings.append_only.value,
+            storage_quota: self.settings.storage_quota.value,
+            make_parent_dirs: true,
+            ..CreateOptions::new(RepositoryId(id))
+        };
         LocalRepository::create(self.disk.as_ref(), &self.settings.repository.value, &options)?;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 34] = [
+const KNOWN: [&str; 36] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -14,6 +14,8 @@ const KNOWN: [&str; 34] = [
     "BORG_PASSPHRASE_FD",
     "BORG_PASSCOMMAND",
     "BORG_ENCRYPTION",
+    "APPEND_ONLY",
+    "STORAGE_QUOTA",
     "BORG_COMPRESSION",
     "BORG_CHUNKER_PARAMS",
     "SPARSE",

@@ -25,6 +25,7 @@ use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_docker::{ContainerName, Endpoint};
 use worldkeeper_engine::Patterns;
 use worldkeeper_engine::prune::Rules;
+use worldkeeper_repository::parse_size;
 
 pub(crate) use create::CreateSettings;
 pub(crate) use duration::to_text as duration_text;
@@ -36,6 +37,7 @@ pub(crate) use retention::to_text as retention_text;
 pub(crate) use when::When;
 
 use crate::args::{Args, Flags};
+use crate::words;
 use layers::{Said, look_up};
 
 /// Everything that can be set, but for secrets.
@@ -47,6 +49,10 @@ pub(crate) struct Settings {
     pub(crate) repository: Setting<PathBuf>,
     /// How a repository that is made is encrypted.
     pub(crate) encryption: Setting<EncryptionMode>,
+    /// Whether one keeps all that was ever committed.
+    pub(crate) append_only: Setting<bool>,
+    /// How many bytes one may take; 0 is no limit.
+    pub(crate) storage_quota: Setting<u64>,
     /// What is backed up, as it was written: borg stores the paths as they were given.
     pub(crate) sources: Setting<Vec<PathBuf>>,
     /// What is left out of archives.
@@ -114,6 +120,12 @@ impl Settings {
                 |said| said.parse(encryption),
                 || EncryptionMode::RepokeyBlake2,
             )?,
+            append_only: create::switch(environment, "--append-only", flags.append_only, "APPEND_ONLY")?,
+            storage_quota: or_default(
+                text("--storage-quota", &flags.storage_quota, "STORAGE_QUOTA")?,
+                |said| said.parse(quota),
+                || 0,
+            )?,
             interval: or_default(
                 text("--interval", &flags.interval, "BACKUP_INTERVAL")?,
                 |said| said.parse(interval),
@@ -159,6 +171,8 @@ impl Settings {
             ("name", self.name.value.clone(), self.name.origin),
             ("repository", self.repository.value.display().to_string(), self.repository.origin),
             ("encryption", self.encryption.value.to_string(), self.encryption.origin),
+            ("append only", if self.append_only.value { "yes" } else { "no" }.to_owned(), self.append_only.origin),
+            ("storage quota", quota_text(self.storage_quota.value), self.storage_quota.origin),
             ("sources", paths(&self.sources.value), self.sources.origin),
             ("interval", duration_text(self.interval.value), self.interval.origin),
             ("containers", containers, self.containers.origin),
@@ -248,6 +262,19 @@ struct UnknownMode;
 
 fn encryption(text: &str) -> Result<EncryptionMode, UnknownMode> {
     text.parse().map_err(|_| UnknownMode)
+}
+
+/// No quota.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a size of at least 10M, like 500M, 20G or 1.5T, or 0 for no quota")]
+struct NoQuota;
+
+fn quota(text: &str) -> Result<u64, NoQuota> {
+    parse_size(text).filter(|bytes| !(1..10_000_000).contains(bytes)).ok_or(NoQuota)
+}
+
+fn quota_text(bytes: u64) -> String {
+    if bytes == 0 { "none".to_owned() } else { words::bytes(bytes) }
 }
 
 /// Why a duration cannot be the interval.

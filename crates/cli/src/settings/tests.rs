@@ -29,6 +29,8 @@ fn without_anything_the_defaults_are_those_of_the_documentation() {
         ("name", "data"),
         ("repository", "/repository"),
         ("encryption", "repokey-blake2"),
+        ("append only", "no"),
+        ("storage quota", "none"),
         ("sources", "/data"),
         ("interval", "1h"),
         ("containers", ""),
@@ -55,6 +57,8 @@ fn variables_are_read() {
             ("WORLDKEEPER_NAME", "survival"),
             ("BORG_REPO_PATH", "/srv/borg"),
             ("BORG_ENCRYPTION", "none"),
+            ("APPEND_ONLY", "yes"),
+            ("STORAGE_QUOTA", "1.5G"),
             ("BACKUP_SOURCES", "/data/world, /data/world_nether"),
             ("BACKUP_INTERVAL", "1h30m"),
             ("GAME_CONTAINER_NAME", "mc,proxy"),
@@ -84,6 +88,8 @@ fn variables_are_read() {
             "survival",
             "/srv/borg",
             "none",
+            "yes",
+            "1.50 GB",
             "/data/world, /data/world_nether",
             "1h30m",
             "mc, proxy",
@@ -142,6 +148,8 @@ fn bad_values_are_named_with_their_origin() {
         "BORG_REPO cannot be \"backup@nas:world\": repositories on other",
     );
     refuses(&[], &[("BORG_COMPRESSION", "gzip")], "BORG_COMPRESSION cannot be \"gzip\"");
+    refuses(&["--storage-quota", "5M"], &[], "--storage-quota cannot be \"5M\": expected a size of at least 10M");
+    refuses(&[], &[("APPEND_ONLY", "maybe")], "APPEND_ONLY cannot be \"maybe\": expected yes or no");
     refuses(&[], &[("BORG_ENCRYPTION", "aes")], "BORG_ENCRYPTION cannot be \"aes\": expected repokey");
     refuses(&[], &[("BACKUP_SOURCES", "/a,,/b")], "BACKUP_SOURCES cannot be \"/a,,/b\"");
     refuses(&[], &[("BACKUP_SOURCES", "/a,/a")], "the source /a is named twice");

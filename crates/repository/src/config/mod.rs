@@ -1,6 +1,7 @@
 //! The repository's `config`: what it is, and the key if it keeps one.
 
 mod ini;
+mod setting;
 
 use std::path::Path;
 
@@ -10,6 +11,8 @@ use worldkeeper_core::{Disk, RepositoryError, RepositoryId};
 use crate::options::CreateOptions;
 use crate::segment::MAX_ENTRY_SIZE;
 use ini::Ini;
+
+pub use setting::SettingError;
 
 const SECTION: &str = "repository";
 const VERSION: i64 = 1;
@@ -155,7 +158,7 @@ impl Config {
 }
 
 /// Reads a size as stock does: bytes, or a number with K, M, G, T or P, which are powers of 1000.
-fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let factor = match text.chars().last()? {
         'K' => 1e3,

@@ -11,9 +11,10 @@ use std::io;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{
-    CreateError, DeleteError, DiffError, EditError, ExtractError, ImportError, RestoreError, RootError, SessionError,
-    StateError, TarError, UndeleteError,
+    CreateError, DeleteError, DiffError, EditError, ExtractError, FindError, ImportError, RestoreError, RootError,
+    SessionError, StateError, TarError, UndeleteError,
 };
+use worldkeeper_repository::SettingError;
 use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
@@ -24,7 +25,7 @@ use crate::commands::{
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
-use repository::{RIGHT_PASSPHRASE, disk, repository, session, state};
+use repository::{RIGHT_PASSPHRASE, disk, repository, session, setting, state};
 use settings::{file, secret, settings};
 
 /// What to do about an error, if this is one of those that somebody can do something about.
@@ -69,6 +70,12 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(DiffError::Session(error)) = error.downcast_ref() {
         return session(error);
+    }
+    if let Some(FindError::Session(error)) = error.downcast_ref() {
+        return session(error);
+    }
+    if let Some(error) = error.downcast_ref::<SettingError>() {
+        return setting(error);
     }
     match error.downcast_ref() {
         Some(ExtractError::Session(error)) => return session(error),

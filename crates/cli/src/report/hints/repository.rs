@@ -7,6 +7,7 @@ use worldkeeper_archive::{ArchiveError, ManifestError};
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
 use worldkeeper_engine::{ArchiveProblem, BrokenArchive, KeyStoreError, ObjectProblem, SessionError, StateError};
+use worldkeeper_repository::SettingError;
 
 use super::system;
 use crate::words;
@@ -21,6 +22,19 @@ const LOST_KEY: &str = "put the key back from the copy that was stored elsewhere
 
 const LATER_VERSION: &str = "a later version than this one has used it. Take that one, or another directory: a new \
                              repository is made there";
+
+/// What to do about the settings that a repository holds.
+pub(super) fn setting(error: &SettingError) -> Option<String> {
+    match error {
+        SettingError::Unknown(_) => Some("`worldkeeper config` shows those there are".to_owned()),
+        SettingError::Fixed("key") => {
+            Some("for the key there are: worldkeeper key export, key import and key change-passphrase".to_owned())
+        }
+        SettingError::Needed(name) => Some(format!("set it to another value: worldkeeper config {name} VALUE")),
+        SettingError::Repository(error) => repository(error),
+        _ => None,
+    }
+}
 
 pub(super) fn repository(error: &RepositoryError) -> Option<String> {
     Some(match error {
@@ -63,7 +77,7 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
             words::bytes(*required_bytes)
         ),
         RepositoryError::QuotaExceeded { .. } => {
-            "keep fewer archives and run: worldkeeper prune; or raise storage_quota in the repository's config".into()
+            "keep fewer archives and run: worldkeeper prune; or raise it, like: worldkeeper config storage_quota 20G".into()
         }
         RepositoryError::Disk(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             "the repository is mounted read-only: mount it so that it can be written; list, restore and check work as it is"
