@@ -18,11 +18,12 @@ mod patterns;
 mod recreate;
 mod restore;
 mod tags;
+mod used;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_engine::DEFAULT_THRESHOLD_PERCENT;
 
@@ -52,6 +53,15 @@ pub(crate) struct Args {
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) flags: Flags,
+}
+
+impl Args {
+    /// Reads what was typed. Ends the process where that is a question for help, or nothing that can be meant.
+    pub(crate) fn read() -> Self {
+        let mut command = used::command(Self::command());
+        let mut matches = command.get_matches_mut();
+        Self::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -218,10 +228,10 @@ pub(crate) struct Flags {
     /// A directory to back up; repeatable (BACKUP_SOURCES, comma-separated; default /data)
     #[arg(long = "source", value_name = "DIR", global = true, help_heading = WHAT)]
     pub(crate) sources: Vec<OsString>,
-    /// What archives are named after (WORLDKEEPER_NAME; default the container's name, else the source's)
+    /// The series: what archives are named after (WORLDKEEPER_NAME; default the container's name, else the source's)
     #[arg(long, value_name = "NAME", global = true, help_heading = WHAT)]
     pub(crate) name: Option<String>,
-    /// The borg repository's directory, made on first use (BORG_REPO_PATH, BORG_REPO; default /repository)
+    /// The borg repository's directory, made by the first backup (BORG_REPO_PATH, BORG_REPO; default /repository)
     #[arg(long, value_name = "PATH", global = true, help_heading = WHERE)]
     pub(crate) repository: Option<OsString>,
     /// How a new repository is encrypted: repokey, its key in the repository; keyfile, its key here alone; authenticated,
@@ -303,8 +313,6 @@ const HOW: &str = "Running";
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &str) -> Result<Args, clap::Error> {
@@ -313,7 +321,7 @@ mod tests {
 
     #[test]
     fn clap_finds_no_fault() {
-        Args::command().debug_assert();
+        used::command(Args::command()).debug_assert();
     }
 
     #[test]

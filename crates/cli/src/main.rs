@@ -23,7 +23,6 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use indicatif::MultiProgress;
 use worldkeeper_core::escape;
 use worldkeeper_scheduler::Signals;
@@ -40,7 +39,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // Before anything else, so that no signal is lost.
     let signals = Signals::listen();
-    let args = Args::parse();
+    let args = Args::read();
     report::end(signals.map_err(Into::into).and_then(|mut signals| run(args, &mut signals)))
 }
 

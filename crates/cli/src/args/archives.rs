@@ -27,7 +27,7 @@ pub(crate) struct ArchiveFlags {
     pub(crate) older: Option<When>,
 }
 
-const WHICH: &str = "Which archives";
+pub(super) const WHICH: &str = "Which archives";
 
 impl ArchiveFlags {
     /// What clap calls the flags, for those that contradict them.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use worldkeeper_engine::NameGlob;
 
 use super::ArchiveFlags;
+use super::archives::WHICH;
 
 /// What to check, and whether to mend it.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,7 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) archives: ArchiveFlags,
     /// Only archives whose name begins so
-    #[arg(short = 'P', long, value_parser = parse_prefix, conflicts_with = "glob_archives")]
+    #[arg(short = 'P', long, help_heading = WHICH, value_parser = parse_prefix, conflicts_with = "glob_archives")]
     pub(crate) prefix: Option<NameGlob>,
 }
 
