@@ -30,7 +30,7 @@ fn run_in(host: &str, keeper: &Worldkeeper, args: &[&str]) -> Outcome {
 fn stopped_in(host: &str, keeper: &Worldkeeper) -> Stopped {
     let wrapper = container(host);
     let wrapper: Vec<_> = wrapper.iter().map(String::as_str).collect();
-    let syncs = Call { name: "fdatasync".into(), ordinal: 1, arguments: String::new() };
+    let syncs = Call::counted("fdatasync", 1);
     let stopped = Stopped::at(&syncs, keeper, &wrapper, &["backup"]).expect("a backup syncs");
     assert!(keeper.repository().join("lock.exclusive").exists(), "it holds the lock");
     stopped

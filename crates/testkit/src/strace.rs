@@ -1,39 +1,29 @@
 //! Signals at exact places of a run: a recorded trace gives the places, and `strace` sends the signal as one is entered.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fmt;
+mod call;
+
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::Signal;
 
 use crate::outcome::Outcome;
 use crate::peers;
 use crate::worldkeeper::Worldkeeper;
-
-/// A system call of a run that changes a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Its name, such as `rename`.
-    pub name: String,
-    /// Which of its thread's calls of that name it is, from 1 on: that is how `strace` counts.
-    pub ordinal: usize,
-    /// Its arguments, with the paths of descriptors.
-    pub arguments: String,
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let arguments: String = self.arguments.chars().filter(|c| !c.is_control()).take(160).collect();
-        write!(f, "{} number {}: {arguments}", self.name, self.ordinal)
-    }
-}
+pub use call::Call;
+use call::calls;
 
 /// Calls that change files. An `open` is one of them if it may make a file.
 const CALLS: &str = "write,pwrite64,writev,pwritev,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,fsync,\
                      fdatasync,link,linkat,symlink,symlinkat,ftruncate,fallocate,copy_file_range,chmod,fchmod,utimensat,\
                      open,openat";
+
+/// Calls that change files, too, and that nothing of ours makes in a repository.
+const OTHER_CALLS: &str = "creat,truncate,mknod,mknodat,chown,fchown,lchown,fchownat,fchmodat,setxattr,lsetxattr,fsetxattr,\
+                           removexattr,lremovexattr,fremovexattr,pwritev2,sendfile,splice,mmap,utime,utimes,futimesat,\
+                           sync,syncfs,sync_file_range";
 
 /// A call that takes more than a second, so that what happens every second happens behind it.
 #[derive(Clone, Copy, Debug)]
@@ -82,30 +72,20 @@ pub fn delayed_mutating_calls<S: AsRef<OsStr>>(keeper: &Worldkeeper, args: &[S],
     let _ = Outcome::of(&mut keeper.command_under(&strace, args)).exits(0);
     let text = String::from_utf8_lossy(&fs::read(&log).expect("strace has written")).into_owned();
     fs::remove_file(log).expect("it was there");
-    calls(&text, keeper.folder())
+    calls(&text, CALLS, keeper.folder())
 }
 
-/// The calls in a trace that change something below `folder`.
-fn calls(trace: &str, folder: &Path) -> Vec<Call> {
-    let folder = folder.display().to_string();
-    let mut ordinals = BTreeMap::new();
-    let mut calls = Vec::new();
-    for line in trace.lines() {
-        // 4711 write(5</tmp/…/data/0/3>, …) = 41, or the same with `<unfinished ...>`; a later `resumed` line is no call.
-        let Some((thread, call)) = line.split_once(' ') else { continue };
-        let Some((name, arguments)) = call.trim_start().split_once('(').filter(|(name, _)| !name.contains('<')) else {
-            continue;
-        };
-        let ordinal = ordinals.entry((thread.to_owned(), name.to_owned())).or_insert(0);
-        *ordinal += 1;
-        // One that is only delayed is none of them.
-        let is_listed = CALLS.split(',').any(|known| known == name);
-        let only_opens = name.starts_with("open") && !arguments.contains("O_CREAT");
-        if is_listed && !only_opens && arguments.contains(&folder) {
-            calls.push(Call { name: name.to_owned(), ordinal: *ordinal, arguments: arguments.to_owned() });
-        }
-    }
-    calls
+/// Runs a program with an environment variable to its good end, and returns its calls that change something below
+/// `folder`, in the order in which they began. Maps of files count, and everything else by which a file may be changed.
+#[track_caller]
+pub fn changes(command: &[OsString], variable: (&str, &OsStr), folder: &Path) -> Vec<Call> {
+    let log = folder.join("strace.log");
+    let names = format!("{CALLS},{OTHER_CALLS}");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-y", "-e", &format!("trace={names}"), "-o"]).arg(&log);
+    let _ = Outcome::of(strace.args(command).env(variable.0, variable.1)).exits(0);
+    let text = String::from_utf8_lossy(&fs::read(&log).expect("strace has written")).into_owned();
+    calls(&text, &names, folder)
 }
 
 /// The words to put before a command so that `signal` reaches it as it enters `call`; what `strace` has to say goes to
@@ -123,32 +103,42 @@ pub fn at(call: &Call, signal: Signal, log: &Path) -> Vec<String> {
     ["strace", "-f", "-qq", "-o", log, "-e", &trace, "-e", &injection].map(str::to_owned).to_vec()
 }
 
-/// The same for a run that is delayed.
-pub fn delayed_at(call: &Call, signal: Signal, log: &Path, delay: Option<Delay>) -> Vec<String> {
-    let strace = at(call, signal, log);
-    match delay {
-        Some(delay) => delay.add(strace),
-        None => strace,
-    }
+/// How the call is counted at which a run is killed.
+#[derive(Clone, Copy, Debug)]
+pub enum Count {
+    /// Among its thread's calls of that name on its path. Calls of other threads do not stand in its way.
+    OnPath,
+    /// Among its thread's calls of that name: for paths that each run draws anew. The first thread that has made as many
+    /// is killed.
+    OfThread,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_is_read_as_strace_counts() {
-        let trace = "\
-7 openat(AT_FDCWD, \"/f/a\", O_RDONLY) = 3</f/a>
-7 openat(AT_FDCWD, \"/f/b\", O_WRONLY|O_CREAT, 0666) = 4</f/b>
-8 write(2</dev/null>, \"/\", 1) = 1
-7 write(4</f/b>, \"x\", 1 <unfinished ...>
-8 write(5</f/c>, \"y\", 1) = 1
-7 <... write resumed>) = 1
-7 rename(\"/f/b\", \"/f/d\") = 0
-";
-        let found = calls(trace, Path::new("/f"));
-        let found: Vec<_> = found.iter().map(|call| (call.name.as_str(), call.ordinal)).collect();
-        assert_eq!(found, [("openat", 2), ("write", 1), ("write", 2), ("rename", 1)]);
+/// Runs the binary, kills it as it enters `call`, and returns whether that was where it was killed.
+#[track_caller]
+pub fn killed_at<S: AsRef<OsStr>>(
+    keeper: &Worldkeeper,
+    args: &[S],
+    call: &Call,
+    count: Count,
+    delay: Option<Delay>,
+) -> bool {
+    let log = keeper.folder().join("strace.log");
+    let (path, on_path) = &call.on_path;
+    let (ordinal, words) = match count {
+        Count::OnPath => (*on_path, ["-y", "-P", path].map(str::to_owned).to_vec()),
+        Count::OfThread => (call.ordinal, vec!["-y".to_owned()]),
+    };
+    let mut counted = call.clone();
+    counted.ordinal = ordinal;
+    let mut strace = at(&counted, Signal::KILL, &log);
+    strace.splice(1..1, words);
+    if let Some(delay) = delay {
+        strace = delay.add(strace);
     }
+    let outcome = Outcome::of(&mut keeper.command_under(&strace, args));
+    let text = String::from_utf8_lossy(&fs::read(&log).expect("strace has written")).into_owned();
+    fs::remove_file(log).expect("it was there");
+    // Of all that was counted, the first that was counted so far is where it ended.
+    let met = calls(&text, &call.name, keeper.folder()).into_iter().find(|call| call.ordinal == ordinal);
+    outcome.signal() == Some(Signal::KILL.as_raw()) && met.is_some_and(|met| met.is_same(call))
 }

@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::process::Signal;
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::counters::Counters;
-use worldkeeper_testkit::outcome::Outcome;
-use worldkeeper_testkit::strace::{self, Call};
+use worldkeeper_testkit::strace::{self, Call, Count, Delay};
 use worldkeeper_testkit::tree::listing;
+use worldkeeper_testkit::worldkeeper::Worldkeeper;
 use worldkeeper_testkit::{gate, segments};
 use worldkeeper_tests::locks;
 
@@ -37,7 +35,12 @@ pub(super) trait Scene: Send {
     /// The calls with which it changes something.
     fn calls(&self) -> &[Call];
 
-    /// Kills the run at a point and sees what comes of it; returns whether the point was met.
+    /// How many of so many points may be missed.
+    fn may_miss(&self, count: usize) -> usize {
+        1 + count / 10
+    }
+
+    /// Kills the run at a point and sees what comes of it; returns whether it was killed there.
     fn killed_at(&mut self, point: &Point) -> bool;
 }
 
@@ -61,20 +64,44 @@ pub(super) fn at_any_call<S: Scene>(sample: usize, scene: impl Fn() -> S + Sync)
     let (step, random) = (total / count, gate::Random::of(0).below(total));
     let numbers = (0..count).map(|index| (index * total / count + random % step) % total);
     let points: Vec<_> = numbers.map(|number| Point { number, call: first.calls()[number].clone() }).collect();
-    let (first, met) = (Mutex::new(Some(first)), AtomicUsize::new(0));
+    let may_miss = first.may_miss(count);
+    let (first, hit) = (Mutex::new(Some(first)), AtomicUsize::new(0));
     let take_first = || first.lock().expect("nobody panics here").take();
     gate::each(
         &points,
         || take_first().unwrap_or_else(&scene),
         |scene, point| {
-            met.fetch_add(usize::from(scene.killed_at(point)), Ordering::Relaxed);
+            hit.fetch_add(usize::from(scene.killed_at(point)), Ordering::Relaxed);
         },
     );
-    // Threads share the work differently each time, so a point may not be met again; most must be.
-    let met = met.into_inner();
-    println!("killed at {met} of {count} points, of {total} that there are");
-    assert!(met * 4 >= count * 3, "only {met} of {count} points were met");
+    // Those that were missed were killed as well, but elsewhere: a path that is drawn anew in a thread that another one
+    // overtakes cannot be told from that other's.
+    let hit = hit.into_inner();
+    println!("killed where it was meant at {hit} of {count} points, of {total} that there are");
+    assert!(count - hit <= may_miss, "only {hit} of {count} points were hit");
 }
+
+/// Kills a run at the call that is `call` in its trace, each time from what `begin` makes, until it is killed there;
+/// returns whether it was. Threads share the work differently each time, so that one try may miss.
+pub(super) fn killed(
+    keeper: &Worldkeeper,
+    args: &[String],
+    (call, calls): (&Call, &[Call]),
+    delay: Option<Delay>,
+    begin: impl Fn(),
+) -> bool {
+    // The point may have been found in a trace of another place.
+    let call = calls.iter().find(|known| known.is_same(call)).unwrap_or(call);
+    let counts: &[_] =
+        if delay.is_none() { &[Count::OnPath, Count::OfThread] } else { &[Count::OfThread, Count::OnPath] };
+    counts.iter().cycle().take(TRIES).any(|count| {
+        begin();
+        strace::killed_at(keeper, args, call, *count, delay)
+    })
+}
+
+/// How often a point is tried.
+const TRIES: usize = 6;
 
 /// A verb, what was there before it, and what it makes of that.
 struct Run {
@@ -158,12 +185,14 @@ impl Scene for Run {
         &self.calls
     }
 
+    fn may_miss(&self, count: usize) -> usize {
+        // `strace` cannot look at one path alone and delay a call on another: these are counted in their threads.
+        if self.verb.delay.is_some() { count / 3 } else { 1 + count / 10 }
+    }
+
     fn killed_at(&mut self, point: &Point) -> bool {
-        self.beginning.restore();
-        let log = Path::new("/dev/null");
-        let strace = strace::delayed_at(&point.call, Signal::KILL, log, self.verb.delay);
-        let outcome = Outcome::of(&mut self.verb.keeper.command_under(&strace, &self.verb.args));
-        let met = outcome.signal() == Some(Signal::KILL.as_raw());
+        let Verb { keeper, args, delay, .. } = &self.verb;
+        let is_hit = killed(keeper, args, (&point.call, &self.calls), *delay, || self.beginning.restore());
 
         let mut counters = Counters::default();
         let before = identity(&self.place);
@@ -186,7 +215,7 @@ impl Scene for Run {
         counters.directory(&self.place.keeper.repository());
         self.is_old_or_new(&added);
         self.restores_everything(&added, point.number);
-        met
+        is_hit
     }
 }
 
@@ -197,7 +226,7 @@ fn identity(place: &Place) -> Option<String> {
 }
 
 /// The set-up with the passphrase that opens the repository.
-fn opens(place: &Place) -> worldkeeper_testkit::worldkeeper::Worldkeeper {
+fn opens(place: &Place) -> Worldkeeper {
     let keepers = PASSPHRASES.map(|passphrase| place.keeper.clone().with("BORG_PASSPHRASE", passphrase));
     let opening = keepers.into_iter().find(|keeper| keeper.try_run(["list"]).code() == Some(0));
     opening.expect("the old or the new passphrase opens the repository")

@@ -6,15 +6,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
-use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::strace::{self, Call};
 use worldkeeper_testkit::tree::{Content, Entry, assert_listed, listing};
 use worldkeeper_testkit::worldkeeper::below;
 use worldkeeper_tests::{copy, locks};
 
 use super::beginning::Beginning;
-use super::point::{Point, Scene, at_any_call};
+use super::point::{Point, Scene, at_any_call, killed};
 use crate::place::{Listing, Place};
 
 #[test]
@@ -93,14 +91,13 @@ impl Scene for Restore {
     }
 
     fn killed_at(&mut self, point: &Point) -> bool {
-        self.beginning.restore();
-        fs::remove_dir_all(&self.target).expect("what was restored can be removed");
-        if let Some(before) = &self.before {
-            copy(before, &self.target);
-        }
-        let strace = strace::at(&point.call, Signal::KILL, Path::new("/dev/null"));
-        let outcome = Outcome::of(&mut self.place.keeper.command_under(&strace, &self.args));
-        let met = outcome.signal() == Some(Signal::KILL.as_raw());
+        let is_hit = killed(&self.place.keeper, &self.args, (&point.call, &self.calls), None, || {
+            self.beginning.restore();
+            let _ = fs::remove_dir_all(&self.target);
+            if let Some(before) = &self.before {
+                copy(before, &self.target);
+            }
+        });
         self.is_old_or_new();
 
         let _ = self.place.keeper.run(&self.args);
@@ -111,7 +108,7 @@ impl Scene for Restore {
         let repository = self.place.keeper.repository();
         assert_eq!(contents(&repository), self.repository);
         assert!(locks(&repository).is_empty(), "{:?}", locks(&repository));
-        met
+        is_hit
     }
 }
 

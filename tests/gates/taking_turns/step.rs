@@ -82,7 +82,7 @@ impl Step {
                     [vec!["backup".to_owned()], vec!["delete".to_owned(), archive], vec!["compact".to_owned()]];
                 let name = (*random.pick(&["write", "fdatasync", "rename", "unlink", "fsync", "openat"])).to_owned();
                 let ordinal = 1 + random.below(20);
-                Self::Killed(random.pick(&commands).clone(), Call { name, ordinal, arguments: String::new() })
+                Self::Killed(random.pick(&commands).clone(), Call::counted(&name, ordinal))
             }
         }
     }
