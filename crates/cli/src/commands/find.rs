@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_engine::{ArchiveInfo, Found, Version, find as find_in_archives, series};
 
+use super::archives;
 use super::items::{self, json_moment, moment};
 use super::output::Output;
 use crate::args::Find;
@@ -26,10 +27,11 @@ pub(super) fn find(place: &Arc<Place>, options: &Find, stop: &Stop) -> anyhow::R
     let mut archives = session.archives();
     archives
         .retain(|archive| options.consider_checkpoints || !archive.name.as_str().is_some_and(series::is_checkpoint));
+    let (archives, left_alone) = archives::proven(&session, archives)?;
     let archives = options.archives.choose(archives, place.clock.now(), &place.zone);
 
     let mut output = Output::new();
-    let (mut paths, mut found_versions, mut unread) = (0, 0, 0);
+    let (mut paths, mut found_versions, mut unread) = (0, 0, left_alone);
     find_in_archives(&session, &archives, &selection, &mut |found| {
         match found {
             Found::Path { path, versions } => {

@@ -32,13 +32,14 @@ pub(super) fn info(place: &Arc<Place>, options: &Info, stop: &Stop) -> anyhow::R
     let held = (!is_about_archives).then(|| Held::of(&repository)).transpose()?;
     let mut session = place.session_of(repository, Purpose::Read, stop)?;
     let reporter = Reporter::new(&place.screen, "reading");
-    let text = if let Some(held) = held {
+    let (text, left_alone) = if let Some(held) = held {
         let stats = repository_stats(&mut session, &reporter)?;
-        if options.json {
+        let text = if options.json {
             json::document(&held.json(place, &session, &stats)?)
         } else {
             held.text(&session, &stats).join("\n")
-        }
+        };
+        (text, 0)
     } else {
         about_archives(place, options, &mut session, &reporter)?
     };
@@ -46,24 +47,31 @@ pub(super) fn info(place: &Arc<Place>, options: &Info, stop: &Stop) -> anyhow::R
     let mut output = Output::new();
     output.line(&text)?;
     output.finish()?;
-    Ok(Done::with(reporter.warnings()))
+    Ok(Done::with(reporter.warnings() + left_alone))
 }
 
-/// What is to be said of the archives that are meant.
-fn about_archives(place: &Place, options: &Info, session: &mut Session, reporter: &Reporter) -> anyhow::Result<String> {
-    let chosen = match &options.archive {
-        Some(name) => vec![archives::find(session, name, place.series(), Latest::OfAll)?],
-        None => options.archives.choose(session.archives(), place.clock.now(), &place.zone),
+/// What is to be said of the archives that are meant, and how many are left alone.
+fn about_archives(
+    place: &Place,
+    options: &Info,
+    session: &mut Session,
+    reporter: &Reporter,
+) -> anyhow::Result<(String, u64)> {
+    let (chosen, left_alone) = if let Some(name) = &options.archive {
+        (vec![archives::find(session, name, place.series(), Latest::OfAll)?], 0)
+    } else {
+        let (proven, left_alone) = archives::proven(session, session.archives())?;
+        (options.archives.choose(proven, place.clock.now(), &place.zone), left_alone)
     };
     let about = chosen.iter().map(|archive| About::of(session, archive, reporter)).collect::<Result<Vec<_>, _>>()?;
     if !options.json {
         let texts: Vec<_> = about.iter().map(|about| about.text(&place.zone).join("\n")).collect();
-        return Ok(texts.join("\n\n"));
+        return Ok((texts.join("\n\n"), left_alone));
     }
     let stats = repository_stats(session, reporter)?;
     let mut document = basics(place, session, &stats)?;
     document["archives"] = about.iter().map(|about| about.json(&place.zone)).collect();
-    Ok(json::document(&document))
+    Ok((json::document(&document), left_alone))
 }
 
 /// What stock says of the repository whatever it was asked about.
