@@ -79,6 +79,12 @@ impl Place {
         self.counters.directory(&self.keeper.repository());
     }
 
+    /// Forgets what was sealed since: everything is as it was at an earlier time, and takes another course from there.
+    pub(crate) fn count_anew(&mut self) {
+        self.counters = Counters::default();
+        self.assert_counter_never_reused();
+    }
+
     /// Asserts that we bring back what `archive` was made of.
     #[track_caller]
     pub(crate) fn restores(&self, archive: &str, tree: &Listing) {

@@ -103,6 +103,22 @@ pub fn at(call: &Call, signal: Signal, log: &Path) -> Vec<String> {
     ["strace", "-f", "-qq", "-o", log, "-e", &trace, "-e", &injection].map(str::to_owned).to_vec()
 }
 
+/// Runs the binary, lets `call` return `error` (such as `EIO`) without having done anything, and says what came of it and
+/// whether there was such a call.
+#[track_caller]
+pub fn failed_at<S: AsRef<OsStr>>(keeper: &Worldkeeper, args: &[S], call: &Call, error: &str) -> (Outcome, bool) {
+    let log = keeper.folder().join("strace.log");
+    let (path, ordinal) = &call.on_path;
+    let trace = format!("trace={}", call.name);
+    let injection = format!("inject={}:error={error}:when={ordinal}", call.name);
+    let log_name = log.to_str().expect("paths of tests are text");
+    let strace = ["strace", "-f", "-qq", "-P", path, "-e", &trace, "-e", &injection, "-o", log_name];
+    let outcome = Outcome::of(&mut keeper.command_under(&strace, args));
+    let text = String::from_utf8_lossy(&fs::read(&log).expect("strace has written")).into_owned();
+    fs::remove_file(log).expect("it was there");
+    (outcome, text.contains("(INJECTED)"))
+}
+
 /// How the call is counted at which a run is killed.
 #[derive(Clone, Copy, Debug)]
 pub enum Count {

@@ -3,7 +3,6 @@
 //! A verb is one function: what was there before, and the command. Where and how it is killed, and what must hold then,
 //! is the business of [`point`]; of what does not write the repository, [`restore`].
 
-mod beginning;
 mod point;
 mod restore;
 

@@ -14,8 +14,8 @@ use worldkeeper_testkit::worldkeeper::Worldkeeper;
 use worldkeeper_testkit::{gate, segments};
 use worldkeeper_tests::locks;
 
-use super::beginning::Beginning;
 use super::{After, Verb};
+use crate::beginning::Beginning;
 use crate::place::{PASSPHRASES, Place};
 
 /// A call of a run, and the how manieth point it is.

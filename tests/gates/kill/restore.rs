@@ -11,8 +11,8 @@ use worldkeeper_testkit::tree::{Content, Entry, assert_listed, listing};
 use worldkeeper_testkit::worldkeeper::below;
 use worldkeeper_tests::{copy, locks};
 
-use super::beginning::Beginning;
 use super::point::{Point, Scene, at_any_call, killed};
+use crate::beginning::Beginning;
 use crate::place::{Listing, Place};
 
 #[test]

@@ -8,14 +8,14 @@ use worldkeeper_tests::copy;
 use crate::place::Place;
 
 /// Copies of everything that a run may change.
-pub(super) struct Beginning {
+pub(crate) struct Beginning {
     kept: [PathBuf; 3],
     copies: PathBuf,
 }
 
 impl Beginning {
     /// Keeps what is there now.
-    pub(super) fn of(place: &Place) -> Self {
+    pub(crate) fn of(place: &Place) -> Self {
         let kept = [place.keeper.repository(), place.keeper.state(), place.folder().join("keys")];
         let beginning = Self { kept, copies: place.folder().join("beginning") };
         fs::create_dir(&beginning.copies).expect("folders can be made");
@@ -26,7 +26,7 @@ impl Beginning {
     }
 
     /// Puts everything back as it was.
-    pub(super) fn restore(&self) {
+    pub(crate) fn restore(&self) {
         for (kept, copied) in self.pairs() {
             let _ = fs::remove_dir_all(kept);
             if copied.exists() {
@@ -36,7 +36,7 @@ impl Beginning {
     }
 
     /// The repository as it was.
-    pub(super) fn repository(&self) -> PathBuf {
+    pub(crate) fn repository(&self) -> PathBuf {
         self.copy_of(&self.kept[0])
     }
 
