@@ -45,7 +45,11 @@ pub(super) fn info(place: &Arc<Place>, options: &Info, stop: &Stop) -> anyhow::R
     };
     reporter.end();
     let mut output = Output::new();
-    output.line(&text)?;
+    if text.is_empty() {
+        tracing::info!("no archive is as asked for");
+    } else {
+        output.line(&text)?;
+    }
     output.finish()?;
     Ok(Done::with(reporter.warnings() + left_alone))
 }
