@@ -45,6 +45,10 @@ fn figures_are_those_of_stock() {
         assert_eq!(told["cache"]["stats"], stock["cache"]["stats"], "{borg}");
         let archives = |document: &Value| document["archives"].as_array().expect("there is a list").clone();
         let (told, stock) = (archives(&told), archives(&stock));
+        // Whoever made them has one name.
+        for key in ["username", "hostname"] {
+            assert_eq!(stock[2][key], stock[0][key], "{borg}");
+        }
         assert_eq!(told.iter().map(|about| &about["name"]).collect::<Vec<_>>(), ["theirs", "second", &name], "{borg}");
         for (told, mut stock) in told.into_iter().zip(stock) {
             if borg.version().starts_with("1.2.") {

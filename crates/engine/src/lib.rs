@@ -61,6 +61,7 @@ mod tar;
 mod undelete;
 mod verify;
 
+pub use attributes::username;
 pub use check::{ArchivesCheck, CheckOptions, check};
 pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
 pub use create::{CreateError, CreateOptions, CreateStats, Created, ask, create};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::{env, fs, io, thread};
 
 use worldkeeper_core::Stop;
-use worldkeeper_engine::{CreateOptions, Monitor, ask};
+use worldkeeper_engine::{CreateOptions, Monitor, ask, username};
 use worldkeeper_scheduler::job::BackupJob;
 
 use super::containers;
@@ -108,7 +108,6 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
 /// How an archive is made here, and of what.
 pub(super) fn create_options(place: &Place) -> CreateOptions {
     let settings = &place.settings;
-    let user = ["USER", "LOGNAME"].iter().find_map(|name| place.environment.value(name));
     CreateOptions {
         series: settings.name.value.clone(),
         sources: settings.sources.value.clone(),
@@ -130,10 +129,7 @@ pub(super) fn create_options(place: &Place) -> CreateOptions {
         comment: String::new(),
         cmdline: env::args_os().map(OsStringExt::into_vec).collect(),
         hostname: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
-        username: user.map_or_else(
-            || rustix::process::geteuid().as_raw().to_string(),
-            |user| user.to_string_lossy().into_owned(),
-        ),
+        username: username(),
         cwd: env::current_dir().map(|cwd| cwd.as_os_str().as_bytes().to_vec()).unwrap_or_default(),
         sealers: thread::available_parallelism().map_or(1, Into::into),
     }

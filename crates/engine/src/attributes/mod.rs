@@ -9,3 +9,4 @@ mod names;
 
 pub(crate) use escaped::Escaped;
 pub(crate) use names::Names;
+pub use names::username;

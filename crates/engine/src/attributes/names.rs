@@ -3,7 +3,14 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
-use uzers::{get_group_by_gid, get_group_by_name, get_user_by_name, get_user_by_uid};
+use uzers::{get_current_uid, get_group_by_gid, get_group_by_name, get_user_by_name, get_user_by_uid};
+
+/// Who runs this, as borg notes it in an archive: by name, or by number where this system has no name for it.
+#[must_use]
+pub fn username() -> String {
+    let uid = get_current_uid();
+    get_user_by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned())
+}
 
 /// The users and groups of this system, as far as they have been asked for.
 #[derive(Debug, Default)]
