@@ -22,6 +22,7 @@ pub(crate) struct Operation {
 /// Every operation. A new verb is a new line.
 pub(crate) const ALL: &[Operation] = &[
     Operation { name: "init", start: Start::Nothing, run: House::initialize, share: 1 },
+    Operation { name: "init and create", start: Start::Nothing, run: |house| house.create(0).map(drop), share: 1 },
     Operation { name: "first create", start: Start::Empty, run: |house| house.create(0).map(drop), share: 8 },
     Operation { name: "unchanged create", start: Start::Used, run: |house| house.create(2).map(drop), share: 6 },
     Operation { name: "changed create", start: Start::Used, run: |house| house.create(3).map(drop), share: 8 },

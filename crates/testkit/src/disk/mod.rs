@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use worldkeeper_core::DiskError;
 
+pub use power::Tail;
 use state::{Node, State};
 
 /// An error to return instead of doing what was asked.
@@ -134,6 +135,26 @@ impl MemoryDisk {
         power::fail(&mut disk.state(), seed);
         disk.state().settle();
         disk
+    }
+
+    /// How many bytes of the file that is being written are not durable; if it is more than one, of the youngest.
+    pub fn unsynced_bytes(&self) -> usize {
+        power::written(&self.state()).map_or(0, |(_, _, bytes)| bytes)
+    }
+
+    /// What is left when the power fails and everything reaches the disk but the end of that file: what begins `at` bytes
+    /// behind what is durable of it.
+    #[must_use]
+    pub fn after_torn_write(&self, at: usize, tail: Tail, seed: u64) -> Self {
+        let disk = self.after_kill();
+        power::cut(&mut disk.state(), at, tail, seed);
+        disk.state().settle();
+        disk
+    }
+
+    /// A number for what is on the disk, under its names: the same for the same.
+    pub fn fingerprint(&self) -> u64 {
+        self.state().fingerprint()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Error, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -281,6 +282,26 @@ impl State {
 
     fn lies_about(&self, path: &Path) -> bool {
         self.lies.as_ref().is_some_and(|(below, calls)| self.calls > *calls && path.starts_with(below))
+    }
+
+    /// A number for the names and what they stand for.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash_node(ROOT, &mut hasher);
+        hasher.finish()
+    }
+
+    fn hash_node(&self, node: usize, hasher: &mut DefaultHasher) {
+        match &self.nodes[&node] {
+            Node::File { content, .. } => content.hash(hasher),
+            Node::Directory { names, .. } => {
+                names.len().hash(hasher);
+                for (name, child) in names {
+                    name.hash(hasher);
+                    self.hash_node(*child, hasher);
+                }
+            }
+        }
     }
 
     /// Makes everything durable.
