@@ -10,7 +10,7 @@ use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::tree::{Content, Entry, listing};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
-use worldkeeper_testkit::{peers, tree};
+use worldkeeper_testkit::{peers, tree, worlds};
 use worldkeeper_tests::locks;
 
 use crate::place;
@@ -112,7 +112,7 @@ fn a_full_disk_to_restore_to() {
     let change = |seed: &str, bytes| {
         for number in 0..5 {
             let name = keeper.world().join(format!("region/r.0.{number}.mca"));
-            tree::write(&name, &sha_stream(&format!("{seed} {number}"), bytes));
+            tree::write(&name, &worlds::region(&format!("{seed} {number}"), bytes));
         }
         keeper.backup()
     };

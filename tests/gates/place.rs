@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::counters::Counters;
-use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::gate;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::tree::{self, Entry, assert_listed, listing};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
+use worldkeeper_testkit::worlds;
 
 /// What a tree was.
 pub(crate) type Listing = BTreeMap<PathBuf, Entry>;
@@ -47,8 +47,8 @@ impl Place {
     /// Makes the world another one: small files, and one of several chunks.
     pub(crate) fn change_world(&self, seed: &str) {
         tree::world(&self.keeper.world(), 20, seed);
-        tree::write(&self.keeper.world().join("region/r.0.0.mca"), &sha_stream(seed, 40_000));
-        tree::write(&self.keeper.world().join("region/r.0.1.mca"), &vec![0; 50_000]);
+        tree::write(&self.keeper.world().join("region/r.0.0.mca"), &worlds::region(seed, 40_000));
+        tree::write(&self.keeper.world().join("region/zeros"), &vec![0; 50_000]);
     }
 
     /// Makes the world another one and backs it up.

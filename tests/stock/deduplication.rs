@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use worldkeeper_testkit::borg::Borg;
-use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::tree;
 use worldkeeper_testkit::worldkeeper::PASSPHRASE;
+use worldkeeper_testkit::worlds;
 
 use crate::{MODES, place};
 
@@ -15,7 +15,7 @@ fn stock_adds_only_archive_metadata() {
     let world = source.path().join("world");
     tree::nasty(&world.join("nasty"));
     // Several chunks of file content, and an item stream of several chunks.
-    tree::write(&world.join("region/r.0.0.mca"), &sha_stream("region", 24 << 20));
+    tree::write(&world.join("region/r.0.0.mca"), &worlds::region("region", 24 << 20));
     tree::world(&world.join("playerdata"), 2500, "players");
     // Where the key lies does not change a chunk, and a client that has forgotten everything would not find the key.
     for mode in MODES.into_iter().filter(|mode| !mode.starts_with("keyfile")) {

@@ -40,7 +40,7 @@ fn a_file_is_found_in_the_archives_that_hold_it() {
     let (_folder, keeper) = place("repokey-blake2");
     let (world, repository) = (keeper.world(), keeper.repository());
     fs::create_dir_all(world.join("region")).expect("folders can be made");
-    let (level, region) = (world.join("level.dat"), world.join("region/r.0.0.mca"));
+    let (level, region) = (world.join("level.dat"), world.join("region/west.mca"));
     write(&level, "one", 100);
     write(&region, "region", 100);
     borg.init(&repository, "repokey-blake2");
@@ -64,7 +64,7 @@ fn a_file_is_found_in_the_archives_that_hold_it() {
     for named in ["level.dat", "**/level.dat", "world/level.*", &format!("/{beneath}/level.dat"), r"re:level\.dat$"] {
         assert_eq!(found(&find(&[named]).exits(0)), level, "{named}");
     }
-    let regions = [version("region/r.0.0.mca", 6, "a0", "a3", 4), version("region/r.0.0.mca", 6, &ours, &ours, 1)];
+    let regions = [version("region/west.mca", 6, "a0", "a3", 4), version("region/west.mca", 6, &ours, &ours, 1)];
     assert_eq!(found(&find(&["*.mca", "level.dat", "--exclude", "sh:**/level.dat"]).exits(0)), regions);
     assert_eq!(found(&find(&["level.dat", "--glob-archives", "a*", "--first", "3"]).exits(0)), level[..2]);
     assert_eq!(found(&find(&["level.dat", "--newer", "1d"]).exits(0)), level[3..]);
@@ -91,7 +91,7 @@ fn a_file_is_found_in_the_archives_that_hold_it() {
     let expected = [
         &[version("level.dat", 3, "a0", "a0", 1)],
         &level[1..],
-        &[version("region/r.0.0.mca", 6, "a0", "a3", 3)],
+        &[version("region/west.mca", 6, "a0", "a3", 3)],
         &regions[1..],
     ];
     assert_eq!(found(&outcome), expected.concat());

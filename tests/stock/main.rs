@@ -28,6 +28,7 @@ mod taking_turns;
 mod tar;
 mod undelete;
 mod unproven;
+mod worlds;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -107,6 +107,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_in_it_is_found_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        make_world(&folder.path().join("world")).unwrap();
+        for file in ["level.dat", "region/r.-1.0.mca", "DIM-1/region/r.0.0.mca"] {
+            let content = fs::read(folder.path().join("world").join(file)).unwrap();
+            let judge = worldkeeper_games::FORMATS.iter().find_map(|format| format.judge(file.as_bytes(), &content));
+            let defects = judge.map(|mut judge| {
+                judge.look(&content);
+                judge.finish()
+            });
+            assert!(defects.is_none_or(|defects| defects.is_empty()), "{file}");
+        }
+    }
+
+    #[test]
     fn chunks_lie_where_the_header_says() {
         let region = region(&mut Random(1));
         let word = |at: usize| u32::from_be_bytes(region[at..at + 4].try_into().unwrap()) as usize;

@@ -145,6 +145,13 @@ impl Monitor for Reporter {
             Notice::FileChanged(path) => {
                 self.warn_of_file(&format!("{} changed while it was read, what is stored may be a mix", escaped(path)));
             }
+            Notice::FileBroken { path, defects } => {
+                self.warn_of_file(&format!(
+                    "{} is broken, and is stored as it is: {}",
+                    escaped(path),
+                    escape(&defects.to_string())
+                ));
+            }
             Notice::TimeClamped(path) => {
                 debug!(
                     "{}: archives cannot hold its time of modification, but the nearest that they can",

@@ -1,13 +1,14 @@
 //! The words every other crate shares.
 //!
 //! Here are the ids, borg's dialect of MessagePack, borg's way to write time, and the seams through which the
-//! outside is reached: [`Repository`] and [`Transaction`], [`Disk`], [`Clock`]. This crate does no I/O and starts
-//! no thread; who owns a file, a socket or a clock implements a trait from here.
+//! outside is reached: [`Repository`] and [`Transaction`], [`Disk`], [`Clock`], and [`FileFormat`] for what is known of
+//! games. This crate does no I/O and starts no thread; who owns a file, a socket or a clock implements a trait from here.
 
 pub mod clock;
 pub mod disk;
 mod error_text;
 pub mod escape;
+pub mod format;
 mod id;
 pub mod lock;
 pub mod msgpack;
@@ -20,6 +21,7 @@ pub mod time;
 pub use clock::{Clock, Moment};
 pub use disk::{Disk, DiskError};
 pub use error_text::error_text;
+pub use format::{Defects, FileFormat, Judge};
 pub use id::{ChunkId, RepositoryId};
 pub use lock::LockIdentity;
 pub use pieces::{PIECE, Pieces};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use worldkeeper_archive::ArchiveName;
+use worldkeeper_core::Defects;
 
 use crate::check::Finding;
 use crate::source::SourceError;
@@ -40,6 +41,13 @@ pub enum Notice<'a> {
     FileVanished(&'a Path),
     /// A file changed while it was read: what is in the archive may be a mix.
     FileChanged(&'a Path),
+    /// A file is not whole, by what is known of its format. It is in the archive as it is.
+    FileBroken {
+        /// The file.
+        path: &'a Path,
+        /// What is wrong with it.
+        defects: &'a Defects,
+    },
     /// A file's time of modification is one that archives cannot hold: the nearest that they can is in there.
     TimeClamped(&'a Path),
     /// A directory of our own lies inside a source and was left out.

@@ -250,6 +250,9 @@ impl BackupJob {
             bytes(stats.stored_bytes),
             duration(self.clock.monotonic().saturating_sub(started)),
         );
+        if stats.files_broken > 0 {
+            warn!("{} found broken, and stored so: older archives may have better", count(stats.files_broken, "file"));
+        }
         if stats.times_clamped > 0 {
             info!(
                 "{} changed before 1970 or after January 2038, as far as the file system knows: archives cannot hold such \
@@ -273,6 +276,8 @@ impl BackupJob {
                     changed: stats.files_changed,
                     unchanged: stats.files_unchanged,
                     failed: stats.files_failed,
+                    torn: stats.files_torn,
+                    broken: stats.files_broken,
                 },
                 read_bytes: stats.read_bytes,
                 added_bytes: stats.stored_bytes,

@@ -18,3 +18,4 @@ pub mod strace;
 pub mod tree;
 pub mod weak_key;
 pub mod worldkeeper;
+pub mod worlds;

@@ -17,6 +17,10 @@ pub(crate) struct CreateFlags {
     /// (READ_SPECIAL)
     #[arg(long, global = true, help_heading = WHAT)]
     pub(crate) read_special: bool,
+    /// Whether files of games' worlds are looked at as they are read, and broken ones named: on or off (WORLD_CHECKS;
+    /// default on)
+    #[arg(long, value_name = "HOW", global = true, help_heading = WHAT)]
+    pub(crate) world_checks: Option<String>,
     /// How files are cut: default, buzhash,MIN_EXP,MAX_EXP,MASK_BITS,WINDOW or fixed,BLOCK,HEADER
     /// (BORG_CHUNKER_PARAMS; default buzhash,19,23,21,4095)
     #[arg(long, value_name = "PARAMS", global = true, help_heading = WHERE)]

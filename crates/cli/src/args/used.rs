@@ -14,7 +14,7 @@ const SERIES: &[&str] = &["name"];
 /// How a repository is made.
 const MAKE: &[&str] = &["encryption", "append_only", "storage_quota"];
 /// What is read, and how.
-const READ: &[&str] = &["sources", "one_file_system", "read_special", "sparse", "read_timeout"];
+const READ: &[&str] = &["sources", "one_file_system", "read_special", "world_checks", "sparse", "read_timeout"];
 /// How chunks are made.
 const CHUNKS: &[&str] = &["compression", "chunker_params"];
 /// How archives are stored.

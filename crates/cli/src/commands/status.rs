@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use worldkeeper_docker::{DockerError, State};
-use worldkeeper_scheduler::history::{Kind, Run, RunOutcome};
+use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
 
 use super::containers;
 use super::output::Output;
@@ -135,10 +135,9 @@ impl Status<'_> {
                     self.age(run.end),
                     run.error.as_deref().unwrap_or("the reason is not known")
                 )),
-                RunOutcome::Warnings => problems.push(format!(
-                    "the last {what} had warnings: {} could not be read, or not in one piece; see the log",
-                    words::count(run.files.failed.max(1), "file")
-                )),
+                RunOutcome::Warnings => {
+                    problems.push(format!("the last {what} had warnings: {}; see the log", amiss(&run.files)));
+                }
                 RunOutcome::Good | RunOutcome::Stopped => {}
             }
         }
@@ -155,6 +154,19 @@ impl Status<'_> {
     fn age(&self, moment: Timestamp) -> String {
         words::duration(words::since(moment, self.now))
     }
+}
+
+/// What was amiss with files.
+fn amiss(files: &Files) -> String {
+    let unread = files.failed + files.torn;
+    let mut said = Vec::new();
+    if unread > 0 || files.broken == 0 {
+        said.push(format!("{} could not be read, or not in one piece", words::count(unread.max(1), "file")));
+    }
+    if files.broken > 0 {
+        said.push(format!("{} found broken", words::count(files.broken, "file")));
+    }
+    said.join("; ")
 }
 
 fn state_text(state: &Result<State, DockerError>) -> String {
@@ -174,6 +186,16 @@ fn allowed_age(interval: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_amiss_is_told_by_kind() {
+        let files = |failed, torn, broken| amiss(&Files { failed, torn, broken, ..Files::default() });
+        assert_eq!(files(1, 2, 0), "3 files could not be read, or not in one piece");
+        assert_eq!(files(0, 0, 2), "2 files found broken");
+        assert_eq!(files(0, 1, 1), "1 file could not be read, or not in one piece; 1 file found broken");
+        // Earlier versions counted no more than what had failed.
+        assert_eq!(files(0, 0, 0), "1 file could not be read, or not in one piece");
+    }
 
     #[test]
     fn an_archive_is_late_after_two_intervals_or_some_slack() {

@@ -21,6 +21,8 @@ pub(crate) struct CreateSettings {
     pub(crate) one_file_system: Setting<bool>,
     /// FIFOs and devices are opened and stored as regular files.
     pub(crate) read_special: Setting<bool>,
+    /// The files of games' worlds are judged.
+    pub(crate) world_checks: Setting<bool>,
     /// How files are cut.
     pub(crate) chunker_params: Setting<ChunkerParams>,
     /// Holes restart fixed blocks.
@@ -44,6 +46,11 @@ impl CreateSettings {
             tags: TagSettings::resolve(&flags.tags, environment)?,
             one_file_system: switch("--one-file-system", flags.one_file_system, "ONE_FILE_SYSTEM")?,
             read_special: switch("--read-special", flags.read_special, "READ_SPECIAL")?,
+            world_checks: or_default(
+                text("--world-checks", &flags.world_checks, "WORLD_CHECKS")?,
+                |said| said.parse(on_or_off),
+                || true,
+            )?,
             chunker_params: or_default(
                 text("--chunker-params", &flags.chunker_params, "BORG_CHUNKER_PARAMS")?,
                 |said| said.parse(ChunkerParams::from_str),
@@ -79,6 +86,7 @@ impl CreateSettings {
         described.extend([
             ("one file system", switch(&self.one_file_system), self.one_file_system.origin),
             ("read special", switch(&self.read_special), self.read_special.origin),
+            ("world checks", if self.world_checks.value { "on" } else { "off" }.to_owned(), self.world_checks.origin),
             ("chunker params", self.chunker_params.value.to_string(), self.chunker_params.origin),
             ("sparse", switch(&self.sparse), self.sparse.origin),
             ("checkpoint interval", unless_zero(&self.checkpoint_interval, "never"), self.checkpoint_interval.origin),
@@ -112,5 +120,18 @@ fn yes_or_no(text: &str) -> Result<bool, SwitchError> {
         "yes" | "true" | "1" => Ok(true),
         "no" | "false" | "0" => Ok(false),
         _ => Err(SwitchError),
+    }
+}
+
+/// Neither on nor off.
+#[derive(Debug, thiserror::Error)]
+#[error("expected on or off")]
+struct OnOffError;
+
+fn on_or_off(text: &str) -> Result<bool, OnOffError> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(OnOffError),
     }
 }

@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 36] = [
+const KNOWN: [&str; 37] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -28,6 +28,7 @@ const KNOWN: [&str; 36] = [
     "KEEP_EXCLUDE_TAGS",
     "ONE_FILE_SYSTEM",
     "READ_SPECIAL",
+    "WORLD_CHECKS",
     "BACKUP_INTERVAL",
     "GAME_CONTAINER_NAME",
     "DOCKER_HOST",

@@ -41,6 +41,7 @@ fn without_anything_the_defaults_are_those_of_the_documentation() {
         ("chunker params", "buzhash,19,23,21,4095"),
         ("sparse", "no"),
         ("one file system", "no"),
+        ("world checks", "on"),
         ("checkpoint interval", "5m"),
         ("verify", "on"),
     ] {
@@ -73,6 +74,7 @@ fn variables_are_read() {
             ("KEEP_EXCLUDE_TAGS", "no"),
             ("ONE_FILE_SYSTEM", "yes"),
             ("READ_SPECIAL", "no"),
+            ("WORLD_CHECKS", "off"),
             ("BORG_CHUNKER_PARAMS", "fixed,4096,512"),
             ("SPARSE", "1"),
             ("CHECKPOINT_INTERVAL", "0"),
@@ -104,6 +106,7 @@ fn variables_are_read() {
             "no",
             "yes",
             "no",
+            "off",
             "fixed,4096,512",
             "yes",
             "never",
@@ -154,6 +157,7 @@ fn bad_values_are_named_with_their_origin() {
     refuses(&[], &[("BACKUP_SOURCES", "/a,,/b")], "BACKUP_SOURCES cannot be \"/a,,/b\"");
     refuses(&[], &[("BACKUP_SOURCES", "/a,/a")], "the source /a is named twice");
     refuses(&[], &[("GAME_CONTAINER_NAME", "a/b")], "GAME_CONTAINER_NAME cannot be \"a/b\"");
+    refuses(&[], &[("WORLD_CHECKS", "maybe")], "WORLD_CHECKS cannot be \"maybe\": expected on or off");
     refuses(&[], &[("DOCKER_HOST", "https://x")], "DOCKER_HOST cannot be \"https://x\"");
     refuses(&[], &[("WORLDKEEPER_LOG", "loud")], "WORLDKEEPER_LOG cannot be \"loud\": expected one of debug");
     refuses(&[], &[("WORLDKEEPER_NAME", "a/b")], "WORLDKEEPER_NAME cannot be \"a/b\"");

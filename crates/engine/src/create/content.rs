@@ -3,25 +3,28 @@
 
 use worldkeeper_chunker::ChunkerParams;
 
+use super::judging::Judging;
 use super::reader::{Interrupted, Reader};
-use crate::source::{FileReader, Verdict};
+use super::step::Reading;
+use crate::source::{FileReader, SourceError, Verdict};
 
 impl Reader {
-    /// Reads a file and hands out its chunks; returns how much was read.
-    pub(super) fn content(&mut self, mut file: FileReader) -> Result<(Verdict, u64), Interrupted> {
+    /// Reads a file and hands out its chunks.
+    pub(super) fn content(&mut self, mut file: FileReader, mut judging: Judging<'_>) -> Result<Reading, Interrupted> {
         let read_bytes = match self.blocks {
-            Some(blocks) => self.ranges(&mut file, blocks)?,
-            None => self.stream(&mut file)?,
+            Some(blocks) => self.ranges(&mut file, &mut judging, blocks)?,
+            None => self.stream(&mut file, &mut judging)?,
         };
-        Ok((file.finish()?, read_bytes))
+        let defects = judging.finish(file.position());
+        Ok(Reading { torn: file.finish()? == Verdict::Changed, defects, read_bytes })
     }
 
     /// Cuts the file as the one stream that it is for most.
-    fn stream(&mut self, file: &mut FileReader) -> Result<u64, Interrupted> {
+    fn stream(&mut self, file: &mut FileReader, judging: &mut Judging<'_>) -> Result<u64, Interrupted> {
         let mut read_bytes = 0;
         self.pass_over_hole(file)?;
         loop {
-            let read = self.feed.pending.fill(file.remaining(), |buffer| file.read(buffer))?;
+            let read = self.feed.pending.fill(file.remaining(), |buffer| read(file, judging, buffer))?;
             read_bytes += read as u64;
             let at_end = read == 0;
             while let Some(len) = self.feed.chunker.next_cut(self.feed.pending.bytes(), at_end) {
@@ -56,13 +59,18 @@ impl Reader {
     /// Cuts each range of data and each hole into blocks of its own, as stock does with `--sparse`.
     ///
     /// Source: borg 1.4 `chunker.pyx`, `sparsemap` and `ChunkerFixed.chunkify`.
-    fn ranges(&mut self, file: &mut FileReader, Blocks { block, header }: Blocks) -> Result<u64, Interrupted> {
-        let mut read_bytes = self.data_blocks(file, header.min(file.size()), block)?;
+    fn ranges(
+        &mut self,
+        file: &mut FileReader,
+        judging: &mut Judging<'_>,
+        Blocks { block, header }: Blocks,
+    ) -> Result<u64, Interrupted> {
+        let mut read_bytes = self.data_blocks(file, judging, header.min(file.size()), block)?;
         while file.remaining() > 0 {
             let hole = file.hole_at(file.position());
             if hole == 0 {
                 let data = file.data_at(file.position());
-                let read = self.data_blocks(file, data, block)?;
+                let read = self.data_blocks(file, judging, data, block)?;
                 read_bytes += read;
                 // The rest was cut off meanwhile.
                 if read < data || data == 0 {
@@ -81,13 +89,19 @@ impl Reader {
     }
 
     /// Reads `len` bytes and hands them out as blocks; returns how much there was.
-    fn data_blocks(&mut self, file: &mut FileReader, len: u64, block: u64) -> Result<u64, Interrupted> {
+    fn data_blocks(
+        &mut self,
+        file: &mut FileReader,
+        judging: &mut Judging<'_>,
+        len: u64,
+        block: u64,
+    ) -> Result<u64, Interrupted> {
         let mut done = 0;
         while done < len {
             let wanted = block.min(len - done);
             let mut left = wanted;
             while left > 0 {
-                let read = self.feed.pending.fill(left, |buffer| file.read(buffer))? as u64;
+                let read = self.feed.pending.fill(left, |buffer| read(file, judging, buffer))? as u64;
                 if read == 0 {
                     break;
                 }
@@ -105,6 +119,14 @@ impl Reader {
         }
         Ok(done)
     }
+}
+
+/// Reads what comes next, under the eyes of whoever judges it.
+fn read(file: &mut FileReader, judging: &mut Judging<'_>, buffer: &mut [u8]) -> Result<usize, SourceError> {
+    let offset = file.position();
+    let read = file.read(buffer)?;
+    judging.see(offset, &buffer[..read]);
+    Ok(read)
 }
 
 /// How a file is cut whose holes restart the blocks.

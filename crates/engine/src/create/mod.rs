@@ -19,6 +19,7 @@ mod checkpoint;
 mod content;
 mod feed;
 mod item_stream;
+mod judging;
 mod left_behind;
 mod pending;
 mod reader;
@@ -39,11 +40,11 @@ use jiff::Timestamp;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_compress::Compression;
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, FileFormat};
 
 pub(crate) use feed::Feed;
 pub(crate) use item_stream::{ItemStream, store};
-pub(crate) use step::{FileState, FinishedFile, Step};
+pub(crate) use step::{FileState, FinishedFile, Reading, Step};
 pub(crate) use watch::Watch;
 pub use watch::ask;
 pub(crate) use writer::Archive;
@@ -90,6 +91,8 @@ pub struct CreateOptions {
     /// FIFOs and devices, and those that symlinks lead to, are opened, and what comes is stored as a regular file's, as
     /// with stock's `--read-special`. Else they are never opened.
     pub read_special: bool,
+    /// What is known of the formats of files: those that are broken are told.
+    pub formats: &'static [&'static dyn FileFormat],
     /// After how long the archive in the making is saved, again and again; zero for never.
     pub checkpoint_interval: Duration,
     /// How long a file system may take to answer, until the run gives up; zero for ever.
@@ -129,6 +132,7 @@ impl CreateOptions {
             sparse: false,
             one_file_system: false,
             read_special: false,
+            formats: &[],
             checkpoint_interval: Duration::ZERO,
             read_timeout: Self::READ_TIMEOUT,
             comment: String::new(),
@@ -173,6 +177,8 @@ pub struct CreateStats {
     pub files_vanished: u64,
     /// Files that changed while they were read.
     pub files_torn: u64,
+    /// Files whose format somebody knows, and that are not whole; they are in the archive as they are.
+    pub files_broken: u64,
     /// Times of modification that archives cannot hold (before 1970, after January 2038): the nearest that they can is
     /// in there, as stock does it.
     pub times_clamped: u64,
@@ -196,11 +202,11 @@ impl CreateStats {
 
     /// How much somebody should look at; an archive without any file counts, too: most likely nothing is mounted.
     pub fn warnings(&self) -> u64 {
-        self.files_failed + self.files_torn + u64::from(self.files() == 0)
+        self.files_failed + self.files_torn + self.files_broken + u64::from(self.files() == 0)
     }
 
-    /// Returns whether somebody should look at what happened: something is missing or may be torn. What vanished in
-    /// the course of play is no reason.
+    /// Returns whether somebody should look at what happened: something is missing, broken or may be
+    /// torn. What vanished in the course of play is no reason.
     pub fn has_warnings(&self) -> bool {
         self.warnings() > 0
     }

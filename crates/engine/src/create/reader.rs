@@ -2,16 +2,17 @@
 
 use jiff::Timestamp;
 use worldkeeper_archive::ChunkRef;
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, FileFormat};
 
 use super::CreateOptions;
 use super::content::Blocks;
 use super::feed::Feed;
-use super::step::{FileState, FinishedFile, Remembered, Step};
+use super::judging::Judging;
+use super::step::{FileState, FinishedFile, Reading, Remembered, Step};
 use crate::cache::{FilesCache, Look, PathKey};
 use crate::pipeline::Closed;
 use crate::session::SessionError;
-use crate::source::{Entry, Found, SourceError, Stat, Verdict, Walker};
+use crate::source::{Entry, Found, SourceError, Stat, Walker};
 
 /// Makes the steps of an archive, in order.
 pub(super) struct Reader {
@@ -19,6 +20,8 @@ pub(super) struct Reader {
     pub(super) feed: Feed,
     /// How files are cut if holes count.
     pub(super) blocks: Option<Blocks>,
+    /// What is known of formats.
+    formats: &'static [&'static dyn FileFormat],
 }
 
 /// Why a file's content ended early.
@@ -42,7 +45,7 @@ impl From<SourceError> for Interrupted {
 impl Reader {
     pub(super) fn new(walker: Walker, options: &CreateOptions, feed: Feed) -> Self {
         let blocks = Blocks::of(&options.chunker_params).filter(|_| options.sparse);
-        Self { walker, feed, blocks }
+        Self { walker, feed, blocks, formats: options.formats }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -82,18 +85,16 @@ impl Reader {
         if !is_special && let Some((number, chunks)) = self.unchanged(&key, look(&entry.stat)) {
             entry.item.chunks = Some(chunks);
             let remembered = Some(Remembered::Unchanged(number));
-            return self.finish_file(entry, FileState::Unchanged, remembered, false, 0);
+            return self.finish_file(entry, FileState::Unchanged, remembered, Reading::default());
         }
         let is_known = !is_special && self.feed.shared.files().contains(&key);
         let state = if is_known { FileState::Changed } else { FileState::New };
         match self.read_until_still(&mut entry) {
-            Ok(Reading { verdict: Verdict::Unchanged, looked, read_bytes }) => {
-                let remembered = (!is_special && may_be_remembered(&entry.stat, looked))
-                    .then(|| Remembered::Changed { key, look: look(&entry.stat) });
-                self.finish_file(entry, state, remembered, false, read_bytes)
-            }
-            Ok(Reading { verdict: Verdict::Changed, read_bytes, .. }) => {
-                self.finish_file(entry, state, None, true, read_bytes)
+            Ok((reading, looked)) => {
+                // A broken file is read again the next time, and told again: nobody should believe that it was mended.
+                let is_known_next_time = !is_special && reading.is_good() && may_be_remembered(&entry.stat, looked);
+                let remembered = is_known_next_time.then(|| Remembered::Changed { key, look: look(&entry.stat) });
+                self.finish_file(entry, state, remembered, reading)
             }
             Err(Interrupted::Closed) => Err(Closed),
             Err(Interrupted::Source(error)) => {
@@ -104,10 +105,11 @@ impl Reader {
         }
     }
 
-    /// Reads a file, and reads it again a few times if it is written to meanwhile: most games write in short bursts.
-    fn read_until_still(&mut self, entry: &mut Entry) -> Result<Reading, Interrupted> {
+    /// Reads a file, and reads it again a few times if it is written to meanwhile, or is broken and may just be in the
+    /// middle of being written: most games write in short bursts. Returns when it was opened, too.
+    fn read_until_still(&mut self, entry: &mut Entry) -> Result<(Reading, Timestamp), Interrupted> {
         let mut all_read_bytes = 0;
-        let mut last: Option<Reading> = None;
+        let mut last: Option<(Reading, Timestamp)> = None;
         for _ in 0..READINGS {
             // What changes from now on is newer than what is read.
             let looked = self.feed.shared.now();
@@ -125,13 +127,15 @@ impl Reader {
                 self.feed.send(Step::Begun(Box::new(entry.item.clone())))?;
             }
             let is_long = file.size() > LONG;
-            let (verdict, read_bytes) = self.content(file)?;
-            all_read_bytes += read_bytes;
-            let reading = Reading { verdict, looked, read_bytes: all_read_bytes };
-            if verdict == Verdict::Unchanged || is_long {
-                return Ok(reading);
+            let formats = if entry.is_special() { &[] } else { self.formats };
+            let reading = self.content(file, Judging::new(formats, &entry.path))?;
+            all_read_bytes += reading.read_bytes;
+            let is_still = !reading.torn && (reading.is_good() || !may_be_half_written(&entry.stat, looked));
+            let reading = Reading { read_bytes: all_read_bytes, ..reading };
+            if is_still || is_long {
+                return Ok((reading, looked));
             }
-            last = Some(reading);
+            last = Some((reading, looked));
         }
         Ok(last.expect("it was read at least once"))
     }
@@ -141,11 +145,10 @@ impl Reader {
         entry: Entry,
         state: FileState,
         remembered: Option<Remembered>,
-        torn: bool,
-        read_bytes: u64,
+        reading: Reading,
     ) -> Result<(), Closed> {
         self.archived(&entry)?;
-        let file = FinishedFile { item: entry.item, path: entry.path, state, remembered, torn, read_bytes };
+        let file = FinishedFile { item: entry.item, path: entry.path, state, remembered, reading };
         self.feed.send(Step::File(Box::new(file)))
     }
 
@@ -167,16 +170,7 @@ impl Reader {
     }
 }
 
-/// How a file was read in the end.
-struct Reading {
-    verdict: Verdict,
-    /// When it was opened.
-    looked: Timestamp,
-    /// Those of earlier readings too.
-    read_bytes: u64,
-}
-
-/// How often a file is read at most, until it is not written to meanwhile.
+/// How often a file is read at most, until it is not written to meanwhile, and whole.
 const READINGS: usize = 3;
 /// What is longer, in bytes, is read once: to read it takes so long that it would be written to the next time, too.
 const LONG: u64 = 1 << 30;
@@ -193,6 +187,14 @@ fn may_be_remembered(stat: &Stat, looked: Timestamp) -> bool {
     i128::from(stat.ctime_ns) + tick_ns < looked.as_nanosecond()
 }
 
+/// Returns whether somebody may be in the middle of writing a file that nobody wrote to while it was read. What a game
+/// writes in several steps is done in a moment; what was broken for longer stays so.
+fn may_be_half_written(stat: &Stat, looked: Timestamp) -> bool {
+    i128::from(stat.ctime_ns) + HALF_WRITTEN_NS > looked.as_nanosecond()
+}
+
+/// A minute.
+const HALF_WRITTEN_NS: i128 = 60_000_000_000;
 /// Several ticks of a kernel that counts 100 in a second.
 const FINE_TICK_NS: i128 = 100_000_000;
 /// FAT stores every other second.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use worldkeeper_archive::Item;
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, Defects};
 
 use crate::cache::{Look, PathKey};
 use crate::pipeline::{item_bytes, step_bytes};
@@ -56,9 +56,24 @@ pub(crate) struct FinishedFile {
     pub state: FileState,
     /// For the files cache, if it may be trusted next time.
     pub remembered: Option<Remembered>,
-    /// It was written to while it was read.
+    pub reading: Reading,
+}
+
+/// How a file was read; as it is by default, if it was not.
+#[derive(Default)]
+pub(crate) struct Reading {
+    /// It was written to meanwhile.
     pub torn: bool,
+    /// What is wrong with it, as far as somebody knows its format.
+    pub defects: Defects,
     pub read_bytes: u64,
+}
+
+impl Reading {
+    /// Returns whether the content is what the file held at one moment, and nothing is known to be wrong with it.
+    pub(super) fn is_good(&self) -> bool {
+        !self.torn && self.defects.is_empty()
+    }
 }
 
 /// What the files cache is to know.
@@ -82,7 +97,10 @@ impl Step {
         step_bytes(match self {
             Self::Several(steps) => steps.iter().map(Self::weight).sum(),
             Self::Chunk(chunk) => chunk.size as usize,
-            Self::File(file) => item_bytes(&file.item) + file.path.len(),
+            Self::File(file) => {
+                let told = file.reading.defects.told().iter().map(String::len).sum::<usize>();
+                item_bytes(&file.item) + file.path.len() + told
+            }
             Self::Begun(item) | Self::Other(item) => item_bytes(item),
             Self::LeftOut { path, .. } | Self::TimeClamped(path) => path.len(),
             Self::Failed(error) => error.path.len(),

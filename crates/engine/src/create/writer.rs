@@ -172,7 +172,7 @@ impl<'a> Writer<'a> {
     }
 
     fn file(&mut self, file: FinishedFile) -> Result<(), SessionError> {
-        let FinishedFile { mut item, path, state, remembered, torn, read_bytes } = file;
+        let FinishedFile { mut item, path, state, remembered, reading } = file;
         self.begun = None;
         if state == FileState::Unchanged {
             let mut index = super::write(self.index);
@@ -200,10 +200,14 @@ impl<'a> Writer<'a> {
             FileState::Changed => self.stats.files_changed += 1,
             FileState::Unchanged => self.stats.files_unchanged += 1,
         }
-        self.stats.read_bytes += read_bytes;
-        if torn {
+        self.stats.read_bytes += reading.read_bytes;
+        if reading.torn {
             self.stats.files_torn += 1;
             self.monitor.notice(Notice::FileChanged(as_path(&path)));
+        }
+        if !reading.defects.is_empty() {
+            self.stats.files_broken += 1;
+            self.monitor.notice(Notice::FileBroken { path: as_path(&path), defects: &reading.defects });
         }
         Ok(())
     }

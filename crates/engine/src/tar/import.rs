@@ -14,7 +14,9 @@ use super::error::TarError;
 use super::header::Kind;
 use super::reader::{Member, TarReader};
 use crate::cache::FilesCache;
-use crate::create::{Archive, CreateError, CreateOptions, Created, Feed, FileState, FinishedFile, Step, Watch, make};
+use crate::create::{
+    Archive, CreateError, CreateOptions, Created, Feed, FileState, FinishedFile, Reading, Step, Watch, make,
+};
 use crate::monitor::Monitor;
 use crate::paths::as_path;
 use crate::pipeline::Closed;
@@ -155,7 +157,8 @@ impl Importer<'_> {
         })?;
         let path = item.path.clone();
         let state = FileState::New;
-        let file = FinishedFile { item, path, state, remembered: None, torn: false, read_bytes: size };
+        let reading = Reading { read_bytes: size, ..Reading::default() };
+        let file = FinishedFile { item, path, state, remembered: None, reading };
         Ok(self.feed.send(Step::File(Box::new(file)))?)
     }
 }

@@ -1,5 +1,6 @@
 //! Making archives: what is committed on the way, and what the game does to the tree meanwhile.
 
+mod broken;
 mod checkpoints;
 #[path = "../common/mod.rs"]
 mod common;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use worldkeeper_core::{Clock, Disk, Stop};
+use worldkeeper_core::{Clock, Disk, FileFormat, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::{
     CreateError, CreateOptions, Created, Destination, ExtractOptions, Monitor, NoKeyFiles, Session, SessionOptions,
@@ -31,13 +32,14 @@ struct House {
     folder: TempDir,
     repository: MemoryRepository,
     clock: Arc<ManualClock>,
+    formats: &'static [&'static dyn FileFormat],
 }
 
 impl House {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z").ticking());
-        let house = Self { folder, repository: MemoryRepository::new(1), clock };
+        let house = Self { folder, repository: MemoryRepository::new(1), clock, formats: &[] };
         tree::world(&house.world(), 40, "checkpoints");
         tree::write(&house.world().join("region/long"), &sha_stream("long", 1_500_000));
         let repository = Box::new(house.repository.clone());
@@ -84,6 +86,7 @@ impl House {
             checkpoint_interval: Duration::from_secs(interval),
             chunker_params: "fixed,65536".parse().unwrap(),
             sealers: 2,
+            formats: self.formats,
             ..CreateOptions::new("mc", [self.world()])
         };
         create(&mut self.open(), &options, monitor)

@@ -33,6 +33,8 @@ pub(crate) const TARGETS: &[Target] = &[
     target("rpc_client", worldkeeper_rpc::fuzz_client, SMALL),
     target("rpc_server", worldkeeper_rpc::fuzz_server, SMALL),
     target("rpc_stderr", worldkeeper_rpc::fuzz_stderr, SMALL),
+    // A window, and a buffer.
+    target("worlds", worldkeeper_games::fuzz_worlds, SMALL),
     // Regular expressions are compiled.
     target("patterns", worldkeeper_engine::fuzz_patterns, 64 << 20),
 ];

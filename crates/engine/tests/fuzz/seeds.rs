@@ -1,8 +1,9 @@
 //! What the inputs are made from: recordings of stock borg.
 
 use serde_json::Value;
-use worldkeeper_testkit::fixtures;
+use worldkeeper_testkit::fixtures::{self, sha_stream};
 use worldkeeper_testkit::repositories::{self, Copy};
+use worldkeeper_testkit::worlds;
 
 /// Recorded inputs of a target.
 pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
@@ -29,6 +30,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "manifest" => manifests(),
         "archive" => archives(),
         "patterns" => patterns(),
+        "worlds" => files_of_worlds(),
         "rpc_client" => messages("server->client", "hex"),
         "rpc_server" => messages("client->server", "hex"),
         "rpc_stderr" => messages("server stderr", "line"),
@@ -100,6 +102,14 @@ fn patterns() -> Vec<Vec<u8>> {
     seeds.extend(single.iter().map(|pattern| format!("- {}\n", pattern.as_str().unwrap())));
     seeds.push("R /srv/world\n! re:^(a|b)+[^/]*\\.(dat|mca)$\n+ sh:**/region/*.mca\n".to_owned());
     seeds.into_iter().map(|seed| format!("{seed}home/u/file.txt").into_bytes()).collect()
+}
+
+/// Files as games write them, behind what picks a name for them and the length of the pieces they come in.
+fn files_of_worlds() -> Vec<Vec<u8>> {
+    let (region, level) = (worlds::region("fuzz", 24_000), worlds::gzip(&sha_stream("fuzz", 900)));
+    let (database, current) = (worlds::sqlite(512, 4), b"MANIFEST-000001\n".to_vec());
+    let files = [&region, &region, &level, &level, &database, &current, &current, &level];
+    files.into_iter().enumerate().map(|(kind, file)| [&[kind as u8, 40][..], file].concat()).collect()
 }
 
 /// What was said in a session in one direction, and how its bytes are to be cut in front of it.

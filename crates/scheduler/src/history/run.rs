@@ -74,6 +74,10 @@ pub struct Files {
     pub unchanged: u64,
     /// Could not be read.
     pub failed: u64,
+    /// Changed while they were read.
+    pub torn: u64,
+    /// Are in the archive, and broken.
+    pub broken: u64,
 }
 
 impl Run {

@@ -46,7 +46,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         end: start + SignedDuration::from_secs(30),
         outcome,
         archive: (outcome == RunOutcome::Good).then(|| format!("mc-{minute}")),
-        files: Files { new: 1, changed: 2, unchanged: 3, failed: 0 },
+        files: Files { new: 1, changed: 2, unchanged: 3, failed: 0, torn: 0, broken: 4 },
         read_bytes: 1 << 30,
         added_bytes: 1 << 20,
         freed_bytes: 0,

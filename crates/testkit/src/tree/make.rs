@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::fixtures::sha_stream;
+use crate::worlds;
 
 /// Writes a file, and the directories above it, with a modification time that only full nanoseconds can hold.
 pub fn write(path: &Path, content: &[u8]) {
@@ -22,8 +23,8 @@ pub fn sample(root: &Path, seed: &str) {
     write(&root.join("hello.txt"), format!("hello from {seed}\n").as_bytes());
     write(&root.join("empty"), b"");
     write(&root.join("zeros.bin"), &vec![0; 300_000]);
-    write(&root.join("region/r.0.0.mca"), &sha_stream(seed, 5 << 20));
-    write(&root.join("region/r.0.-1.mca"), &sha_stream(&format!("{seed} west"), 70_000));
+    write(&root.join("region/r.0.0.mca"), &worlds::region(seed, 5 << 20));
+    write(&root.join("region/r.0.-1.mca"), &worlds::region(&format!("{seed} west"), 70_000));
     let lines = (0..5000).map(|line| format!("{seed} {line}\n")).collect::<Vec<_>>();
     write(&root.join("logs/latest.log"), lines.concat().as_bytes());
     fs::create_dir_all(root.join("datapacks/none")).expect("folders can be made");
