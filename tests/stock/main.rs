@@ -10,6 +10,7 @@ mod dates;
 mod deduplication;
 mod diff;
 mod edits;
+mod escrow;
 mod fidelity;
 mod find;
 mod freeing;

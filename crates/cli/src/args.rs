@@ -170,6 +170,11 @@ pub(crate) enum Key {
         #[arg(long)]
         paper: bool,
     },
+    /// Says that a copy of the key is stored elsewhere: until then it is asked for
+    Confirm {
+        /// What `key export` has printed
+        fingerprint: String,
+    },
     /// Puts the key under another passphrase, which comes from BORG_NEW_PASSPHRASE or a file
     ChangePassphrase {
         /// A file with the new passphrase, readable by its owner alone

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
 use worldkeeper_core::RepositoryId;
 
 use crate::blob::{KeyBlob, KeyBlobError};
@@ -43,6 +44,14 @@ impl KeyFile {
     pub fn repository_id_of(text: &str) -> Option<RepositoryId> {
         let (first, _) = text.split_once('\n')?;
         first.trim_ascii_end().strip_prefix(ID)?.strip_prefix(' ')?.parse().ok()
+    }
+
+    /// What a copy is known by to whoever has seen it: the first 64 bits of the SHA-256 of its text, such as
+    /// `5c1e-09ab-77d0-f3e2`. Another passphrase makes it another one. It is no secret, and opens nothing.
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::digest(self.to_string());
+        let groups = digest.chunks(2).take(4).map(|pair| format!("{:02x}{:02x}", pair[0], pair[1]));
+        groups.collect::<Vec<_>>().join("-")
     }
 }
 

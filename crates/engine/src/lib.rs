@@ -78,8 +78,8 @@ pub use patterns::fuzz_patterns;
 pub use patterns::{NameGlob, PatternError, PatternTooSlow, Patterns, Selection, Verdict};
 pub use restore::{RestoreError, RestoreOptions};
 pub use session::{
-    ArchiveInfo, ArchiveProblem, BrokenArchive, ImportedKey, Items, ManifestLoss, OpenArchive, Proofs, Session,
-    SessionError, SessionOptions, Suspicion, Trust, export_key, import_key,
+    ArchiveInfo, ArchiveProblem, BrokenArchive, Escrow, ImportedKey, Items, ManifestLoss, OpenArchive, Proofs, Session,
+    SessionError, SessionOptions, Suspicion, Trust, WrongFingerprint, export_key, import_key,
 };
 pub use source::{Action, ExcludeTags, RootError, SourceError, SourceRoot, TagName, TagNameError};
 pub use state::{RepositoryState, StateDir, StateError};

@@ -69,6 +69,7 @@ pub(crate) enum KeyCopyError {
 pub(super) fn key(place: &Arc<Place>, what: &Key, stop: &Stop) -> anyhow::Result<Done> {
     match what {
         Key::Export { path, form } => export(place, file_of(path.as_deref()), *form, stop),
+        Key::Confirm { fingerprint } => confirm(place, fingerprint, stop),
         Key::Import { path, paper } => import(place, file_of(path.as_deref()), *paper, stop),
         Key::ChangePassphrase { new_passphrase_file } => change_passphrase(place, new_passphrase_file.as_deref(), stop),
     }
@@ -98,6 +99,22 @@ fn export(place: &Place, path: Option<&Path>, form: KeyForm, stop: &Stop) -> any
         // A line break ends it already.
         output.line(text.trim_end_matches('\n'))?;
     }
+    output.finish()?;
+    // Not on standard output, which may hold the copy.
+    eprintln!("when it is stored on another machine, say so: worldkeeper key confirm {}", key_file.fingerprint());
+    Ok(Done::Well)
+}
+
+fn confirm(place: &Place, fingerprint: &str, stop: &Stop) -> anyhow::Result<Done> {
+    let repository = place.repository(Purpose::Read, Caller::Hand, stop)?;
+    let key_file = export_key(&repository, &place.key_files)?;
+    place.state.repository(repository.id()).confirm_key(&key_file, fingerprint)??;
+    let mut output = Output::new();
+    output.line(&format!(
+        "a copy of the key of the repository at {} is stored elsewhere, you say: it is not asked for until the key or its \
+         passphrase changes",
+        repository.location()
+    ))?;
     output.finish()?;
     Ok(Done::Well)
 }
@@ -190,7 +207,8 @@ fn change_passphrase(place: &Place, new_passphrase_file: Option<&Path>, stop: &S
         new.origin()
     ))?;
     output.line(
-        "copies of the key that were made before still open with the old one: export new ones, destroy the old",
+        "copies of the key that were made before still open with the old one: export new ones, destroy the old, \
+         and confirm again that one is stored elsewhere",
     )?;
     output.finish()?;
     Ok(Done::Well)

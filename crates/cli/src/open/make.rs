@@ -84,7 +84,7 @@ impl Place {
                 _ => "for the day the one in the repository is damaged".to_owned(),
             };
             warn!(
-                "STORE A COPY OF THE KEY ELSEWHERE, {why}: {}",
+                "STORE A COPY OF THE KEY ELSEWHERE, {why}. `worldkeeper key export` makes one, like {}",
                 self.state.repository(session.id()).file("key.export").display()
             );
         }

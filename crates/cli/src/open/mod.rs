@@ -4,6 +4,7 @@
 //! backup; nothing else makes one, and nothing makes one where one was.
 
 mod error;
+mod escrow;
 mod make;
 
 use std::io;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::place::Place;
 
 pub(crate) use error::AccessError;
+pub(crate) use escrow::ASK_FOR_COPY;
 
 /// How long a command by hand waits for the repository.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -63,7 +65,9 @@ impl Place {
         if matches!(purpose, Purpose::WriteOrCreate | Purpose::Adopt) && is_blank(&repository)? {
             self.require_none_was_at(&repository.location())?;
             if purpose == Purpose::WriteOrCreate {
-                return self.initialize(repository, stop);
+                let session = self.initialize(repository, stop)?;
+                self.keep_copies(&session, purpose);
+                return Ok(session);
             }
         }
         self.session_of(repository, purpose, stop)
@@ -77,7 +81,11 @@ impl Place {
         stop: &Stop,
     ) -> Result<Session, AccessError> {
         let session = self.unlock(repository, stop)?;
-        self.judge(session, purpose)
+        let session = self.judge(session, purpose)?;
+        if matches!(purpose, Purpose::Write | Purpose::WriteOrCreate) {
+            self.keep_copies(&session, purpose);
+        }
+        Ok(session)
     }
 
     /// Opens a repository, without its key, for a check of its archives, even if its manifest is lost.

@@ -47,6 +47,9 @@ impl Session {
                 key::store(repository.as_ref(), mode, options.key_store, &key_file)?;
             }
             state.export_key(&key_file.to_string())?;
+            // A copy that does not open is worse than none: it is opened from where it lies, before the key is used.
+            let exported: KeyFile = state.exported()?.unwrap_or_default().parse().map_err(SessionError::Exported)?;
+            key::open_blob(repository.as_ref(), mode, &exported.blob, passphrase)?;
             key
         };
         let mut session = Self {

@@ -122,7 +122,7 @@ pub(super) fn read_mode(repository: &dyn Repository) -> Result<EncryptionMode, S
 }
 
 /// Finds the key; `None` in mode `none`.
-fn load(
+pub(super) fn load(
     repository: &dyn Repository,
     mode: EncryptionMode,
     key_store: &dyn KeyStore,

@@ -2,6 +2,7 @@
 
 mod archive;
 mod change;
+mod escrow;
 mod index;
 mod initialize;
 mod key;
@@ -17,10 +18,11 @@ use tracing::warn;
 use worldkeeper_archive::{Manifest, ManifestError, Operation, TamPolicy};
 use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError, RepositoryId, Stop, error_text};
 use worldkeeper_crypto::nonce::WornOut;
-use worldkeeper_crypto::{EncryptionMode, Key, KeyBlobError, UnknownTypeByte};
+use worldkeeper_crypto::{EncryptionMode, Key, KeyBlobError, KeyFileError, UnknownTypeByte};
 
 pub use archive::{ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive};
 pub(crate) use change::{Change, Committed};
+pub use escrow::{Escrow, WrongFingerprint};
 pub use key::{ImportedKey, export_key, import_key};
 pub use lost::ManifestLoss;
 pub use proof::Proofs;
@@ -121,6 +123,9 @@ pub enum SessionError {
         /// The id of the one that is there.
         found: RepositoryId,
     },
+    /// The copy of the new key in the state directory is not what was written.
+    #[error("the exported copy of the key cannot be read back")]
+    Exported(#[source] KeyFileError),
     /// The key was made for another repository.
     #[error("the key belongs to repository {0}")]
     ForeignKey(RepositoryId),

@@ -7,6 +7,8 @@
 //! | `manifest-timestamp` | of the newest manifest seen |
 //! | `nonce` | 16 hex digits: the first nonce that was not reserved from here |
 //! | `key.export` | the key file, to be stored elsewhere |
+//! | `key.confirmed` | the fingerprint of the copy that somebody has stored elsewhere |
+//! | `config` | a copy of the repository's file of that name |
 //! | `chunks`, `files-<series>` | caches, in formats of our own |
 //!
 //! The first four are borg's security directory, in borg's forms.
@@ -86,6 +88,28 @@ impl RepositoryState {
     /// This folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The text of that copy, if it was written.
+    pub(crate) fn exported(&self) -> Result<Option<String>, StateError> {
+        Ok(self.text("key.export")?.map(|text| text + "\n"))
+    }
+
+    /// The fingerprint of the copy that is known to be stored elsewhere.
+    pub(crate) fn confirmed_key(&self) -> Result<Option<String>, StateError> {
+        self.text("key.confirmed")
+    }
+
+    /// Remembers the fingerprint of a copy that is stored elsewhere.
+    pub(crate) fn confirm(&self, fingerprint: &str) -> Result<(), StateError> {
+        self.write("key.confirmed", fingerprint.as_bytes())
+    }
+
+    /// Keeps a copy of the repository's `config` file, where the last one was another. What is secret in it, the key,
+    /// is under the passphrase.
+    pub fn keep_config(&self, config: &[u8]) -> Result<(), StateError> {
+        let kept = disk::read_if_there(self.disk.as_ref(), &self.file("config"), SMALL_FILE)?;
+        if kept.as_deref() == Some(config) { Ok(()) } else { self.write("config", config) }
     }
 
     /// The path of a file in this folder.

@@ -12,7 +12,7 @@ use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{
     CreateError, DeleteError, DiffError, EditError, ExtractError, FindError, ImportError, RestoreError, RootError,
-    SessionError, StateError, TarError, UndeleteError,
+    SessionError, StateError, TarError, UndeleteError, WrongFingerprint,
 };
 use worldkeeper_repository::SettingError;
 use worldkeeper_scheduler::DaemonError;
@@ -136,6 +136,9 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             ),
             ArchiveError::NoArchive(_) => "make the first one: worldkeeper backup".to_owned(),
         });
+    }
+    if let Some(WrongFingerprint(_)) = error.downcast_ref() {
+        return Some("`worldkeeper key export` takes a new copy, and prints its fingerprint".to_owned());
     }
     error.downcast_ref().and_then(daemon)
 }
