@@ -36,6 +36,9 @@ fn an_unreadable_file() {
     let setpriv = ["setpriv".to_owned(), format!("--inh-caps={drop}"), format!("--bounding-set={drop}")];
     let outcome = Outcome::of(&mut keeper.command_under(&setpriv, ["backup"]));
     let _ = outcome.exits(1).says(&["secret.dat", "permission denied"]);
+    // Nor is it forgotten: whoever asks later is told, and whoever has the archive alone.
+    let _ = keeper.try_run(["status"]).exits(1).says(&["1 file could not be read: ", "secret.dat; see the log"]);
+    let _ = keeper.run(["info", "latest"]).says(&["1 file could not be read: ", "secret.dat"]);
     let target = folder.path().join("target");
     let _ = keeper.restore("latest", &target);
     let restored = contents(&below(&target, &keeper.world()));

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::borg::{Borg, location};
 use worldkeeper_testkit::tree::{assert_same, write};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
 use worldkeeper_testkit::worlds::{gzip, locate, region, sqlite};
@@ -35,14 +35,19 @@ fn broken_files_of_a_world_are_named_and_stored_as_they_are() {
     for _ in 0..2 {
         let outcome = keeper.try_run(["backup"]).exits(1).says(&broken);
         let _ = ["r.0.0.mca", "level.dat_old"].into_iter().fold(outcome, |outcome, name| outcome.does_not_say(name));
-        let _ = keeper
-            .try_run(["status"])
-            .exits(1)
-            .says(&["the last backup had warnings: 4 files found broken; see the log"]);
+        let _ = keeper.try_run(["status"]).exits(1).says(&[
+            "the last backup had warnings: 4 files found broken: ",
+            "world/level.dat",
+            "; see the log",
+        ]);
     }
     let archives = keeper.archives();
     for borg in Borg::all() {
         let borg = borg.with_passphrase(PASSPHRASE);
+        let archive = location(&keeper.repository(), archives.last().unwrap());
+        let comment = borg.json(["info", "--json", &archive])["archives"][0]["comment"].clone();
+        let comment = comment.as_str().expect("there is one");
+        assert!(comment.starts_with("4 files found broken: ") && comment.contains("world/map.sqlite"), "{comment}");
         let target = keeper.folder().join(borg.version());
         borg.extract(&keeper.repository(), archives.last().unwrap(), &target);
         assert_same(&world, &below(&target, &world));

@@ -265,7 +265,7 @@ impl BackupJob {
 
     fn run_of(made: &Result<(Session, Created), BackupError>, start: Timestamp, end: Timestamp) -> Run {
         match made {
-            Ok((_, Created { name, start, stats, .. })) => Run {
+            Ok((_, Created { name, start, stats, amiss, .. })) => Run {
                 kind: Kind::Backup,
                 start: *start,
                 end,
@@ -279,6 +279,7 @@ impl BackupJob {
                     torn: stats.files_torn,
                     broken: stats.files_broken,
                 },
+                amiss: amiss.clone(),
                 read_bytes: stats.read_bytes,
                 added_bytes: stats.stored_bytes,
                 freed_bytes: 0,
@@ -347,5 +348,5 @@ fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error,
     };
     let error = error.map(|(error, _)| error_text(error));
     let (files, archive) = (Files::default(), None);
-    Run { kind, start, end, outcome, archive, files, read_bytes: 0, added_bytes: 0, freed_bytes: 0, error }
+    Run { kind, start, end, outcome, archive, files, amiss: None, read_bytes: 0, added_bytes: 0, freed_bytes: 0, error }
 }

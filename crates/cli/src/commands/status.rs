@@ -143,7 +143,8 @@ impl Status<'_> {
                     run.error.as_deref().unwrap_or("the reason is not known")
                 )),
                 RunOutcome::Warnings => {
-                    problems.push(format!("the last {what} had warnings: {}; see the log", amiss(&run.files)));
+                    let amiss = run.amiss.clone().unwrap_or_else(|| amiss(&run.files));
+                    problems.push(format!("the last {what} had warnings: {amiss}; see the log"));
                 }
                 RunOutcome::Good | RunOutcome::Stopped => {}
             }
@@ -163,7 +164,7 @@ impl Status<'_> {
     }
 }
 
-/// What was amiss with files.
+/// What was amiss with files, by their counts alone.
 fn amiss(files: &Files) -> String {
     let unread = files.failed + files.torn;
     let mut said = Vec::new();

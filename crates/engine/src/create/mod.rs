@@ -15,6 +15,7 @@
 //! be read is a notice and the archive goes on; a repository that fails ends it, and the dropped transaction rolls back.
 //! A file system that does not answer at all ends it too: the writer watches the reader, and leaves it behind.
 
+mod amiss;
 mod checkpoint;
 mod content;
 mod feed;
@@ -97,7 +98,7 @@ pub struct CreateOptions {
     pub checkpoint_interval: Duration,
     /// How long a file system may take to answer, until the run gives up; zero for ever.
     pub read_timeout: Duration,
-    /// Kept in the archive.
+    /// Kept in the archive; which files are not in it as they should be comes after it.
     pub comment: String,
     /// The command, for the archive's metadata.
     pub cmdline: Vec<Vec<u8>>,
@@ -158,6 +159,8 @@ pub struct Created {
     pub end: Timestamp,
     /// What is in it, and what it cost.
     pub stats: CreateStats,
+    /// Which files are not in it as they should be, the first of them by name; its comment says the same.
+    pub amiss: Option<String>,
 }
 
 /// What a create counted.

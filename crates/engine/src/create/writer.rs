@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName, ChunkRef, Item};
 use worldkeeper_core::ChunkId;
 
+use super::amiss::{Amiss, Flaw};
 use super::checkpoint::Checkpoints;
 use super::item_stream::{ItemStream, store};
 use super::roots::Roots;
@@ -46,6 +47,7 @@ pub(super) struct Writer<'a> {
     pub(super) found: FoundFiles,
     /// Stored bytes of the archive's content, each reference counted.
     csize: u64,
+    amiss: Amiss,
     pub(super) stats: CreateStats,
     pub(super) checkpoints: Checkpoints<'a>,
 }
@@ -84,6 +86,7 @@ impl<'a> Writer<'a> {
             roots: Roots::new(&options.sources),
             found: FoundFiles::default(),
             csize: 0,
+            amiss: Amiss::default(),
             stats: CreateStats::default(),
             checkpoints,
         })
@@ -203,10 +206,12 @@ impl<'a> Writer<'a> {
         self.stats.read_bytes += reading.read_bytes;
         if reading.torn {
             self.stats.files_torn += 1;
+            self.amiss.note(Flaw::Torn, &path);
             self.monitor.notice(Notice::FileChanged(as_path(&path)));
         }
         if !reading.defects.is_empty() {
             self.stats.files_broken += 1;
+            self.amiss.note(Flaw::Broken, &path);
             self.monitor.notice(Notice::FileBroken { path: as_path(&path), defects: &reading.defects });
         }
         Ok(())
@@ -255,6 +260,7 @@ impl<'a> Writer<'a> {
             self.monitor.notice(Notice::FileVanished(as_path(&error.path)));
         } else {
             self.stats.files_failed += 1;
+            self.amiss.note(Flaw::Unread, &error.path);
             self.monitor.notice(Notice::FileFailed(error));
         }
     }
@@ -271,7 +277,7 @@ impl<'a> Writer<'a> {
             time_end: Some(self.session.now()),
             hostname: Some(self.options.hostname.clone().into_bytes()),
             username: Some(self.options.username.clone().into_bytes()),
-            comment: Some(self.options.comment.clone().into_bytes()),
+            comment: Some(self.comment().into_bytes()),
             chunker_params: Some(cuts::to_value(&self.options.chunker_params)),
             size: Some(self.stats.size),
             csize: Some(self.csize),
@@ -285,6 +291,16 @@ impl<'a> Writer<'a> {
         let mut salt = [0; 64];
         random::fill(&mut salt)?;
         Ok(metadata.encode(self.session.key(), &salt))
+    }
+
+    /// What was to be remarked, and what is amiss.
+    fn comment(&self) -> String {
+        let comment = &self.options.comment;
+        match self.amiss.text() {
+            None => comment.clone(),
+            Some(amiss) if comment.is_empty() => amiss,
+            Some(amiss) => format!("{comment}\n{amiss}"),
+        }
     }
 
     /// Commits what there is, and begins to change anew.
@@ -329,7 +345,7 @@ impl<'a> Writer<'a> {
         self.remove_old_checkpoints()?;
         self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: start });
         let committed = self.change.commit(self.session)?;
-        let created = Created { name, id: archive.id, start, end, stats: self.stats };
+        let created = Created { name, id: archive.id, start, end, stats: self.stats, amiss: self.amiss.text() };
         Ok((committed, created, self.found))
     }
 }

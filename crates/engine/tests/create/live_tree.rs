@@ -70,9 +70,13 @@ fn a_file_that_is_always_written_to_is_told_to_be_torn_and_not_taken_as_known() 
     });
     assert_eq!((torn, created.stats.files_torn), (vec![house.world().join("region/long")], 1));
     assert!((2 * LONG..4 * LONG).contains(&created.stats.read_bytes), "{}", created.stats.read_bytes);
+    let long = house.world().join("region/long");
+    assert_eq!(house.comment(&created), format!("1 file changed while being read: {}", long.display()));
+    assert_eq!(created.amiss, Some(house.comment(&created)));
     house.assert_nothing_missing_or_left_over("after a torn file");
     let again = house.backup(0).unwrap();
     assert_eq!((again.stats.files_torn, again.stats.files_changed + again.stats.files_new), (0, 1));
+    assert_eq!(house.comment(&again), "");
     house.assert_restores(&again);
 }
 

@@ -96,6 +96,13 @@ impl House {
         self.open().archives().iter().map(|archive| archive.name.to_string()).collect()
     }
 
+    /// What an archive remarks on itself.
+    fn comment(&self, created: &Created) -> String {
+        let session = self.open();
+        let archive = session.open_archive(&session.archive_info(&created.name).unwrap()).unwrap();
+        String::from_utf8(archive.metadata.comment.clone().unwrap()).unwrap()
+    }
+
     /// Requires that the repository holds what its archives refer to, and nothing else.
     #[track_caller]
     fn assert_nothing_missing_or_left_over(&self, case: &str) {

@@ -47,6 +47,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         outcome,
         archive: (outcome == RunOutcome::Good).then(|| format!("mc-{minute}")),
         files: Files { new: 1, changed: 2, unchanged: 3, failed: 0, torn: 0, broken: 4 },
+        amiss: Some("4 files found broken: a, b, c, d".to_owned()),
         read_bytes: 1 << 30,
         added_bytes: 1 << 20,
         freed_bytes: 0,
