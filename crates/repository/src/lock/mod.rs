@@ -331,4 +331,4 @@ pub fn break_lock(disk: &dyn Disk, path: &Path) -> Result<(), RepositoryError> {
 }
 
 #[cfg(test)]
-mod tests;
+mod model;
