@@ -1,7 +1,7 @@
 //! All the ways in which a few processes can take, hold and give back the lock at once, call by call.
 //!
 //! What runs is the product's code, on a disk in memory. From each state of the disk and the processes, each of them may
-//! make its next call, and one may be killed; states that were met before are not gone into again. Since a process that
+//! make its next call, and some may be killed; states that were met before are not gone into again. Since a process that
 //! waits begins its attempt anew, there are only so many states: this looks at every one of them, and so at every order of
 //! calls, however long. Only stock is not among them.
 
@@ -111,7 +111,7 @@ fn gate_lock_model() {
     const THREE: [[Role; 3]; 4] =
         [[Writer, Writer, Writer], [Writer, Writer, Reader], [Writer, Reader, Reader], [Reader, Reader, Reader]];
     for pair in PAIRS {
-        try_all(&pair, 1);
+        try_all(&pair, gate::amount(1, 2));
     }
     for three in &THREE[..gate::amount(1, THREE.len())] {
         try_all(three, 1);

@@ -34,6 +34,8 @@ struct Run {
     answered: usize,
     may_act: bool,
     halted: bool,
+    /// With what the next attempt has to begin, when one has just failed.
+    again: Option<Call>,
 }
 
 impl Player {
@@ -41,7 +43,15 @@ impl Player {
     pub(super) fn new(process: Process, disk: &MemoryDisk, is_dead: impl Fn(&LockId) -> bool + Send + 'static) -> Self {
         let process = Process { stage: Stage::Takes, begun: (0, 0), ..process };
         let (disk, is_dead) = (disk.clone(), Box::new(is_dead));
-        Self(Arc::new(Mutex::new(Run { process, disk, is_dead, answered: 0, may_act: true, halted: false })))
+        Self(Arc::new(Mutex::new(Run {
+            process,
+            disk,
+            is_dead,
+            answered: 0,
+            may_act: true,
+            halted: false,
+            again: None,
+        })))
     }
 
     /// What has become of the process.
@@ -82,6 +92,9 @@ impl Player {
     ) -> Result<Answer, DiskError> {
         let mut run = self.run();
         if run.halted || (run.answered == run.process.calls.len() && !run.may_act) {
+            if let Some(first) = run.again.take().filter(|first| (first.verb, &*first.path) != (verb, path)) {
+                run.process.failure = Some(format!("an attempt begins with {first:?}, the next one with {verb}"));
+            }
             run.halted = true;
             return Err(DiskError::new(verb, path, io::Error::other("the process stands still")));
         }
@@ -245,19 +258,29 @@ impl Clock for Player {
         Timestamp::UNIX_EPOCH
     }
 
+    /// Nobody here holds the lock for longer than anybody waits, but who stands still is not to wait for ever.
     fn monotonic(&self) -> Duration {
-        // Nobody here holds the lock for longer than anybody waits.
-        Duration::ZERO
+        if self.run().halted { Duration::MAX } else { Duration::ZERO }
     }
 
-    /// A failed attempt leaves nothing in the process, so it is forgotten, and the next one begins like the first.
+    /// A failed attempt leaves nothing in the process, so it is forgotten. That the next one begins with the same call is
+    /// required.
     fn sleep(&self, _duration: Duration) {
         let mut run = self.run();
-        if !run.halted {
-            let (_, before) = run.process.begun;
-            run.process.calls.truncate(before);
-            run.process.waits += 1;
-            run.halted = true;
+        if run.halted {
+            return;
         }
+        let (_, before) = run.process.begun;
+        let first = run.process.calls.get(before).cloned();
+        if run.again.is_some() || first.is_none() {
+            run.process.failure = Some("it waits without a look at the lock".into());
+            run.halted = true;
+            return;
+        }
+        run.again = first;
+        run.process.calls.truncate(before);
+        run.answered = before;
+        run.may_act = false;
+        run.process.waits += 1;
     }
 }

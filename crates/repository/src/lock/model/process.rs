@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use worldkeeper_core::lock::LockId;
 use worldkeeper_core::{RepositoryError, Stop, error_text};
@@ -105,9 +106,9 @@ impl Process {
         let stands_still = player.stands_still();
         *self = player.process();
         match result {
+            _ if stands_still => {}
             Ok(()) => (self.calls, self.begun) = (Vec::new(), (0, 0)),
-            Err(error) if !stands_still => self.failure = Some(error_text(&error)),
-            Err(_) => {}
+            Err(error) => self.failure = Some(error_text(&error)),
         }
     }
 }
@@ -127,7 +128,7 @@ impl fmt::Display for Process {
 fn live(player: &Player, role: Role) -> Result<(), RepositoryError> {
     let options = OpenOptions {
         mode: Mode::Shared,
-        wait: None,
+        wait: Some(Duration::from_hours(1)),
         on_wait: None,
         identity: Arc::new(player.clone()),
         clock: Arc::new(player.clone()),
