@@ -15,13 +15,27 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("archive", &["crypto", "core"]),
     ("repository", &["core"]),
     ("rpc", &["core"]),
+    ("remote", &["rpc", "core"]),
     ("docker", &["core"]),
     ("games", &["core"]),
     ("engine", &["archive", "chunker", "compress", "crypto", "core"]),
     ("scheduler", &["engine", "docker", "core"]),
     (
         "cli",
-        &["scheduler", "engine", "docker", "games", "repository", "archive", "chunker", "compress", "crypto", "core"],
+        &[
+            "scheduler",
+            "engine",
+            "docker",
+            "games",
+            "repository",
+            "remote",
+            "rpc",
+            "archive",
+            "chunker",
+            "compress",
+            "crypto",
+            "core",
+        ],
     ),
     ("testkit", &["core"]),
     ("tests", &["testkit", "engine", "repository", "rpc", "core"]),
@@ -48,7 +62,7 @@ const IMPURE_WORDS: &[&str] = &[
 ];
 
 /// Async is the business of these alone.
-const MAY_BE_ASYNC: &[&str] = &["docker", "scheduler", "cli"];
+const MAY_BE_ASYNC: &[&str] = &["docker", "remote", "scheduler", "cli"];
 
 #[derive(Deserialize)]
 struct Metadata {

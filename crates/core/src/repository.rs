@@ -244,6 +244,33 @@ pub enum RepositoryError {
     /// A file operation failed.
     #[error("the repository's disk failed")]
     Disk(#[from] DiskError),
+    /// Nobody answers where the repository is, or nobody lets us in.
+    #[error("cannot reach the repository at {location}")]
+    Unreachable {
+        /// Where it is.
+        location: String,
+        /// Trying again later may help.
+        may_pass: bool,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The connection broke. What was not committed is not stored.
+    #[error("the connection to the repository at {location} was lost: {reason}")]
+    ConnectionLost {
+        /// Where it is.
+        location: String,
+        /// What is known of it.
+        reason: String,
+    },
+    /// The server does not let us do that.
+    #[error("the server of the repository at {location} refuses: {reason}")]
+    Refused {
+        /// Where it is.
+        location: String,
+        /// In its words.
+        reason: String,
+    },
     /// Something between us and the repository failed.
     #[error("{0}")]
     Other(String),

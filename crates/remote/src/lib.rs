@@ -1,0 +1,10 @@
+//! Both ends of a pipe: a repository on another machine, and the server that answers there.
+//!
+//! A [`Link`] is a running `borg serve` with its three streams; what makes one is a [`Connect`]: SSH in this process, a
+//! spawned command, or a test. Everything else is told of a link and of nothing beneath it.
+
+mod link;
+mod location;
+
+pub use link::{Connect, ConnectError, Ended, Incoming, Link};
+pub use location::{LocationError, RemoteLocation};
