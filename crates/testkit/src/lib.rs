@@ -14,6 +14,7 @@ pub mod process;
 pub mod random;
 pub mod repositories;
 pub mod segments;
+pub mod sshd;
 pub mod strace;
 pub mod tree;
 pub mod weak_key;
