@@ -16,6 +16,7 @@ mod info;
 mod list;
 mod patterns;
 mod recreate;
+mod remote;
 mod restore;
 mod tags;
 mod used;
@@ -41,6 +42,7 @@ pub(crate) use info::Info;
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
+pub(crate) use remote::RemoteFlags;
 pub(crate) use restore::Restore;
 pub(crate) use tags::TagFlags;
 
@@ -236,8 +238,9 @@ pub(crate) struct Flags {
     /// The series: what archives are named after (WORLDKEEPER_NAME; default the container's name, else the source's)
     #[arg(long, value_name = "NAME", global = true, help_heading = WHAT)]
     pub(crate) name: Option<String>,
-    /// The borg repository's directory, made by the first backup (BORG_REPO_PATH, BORG_REPO; default /repository)
-    #[arg(long, value_name = "PATH", global = true, help_heading = WHERE)]
+    /// The borg repository, made by the first backup: a directory, ssh://USER@HOST:PORT/PATH or USER@HOST:PATH
+    /// (BORG_REPO_PATH, BORG_REPO, or REMOTE_HOST and REMOTE_PATH; default /repository)
+    #[arg(long, value_name = "LOCATION", global = true, help_heading = WHERE)]
     pub(crate) repository: Option<OsString>,
     /// How a new repository is encrypted: repokey, its key in the repository; keyfile, its key here alone; authenticated,
     /// not encrypted but signed; each with -blake2 or without; or none (BORG_ENCRYPTION; default repokey-blake2)
@@ -258,6 +261,8 @@ pub(crate) struct Flags {
     pub(crate) compression: Option<String>,
     #[command(flatten)]
     pub(crate) create: CreateFlags,
+    #[command(flatten)]
+    pub(crate) remote: RemoteFlags,
     /// Time from one good archive to the next: seconds, or like 1h30m (BACKUP_INTERVAL; default 1h)
     #[arg(long, value_name = "DURATION", global = true, help_heading = WHEN)]
     pub(crate) interval: Option<String>,
@@ -312,6 +317,7 @@ impl Flags {
 const WHAT: &str = "What to back up";
 const LEFT_OUT: &str = "What to leave out (as in \"borg help patterns\"; the first that matches counts)";
 const WHERE: &str = "Where to, and how it is stored";
+const REACH: &str = "How a repository on another machine is reached";
 const WHEN: &str = "When";
 const KEEP: &str = "What to keep (one that is set replaces all defaults)";
 const HOW: &str = "Running";

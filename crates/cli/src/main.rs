@@ -18,6 +18,7 @@ mod progress;
 mod report;
 mod secrets;
 mod settings;
+mod shell;
 mod system_clock;
 mod words;
 

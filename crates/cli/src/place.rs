@@ -68,7 +68,8 @@ impl Place {
     /// Returns whether somebody tries us out inside a container of their own: nobody has said where the state is to be,
     /// and the repository goes with the container, too.
     pub(crate) fn is_trial(&self) -> bool {
-        self.settings.state_dir.origin == Origin::Default && is_in_layer(&self.settings.repository.value)
+        self.settings.state_dir.origin == Origin::Default
+            && self.settings.repository.value.local().is_some_and(is_in_layer)
     }
 
     /// What is remembered of the runs.
@@ -81,9 +82,9 @@ impl Place {
         &self.settings.name.value
     }
 
-    /// The repository's path for people, and for the run history.
+    /// Where the repository is, for people, and for the run history.
     pub(crate) fn location(&self) -> String {
-        self.settings.repository.value.display().to_string()
+        self.settings.repository.value.to_string()
     }
 }
 

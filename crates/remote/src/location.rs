@@ -62,7 +62,8 @@ impl RemoteLocation {
     }
 
     fn of_parts(authority: &str, port: Option<&str>, path: &str) -> Result<Self, LocationError> {
-        if path.contains("::") {
+        // Of `HOST::ARCHIVE` the first colon has gone with the host.
+        if path.contains("::") || path.starts_with(':') {
             return Err(LocationError::Archive);
         }
         let (user, host) = match authority.rsplit_once('@') {
@@ -188,6 +189,7 @@ mod tests {
             "ssh://h/",
             "h:",
             "h:a::b",
+            "h::b",
         ] {
             assert!(RemoteLocation::parse(text).unwrap().is_err(), "{text}");
         }

@@ -9,6 +9,10 @@ use super::KEEP;
 
 /// The repository, and how it is opened.
 const OPEN: &[&str] = &["repository", "passphrase_file", "state_dir", "lock_wait", "log_level"];
+/// How one on another machine is reached.
+const REACH: &[&str] = &["rsh", "remote_path", "ssh_key", "ssh_key_passphrase_file", "ssh_known_hosts"];
+/// How much is sent.
+const UPLOAD: &[&str] = &["upload_rate_limit", "upload_rate_limit_playing"];
 /// The series, of which `latest` is the newest archive.
 const SERIES: &[&str] = &["name"];
 /// How a repository is made.
@@ -29,26 +33,26 @@ const KEPT: &[&str] =
 
 /// The verbs, and what each uses.
 const USED: [(&str, &[&[&str]]); 21] = [
-    ("run", &[OPEN, SERIES, MAKE, READ, CHUNKS, STORE, GAME, DUE, KEPT]),
-    ("backup", &[OPEN, SERIES, MAKE, READ, CHUNKS, STORE, GAME]),
-    ("list", &[OPEN, SERIES]),
-    ("info", &[OPEN, SERIES]),
-    ("find", &[OPEN]),
-    ("restore", &[OPEN, SERIES, &["sources"], GAME]),
-    ("diff", &[OPEN, SERIES]),
-    ("rename", &[OPEN, SERIES]),
-    ("recreate", &[OPEN, SERIES, CHUNKS]),
-    ("export-tar", &[OPEN, SERIES]),
-    ("import-tar", &[OPEN, CHUNKS, STORE]),
-    ("delete", &[OPEN]),
-    ("undelete", &[OPEN]),
-    ("prune", &[OPEN, SERIES, KEPT]),
-    ("compact", &[OPEN]),
-    ("check", &[OPEN]),
-    ("config", &[&["repository", "state_dir", "lock_wait", "log_level"]]),
-    ("key", &[OPEN]),
-    ("break-lock", &[&["repository", "state_dir", "log_level"]]),
-    ("adopt", &[&["passphrase_file", "state_dir", "lock_wait", "log_level"]]),
+    ("run", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME, DUE, KEPT]),
+    ("backup", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME]),
+    ("list", &[OPEN, REACH, SERIES]),
+    ("info", &[OPEN, REACH, SERIES]),
+    ("find", &[OPEN, REACH]),
+    ("restore", &[OPEN, REACH, SERIES, &["sources"], GAME]),
+    ("diff", &[OPEN, REACH, SERIES]),
+    ("rename", &[OPEN, REACH, SERIES]),
+    ("recreate", &[OPEN, REACH, UPLOAD, SERIES, CHUNKS]),
+    ("export-tar", &[OPEN, REACH, SERIES]),
+    ("import-tar", &[OPEN, REACH, UPLOAD, CHUNKS, STORE]),
+    ("delete", &[OPEN, REACH]),
+    ("undelete", &[OPEN, REACH]),
+    ("prune", &[OPEN, REACH, SERIES, KEPT]),
+    ("compact", &[OPEN, REACH]),
+    ("check", &[OPEN, REACH]),
+    ("config", &[REACH, &["repository", "state_dir", "lock_wait", "log_level"]]),
+    ("key", &[OPEN, REACH]),
+    ("break-lock", &[REACH, &["repository", "state_dir", "log_level"]]),
+    ("adopt", &[REACH, &["passphrase_file", "state_dir", "lock_wait", "log_level"]]),
     ("status", &[&["repository", "state_dir", "log_level"], SERIES, GAME, DUE]),
 ];
 

@@ -18,8 +18,8 @@ pub(super) fn name_repository(settings: &mut Settings, named: &OsStr) -> Result<
     let named = parse_repository(named)?;
     if settings.repository.origin != Origin::Default && settings.repository.value != named.value {
         return Err(SettingsError::AnotherRepository {
-            named: named.value,
-            set: settings.repository.value.clone(),
+            named: named.value.to_string(),
+            set: settings.repository.value.to_string(),
             origin: settings.repository.origin,
         });
     }

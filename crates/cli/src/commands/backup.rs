@@ -111,10 +111,14 @@ pub(super) fn create_options(place: &Place) -> CreateOptions {
     CreateOptions {
         series: settings.name.value.clone(),
         sources: settings.sources.value.clone(),
-        left_out: vec![
-            (settings.repository.value.clone(), "the repository"),
-            (place.state.path().to_owned(), "the state directory"),
-        ],
+        left_out: settings
+            .repository
+            .value
+            .local()
+            .map(|directory| (directory.to_owned(), "the repository"))
+            .into_iter()
+            .chain([(place.state.path().to_owned(), "the state directory")])
+            .collect(),
         patterns: settings.patterns.clone(),
         tags: settings.create.tags.to_tags(),
         left_out_names: GAME_LOCKS.map(str::to_owned).to_vec(),

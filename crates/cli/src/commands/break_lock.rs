@@ -8,7 +8,7 @@ use crate::report::Done;
 
 /// Removes the lock, and says what that means.
 pub(super) fn break_lock(place: &Place) -> anyhow::Result<Done> {
-    remove_lock(place.disk.as_ref(), &place.settings.repository.value)?;
+    remove_lock(place.disk.as_ref(), place.settings.repository.value.require_local()?)?;
     let mut output = Output::new();
     output.line(&format!("the repository at {} is not locked any more", place.location()))?;
     output

@@ -86,7 +86,7 @@ fn say_what_is_done(place: &Place) {
         env!("CARGO_PKG_VERSION"),
         sources.join(", "),
         settings.name.value,
-        settings.repository.value.display(),
+        settings.repository.value,
         retention_text(&settings.retention.value),
     );
 }

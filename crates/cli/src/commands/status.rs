@@ -107,7 +107,8 @@ impl Status<'_> {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let settings = &self.place.settings;
-        let is_there = settings.repository.value.join("config").exists();
+        // Of one on another machine nothing is known here but how the runs went.
+        let is_there = settings.repository.value.local().is_none_or(|directory| directory.join("config").exists());
         if !is_there {
             let more =
                 if self.runs.is_empty() { "yet: the first backup makes it" } else { "now: is its volume mounted?" };

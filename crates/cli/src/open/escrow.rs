@@ -32,7 +32,8 @@ impl Place {
 
     /// The repository was opened, so what lies there is whole.
     fn keep_config(&self, session: &Session) -> Result<(), StateError> {
-        let path = self.settings.repository.value.join("config");
+        let Some(directory) = self.settings.repository.value.local() else { return Ok(()) };
+        let path = directory.join("config");
         let read = disk::read_if_there(self.disk.as_ref(), &path, CONFIG_LIMIT);
         let Some(config) = read.map_err(|error: DiskError| StateError::from(error))? else { return Ok(()) };
         self.state.repository(session.id()).keep_config(&config)

@@ -49,7 +49,7 @@ impl Place {
             make_parent_dirs: true,
             ..CreateOptions::new(RepositoryId(id))
         };
-        LocalRepository::create(self.disk.as_ref(), &self.settings.repository.value, &options)?;
+        LocalRepository::create(self.disk.as_ref(), self.settings.repository.value.require_local()?, &options)?;
         Ok(())
     }
 

@@ -165,7 +165,7 @@ impl Place {
             clock: Arc::clone(&self.clock),
             stop: stop.clone(),
         };
-        LocalRepository::open(Arc::clone(&self.disk), &self.settings.repository.value, &options)
+        LocalRepository::open(Arc::clone(&self.disk), self.settings.repository.value.require_local()?, &options)
     }
 
     fn unlock(&self, repository: LocalRepository, stop: &Stop) -> Result<Session, AccessError> {

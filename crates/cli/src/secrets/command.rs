@@ -9,7 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::file::LIMIT;
-use super::words::{self, WordsError};
+use crate::shell::{self, WordsError};
 
 /// Why a command gives no passphrase. What it printed is never part of it.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub(super) fn read<'a>(
     environment: impl Iterator<Item = (&'a OsStr, &'a OsStr)>,
     timeout: Duration,
 ) -> Result<Zeroizing<String>, CommandError> {
-    let words = words::split(command.to_str().ok_or(CommandError::Empty)?)?;
+    let words = shell::split(command.to_str().ok_or(CommandError::Empty)?)?;
     let (program, arguments) = words.split_first().ok_or(CommandError::Empty)?;
     let io = |action| move |source| CommandError::Io { action, program: program.clone(), source };
     let mut child = Command::new(program)

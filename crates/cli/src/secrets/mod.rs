@@ -6,7 +6,6 @@
 mod command;
 mod file;
 mod new;
-mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -32,6 +32,14 @@ pub(crate) enum SettingsError {
         /// The other.
         second: &'static str,
     },
+    /// A variable that says nothing without another one.
+    #[error("{given} is set, but not {missing}")]
+    Incomplete {
+        /// The one that is set.
+        given: &'static str,
+        /// The one that is not.
+        missing: &'static str,
+    },
     /// A variable in our name that means nothing.
     #[error("the environment variable {name} is not known; did you mean {nearest}?")]
     UnknownVariable {
@@ -61,12 +69,12 @@ pub(crate) enum SettingsError {
     #[error("the source {} is named twice", .0.display())]
     SourceTwice(PathBuf),
     /// A command names one repository and the settings another.
-    #[error("{} was named, but {origin} says {}", named.display(), set.display())]
+    #[error("{named} was named, but {origin} says {set}")]
     AnotherRepository {
         /// What the command names.
-        named: PathBuf,
+        named: String,
         /// What is set.
-        set: PathBuf,
+        set: String,
         /// Who set it.
         origin: Origin,
     },

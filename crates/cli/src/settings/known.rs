@@ -3,12 +3,23 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 37] = [
+const KNOWN: [&str; 48] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
     "BORG_REPO_PATH",
     "BORG_REPO",
+    "REMOTE_HOST",
+    "REMOTE_PATH",
+    "REMOTE_USER",
+    "REMOTE_PORT",
+    "BORG_RSH",
+    "BORG_REMOTE_PATH",
+    "SSH_KEY_PATH",
+    "SSH_KEY_PASSPHRASE_FILE",
+    "SSH_KNOWN_HOSTS",
+    "UPLOAD_RATE_LIMIT",
+    "UPLOAD_RATE_LIMIT_PLAYING",
     "BORG_PASSPHRASE",
     "BORG_PASSPHRASE_FILE",
     "BORG_PASSPHRASE_FD",
@@ -44,13 +55,7 @@ const KNOWN: [&str; 37] = [
 ];
 
 /// Variables that will mean something. Passing over them would back up at the wrong time, to the wrong place.
-const LATER: [(&str, &str); 5] = [
-    ("BACKUP_CRON", "a schedule by cron expression"),
-    ("UPLOAD_RATE_LIMIT", "a limit on the upload's rate"),
-    ("REMOTE_HOST", "a repository on another machine"),
-    ("REMOTE_PATH", "a repository on another machine"),
-    ("SSH_KEY_PATH", "a repository on another machine"),
-];
+const LATER: [(&str, &str); 1] = [("BACKUP_CRON", "a schedule by cron expression")];
 
 /// What Kubernetes sets for a service called `worldkeeper`.
 const KUBERNETES: [&str; 2] = ["WORLDKEEPER_SERVICE_", "WORLDKEEPER_PORT"];

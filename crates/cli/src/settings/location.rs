@@ -1,18 +1,31 @@
-//! Where the repository is, told apart by form as borg does.
-//!
-//! Only paths can be used so far; everything else is recognised, so that `host:path` never becomes a directory of
-//! that name.
+//! Where a repository is: a directory here, or behind `borg serve` on another machine; told apart by form as borg does.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+
+use worldkeeper_core::RepositoryError;
+use worldkeeper_remote::RemoteLocation;
+
+/// Where a repository is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// A directory, by its absolute path.
+    Local(PathBuf),
+    /// On another machine.
+    Remote(RemoteLocation),
+}
 
 /// Why a location cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LocationError {
-    /// A repository on another machine.
-    #[error("repositories on other machines are not supported yet; for a directory of that name write ./{0}")]
-    Remote(String),
+    /// One on another machine, which is not written as one is.
+    #[error("it names another machine, but {0}; for a directory of that name write ./ in front")]
+    Remote(#[from] worldkeeper_remote::LocationError),
+    /// One on another machine that is no text.
+    #[error("it names another machine, but is not valid UTF-8; for a directory of that name write ./ in front")]
+    RemoteNotText,
     /// A scheme of something else.
     #[error("repositories behind {0}:// are not supported")]
     Scheme(String),
@@ -30,44 +43,77 @@ pub(crate) enum LocationError {
     NoCurrentDirectory,
 }
 
-/// Reads a location and makes it absolute.
-///
-/// Source: borg 1.4 `helpers/parseformat.py`, `Location`.
-pub(super) fn parse(location: &OsStr) -> Result<PathBuf, LocationError> {
-    if location.is_empty() {
-        return Err(LocationError::Empty);
-    }
-    // What tells the forms apart is ASCII; a path that is no text stays as it is.
-    let text = location.to_string_lossy();
-    if let Some((scheme, rest)) = text.split_once("://") {
-        match scheme {
-            "file" => return parse(OsStr::from_bytes(&location.as_bytes()["file://".len()..])),
-            "ssh" => return Err(LocationError::Remote(rest.into())),
-            _ if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-                return Err(LocationError::Scheme(scheme.into()));
+impl Location {
+    /// Reads a location; the path of a directory is made absolute.
+    ///
+    /// Source: borg 1.4 `helpers/parseformat.py`, `Location`.
+    pub(super) fn parse(location: &OsStr) -> Result<Self, LocationError> {
+        if location.is_empty() {
+            return Err(LocationError::Empty);
+        }
+        // What tells the forms apart is ASCII; a path that is no text stays as it is.
+        let text = location.to_string_lossy();
+        if let Some((scheme, _)) = text.split_once("://") {
+            match scheme {
+                "file" => return Self::parse(OsStr::from_bytes(&location.as_bytes()["file://".len()..])),
+                "ssh" => {}
+                _ if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                    return Err(LocationError::Scheme(scheme.into()));
+                }
+                _ => {}
             }
-            _ => {}
+        }
+        match RemoteLocation::parse(&text) {
+            Some(_) if location.to_str().is_none() => return Err(LocationError::RemoteNotText),
+            Some(Err(worldkeeper_remote::LocationError::Archive)) => return Err(LocationError::Archive),
+            Some(remote) => return Ok(Self::Remote(remote?)),
+            None => {}
+        }
+        if text.contains("::") {
+            return Err(LocationError::Archive);
+        }
+        if let Some((label, path)) = text.split_once('=')
+            && !path.is_empty()
+            && !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        {
+            return Err(LocationError::Label(text.into()));
+        }
+        Ok(Self::Local(plain_path(Path::new(location))?))
+    }
+
+    /// The directory, if it is one.
+    pub(crate) fn local(&self) -> Option<&Path> {
+        match self {
+            Self::Local(path) => Some(path),
+            Self::Remote(_) => None,
         }
     }
-    if text.contains("::") {
-        return Err(LocationError::Archive);
+
+    /// The directory, for what can be done to nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::Unsupported`] of a repository on another machine.
+    pub(crate) fn require_local(&self) -> Result<&Path, RepositoryError> {
+        self.local().ok_or(RepositoryError::Unsupported("do this: it is on another machine"))
     }
-    // A colon makes a host of what stands before it, unless a slash shows that it is a path.
-    if let Some((host, _)) = text.split_once(':')
-        && !host.is_empty()
-        && !host.contains('/')
-    {
-        return Err(LocationError::Remote(text.into()));
+}
+
+/// As borg writes it down: an absolute path, or a `ssh://` URL.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => path.display().fmt(f),
+            Self::Remote(remote) => remote.fmt(f),
+        }
     }
-    if let Some((label, path)) = text.split_once('=')
-        && !path.is_empty()
-        && !label.is_empty()
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    {
-        return Err(LocationError::Label(text.into()));
-    }
-    let absolute = std::path::absolute(Path::new(location)).map_err(|_| LocationError::NoCurrentDirectory)?;
-    // What leads up is taken out by its letters, as borg does: one repository has one name in the run history.
+}
+
+/// An absolute path without what leads up, which is taken out by its letters, as borg does: one repository has one name in
+/// the run history.
+fn plain_path(path: &Path) -> Result<PathBuf, LocationError> {
+    let absolute = std::path::absolute(path).map_err(|_| LocationError::NoCurrentDirectory)?;
     let mut plain = PathBuf::new();
     for component in absolute.components() {
         match component {
@@ -82,6 +128,10 @@ pub(super) fn parse(location: &OsStr) -> Result<PathBuf, LocationError> {
 mod tests {
     use super::*;
 
+    fn parse(location: &OsStr) -> Result<Location, LocationError> {
+        Location::parse(location)
+    }
+
     #[test]
     fn paths_are_paths() {
         for (text, expected) in [
@@ -92,29 +142,44 @@ mod tests {
             ("/srv/.//borg/", "/srv/borg"),
             ("/srv/a/../../../borg", "/borg"),
         ] {
-            assert_eq!(parse(OsStr::new(text)), Ok(expected.into()), "{text}");
+            let location = parse(OsStr::new(text)).unwrap();
+            assert_eq!(
+                (location.local(), location.to_string().as_str()),
+                (Some(Path::new(expected)), expected),
+                "{text}"
+            );
         }
         let here = std::env::current_dir().unwrap();
         for (text, expected) in [("backups/world", "backups/world"), ("./a:b", "a:b"), ("./a=b", "a=b")] {
-            assert_eq!(parse(OsStr::new(text)), Ok(here.join(expected)), "{text}");
+            assert_eq!(parse(OsStr::new(text)), Ok(Location::Local(here.join(expected))), "{text}");
         }
         let bytes = OsStr::from_bytes(b"/srv/\xff");
-        assert_eq!(parse(bytes), Ok(bytes.into()));
+        assert_eq!(parse(bytes), Ok(Location::Local(bytes.into())));
     }
 
     #[test]
     fn what_is_elsewhere_is_never_a_path() {
-        for text in
-            ["ssh://user@host:22/./repo", "ssh://host/repo", "user@host:repo", "host:repo", "host:/repo", "[::1]:x"]
-        {
-            let error = parse(OsStr::new(text)).unwrap_err();
-            assert!(matches!(error, LocationError::Remote(_) | LocationError::Archive), "{text}: {error}");
+        for (text, expected) in [
+            ("ssh://user@host:22/./repo", "ssh://user@host:22/./repo"),
+            ("ssh://host/repo", "ssh://host/repo"),
+            ("user@host:repo", "ssh://user@host/./repo"),
+            ("host:repo", "ssh://host/./repo"),
+            ("host:/repo", "ssh://host/repo"),
+            ("[::1]:x", "ssh://[::1]/./x"),
+        ] {
+            let location = parse(OsStr::new(text)).unwrap();
+            assert_eq!((location.local(), location.to_string().as_str()), (None, expected), "{text}");
+            assert!(location.require_local().is_err(), "{text}");
         }
         assert_eq!(parse(OsStr::new("s3://bucket/x")), Err(LocationError::Scheme("s3".into())));
-        assert_eq!(parse(OsStr::new("/srv/borg::monday")), Err(LocationError::Archive));
+        for archive in ["/srv/borg::monday", "host::monday", "user@host:repo::monday", "ssh://host/repo::monday"] {
+            assert_eq!(parse(OsStr::new(archive)), Err(LocationError::Archive), "{archive}");
+        }
         for nothing in ["", "file://"] {
             assert_eq!(parse(OsStr::new(nothing)), Err(LocationError::Empty));
         }
         assert!(matches!(parse(OsStr::new("local=/srv/borg")), Err(LocationError::Label(_))));
+        assert!(matches!(parse(OsStr::new("-oProxyCommand=x:a")), Err(LocationError::Remote(_))));
+        assert_eq!(parse(OsStr::from_bytes(b"host:\xff")), Err(LocationError::RemoteNotText));
     }
 }

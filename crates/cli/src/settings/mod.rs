@@ -8,6 +8,9 @@ mod known;
 mod layers;
 mod location;
 mod patterns;
+mod pieces;
+mod rate;
+mod remote;
 mod retention;
 mod series;
 mod tags;
@@ -32,7 +35,9 @@ pub(crate) use duration::to_text as duration_text;
 pub(crate) use environment::Environment;
 pub(crate) use error::SettingsError;
 pub(crate) use layers::{Origin, Setting};
+pub(crate) use location::Location;
 pub(crate) use patterns::{select, select_anywhere};
+pub(crate) use remote::RemoteSettings;
 pub(crate) use retention::to_text as retention_text;
 pub(crate) use when::When;
 
@@ -45,8 +50,10 @@ use layers::{Said, look_up};
 pub(crate) struct Settings {
     /// What archives are named after, and which ones pruning may touch.
     pub(crate) name: Setting<String>,
-    /// The directory of the repository, absolute.
-    pub(crate) repository: Setting<PathBuf>,
+    /// Where the repository is.
+    pub(crate) repository: Setting<Location>,
+    /// How it is reached, if that is on another machine.
+    pub(crate) remote: RemoteSettings,
     /// How a repository that is made is encrypted.
     pub(crate) encryption: Setting<EncryptionMode>,
     /// Whether one keeps all that was ever committed.
@@ -98,7 +105,6 @@ impl Settings {
         };
         let text = |flag, given: &Option<String>, variable| find(flag, given.as_deref().map(OsStr::new), &[variable]);
 
-        let repository = find("--repository", flags.repository.as_deref(), &["BORG_REPO_PATH", "BORG_REPO"])?;
         let passphrase_file = find("--passphrase-file", flags.passphrase_file.as_deref(), &["BORG_PASSPHRASE_FILE"])?;
         let state_dir = find("--state-dir", flags.state_dir.as_deref(), &["WORLDKEEPER_STATE_DIR"])?;
         let sources = sources(flags, environment)?;
@@ -110,11 +116,8 @@ impl Settings {
                     Setting::default(series::derive(&containers.value, &sources.value).map_err(SettingsError::Series)?)
                 }
             },
-            repository: or_default(
-                repository,
-                |said| said.parse_os(location::parse),
-                || Path::new("/repository").into(),
-            )?,
+            repository: repository(flags, environment)?,
+            remote: RemoteSettings::resolve(&flags.remote, environment)?,
             encryption: or_default(
                 text("--encryption", &flags.encryption, "BORG_ENCRYPTION")?,
                 |said| said.parse(encryption),
@@ -169,7 +172,7 @@ impl Settings {
         let lock_wait = self.lock_wait.value.map_or("as the command needs".into(), duration_text);
         let mut described = vec![
             ("name", self.name.value.clone(), self.name.origin),
-            ("repository", self.repository.value.display().to_string(), self.repository.origin),
+            ("repository", self.repository.value.to_string(), self.repository.origin),
             ("encryption", self.encryption.value.to_string(), self.encryption.origin),
             ("append only", if self.append_only.value { "yes" } else { "no" }.to_owned(), self.append_only.origin),
             ("storage quota", quota_text(self.storage_quota.value), self.storage_quota.origin),
@@ -183,14 +186,25 @@ impl Settings {
             ("lock wait", lock_wait, self.lock_wait.origin),
             ("log level", self.log_level.value.to_string(), self.log_level.origin),
         ];
+        described.extend(self.remote.describe());
         described.extend(self.create.describe());
         described
     }
 }
 
 /// Makes sense of a repository that is named by an argument.
-pub(crate) fn parse_repository(argument: &OsStr) -> Result<Setting<PathBuf>, SettingsError> {
-    Said { value: argument.to_owned(), origin: Origin::Flag("REPOSITORY") }.parse_os(location::parse)
+pub(crate) fn parse_repository(argument: &OsStr) -> Result<Setting<Location>, SettingsError> {
+    Said { value: argument.to_owned(), origin: Origin::Flag("REPOSITORY") }.parse_os(Location::parse)
+}
+
+fn repository(flags: &Flags, environment: &Environment) -> Result<Setting<Location>, SettingsError> {
+    let said = look_up(environment, "--repository", flags.repository.as_deref(), &["BORG_REPO_PATH", "BORG_REPO"])?;
+    if let Some(said) = said {
+        pieces::require_none(environment, said.origin)?;
+        return said.parse_os(Location::parse);
+    }
+    let default = || Setting::default(Location::Local(PathBuf::from("/repository")));
+    Ok(pieces::resolve(environment)?.unwrap_or_else(default))
 }
 
 /// What was said, made sense of; or the default.

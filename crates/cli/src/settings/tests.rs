@@ -28,6 +28,13 @@ fn without_anything_the_defaults_are_those_of_the_documentation() {
     for (name, expected) in [
         ("name", "data"),
         ("repository", "/repository"),
+        ("remote shell", "none"),
+        ("remote path", "borg"),
+        ("ssh key", "none"),
+        ("ssh key passphrase file", "none"),
+        ("ssh known hosts", "none"),
+        ("upload rate limit", "none"),
+        ("upload rate limit playing", "none"),
         ("encryption", "repokey-blake2"),
         ("append only", "no"),
         ("storage quota", "none"),
@@ -57,6 +64,13 @@ fn variables_are_read() {
         &[
             ("WORLDKEEPER_NAME", "survival"),
             ("BORG_REPO_PATH", "/srv/borg"),
+            ("BORG_RSH", "ssh -i '/ssh/my key'"),
+            ("BORG_REMOTE_PATH", "borg1"),
+            ("SSH_KEY_PATH", "/ssh/key"),
+            ("SSH_KEY_PASSPHRASE_FILE", "/ssh/passphrase"),
+            ("SSH_KNOWN_HOSTS", "/ssh/known_hosts"),
+            ("UPLOAD_RATE_LIMIT", "5MiB"),
+            ("UPLOAD_RATE_LIMIT_PLAYING", "512"),
             ("BORG_ENCRYPTION", "none"),
             ("APPEND_ONLY", "yes"),
             ("STORAGE_QUOTA", "1.5G"),
@@ -101,6 +115,13 @@ fn variables_are_read() {
             "/state",
             "0s",
             "DEBUG",
+            "ssh -i /ssh/my key",
+            "borg1",
+            "/ssh/key",
+            "/ssh/passphrase",
+            "/ssh/known_hosts",
+            "5MiB/s",
+            "512KiB/s",
             "yes",
             ".nobackup, .skip",
             "no",
@@ -114,6 +135,7 @@ fn variables_are_read() {
             "full",
         ]
     );
+    assert_eq!(settings.remote.rsh.value, ["ssh", "-i", "/ssh/my key"]);
     assert_eq!(settings.passphrase_file.unwrap().value, Path::new("/run/secrets/borg"));
     assert_eq!(settings.interval.origin, Origin::Variable("BACKUP_INTERVAL"));
 }
@@ -133,6 +155,23 @@ fn flags_beat_variables() {
 }
 
 #[test]
+fn a_repository_on_another_machine_is_said_as_a_whole_or_in_pieces() {
+    let pieces = [("REMOTE_HOST", "borg@nas"), ("REMOTE_PATH", "world"), ("REMOTE_PORT", "2222")];
+    let repository = |flags: &[&str], variables: &[(&str, &str)]| {
+        let repository = resolve(flags, variables).unwrap().repository;
+        (repository.value.to_string(), repository.origin)
+    };
+    let url = "ssh://borg@nas:2222/./world".to_owned();
+    assert_eq!(repository(&[], &pieces), (url.clone(), Origin::Variable("REMOTE_HOST")));
+    assert_eq!(repository(&["--repository", &url], &[]), (url.clone(), Origin::Flag("--repository")));
+    assert_eq!(repository(&["--repository", "/srv"], &pieces), ("/srv".to_owned(), Origin::Flag("--repository")));
+    let both = [pieces.as_slice(), &[("BORG_REPO_PATH", "/srv")]].concat();
+    refuses(&[], &both, "BORG_REPO_PATH and REMOTE_HOST are both set");
+    refuses(&[], &[("BORG_REPO", "/srv"), ("REMOTE_PORT", "1")], "BORG_REPO and REMOTE_PORT are both set");
+    refuses(&[], &[("REMOTE_PATH", "/srv")], "REMOTE_PATH is set, but not REMOTE_HOST");
+}
+
+#[test]
 fn an_empty_variable_is_not_set_and_an_empty_flag_is_wrong() {
     let empty = ["BACKUP_INTERVAL", "BORG_REPO", "BACKUP_SOURCES", "KEEP_DAILY", "DOCKER_HOST", "WORLDKEEPER_NAME"];
     let settings = resolve(&[], &empty.map(|name| (name, ""))).unwrap();
@@ -147,8 +186,18 @@ fn bad_values_are_named_with_their_origin() {
     refuses(&["--interval", "0"], &[], "--interval cannot be \"0\": an interval is at least one second");
     refuses(
         &[],
-        &[("BORG_REPO", "backup@nas:world")],
-        "BORG_REPO cannot be \"backup@nas:world\": repositories on other",
+        &[("BORG_REPO", "nas:")],
+        "BORG_REPO cannot be \"nas:\": it names another machine, but it names no path",
+    );
+    refuses(&["--rsh", "ssh 'a"], &[], "--rsh cannot be \"ssh 'a\": a quotation mark is not closed");
+    refuses(&["--rsh", " "], &[], "--rsh cannot be \" \": a command is expected");
+    refuses(&["--remote-path", ""], &[], "--remote-path cannot be \"\": the name or path of borg");
+    refuses(&["--ssh-key", ""], &[], "--ssh-key cannot be \"\"");
+    refuses(&[], &[("UPLOAD_RATE_LIMIT", "fast")], "UPLOAD_RATE_LIMIT cannot be \"fast\": expected how much");
+    refuses(
+        &["--upload-rate-limit-playing", "8kbit"],
+        &[],
+        "--upload-rate-limit-playing cannot be \"8kbit\": a rate is",
     );
     refuses(&[], &[("BORG_COMPRESSION", "gzip")], "BORG_COMPRESSION cannot be \"gzip\"");
     refuses(&["--storage-quota", "5M"], &[], "--storage-quota cannot be \"5M\": expected a size of at least 10M");

@@ -10,7 +10,21 @@ use crate::place::Place;
 use crate::settings::Origin;
 
 /// Variables that decide what is restored, from where; the series goes by its name, wherever that was from.
-const VARIABLES: [&str; 4] = ["BORG_REPO_PATH", "BORG_REPO", "BACKUP_SOURCES", "WORLDKEEPER_STATE_DIR"];
+const VARIABLES: [&str; 13] = [
+    "BORG_REPO_PATH",
+    "BORG_REPO",
+    "REMOTE_HOST",
+    "REMOTE_PATH",
+    "REMOTE_USER",
+    "REMOTE_PORT",
+    "BORG_RSH",
+    "BORG_REMOTE_PATH",
+    "SSH_KEY_PATH",
+    "SSH_KEY_PASSPHRASE_FILE",
+    "SSH_KNOWN_HOSTS",
+    "BACKUP_SOURCES",
+    "WORLDKEEPER_STATE_DIR",
+];
 
 /// The line that does what this command was asked to do, in a container that may write to `target`.
 pub(super) fn command(place: &Place, target: &Path) -> String {
@@ -19,14 +33,20 @@ pub(super) fn command(place: &Place, target: &Path) -> String {
     let settings = &place.settings;
     let mut volumes = Vec::new();
     let sources = settings.sources.value.iter().map(PathBuf::as_path);
-    let needed = sources.chain([target, &settings.repository.value, &settings.state_dir.value]);
-    for path in needed.chain(settings.passphrase_file.as_ref().map(|file| file.value.as_path())) {
+    let directories = [Some(target), settings.repository.value.local(), Some(&settings.state_dir.value)];
+    let remote = &settings.remote;
+    let files = [&settings.passphrase_file, &remote.ssh_key, &remote.ssh_key_passphrase_file, &remote.ssh_known_hosts];
+    let files = files.into_iter().flatten().map(|file| file.value.as_path());
+    for path in sources.chain(directories.into_iter().flatten()).chain(files) {
         let volume = volume_for(&mounts, path);
         if !volumes.contains(&volume) {
             volumes.push(volume);
         }
     }
-    let mut words = vec!["docker".to_owned(), "run".into(), "--rm".into(), "--network".into(), "none".into()];
+    let mut words = vec!["docker".to_owned(), "run".into(), "--rm".into()];
+    if settings.repository.value.local().is_some() {
+        words.extend(["--network".into(), "none".into()]);
+    }
     words.extend(volumes.into_iter().flat_map(|volume| ["--volume".to_owned(), volume]));
     // No container is watched there that could give the series its name, and `latest` would mean somebody else's.
     words.extend(["--env".into(), format!("WORLDKEEPER_NAME={}", place.series())]);

@@ -12,9 +12,14 @@ pub(super) fn settings(error: &SettingsError) -> Option<String> {
     Some(match error {
         SettingsError::Invalid { reason, .. } if reason.is::<ParamsError>() => CHUNKER_PARAMS.into(),
         SettingsError::Conflict { first, .. } => format!("set {first} alone"),
+        SettingsError::Incomplete { given, missing } => {
+            format!(
+                "set {missing} too, or take {given} away and say all of it in BORG_REPO_PATH=ssh://USER@HOST:PORT/PATH"
+            )
+        }
         SettingsError::UnknownVariable { .. } => "rename it or take it away: as it is, it would have no effect".into(),
         SettingsError::NotSupportedYet { variable, .. } => {
-            format!("take {variable} away; backups by interval (BACKUP_INTERVAL=1h) into a directory work")
+            format!("take {variable} away; backups by interval (BACKUP_INTERVAL=1h) work")
         }
         SettingsError::KeepsNothing => "let one rule keep something, like KEEP_DAILY=7".into(),
         SettingsError::Series(_) => "choose a name with --name or WORLDKEEPER_NAME".into(),

@@ -12,7 +12,7 @@ pub(crate) enum WordsError {
 }
 
 /// Splits as Python's `shlex.split` does, which borg uses.
-pub(super) fn split(line: &str) -> Result<Vec<String>, WordsError> {
+pub(crate) fn split(line: &str) -> Result<Vec<String>, WordsError> {
     let mut words = Vec::new();
     // `None` between words; an empty word can only come from quotes.
     let mut word: Option<String> = None;
