@@ -24,6 +24,9 @@ pub trait Repository: Send + Sync {
     /// Reads an object; sees what the open transaction has put.
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError>;
 
+    /// Says which objects will be read next, in which order: a hint, for whoever is far from them. They need not be read.
+    fn will_read(&self, _ids: &[ChunkId]) {}
+
     /// The ids of all objects, the manifest's included: in the order in which the objects are read fastest, if there is one.
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError>;
 

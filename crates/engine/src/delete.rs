@@ -111,7 +111,7 @@ fn remove(
     let mut change = session.begin()?;
     for id in dead {
         session.check_stop()?;
-        change.transaction.delete(id).map_err(SessionError::from)?;
+        change.delete(id)?;
     }
     for name in archives.keys() {
         change.manifest.archives.remove(*name);

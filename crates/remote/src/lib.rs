@@ -3,8 +3,11 @@
 //! A [`Link`] is a running `borg serve` with its three streams; what makes one is a [`Connect`]: SSH in this process, a
 //! spawned command, or a test. Everything else is told of a link and of nothing beneath it.
 
+mod conversation;
 mod link;
 mod location;
+mod repository;
 
 pub use link::{Connect, ConnectError, Ended, Incoming, Link};
 pub use location::{LocationError, RemoteLocation};
+pub use repository::{OnWait, RemoteMode, RemoteOptions, RemoteRepository};

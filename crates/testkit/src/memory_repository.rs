@@ -36,6 +36,8 @@ pub struct Store {
     pub fail_after: Option<u64>,
     /// Commits are acknowledged, but the manifest stays what it was.
     pub keeps_manifest: bool,
+    /// Commits are acknowledged, but each so many of the new objects, in the order of their ids, are dropped.
+    pub drops_each: Option<usize>,
     changes: u64,
 }
 
@@ -181,7 +183,15 @@ impl Transaction for MemoryTransaction<'_> {
         let repository = self.repository;
         let mut store = repository.store();
         store.change()?;
-        for (id, object) in self.before.take().unwrap_or_default() {
+        let before = self.before.take().unwrap_or_default();
+        if let Some(each) = store.drops_each {
+            let is_new = |id: &&ChunkId| !before.contains_key(*id) && **id != ChunkId::MANIFEST;
+            let dropped: Vec<_> = store.objects.keys().filter(is_new).step_by(each).copied().collect();
+            for id in dropped {
+                store.objects.remove(&id);
+            }
+        }
+        for (id, object) in before {
             if id == ChunkId::MANIFEST && store.keeps_manifest {
                 store.objects.insert(id, object);
                 continue;

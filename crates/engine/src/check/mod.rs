@@ -279,7 +279,7 @@ impl<'a> Checker<'a> {
         })?;
         for id in defect {
             let Some(repair) = &mut self.repair else { break };
-            repair.change.transaction.delete(id)?;
+            repair.change.delete(id)?;
             self.objects.remove(&id);
             self.report.deleted_objects += 1;
             self.is_changed = true;

@@ -39,7 +39,7 @@ impl Checker<'_> {
         let Some(repair) = &mut self.repair else { return Ok(()) };
         for id in superseded.into_iter().chain(orphaned) {
             self.session.check_stop()?;
-            repair.change.transaction.delete(id)?;
+            repair.change.delete(id)?;
             self.objects.remove(&id);
             self.report.deleted_objects += 1;
             self.is_changed = true;

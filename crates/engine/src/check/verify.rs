@@ -36,8 +36,10 @@ pub(super) fn verify(
             let work = move || {
                 let mut reading = Reading::new(session, repair);
                 while !stop.load(Ordering::Relaxed)
-                    && let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed))
+                    && let place = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(id) = ids.get(place)
                 {
+                    announce(session, ids, place);
                     let result = session.check_stop().and_then(|()| reading.read(id)).map(verified);
                     if results.send((*id, result)).is_err() {
                         return;
@@ -56,6 +58,15 @@ pub(super) fn verify(
     })
 }
 
+/// Says, every so often, what will be read next.
+fn announce(session: &Session, ids: &[ChunkId], place: usize) {
+    if place.is_multiple_of(ANNOUNCED) {
+        let from = if place == 0 { 0 } else { place + ANNOUNCED };
+        let to = (place + 2 * ANNOUNCED).min(ids.len());
+        session.repository().will_read(ids.get(from..to).unwrap_or_default());
+    }
+}
+
 fn verified(read: Read) -> Verified {
     match read {
         Read::Whole { content, csize } => Verified::Whole { size: content.len() as u32, csize },
@@ -63,6 +74,9 @@ fn verified(read: Read) -> Verified {
         Read::Lost(problem) => Verified::Defect(problem),
     }
 }
+
+/// How many objects are announced at a time.
+const ANNOUNCED: usize = 256;
 
 /// How far the readers may be ahead of who takes what they found.
 const RESULTS: usize = 256;

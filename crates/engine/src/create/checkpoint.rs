@@ -144,7 +144,7 @@ impl Writer<'_> {
         } else {
             let object = self.sealer.seal_chunk(&id, chunk)?;
             let csize = object.len() as u32;
-            self.change.transaction.put(id, object)?;
+            self.change.put(id, object)?;
             self.stats.stored(csize);
             csize
         };
@@ -154,7 +154,7 @@ impl Writer<'_> {
     /// Deletes what was stored for a checkpoint, unless the archive has come to refer to it.
     fn delete_apart(&mut self, id: &ChunkId) -> Result<(), SessionError> {
         if super::read(self.index).is_needless(id) {
-            self.change.transaction.delete(*id)?;
+            self.change.delete(*id)?;
         }
         Ok(())
     }

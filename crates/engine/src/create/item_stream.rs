@@ -110,7 +110,7 @@ pub(crate) fn store(
     } else {
         let object = sealer.seal_chunk(&id, chunk)?;
         let csize = object.len() as u32;
-        change.transaction.put(id, object)?;
+        change.put(id, object)?;
         stats.stored(csize);
         super::write(index).heal(&id, csize);
         csize

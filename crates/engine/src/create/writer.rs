@@ -160,7 +160,7 @@ impl<'a> Writer<'a> {
             (Some(csize), _) => csize,
             (None, Some(object)) => {
                 let csize = object.len() as u32;
-                self.change.transaction.put(id, object)?;
+                self.change.put(id, object)?;
                 self.stats.stored(csize);
                 super::write(self.index).heal(&id, csize);
                 csize
@@ -321,7 +321,7 @@ impl<'a> Writer<'a> {
     pub(super) fn release(&mut self, ids: impl IntoIterator<Item = ChunkId>) -> Result<(), SessionError> {
         for id in ids {
             if super::write(self.index).release(&id) {
-                self.change.transaction.delete(id)?;
+                self.change.delete(id)?;
             }
         }
         Ok(())

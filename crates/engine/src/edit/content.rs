@@ -76,7 +76,7 @@ impl<'a> Content<'a> {
             if self.recompress == Recompress::Always || self.sealer.algorithm(&content)? != found {
                 let object = self.sealer.seal_chunk(&chunk.id, &content)?;
                 let csize = object.len() as u32;
-                change.transaction.put(chunk.id, object)?;
+                change.put(chunk.id, object)?;
                 stats.stored(csize);
                 create::write(self.index).set_csize(&chunk.id, csize);
                 return Ok(csize);

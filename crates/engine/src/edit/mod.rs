@@ -78,7 +78,7 @@ fn store_metadata(
 /// Takes a reference away, and the object with the last one.
 fn release(id: &ChunkId, change: &mut Change<'_>, index: &RwLock<ChunkIndex>) -> Result<(), SessionError> {
     if create::write(index).release(id) {
-        change.transaction.delete(*id)?;
+        change.delete(*id)?;
     }
     Ok(())
 }

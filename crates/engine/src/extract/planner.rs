@@ -62,6 +62,8 @@ impl<'a> Planner<'a> {
         let size = chunks.iter().flatten().map(|chunk| u64::from(chunk.size)).sum();
         let step = Step::Item { chunks: chunks.as_ref().map(Vec::len), size, item: Box::new(item) };
         self.send(step)?;
+        let ids: Vec<_> = chunks.iter().flatten().map(|chunk| chunk.id).collect();
+        self.session.repository().will_read(&ids);
         for chunk in chunks.into_iter().flatten() {
             self.budget.take(step_bytes(chunk.size as usize))?;
             let number = self.number();

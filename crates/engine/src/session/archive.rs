@@ -144,6 +144,7 @@ impl Session {
 
     /// Reads an archive's items, one by one.
     pub fn items<'s>(&'s self, archive: &'s OpenArchive) -> Items<'s> {
+        self.repository.will_read(&archive.metadata.items);
         Items {
             reader: self.reader(),
             name: &archive.metadata.name,
@@ -181,6 +182,7 @@ impl Session {
             return Err(broken(ArchiveProblem::OtherName(metadata.name)).into());
         }
         let mut items = ItemSalvage::new(&self.manifest.item_keys);
+        self.repository.will_read(&metadata.items);
         for id in &metadata.items {
             self.check_stop()?;
             items.push(&read(id, tell)?);

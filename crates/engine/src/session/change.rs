@@ -6,6 +6,7 @@ use worldkeeper_compress::Compression;
 use worldkeeper_core::repository::CompactStats;
 use worldkeeper_core::{ChunkId, Transaction};
 
+use super::read_back::Stored;
 use super::{Session, SessionError, Trust, read_manifest};
 use crate::cache::ChunkIndex;
 use crate::monitor::{Monitor, Notice};
@@ -15,6 +16,7 @@ use crate::random;
 pub(crate) struct Change<'s> {
     pub(crate) transaction: Box<dyn Transaction + 's>,
     pub(crate) manifest: Manifest,
+    stored: Stored,
 }
 
 /// What a commit left.
@@ -28,12 +30,17 @@ impl Session {
     pub(crate) fn begin(&self) -> Result<Change<'_>, SessionError> {
         self.require_trust()?;
         self.manifest.check_features(Operation::Write)?;
-        Ok(Change { transaction: self.repository.begin()?, manifest: self.manifest.clone() })
+        self.begin_from(&self.manifest)
     }
 
     /// Begins a change that follows a commit which this session does not know yet.
     pub(crate) fn begin_after(&self, committed: &Committed) -> Result<Change<'_>, SessionError> {
-        Ok(Change { transaction: self.repository.begin()?, manifest: committed.manifest.clone() })
+        self.begin_from(&committed.manifest)
+    }
+
+    fn begin_from(&self, manifest: &Manifest) -> Result<Change<'_>, SessionError> {
+        let transaction = self.repository.begin()?;
+        Ok(Change { transaction, manifest: manifest.clone(), stored: Stored::default() })
     }
 
     /// Remembers what was committed on the way to something larger.
@@ -83,7 +90,20 @@ impl Committed {
 }
 
 impl Change<'_> {
-    /// Writes the manifest and commits. When this returns `Ok`, the change is durable and was read back.
+    /// Queues a PUT.
+    pub(crate) fn put(&mut self, id: ChunkId, object: Bytes) -> Result<(), SessionError> {
+        self.stored.note(id)?;
+        Ok(self.transaction.put(id, object)?)
+    }
+
+    /// Queues a DELETE.
+    pub(crate) fn delete(&mut self, id: ChunkId) -> Result<(), SessionError> {
+        self.stored.forget(&id);
+        Ok(self.transaction.delete(id)?)
+    }
+
+    /// Writes the manifest and commits. When this returns `Ok`, the change is durable, and the manifest and a sample of
+    /// what was stored were read back.
     pub(crate) fn commit(mut self, session: &Session) -> Result<Committed, SessionError> {
         let mut salt = [0; 64];
         random::fill(&mut salt)?;
@@ -96,6 +116,7 @@ impl Change<'_> {
         if found != packed {
             return Err(SessionError::NotReadBack);
         }
+        self.stored.read_back(session)?;
         // What was stored is the truth: its times have no nanoseconds.
         Ok(Committed { manifest: read_manifest(&session.key, &found)?, manifest_id: session.key.id_hash(&found) })
     }

@@ -96,7 +96,9 @@ impl Session {
         if missing > 0 {
             monitor.notice(Notice::ChunksMissing { count: missing });
         }
-        for id in index.without_csize() {
+        let without_csize = index.without_csize();
+        self.repository.will_read(&without_csize);
+        for id in without_csize {
             self.check_stop()?;
             let csize = self.repository.get(&id)?.len() as u32;
             index.set_csize(&id, csize);

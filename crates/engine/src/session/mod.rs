@@ -8,6 +8,7 @@ mod initialize;
 mod key;
 mod lost;
 mod proof;
+mod read_back;
 mod trust;
 
 use std::sync::Arc;
@@ -147,6 +148,11 @@ pub enum SessionError {
     /// The commit was made, but what it should have made is not there.
     #[error("the manifest that was just committed does not read back: the repository's disk is not to be trusted")]
     NotReadBack,
+    /// The commit was made, but an object that it should have stored is not there.
+    #[error(
+        "an object that was just committed does not read back: the repository's disk or server is not to be trusted"
+    )]
+    NotStored(#[source] ObjectError),
     /// A stop was asked for; nothing was changed.
     #[error("stopped on request")]
     Stopped,

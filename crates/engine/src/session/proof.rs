@@ -27,6 +27,7 @@ impl Session {
     /// If a stop was asked for.
     pub fn prove(&self, archives: Vec<ArchiveInfo>) -> Result<Proofs, SessionError> {
         let mut proofs = Proofs::default();
+        self.repository().will_read(&archives.iter().map(|archive| archive.id).collect::<Vec<_>>());
         for archive in archives {
             self.check_stop()?;
             match self.unproven(&archive)? {

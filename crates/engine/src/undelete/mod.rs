@@ -100,7 +100,7 @@ pub fn undelete(
                 let object = remains.object(&reference.id).map_err(SessionError::from)?;
                 stats.objects += 1;
                 stats.stored_bytes += object.len() as u64;
-                change.transaction.put(reference.id, object).map_err(SessionError::from)?;
+                change.put(reference.id, object)?;
                 index.heal(&reference.id, reference.csize);
             }
             index.reference(&reference);

@@ -57,7 +57,7 @@ impl RemoteError {
             | Class::PathNotAllowed
             | Class::PathPermissionDenied => None,
         };
-        known.unwrap_or_else(|| RepositoryError::Other(format!("the server refused: {}", class.message(&self.args))))
+        known.unwrap_or_else(|| RepositoryError::Refused { location: location(), reason: class.message(&self.args) })
     }
 
     /// Borg's word for it; `path` is where the repository is on the server.

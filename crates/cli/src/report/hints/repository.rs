@@ -131,7 +131,7 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
                 .into()
         }
         SessionError::Archive(error) => archive(error).into(),
-        SessionError::NoManifest(_) | SessionError::NotReadBack => DAMAGED.into(),
+        SessionError::NoManifest(_) | SessionError::NotReadBack | SessionError::NotStored(_) => DAMAGED.into(),
         _ => return None,
     })
 }

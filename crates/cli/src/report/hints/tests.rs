@@ -97,6 +97,10 @@ fn session_errors() -> Vec<SessionError> {
         SessionError::WornOut(WornOut { start: u64::MAX }),
         SessionError::Encoding(EncodingProblem::Differs),
         SessionError::NotReadBack,
+        SessionError::NotStored(ObjectError {
+            id: ChunkId([7; 32]),
+            source: Box::new(RepositoryError::ObjectNotFound(ChunkId([7; 32])).into()),
+        }),
         SessionError::NothingOpens(path()),
     ]);
     errors

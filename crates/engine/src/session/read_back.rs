@@ -1,0 +1,108 @@
+//! After the commit, some of what was stored is read again: a disk or a server that drops what it has acknowledged is found
+//! out by the run that it was dropped in, while the files are still there.
+//!
+//! What was stored last is always read: it is what all the rest hangs on, the archive itself. Of the others, a sample is,
+//! drawn so that each has the same chance: whoever drops one in ten is found out in 29 of 30 runs. A `check` reads them all.
+
+use tracing::warn;
+use worldkeeper_core::{ChunkId, error_text};
+
+use super::{Session, SessionError};
+use crate::random;
+
+/// How many objects are read besides the last one.
+const SAMPLE: usize = 32;
+
+/// Objects that were stored: a sample of them, and the last.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    sample: Vec<ChunkId>,
+    last: Option<ChunkId>,
+    count: u64,
+    /// A generator's state; 0 before the first draw.
+    random: u64,
+}
+
+impl Stored {
+    /// Notes an object that was stored.
+    pub(super) fn note(&mut self, id: ChunkId) -> Result<(), SessionError> {
+        self.last = Some(id);
+        self.count += 1;
+        if self.sample.len() < SAMPLE {
+            self.sample.push(id);
+            return Ok(());
+        }
+        let place = self.draw()? % self.count;
+        if let Some(place) = self.sample.get_mut(usize::try_from(place).unwrap_or(usize::MAX)) {
+            *place = id;
+        }
+        Ok(())
+    }
+
+    /// Notes that an object was deleted again.
+    pub(super) fn forget(&mut self, id: &ChunkId) {
+        self.sample.retain(|sampled| sampled != id);
+        self.last = self.last.filter(|last| last != id);
+    }
+
+    /// Reads the last object and the sample.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NotStored`] if one of them is not what was stored.
+    pub(super) fn read_back(&self, session: &Session) -> Result<(), SessionError> {
+        let sample = self.sample.iter().filter(|id| Some(**id) != self.last);
+        let ids: Vec<_> = self.last.iter().chain(sample).copied().collect();
+        session.repository().will_read(&ids);
+        let mut reader = session.reader();
+        for id in &ids {
+            match reader.read(id, None) {
+                Ok(_) => {}
+                Err(error) if error.is_damage() => return Err(SessionError::NotStored(error)),
+                Err(error) => {
+                    // The commit was made and acknowledged; whoever cannot be asked is not a liar.
+                    warn!("what was stored could not be read back: {}", error_text(&error));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A number that nobody knows before. Marsaglia's xorshift, from a random beginning.
+    fn draw(&mut self) -> Result<u64, SessionError> {
+        if self.random == 0 {
+            let mut seed = [0; 8];
+            random::fill(&mut seed)?;
+            self.random = u64::from_le_bytes(seed) | 1;
+        }
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        Ok(self.random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_object_has_the_same_chance_to_be_read() {
+        let mut chosen = [0u32; 10];
+        for _ in 0..200 {
+            let mut stored = Stored::default();
+            for number in 0..1000u32 {
+                let mut id = [0; 32];
+                id[..4].copy_from_slice(&number.to_le_bytes());
+                stored.note(ChunkId(id)).unwrap();
+            }
+            assert_eq!(stored.sample.len(), SAMPLE);
+            for id in &stored.sample {
+                chosen[u32::from_le_bytes(id.0[..4].try_into().unwrap()) as usize / 100] += 1;
+            }
+        }
+        // 640 each; one in 10^20 such tests is this far off.
+        assert!(chosen.iter().all(|count| (400..900).contains(count)), "{chosen:?}");
+    }
+}

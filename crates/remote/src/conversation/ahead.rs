@@ -1,0 +1,160 @@
+//! Reading ahead: what will be asked for soon is asked for now.
+//!
+//! What was announced waits in a queue. As much of it is asked for as the budget allows for objects that are on their way or
+//! have come and were not taken; whatever is taken makes room for more.
+
+use std::collections::{HashMap, VecDeque};
+
+use worldkeeper_core::ChunkId;
+use worldkeeper_rpc::{Call, Client, MsgId, Outcome, Payload, Reply};
+
+/// Objects that may be on their way or wait to be taken.
+const MAX_OBJECTS: usize = 64;
+/// And what they may take.
+const MAX_BYTES: usize = 24 << 20;
+/// Announced ids that are remembered: a hint, not a promise.
+const MAX_WANTED: usize = 1 << 17;
+
+/// What was announced, and how far it is.
+#[derive(Debug, Default)]
+pub(super) struct ReadAhead {
+    wanted: VecDeque<ChunkId>,
+    /// How often each is in the queue, less those that were asked for in another way meanwhile.
+    open: HashMap<ChunkId, u32>,
+    /// What each request is for; `None` where nobody wants it any more.
+    by_request: HashMap<MsgId, Option<ChunkId>>,
+    objects: HashMap<ChunkId, State>,
+    /// Those that are here, in the order in which they came, and some that were taken.
+    here: VecDeque<ChunkId>,
+    /// Bytes of the objects that have come.
+    held: usize,
+    /// A middle size of objects.
+    usual: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Coming,
+    Here(Outcome),
+}
+
+impl ReadAhead {
+    /// Notes what will be asked for.
+    pub(super) fn want(&mut self, ids: &[ChunkId]) {
+        let room = MAX_WANTED.saturating_sub(self.wanted.len());
+        for id in &ids[..ids.len().min(room)] {
+            self.wanted.push_back(*id);
+            *self.open.entry(*id).or_default() += 1;
+        }
+    }
+
+    /// Notes that an object is asked for that is not on its way. Where there is no room for more, what waits longest to be
+    /// taken makes some: perhaps nobody will.
+    pub(super) fn missed(&mut self, id: &ChunkId) {
+        self.skip(id);
+        if self.objects.len() >= MAX_OBJECTS || self.held > MAX_BYTES / 2 {
+            while let Some(oldest) = self.here.pop_front() {
+                if self.drop_held(&oldest) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Counts an announcement less.
+    fn skip(&mut self, id: &ChunkId) {
+        if let Some(count) = self.open.get_mut(id) {
+            *count -= 1;
+            if *count == 0 {
+                self.open.remove(id);
+            }
+        }
+    }
+
+    /// Returns whether it is on its way, or here.
+    pub(super) fn is_coming(&self, id: &ChunkId) -> bool {
+        self.objects.contains_key(id)
+    }
+
+    /// Takes what has come; `None` as long as it is on its way, `Some(None)` if nobody has asked for it, or somebody has
+    /// taken it.
+    #[expect(clippy::option_option, reason = "the outer is the wait, the inner what it ends with")]
+    pub(super) fn take(&mut self, id: &ChunkId) -> Option<Option<Outcome>> {
+        match self.objects.get(id) {
+            Some(State::Coming) => None,
+            Some(State::Here(_)) => {
+                let Some(State::Here(outcome)) = self.objects.remove(id) else { unreachable!("it is here") };
+                self.held -= size(&outcome);
+                if self.objects.is_empty() {
+                    self.here.clear();
+                }
+                Some(Some(outcome))
+            }
+            None => Some(None),
+        }
+    }
+
+    /// Forgets what is known of an object; one that is on its way is dropped when it comes.
+    pub(super) fn forget(&mut self, id: &ChunkId) {
+        if !self.drop_held(id) && self.objects.remove(id).is_some() {
+            for coming in self.by_request.values_mut().filter(|coming| **coming == Some(*id)) {
+                *coming = None;
+            }
+        }
+    }
+
+    /// Drops an object that is here; returns whether it was.
+    fn drop_held(&mut self, id: &ChunkId) -> bool {
+        let is_here = matches!(self.objects.get(id), Some(State::Here(_)));
+        if is_here && let Some(State::Here(outcome)) = self.objects.remove(id) {
+            self.held -= size(&outcome);
+        }
+        is_here
+    }
+
+    /// Takes an answer, if it is to something asked for here; else gives it back.
+    pub(super) fn arrived(&mut self, msgid: MsgId, outcome: Outcome) -> Option<Outcome> {
+        let Some(wanted) = self.by_request.remove(&msgid) else { return Some(outcome) };
+        let id = wanted?;
+        let size = size(&outcome);
+        self.usual = if self.usual == 0 { size } else { (self.usual * 7 + size) / 8 };
+        self.held += size;
+        self.objects.insert(id, State::Here(outcome));
+        self.here.push_back(id);
+        None
+    }
+
+    /// Asks for as much as there is room for.
+    pub(super) fn ask_more(&mut self, client: &mut Client) {
+        while let Some(id) = self.wanted.front().copied() {
+            // Nobody waits for it any more, or it is on its way already: once more would be too much.
+            if !self.open.contains_key(&id) || self.objects.contains_key(&id) {
+                self.wanted.pop_front();
+                self.skip(&id);
+                continue;
+            }
+            let usual = if self.usual == 0 { 1 << 20 } else { self.usual };
+            let expected = self.held + (self.by_request.len() + 1) * usual;
+            let is_full = self.objects.len() >= MAX_OBJECTS || expected > MAX_BYTES && !self.objects.is_empty();
+            let call = Call::Get { id };
+            if is_full || !client.has_room(&call) {
+                break;
+            }
+            let Ok(msgid) = client.request(&call) else { break };
+            self.wanted.pop_front();
+            self.skip(&id);
+            self.by_request.insert(msgid, Some(id));
+            self.objects.insert(id, State::Coming);
+        }
+        if self.wanted.is_empty() {
+            self.open.clear();
+        }
+    }
+}
+
+fn size(outcome: &Outcome) -> usize {
+    match outcome {
+        Ok(Reply::Data(Payload(bytes))) => bytes.len(),
+        _ => 0,
+    }
+}
