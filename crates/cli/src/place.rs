@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use tracing::{debug, warn};
 use worldkeeper_core::{Clock, Disk, Moment};
 use worldkeeper_engine::StateDir;
+use worldkeeper_remote::UploadLimit;
 use worldkeeper_repository::OsDisk;
 use worldkeeper_scheduler::History;
 
@@ -33,6 +34,8 @@ pub(crate) struct Place {
     pub(crate) zone: TimeZone,
     /// The passphrase the user gave; without one, the generated one counts.
     pub(crate) passphrase: Option<Passphrase>,
+    /// How much is sent in a second to a repository on another machine; until more is known, as if the game ran.
+    pub(crate) upload_limit: UploadLimit,
     /// Where progress shows.
     pub(crate) screen: MultiProgress,
 }
@@ -57,7 +60,8 @@ impl Place {
         if let Some(name) = environment.value("TZ").filter(|_| zone.is_unknown()) {
             warn!("TZ is {name:?}, which is no time zone: days begin in UTC. Give it a name like Europe/Berlin");
         }
-        Ok(Self { settings, environment, state, disk, key_files, clock, began, zone, passphrase, screen })
+        let upload_limit = UploadLimit::new(settings.remote.upload_rate(true));
+        Ok(Self { settings, environment, state, disk, key_files, clock, began, zone, passphrase, upload_limit, screen })
     }
 
     /// Returns whether the state directory lies in a container's own layer, and goes when the container does.
@@ -75,6 +79,11 @@ impl Place {
     /// What is remembered of the runs.
     pub(crate) fn history(&self) -> History {
         History::new(Arc::clone(&self.disk), Arc::clone(&self.clock), self.state.path())
+    }
+
+    /// Sends as much as may be while the game runs, or while it does not.
+    pub(crate) fn game_may_run(&self, may_run: bool) {
+        self.upload_limit.set(self.settings.remote.upload_rate(may_run));
     }
 
     /// The series this is about.

@@ -4,10 +4,14 @@
 //! spawned command, or a test. Everything else is told of a link and of nothing beneath it.
 
 mod conversation;
+mod limited;
 mod link;
 mod location;
+mod rate;
 mod repository;
 
+pub use limited::limited;
 pub use link::{Connect, ConnectError, Ended, Incoming, Link};
 pub use location::{LocationError, RemoteLocation};
+pub use rate::UploadLimit;
 pub use repository::{OnWait, RemoteMode, RemoteOptions, RemoteRepository};

@@ -11,6 +11,10 @@ pub trait Job: Send + Sync {
     /// requested, rolls back, gives its locks back and returns within a few seconds. Never called twice at a time.
     fn run(&self, stop: &Stop) -> JobOutcome;
 
+    /// Takes in whether the game runs, or may: then a backup takes less of what the game needs, too. Called before the first
+    /// run and at each change, during a run too.
+    fn game_may_run(&self, _may_run: bool) {}
+
     /// When the last good archive of the series was begun, as far as the records of this and other processes tell; the
     /// interval counts from it. Called before and after a run, not during one.
     fn last_good(&self) -> Option<Timestamp>;

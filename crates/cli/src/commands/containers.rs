@@ -32,7 +32,10 @@ pub(super) fn states(place: &Place) -> anyhow::Result<Vec<(ContainerName, Result
 /// asked, a backup too many is better than none.
 pub(super) fn require(place: &Place) -> anyhow::Result<()> {
     warn_without_socket(place);
-    for (name, state) in states(place)? {
+    let states = states(place)?;
+    let rests = |state: &Result<State, DockerError>| matches!(state, Ok(State::NotRunning(_) | State::Missing));
+    place.game_may_run(states.is_empty() || !states.iter().all(|(_, state)| rests(state)));
+    for (name, state) in states {
         match state {
             Ok(State::Running) => {}
             Ok(_) => info!("container {name} does not run; as this backup was asked for, it is made all the same"),

@@ -40,7 +40,7 @@ pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Resul
     let daemon = Daemon {
         interval: place.settings.interval.value,
         watch,
-        job: Arc::new(ToldJob { job, reporter }),
+        job: Arc::new(ToldJob { place: Arc::clone(place), job, reporter }),
         clock: Arc::clone(&place.clock),
     };
     daemon.run(signals, guard)?;
@@ -93,6 +93,7 @@ fn say_what_is_done(place: &Place) {
 
 /// A job whose progress is told anew each time.
 struct ToldJob {
+    place: Arc<Place>,
     job: BackupJob,
     reporter: Arc<Reporter>,
 }
@@ -103,6 +104,10 @@ impl Job for ToldJob {
         let outcome = self.job.run(stop);
         self.reporter.end();
         outcome
+    }
+
+    fn game_may_run(&self, may_run: bool) {
+        self.place.game_may_run(may_run);
     }
 
     fn last_good(&self) -> Option<Timestamp> {

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU64;
 
+use worldkeeper_remote::UploadLimit;
+
 /// The units, and how many bits each has. Lines are sold in bits, files are counted in bytes.
 const UNITS: [(&str, u64); 9] = [
     ("kib", 8 << 10),
@@ -15,8 +17,7 @@ const UNITS: [(&str, u64); 9] = [
     ("gbit", 1_000_000_000),
 ];
 
-/// The lowest rate, in bytes per second: below, nothing would ever be done.
-const MIN: u64 = 1 << 10;
+const MIN: u64 = UploadLimit::MIN_RATE;
 
 /// Not a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

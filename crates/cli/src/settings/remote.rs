@@ -77,6 +77,12 @@ impl RemoteSettings {
         })
     }
 
+    /// How many bytes may be sent in a second while the game runs, or while it does not.
+    pub(crate) fn upload_rate(&self, game_may_run: bool) -> Option<NonZeroU64> {
+        let limits = [self.upload_rate_limit.value, self.upload_rate_limit_playing.value.filter(|_| game_may_run)];
+        limits.into_iter().flatten().min()
+    }
+
     /// Every setting in words, with where it was said.
     pub(super) fn describe(&self) -> [(&'static str, String, Origin); 7] {
         let file = |setting: &Option<Setting<PathBuf>>| match setting {

@@ -135,6 +135,8 @@ fn variables_are_read() {
             "full",
         ]
     );
+    let rate = |may_run| settings.remote.upload_rate(may_run).map(std::num::NonZeroU64::get);
+    assert_eq!((rate(false), rate(true)), (Some(5 << 20), Some(512 << 10)), "the smaller one while the game runs");
     assert_eq!(settings.remote.rsh.value, ["ssh", "-i", "/ssh/my key"]);
     assert_eq!(settings.passphrase_file.unwrap().value, Path::new("/run/secrets/borg"));
     assert_eq!(settings.interval.origin, Origin::Variable("BACKUP_INTERVAL"));

@@ -52,6 +52,7 @@ impl EventLoop {
             for action in self.scheduler.handle(event, Now::read(&*self.clock)) {
                 match action {
                     Action::Say(level, text) => say(level, &text),
+                    Action::TellGame { may_run } => self.job.game_may_run(may_run),
                     Action::ReadLastGood => work = Some(self.ask(Event::LastGood)),
                     Action::StartJob => work = Some(self.start_job()),
                     Action::StopJob => self.stop.request(),

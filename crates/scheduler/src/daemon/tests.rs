@@ -44,6 +44,8 @@ struct TestJob {
     runs: AtomicU32,
     starts: UnboundedSender<u64>,
     last_good: Mutex<Option<Timestamp>>,
+    /// What it was told of the game.
+    told: Arc<Mutex<Vec<bool>>>,
     behaviour: Behaviour,
 }
 
@@ -58,6 +60,10 @@ impl Job for TestJob {
         outcome
     }
 
+    fn game_may_run(&self, may_run: bool) {
+        self.told.lock().unwrap().push(may_run);
+    }
+
     fn last_good(&self) -> Option<Timestamp> {
         *self.last_good.lock().unwrap()
     }
@@ -69,6 +75,8 @@ struct Setting {
     watch: Option<Sender<Watch>>,
     /// The minutes at which jobs were started.
     starts: UnboundedReceiver<u64>,
+    /// What the job was told of the game.
+    told: Arc<Mutex<Vec<bool>>>,
     ended: JoinHandle<Result<(), DaemonError>>,
 }
 
@@ -76,11 +84,13 @@ impl Setting {
     fn new(containers: &[&str], behaviour: impl Fn(u32, &Stop) -> JobOutcome + Send + Sync + 'static) -> Self {
         let clock = Arc::new(TestClock(Instant::now()));
         let (starts_sender, starts) = mpsc::unbounded_channel();
+        let told = Arc::<Mutex<_>>::default();
         let job = TestJob {
             clock: Arc::clone(&clock),
             runs: AtomicU32::new(0),
             starts: starts_sender,
             last_good: Mutex::new(None),
+            told: Arc::clone(&told),
             behaviour: Box::new(behaviour),
         };
         let names: Vec<ContainerName> = containers.iter().map(|name| name.parse().unwrap()).collect();
@@ -91,7 +101,7 @@ impl Setting {
         let ended = tokio::spawn(async move {
             EventLoop::new(scheduler, Arc::new(job), clock).run(&mut signals_receiver, receiver).await
         });
-        Self { signals, watch: Some(watch), starts, ended }
+        Self { signals, watch: Some(watch), starts, told, ended }
     }
 
     async fn say(&self, state: State) {
@@ -144,7 +154,14 @@ async fn the_schedule_follows_the_game() {
     pass(10 * HOUR).await;
     setting.say(State::Running).await;
     pass(HOUR / 2).await;
+    let told = Arc::clone(&setting.told);
     assert_eq!(setting.stop().await, [60, 120, 750]);
+    let told = told.lock().unwrap();
+    // Nothing may have been known of it at first, which is told as if it ran.
+    assert!(
+        [[false, true, false, true].as_slice(), &[true, false, true, false, true]].contains(&&told[..]),
+        "{told:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,11 @@ impl Game {
         self.names.is_empty() || self.presumed || any_runs(&self.containers)
     }
 
+    /// Returns whether the game runs or nobody knows that it does not.
+    pub(super) fn may_run(&self) -> bool {
+        self.runs() || self.containers.is_empty()
+    }
+
     /// When the game is taken to run although nothing is known of it.
     pub(super) fn gives_up_at(&self) -> Option<Duration> {
         self.unknown_since.filter(|_| !self.presumed).map(|since| since + UNKNOWN_LIMIT)

@@ -88,6 +88,12 @@ pub enum Event {
 pub enum Action {
     /// Tell people.
     Say(Level, String),
+    /// Tell the job whether the game may run: how much a backup may take depends on it. Said at the start and at each change,
+    /// before the job is started.
+    TellGame {
+        /// It runs, or nobody knows that it does not.
+        may_run: bool,
+    },
     /// Read when the last good archive was made, and answer with [`Event::LastGood`].
     ReadLastGood,
     /// Start the job, and say [`Event::JobFinished`] when it has ended.
@@ -103,6 +109,8 @@ pub enum Action {
 pub struct Scheduler {
     interval: Duration,
     game: Game,
+    /// What the job was told of it.
+    told_may_run: Option<bool>,
     phase: Phase,
     /// When the next job is due, on the monotonic clock.
     due: Duration,
@@ -144,6 +152,7 @@ impl Scheduler {
         Self {
             interval: interval.max(Duration::from_secs(1)),
             game: Game::new(containers),
+            told_may_run: None,
             phase: Phase::New,
             due: Duration::ZERO,
             last_good: None,
@@ -179,7 +188,12 @@ impl Scheduler {
             _ => {}
         }
         self.plan(now);
-        std::mem::take(&mut self.actions)
+        let mut actions = std::mem::take(&mut self.actions);
+        let may_run = self.game.may_run();
+        if !matches!(self.phase, Phase::New | Phase::Ended) && self.told_may_run.replace(may_run) != Some(may_run) {
+            actions.insert(0, Action::TellGame { may_run });
+        }
+        actions
     }
 
     /// When to come back with [`Event::Timer`] if nothing else happens before, on the monotonic clock. `None` while
@@ -188,7 +202,9 @@ impl Scheduler {
         match self.phase {
             Phase::Waiting if self.game.runs() => Some(self.due),
             Phase::Waiting => self.game.gives_up_at(),
-            Phase::Reading | Phase::Running { stopping: false, .. } => Some(self.reminder.0),
+            Phase::Reading | Phase::Running { stopping: false, .. } => {
+                Some(self.game.gives_up_at().map_or(self.reminder.0, |at| at.min(self.reminder.0)))
+            }
             Phase::New | Phase::Running { stopping: true, .. } | Phase::Ended => None,
         }
     }

@@ -55,6 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// What a person would say of the game, kept apart from what the scheduler thinks.
 #[derive(Clone, Copy)]
 struct Game {
+    was_seen: bool,
     ran_when_last_seen: bool,
     unknown_since: Option<Duration>,
 }
@@ -68,7 +69,11 @@ impl Game {
 /// Runs the steps; [`Story::tell`] itself asserts that no two jobs run, and that nothing is done after the end.
 fn live(watched: bool, steps: Vec<Step>) -> Story {
     let mut story = Story::begun(HOUR, if watched { &["a", "b"] } else { &[] }, None);
-    let mut game = Game { ran_when_last_seen: !watched, unknown_since: watched.then_some(story.now.monotonic) };
+    let mut game = Game {
+        was_seen: !watched,
+        ran_when_last_seen: !watched,
+        unknown_since: watched.then_some(story.now.monotonic),
+    };
     for step in steps {
         let starts = story.starts.len();
         let mut was_asked = false;
@@ -79,7 +84,7 @@ fn live(watched: bool, steps: Vec<Step>) -> Story {
                 match &watch {
                     Watch::Known(containers) => {
                         let ran_when_last_seen = containers.iter().any(|one| one.state == State::Running);
-                        game = Game { ran_when_last_seen, unknown_since: None };
+                        game = Game { was_seen: true, ran_when_last_seen, unknown_since: None };
                     }
                     Watch::Unreachable { .. } => {
                         game.unknown_since.get_or_insert(story.now.monotonic);
@@ -103,6 +108,11 @@ fn live(watched: bool, steps: Vec<Step>) -> Story {
         }
         for start in &story.starts[starts..] {
             assert!(was_asked || game.may_be_backed_up(*start), "a job while the game does not run");
+        }
+        // One that is asked to stop is not woken any more to be told that.
+        if !story.stop_requested {
+            let may_run = !game.was_seen || game.may_be_backed_up(story.now.monotonic);
+            assert_eq!(story.told_may_run, Some(may_run), "what the job was told of the game");
         }
         let waits_for_something_else = story.ended
             || if story.job_runs() {

@@ -38,6 +38,8 @@ pub(super) struct Story {
     pub(super) job: Option<Now>,
     /// When jobs were started, on the monotonic clock.
     pub(super) starts: Vec<Duration>,
+    /// What the job was told of the game.
+    pub(super) told_may_run: Option<bool>,
     pub(super) stop_requested: bool,
     pub(super) ended: bool,
     /// What was said since it was last looked at.
@@ -53,6 +55,7 @@ impl Story {
             last_good: None,
             job: None,
             starts: Vec::new(),
+            told_may_run: None,
             stop_requested: false,
             ended: false,
             said: Vec::new(),
@@ -83,10 +86,14 @@ impl Story {
                 assert!(!self.ended, "{action:?} after the end");
                 match action {
                     Action::Say(level, text) => self.said.push((level, text)),
+                    Action::TellGame { may_run } => {
+                        assert_ne!(self.told_may_run.replace(may_run), Some(may_run), "told twice");
+                    }
                     Action::ReadLastGood => events.push(Event::LastGood(self.last_good)),
                     Action::StartJob => {
                         assert!(self.job.is_none(), "two jobs at a time");
                         assert!(!self.stop_requested, "a job after the stop");
+                        assert!(self.told_may_run.is_some(), "a job that knows nothing of the game");
                         self.job = Some(self.now);
                         self.starts.push(self.now.monotonic);
                     }
