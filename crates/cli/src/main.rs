@@ -18,7 +18,6 @@ mod progress;
 mod report;
 mod secrets;
 mod settings;
-mod shell;
 mod system_clock;
 mod words;
 

@@ -15,6 +15,7 @@ pub mod msgpack;
 mod pieces;
 pub mod repository;
 pub mod reserve;
+pub mod shell;
 mod stop;
 pub mod time;
 

@@ -3,15 +3,20 @@
 //! A [`Link`] is a running `borg serve` with its three streams; what makes one is a [`Connect`]: SSH in this process, a
 //! spawned command, or a test. Everything else is told of a link and of nothing beneath it.
 
+pub mod command;
 mod conversation;
 mod limited;
 mod link;
 mod location;
 mod rate;
 mod repository;
+mod runtime;
+mod serve_command;
+pub mod ssh;
 
 pub use limited::limited;
 pub use link::{Connect, ConnectError, Ended, Incoming, Link};
 pub use location::{LocationError, RemoteLocation};
 pub use rate::UploadLimit;
 pub use repository::{OnWait, RemoteMode, RemoteOptions, RemoteRepository};
+pub use serve_command::ServeCommand;

@@ -25,6 +25,12 @@ pub struct Link {
     pub output: mpsc::Receiver<Incoming>,
 }
 
+/// How many pieces wait to be sent. A piece is at most an object and its head.
+pub(crate) const QUEUED_INPUTS: usize = 4;
+
+/// How many pieces of at most 64 KiB wait to be looked at.
+pub(crate) const QUEUED_OUTPUTS: usize = 64;
+
 /// What comes from a server. Nothing follows [`Ended`](Self::Ended).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {

@@ -6,17 +6,17 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use worldkeeper_core::shell::{self, SplitError};
 use zeroize::Zeroizing;
 
 use super::file::LIMIT;
-use crate::shell::{self, WordsError};
 
 /// Why a command gives no passphrase. What it printed is never part of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     /// The text cannot be split into a program and its arguments.
     #[error("the command cannot be split into words")]
-    Words(#[from] WordsError),
+    Words(#[from] SplitError),
     /// There is no program in it.
     #[error("the command is empty, or no text")]
     Empty,

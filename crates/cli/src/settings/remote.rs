@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
+use worldkeeper_core::shell;
+
 use super::layers::{Origin, Setting, look_up};
 use super::{Environment, SettingsError, or_default, path, rate};
 use crate::args::RemoteFlags;
-use crate::shell;
 
 /// How a repository on another machine is reached; nothing of it matters to one in a directory.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct RemoteSettings {
 #[derive(Debug, thiserror::Error)]
 enum RshError {
     #[error(transparent)]
-    Words(#[from] shell::WordsError),
+    Words(#[from] shell::SplitError),
     #[error("a command is expected, like ssh -i /ssh/key")]
     Empty,
 }

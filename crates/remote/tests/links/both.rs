@@ -1,0 +1,98 @@
+//! What both transports promise, over one sshd.
+
+use bytes::Bytes;
+use worldkeeper_core::shell;
+use worldkeeper_remote::command::{CommandConnector, CommandOptions};
+use worldkeeper_remote::ssh::{SshConnector, SshOptions};
+use worldkeeper_remote::{Connect, Ended, Incoming, RemoteLocation, ServeCommand};
+use worldkeeper_testkit::sshd::Sshd;
+
+use crate::talk::{connect, talk, talk_over};
+
+/// An sshd, and each way to it.
+struct Both {
+    sshd: Sshd,
+    ways: Vec<Box<dyn Connect>>,
+}
+
+impl Both {
+    /// That run `command` there, whatever they ask for.
+    fn forced(command: &str) -> Option<Self> {
+        let sshd = Sshd::start()?;
+        sshd.force(command);
+        let url = sshd.url("/repository".as_ref());
+        let location = RemoteLocation::parse(&url).unwrap().unwrap();
+        let rsh = shell::split(&sshd.rsh()).unwrap();
+        let command =
+            CommandConnector::new(&location, &ServeCommand::default(), CommandOptions { rsh, ..Default::default() });
+        let options =
+            SshOptions { keys: vec![sshd.key()], pinned: sshd.known_hosts("ed25519"), ..SshOptions::default() };
+        let ssh = SshConnector::new(&location, ServeCommand::default(), options);
+        Some(Self { sshd, ways: vec![Box::new(command), Box::new(ssh)] })
+    }
+}
+
+/// So many bytes in objects of 1 MiB, none like another.
+fn pieces(count: usize) -> impl Iterator<Item = Bytes> + Send {
+    (0..count).map(|number| {
+        let bytes: Vec<u8> = (0..1 << 20).map(|at: usize| (at.wrapping_mul(number * 2 + 1) >> 7) as u8).collect();
+        bytes.into()
+    })
+}
+
+#[test]
+fn what_is_sent_comes_back_while_it_is_being_sent() {
+    let Some(both) = Both::forced("cat") else { return };
+    let sent: Vec<u8> = pieces(64).flatten().collect();
+    for way in &both.ways {
+        // 64 MiB each way at once, more than all windows and queues hold.
+        let heard = talk(&**way, pieces(64));
+        assert_eq!(heard.ended, Ended::Exited(0));
+        assert!(heard.output == sent, "{} bytes came back", heard.output.len());
+    }
+}
+
+#[test]
+fn a_flood_of_errors_while_closing_is_taken() {
+    let Some(both) = Both::forced("cat >/dev/null; head -c 10485760 /dev/zero >&2; echo end; exit 7") else { return };
+    for way in &both.ways {
+        let heard = talk(&**way, pieces(1));
+        assert_eq!((heard.errors.len(), &*heard.output, heard.ended), (10 << 20, &b"end\n"[..], Ended::Exited(7)));
+    }
+}
+
+#[test]
+fn the_end_of_a_command_is_told_as_it_was() {
+    let Some(both) = Both::forced("kill -9 $$") else { return };
+    // ssh says 255 where the command was killed, and its own name for it.
+    let ends = [Ended::Exited(255), Ended::Killed("SIGKILL".into())];
+    for (way, expected) in both.ways.iter().zip(ends) {
+        assert_eq!(talk(&**way, []).ended, expected);
+    }
+    both.sshd.force("exit 42");
+    for way in &both.ways {
+        assert_eq!(talk(&**way, []).ended, Ended::Exited(42));
+    }
+}
+
+#[test]
+fn a_command_that_reads_nothing_more_ends_the_sending_too() {
+    let Some(both) = Both::forced("head -c 1000; exit 3") else { return };
+    for way in &both.ways {
+        let heard = talk(&**way, pieces(32));
+        assert_eq!((heard.output.len(), heard.ended), (1000, Ended::Exited(3)));
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_is_noticed_at_once() {
+    let Some(both) = Both::forced("cat") else { return };
+    for way in &both.ways {
+        let mut link = connect(&**way);
+        link.input.blocking_send(Bytes::from("alive")).unwrap();
+        assert_eq!(link.output.blocking_recv(), Some(Incoming::Output(Bytes::from("alive"))));
+        both.sshd.kill_connections();
+        let ended = talk_over(link, pieces(8)).ended;
+        assert!(matches!(ended, Ended::Lost(_) | Ended::Exited(255)), "{ended:?}");
+    }
+}

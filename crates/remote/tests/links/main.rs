@@ -1,0 +1,5 @@
+//! What carries a conversation, over a real sshd and over commands: nothing is lost, nothing hangs, nothing stays behind.
+
+mod both;
+mod command;
+mod talk;
