@@ -1,7 +1,7 @@
 //! One backup from beginning to end, on a repository in memory: what is recorded, what is pruned, what is tried again.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -11,7 +11,7 @@ use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::prune::{Count, Period, Rules};
 use worldkeeper_engine::{CreateOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir};
 use worldkeeper_scheduler::history::{Kind, RunOutcome};
-use worldkeeper_scheduler::job::{BackupJob, OpenError, OpenSession};
+use worldkeeper_scheduler::job::{BackupJob, FIRST_WAIT, MOST_RETRIES, OpenError, OpenSession};
 use worldkeeper_scheduler::{History, Job, JobOutcome};
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::disk::MemoryDisk;
@@ -31,10 +31,20 @@ struct Memory {
     clock: Arc<ManualClock>,
     /// Why it cannot be opened, and whether it may be tried again soon.
     refused: Option<bool>,
+    /// How often it cannot be reached after it was opened once, and how often it was asked for.
+    away: Arc<Mutex<(u32, u32)>>,
 }
 
 impl OpenSession for Memory {
     fn open(&self, stop: &Stop) -> Result<Session, OpenError> {
+        let (away, asked) = &mut *self.away.lock().unwrap();
+        *asked += 1;
+        if *asked > 1 && *away > 0 {
+            *away -= 1;
+            let source =
+                RepositoryError::Unreachable { location: LOCATION.into(), may_pass: true, source: "no".into() };
+            return Err(OpenError::Failed { source: Box::new(source), retry: true });
+        }
         if let Some(retry) = self.refused {
             let source = RepositoryError::LockTimeout { holder: "somebody".into(), waited_seconds: 5 };
             return Err(OpenError::Failed { source: Box::new(source), retry });
@@ -66,6 +76,7 @@ struct House {
     began: Moment,
     rules: Option<Rules>,
     refused: Option<bool>,
+    away: Arc<Mutex<(u32, u32)>>,
 }
 
 impl House {
@@ -82,6 +93,7 @@ impl House {
             clock,
             rules: Some(Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] }),
             refused: None,
+            away: Arc::default(),
         }
     }
 
@@ -95,7 +107,13 @@ impl House {
         let (repository, clock) = (self.repository.clone(), Arc::clone(&self.clock));
         let state = StateDir::open(disk, Path::new("/state"), "test").unwrap();
         BackupJob {
-            repository: Box::new(Memory { repository, state, clock, refused: self.refused }),
+            repository: Box::new(Memory {
+                repository,
+                state,
+                clock,
+                refused: self.refused,
+                away: Arc::clone(&self.away),
+            }),
             options: CreateOptions {
                 hostname: "host".into(),
                 username: "user".into(),
@@ -270,4 +288,65 @@ fn a_correction_of_the_clock_or_a_change_to_summer_time_keeps_nobody_from_prunin
     house.clock.set_wall("2030-01-03T00:00:00Z".parse().unwrap());
     house.run();
     assert_eq!(house.archives().len(), 1);
+}
+
+/// Wherever the connection is lost, the run goes on and ends well, with one archive and one line in the history.
+#[test]
+fn a_lost_connection_is_made_again_within_the_run() {
+    let changes = {
+        let house = House::new();
+        house.run();
+        house.repository.store().restart_counting();
+        house.run();
+        house.repository.store().changes()
+    };
+    assert!(changes > 4, "there is something to lose");
+    for lost_after in 0..changes {
+        let house = House { rules: None, ..House::new() };
+        assert_eq!(house.run(), good(1, 0));
+        house.repository.store().restart_counting();
+        house.repository.store().losses = [lost_after].into();
+        let begun = house.clock.monotonic() + Duration::from_hours(1);
+        let JobOutcome::Good { archive, warnings: 0 } = house.run() else { panic!("lost after {lost_after}") };
+        if house.repository.store().losses.is_empty() {
+            assert_eq!(archive, "mc-2030-01-01T02:00:05", "lost after {lost_after}: after a pause, under its own time");
+            assert_eq!(house.clock.monotonic(), begun + FIRST_WAIT);
+        }
+        assert_eq!(house.archives().len(), 2, "lost after {lost_after}");
+        assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good); 2], "lost after {lost_after}");
+    }
+}
+
+#[test]
+fn the_other_machine_may_stay_away_for_a_while() {
+    let house = House::new();
+    assert_eq!(house.run(), good(1, 0));
+    house.repository.store().losses = [1].into();
+    *house.away.lock().unwrap() = (2, 0);
+    // Three waits: 5 s, 10 s, 20 s.
+    let archive = "mc-2030-01-01T02:00:35".to_owned();
+    assert_eq!(house.run(), JobOutcome::Good { archive, warnings: 0 });
+    assert_eq!(house.away.lock().unwrap().1, 4);
+}
+
+#[test]
+fn a_connection_that_is_lost_again_and_again_ends_the_run() {
+    let house = House::new();
+    assert_eq!(house.run(), good(1, 0));
+    house.repository.store().losses = [1; 20].into();
+    *house.away.lock().unwrap() = (0, 0);
+    let JobOutcome::Failed { error, retry: true, .. } = house.run() else { panic!("it was lost each time") };
+    assert!(error.contains("was lost"), "{error}");
+    assert_eq!(house.away.lock().unwrap().1, 1 + MOST_RETRIES);
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Failed)]);
+    // The schedule tries again, and by then the network holds.
+    house.repository.store().losses.clear();
+    assert!(matches!(house.run(), JobOutcome::Good { .. }));
+}
+
+#[test]
+fn one_that_cannot_be_reached_at_first_is_left_to_the_schedule() {
+    let house = House { refused: Some(true), ..House::new() };
+    assert!(matches!(house.run(), JobOutcome::Failed { retry: true, .. }));
+    assert_eq!(house.away.lock().unwrap().1, 1);
 }

@@ -1,6 +1,6 @@
 //! A repository in memory, that can be made to fail. Its PUTs panic where a counter value is used twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -34,6 +34,8 @@ pub struct Store {
     pub reads: u64,
     /// The number of calls that change something after which they fail.
     pub fail_after: Option<u64>,
+    /// After how many calls that change something the connection is lost: first, then counted from there, and so on.
+    pub losses: VecDeque<u64>,
     /// Commits are acknowledged, but the manifest stays what it was.
     pub keeps_manifest: bool,
     /// Commits are acknowledged, but each so many of the new objects, in the order of their ids, are dropped.
@@ -86,8 +88,19 @@ impl Store {
         self.changes = 0;
     }
 
+    /// How many calls have changed something.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     fn change(&mut self) -> Result<(), RepositoryError> {
         self.changes += 1;
+        if self.losses.front().is_some_and(|after| self.changes > *after) {
+            self.losses.pop_front();
+            self.restart_counting();
+            let location = "/memory".to_owned();
+            return Err(RepositoryError::ConnectionLost { location, reason: "as a test wants it".into() });
+        }
         match self.fail_after {
             Some(limit) if self.changes > limit => Err(RepositoryError::Other("made to fail".into())),
             _ => Ok(()),

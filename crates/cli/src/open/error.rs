@@ -76,7 +76,7 @@ impl AccessError {
 fn may_repository_pass(error: &RepositoryError) -> bool {
     use RepositoryError::{
         AlreadyExists, CheckNeeded, Damaged, InvalidConfig, NonceDamaged, NotARepository, ObjectNotFound,
-        QuotaExceeded, UnsupportedVersion,
+        QuotaExceeded, Refused, Unreachable, Unsupported, UnsupportedVersion,
     };
     !matches!(
         error,
@@ -88,6 +88,9 @@ fn may_repository_pass(error: &RepositoryError) -> bool {
             | NotARepository { .. }
             | ObjectNotFound(_)
             | QuotaExceeded { .. }
+            | Refused { .. }
+            | Unreachable { may_pass: false, .. }
+            | Unsupported(_)
             | UnsupportedVersion { .. }
     )
 }
@@ -110,6 +113,14 @@ mod tests {
 
     use super::*;
 
+    fn url() -> String {
+        "ssh://nas/r".to_owned()
+    }
+
+    fn unreachable(may_pass: bool) -> RepositoryError {
+        RepositoryError::Unreachable { location: url(), may_pass, source: "no route".into() }
+    }
+
     #[test]
     fn what_only_a_person_can_mend_is_not_tried_again_soon() {
         let id = RepositoryId([1; 32]);
@@ -124,19 +135,24 @@ mod tests {
             AccessError::Session(SessionError::Key(KeyBlobError::WrongPassphrase)),
             AccessError::Session(RepositoryError::InvalidConfig { path: path.clone(), reason: "no id".into() }.into()),
             AccessError::Repository(RepositoryError::UnsupportedVersion { path, version: "2".into() }),
+            AccessError::Repository(unreachable(false)),
+            AccessError::Session(RepositoryError::Refused { location: url(), reason: "PathNotAllowed".into() }.into()),
+            AccessError::Repository(RepositoryError::Unsupported("be read")),
         ] {
             assert!(!error.may_pass(), "{error}");
         }
     }
 
     #[test]
-    fn locks_disks_and_volumes_are_tried_again_soon() {
+    fn locks_disks_volumes_and_connections_are_tried_again_soon() {
         let disk = || DiskError::new("open", "/r/config", io::ErrorKind::TimedOut.into());
         for error in [
             AccessError::Gone { location: "/r".into(), id: RepositoryId([1; 32]) },
             AccessError::Repository(RepositoryError::LockTimeout { holder: "somebody".into(), waited_seconds: 5 }),
             AccessError::Repository(disk().into()),
             AccessError::Session(RepositoryError::Disk(disk()).into()),
+            AccessError::Repository(unreachable(true)),
+            AccessError::Session(RepositoryError::ConnectionLost { location: url(), reason: "reset".into() }.into()),
             AccessError::State(disk().into()),
         ] {
             assert!(error.may_pass(), "{error}");

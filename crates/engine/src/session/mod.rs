@@ -32,7 +32,7 @@ pub use trust::{Suspicion, Trust};
 use crate::cache::ChunkIndex;
 use crate::key_store::{KeyStore, KeyStoreError};
 use crate::nonces::Nonces;
-use crate::objects::{ChunkReader, ChunkSealer, ObjectError};
+use crate::objects::{ChunkReader, ChunkSealer, ObjectError, ObjectProblem};
 use crate::state::{Known, RepositoryState, StateDir, StateError};
 use crate::verify::EncodingProblem;
 
@@ -162,6 +162,19 @@ impl SessionError {
     /// Returns whether this only says that a stop was asked for.
     pub fn is_stopped(&self) -> bool {
         matches!(self, Self::Stopped | Self::Repository(RepositoryError::Stopped))
+    }
+
+    /// Returns whether this says that the connection to the repository was lost, so that another one may bring it to an end.
+    pub fn is_connection_lost(&self) -> bool {
+        let error = match self {
+            Self::Repository(error) => error,
+            Self::Object(error) => match error.source.as_ref() {
+                ObjectProblem::Repository(error) => error,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        matches!(error, RepositoryError::ConnectionLost { .. })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What to do about a repository, what is in it, and the state directory.
 
+use std::error::Error;
 use std::io;
 
 use rustix::io::Errno;
@@ -7,6 +8,7 @@ use worldkeeper_archive::{ArchiveError, ManifestError};
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
 use worldkeeper_engine::{ArchiveProblem, BrokenArchive, KeyStoreError, ObjectProblem, SessionError, StateError};
+use worldkeeper_remote::ConnectError;
 use worldkeeper_repository::SettingError;
 
 use super::system;
@@ -79,6 +81,17 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
         RepositoryError::QuotaExceeded { .. } => {
             "keep fewer archives and run: worldkeeper prune; or raise it, like: worldkeeper config storage_quota 20G".into()
         }
+        RepositoryError::Unreachable { source, may_pass, .. } => return Some(unreachable(source.as_ref(), *may_pass)),
+        RepositoryError::ConnectionLost { .. } => {
+            "see that the other machine is up and the network between holds, then try again. A backup goes on from its last \
+             checkpoint; nothing half done is left behind"
+                .into()
+        }
+        RepositoryError::Refused { .. } => {
+            "see what the server grants this key, in its `authorized_keys`: the path (--restrict-to-path, \
+             --restrict-to-repository), writing (--append-only), space (--storage-quota); and whose the directory is"
+                .into()
+        }
         RepositoryError::Disk(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             "the repository is mounted read-only: mount it so that it can be written; list, restore and check work as it is"
                 .into()
@@ -91,6 +104,19 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
         RepositoryError::Disk(error) => return disk(error).or_else(|| Some("see what is wrong with its disk".into())),
         _ => return None,
     })
+}
+
+/// Who could not connect knows best why, and often what to do.
+fn unreachable(source: &(dyn Error + Send + Sync + 'static), may_pass: bool) -> String {
+    let remedy = source.downcast_ref::<ConnectError>().and_then(|error| error.remedy.clone());
+    let general = if may_pass {
+        "see that the other machine is up, and can be reached from here by that name and port; then try again, as `run` does \
+         by itself"
+    } else {
+        "see that the location is right (ssh://USER@HOST:PORT/PATH), that the key may log in there, and that borg is installed \
+         there, or named by BORG_REMOTE_PATH"
+    };
+    remedy.unwrap_or_else(|| general.to_owned())
 }
 
 pub(super) fn session(error: &SessionError) -> Option<String> {

@@ -12,6 +12,7 @@ use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::tam::TamError;
 use worldkeeper_crypto::{KeyBlobError, KeyFileError, PaperError};
 use worldkeeper_engine::{EncodingProblem, KeyStoreError, ObjectError, Suspicion};
+use worldkeeper_remote::ConnectError;
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use super::settings::CHUNKER_PARAMS;
@@ -39,6 +40,11 @@ fn failing() -> DiskError {
     DiskError::new("read", "/r/data/0/7", rustix::io::Errno::IO.into())
 }
 
+fn unreachable(may_pass: bool, remedy: Option<&str>) -> RepositoryError {
+    let source = ConnectError { message: "no".into(), remedy: remedy.map(Into::into), may_pass };
+    RepositoryError::Unreachable { location: "ssh://nas/r".into(), may_pass, source: Box::new(source) }
+}
+
 /// One of each that can be met; the others are requests to stop and calls that nobody should have made.
 fn repository_errors() -> Vec<RepositoryError> {
     let path = || "/r".to_owned();
@@ -58,6 +64,10 @@ fn repository_errors() -> Vec<RepositoryError> {
         RepositoryError::InsufficientSpace { path: path(), available_bytes: 1, required_bytes: 2 },
         RepositoryError::DiskFull { path: path(), required_bytes: 2, source: full() },
         RepositoryError::QuotaExceeded { quota_bytes: 1, used_bytes: 2 },
+        unreachable(true, None),
+        unreachable(false, None),
+        RepositoryError::ConnectionLost { location: path(), reason: "reset".into() },
+        RepositoryError::Refused { location: path(), reason: "PathNotAllowed".into() },
         RepositoryError::Disk(full()),
         RepositoryError::Disk(broken()),
         RepositoryError::Disk(failing()),
@@ -120,6 +130,12 @@ fn what_a_repository_does_comes_with_a_hint() {
     repository_errors().into_iter().for_each(helps);
     session_errors().into_iter().for_each(helps);
     state_errors().into_iter().for_each(helps);
+}
+
+#[test]
+fn who_cannot_connect_says_what_to_do() {
+    let remedy = "pin its key: `worldkeeper trust-host nas`";
+    assert_eq!(hint(&AccessError::from(unreachable(false, Some(remedy)))).as_deref(), Some(remedy));
 }
 
 /// However deep it lies: wrappers that show the error inside them as their own hide it from who follows the causes.

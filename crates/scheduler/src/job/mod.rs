@@ -1,5 +1,7 @@
 //! One backup from beginning to end: an archive, and after a good one retention and compaction.
 
+mod again;
+
 use std::error::Error;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use worldkeeper_engine::{
 use crate::history::{Files, History, Kind, Run, RunOutcome};
 use crate::words::{bytes, count, duration, grouped};
 use crate::{Job, JobOutcome};
+
+pub use again::{FIRST_WAIT, MOST_RETRIES};
 
 /// Opens a session: knows where the repository is, how to wait for it and how to make a missing one.
 pub trait OpenSession: Send + Sync {
@@ -161,7 +165,7 @@ impl BackupJob {
     /// Why there is no archive; or [`BackupError::Lacking`] if there is one, and nobody should rely on it.
     pub fn backup(&self, stop: &Stop) -> Result<Created, BackupError> {
         let begun = self.clock.now();
-        let made = self.archive(stop);
+        let made = self.archive_in_spite_of_losses(stop);
         let lacking = made.as_ref().ok().and_then(|(_, created)| lacking(created));
         let mut run = Self::run_of(&made, begun, self.clock.now());
         if let Some(error) = &lacking {
