@@ -2,4 +2,6 @@
 
 mod both;
 mod command;
+mod host_keys;
+mod ssh;
 mod talk;
