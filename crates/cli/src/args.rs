@@ -18,7 +18,6 @@ mod patterns;
 mod recreate;
 mod remote;
 mod restore;
-mod serve;
 mod tags;
 mod used;
 
@@ -45,7 +44,6 @@ pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
 pub(crate) use remote::RemoteFlags;
 pub(crate) use restore::Restore;
-pub(crate) use serve::{Borg, BorgVerb, Common, Serve};
 pub(crate) use tags::TagFlags;
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
@@ -153,13 +151,6 @@ pub(crate) enum Command {
     },
     /// Says how the backups are
     Status,
-    /// Serves repositories of this machine to borg clients, stock's and ours: what SSH starts on a backup host
-    #[command(disable_help_flag = true)]
-    Serve {
-        // Read as borg reads them, when this is the first word; see `borg`.
-        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        words: Vec<OsString>,
-    },
 }
 
 /// What to do with the key.
@@ -258,6 +249,9 @@ pub(crate) struct Flags {
     /// A new repository keeps all that was ever committed: nothing is freed (APPEND_ONLY)
     #[arg(long, global = true, help_heading = WHERE)]
     pub(crate) append_only: bool,
+    /// Makes the directories above a new repository on another machine, too (MAKE_PARENT_DIRS)
+    #[arg(long, global = true, help_heading = WHERE)]
+    pub(crate) make_parent_dirs: bool,
     /// How much a new repository may take, like 500M, 20G or 1.5T (STORAGE_QUOTA; default no limit)
     #[arg(long, value_name = "SIZE", global = true, help_heading = WHERE)]
     pub(crate) storage_quota: Option<String>,

@@ -11,7 +11,6 @@ mod location;
 mod rate;
 mod repository;
 mod runtime;
-pub mod serve;
 mod serve_command;
 pub mod ssh;
 
@@ -21,3 +20,4 @@ pub use location::{LocationError, RemoteLocation};
 pub use rate::UploadLimit;
 pub use repository::{OnWait, RemoteMode, RemoteOptions, RemoteRepository};
 pub use serve_command::ServeCommand;
+pub use worldkeeper_rpc::Window;

@@ -62,7 +62,7 @@ fn send_when(begun: Receiver<()>, signal: Signal) {
 
 fn daemon(job: Endless) -> Daemon {
     let clock = Arc::new(SystemClock(Instant::now()));
-    Daemon { interval: Duration::from_hours(1), watch: None, job: Arc::new(job), clock }
+    Daemon { interval: Duration::from_hours(1), watch: None, jobs: vec![("/repository".into(), Arc::new(job))], clock }
 }
 
 #[test]

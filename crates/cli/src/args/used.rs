@@ -16,7 +16,7 @@ const UPLOAD: &[&str] = &["upload_rate_limit", "upload_rate_limit_playing"];
 /// The series, of which `latest` is the newest archive.
 const SERIES: &[&str] = &["name"];
 /// How a repository is made.
-const MAKE: &[&str] = &["encryption", "append_only", "storage_quota"];
+const MAKE: &[&str] = &["encryption", "append_only", "make_parent_dirs", "storage_quota"];
 /// What is read, and how.
 const READ: &[&str] = &["sources", "one_file_system", "read_special", "world_checks", "sparse", "read_timeout"];
 /// How chunks are made.
@@ -32,7 +32,7 @@ const KEPT: &[&str] =
     &["keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"];
 
 /// The verbs, and what each uses.
-const USED: [(&str, &[&[&str]]); 22] = [
+const USED: [(&str, &[&[&str]]); 21] = [
     ("run", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME, DUE, KEPT]),
     ("backup", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME]),
     ("list", &[OPEN, REACH, SERIES]),
@@ -53,7 +53,6 @@ const USED: [(&str, &[&[&str]]); 22] = [
     ("key", &[OPEN, REACH]),
     ("break-lock", &[REACH, &["repository", "state_dir", "log_level"]]),
     ("adopt", &[REACH, &["passphrase_file", "state_dir", "lock_wait", "log_level"]]),
-    ("serve", &[]),
     ("status", &[&["repository", "state_dir", "log_level"], SERIES, GAME, DUE]),
 ];
 

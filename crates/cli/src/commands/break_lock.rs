@@ -1,14 +1,14 @@
 //! `break-lock`: removes the repository's lock, whoever holds it.
 
-use worldkeeper_repository::break_lock as remove_lock;
+use worldkeeper_core::Stop;
 
 use super::output::Output;
 use crate::place::Place;
 use crate::report::Done;
 
 /// Removes the lock, and says what that means.
-pub(super) fn break_lock(place: &Place) -> anyhow::Result<Done> {
-    remove_lock(place.disk.as_ref(), place.settings.repository.value.require_local()?)?;
+pub(super) fn break_lock(place: &Place, stop: &Stop) -> anyhow::Result<Done> {
+    place.break_lock(stop)?;
     let mut output = Output::new();
     output.line(&format!("the repository at {} is not locked any more", place.location()))?;
     output

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tracing::warn;
 use worldkeeper_archive::ArchiveName;
+use worldkeeper_core::Stop;
 use worldkeeper_core::repository::{CheckOptions as RepositoryCheckOptions, RepositoryCheck};
-use worldkeeper_core::{Repository, Stop};
 use worldkeeper_engine::{ArchiveInfo, ArchivesCheck, CheckOptions, check as check_archives};
 
 use super::ArchiveError;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use worldkeeper_core::disk::{self, EntryKind};
-use worldkeeper_core::{DiskError, Repository, Stop};
+use worldkeeper_core::{DiskError, Stop};
 use worldkeeper_crypto::{KeyFile, KeyFileError, PaperError, PaperKey, PaperReader};
 use worldkeeper_engine::{ImportedKey, export_key, import_key};
 
@@ -82,7 +82,7 @@ fn file_of(path: Option<&Path>) -> Option<&Path> {
 
 fn export(place: &Place, path: Option<&Path>, form: KeyForm, stop: &Stop) -> anyhow::Result<Done> {
     let repository = place.repository(Purpose::Read, Caller::Hand, stop)?;
-    let key_file = export_key(&repository, &place.key_files)?;
+    let key_file = export_key(&*repository, &place.key_files)?;
     let text = match form {
         KeyForm { qr_html: true, .. } => page::page(&key_file).context("cannot make a QR code of the key")?,
         KeyForm { paper: true, .. } => PaperKey(&key_file).to_string(),
@@ -107,7 +107,7 @@ fn export(place: &Place, path: Option<&Path>, form: KeyForm, stop: &Stop) -> any
 
 fn confirm(place: &Place, fingerprint: &str, stop: &Stop) -> anyhow::Result<Done> {
     let repository = place.repository(Purpose::Read, Caller::Hand, stop)?;
-    let key_file = export_key(&repository, &place.key_files)?;
+    let key_file = export_key(&*repository, &place.key_files)?;
     place.state.repository(repository.id()).confirm_key(&key_file, fingerprint)??;
     let mut output = Output::new();
     output.line(&format!(
@@ -144,7 +144,7 @@ fn import(place: &Place, path: Option<&Path>, paper: bool, stop: &Stop) -> anyho
     };
     let (passphrase, origin) = place.known_passphrase()?;
     let passphrase = passphrase.as_ref().map(|text| text.as_str());
-    let imported = import_key(&repository, &place.key_files, &key_file, passphrase)?;
+    let imported = import_key(&*repository, &place.key_files, &key_file, passphrase)?;
     let mut output = Output::new();
     output.line(&format!("the key of the repository at {} is put back", repository.location()))?;
     if imported == ImportedKey::OtherPassphrase {

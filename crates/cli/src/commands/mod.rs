@@ -23,7 +23,6 @@ mod recreate;
 mod rename;
 mod restore;
 mod run;
-mod serve;
 mod status;
 mod undelete;
 
@@ -48,12 +47,6 @@ pub(crate) use key::KeyCopyError;
 pub(crate) use output::OutputError;
 pub(crate) use recreate::RecreateProblem;
 pub(crate) use restore::RestoreProblem;
-pub(crate) use serve::serve;
-
-/// `serve` is read as borg reads it, which is so when it is the first word.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("`serve` must be the first word: it has no settings, and options of its own")]
-pub(crate) struct ServeIsNotFirst;
 
 /// What is left after a command has done what it does once.
 enum Next {
@@ -75,9 +68,6 @@ pub(crate) fn run(
         if let Command::Adopt { repository } = &command {
             adopt::name_repository(&mut settings, repository)?;
         }
-        if matches!(command, Command::Serve { .. }) {
-            return Err(ServeIsNotFirst.into());
-        }
         let place = Arc::new(Place::open(settings, environment, screen)?);
         let done = match command {
             Command::Run(options) => return run::begin(place, &options, stop),
@@ -98,10 +88,9 @@ pub(crate) fn run(
             Command::Compact { threshold } => compact::compact(&place, threshold, stop),
             Command::Config(options) => config::config(&place, &options, stop),
             Command::Key(what) => key::key(&place, &what, stop),
-            Command::BreakLock => break_lock::break_lock(&place),
+            Command::BreakLock => break_lock::break_lock(&place, stop),
             Command::Adopt { .. } => adopt::adopt(&place, stop),
             Command::Status => status::status(&place),
-            Command::Serve { .. } => Err(ServeIsNotFirst.into()),
         };
         done.map(Next::Ended)
     };

@@ -40,7 +40,7 @@ pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Resul
     let daemon = Daemon {
         interval: place.settings.interval.value,
         watch,
-        job: Arc::new(ToldJob { place: Arc::clone(place), job, reporter }),
+        jobs: vec![(place.location(), Arc::new(ToldJob { place: Arc::clone(place), job, reporter }))],
         clock: Arc::clone(&place.clock),
     };
     daemon.run(signals, guard)?;

@@ -4,10 +4,12 @@ use tracing::{info, warn};
 use worldkeeper_core::{RepositoryError, RepositoryId, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyStorage};
 use worldkeeper_engine::Session;
+use worldkeeper_remote::{RemoteLocation, RemoteRepository};
 use worldkeeper_repository::{CreateOptions, LocalRepository, Mode};
 
-use super::AccessError;
+use super::{AccessError, OpenRepository};
 use crate::place::Place;
+use crate::settings::Location;
 
 impl Place {
     /// Requires that no repository was at a location that has none now, or an empty one. Its volume is not mounted,
@@ -40,7 +42,11 @@ impl Place {
     }
 
     /// Makes an empty repository.
-    pub(super) fn create(&self) -> Result<(), AccessError> {
+    pub(super) fn create(&self, stop: &Stop) -> Result<(), AccessError> {
+        let path = match &self.settings.repository.value {
+            Location::Local(path) => path,
+            Location::Remote(location) => return self.create_remote(location, stop),
+        };
         let mut id = [0; 32];
         getrandom::fill(&mut id).map_err(AccessError::Random)?;
         let options = CreateOptions {
@@ -49,12 +55,25 @@ impl Place {
             make_parent_dirs: true,
             ..CreateOptions::new(RepositoryId(id))
         };
-        LocalRepository::create(self.disk.as_ref(), self.settings.repository.value.require_local()?, &options)?;
+        LocalRepository::create(self.disk.as_ref(), path, &options)?;
+        Ok(())
+    }
+
+    /// The same on another machine, whose server draws the id and keeps the quotas.
+    fn create_remote(&self, location: &RemoteLocation, stop: &Stop) -> Result<(), AccessError> {
+        if self.settings.storage_quota.value > 0 {
+            warn!(
+                "no quota is set for the repository at {location}: its server keeps quotas, borg serve --storage-quota"
+            );
+        }
+        let options = self.remote_options(location, Mode::Exclusive, None, stop);
+        let (append_only, parents) = (self.settings.append_only.value, self.settings.make_parent_dirs.value);
+        RemoteRepository::create(self.connector(location)?.as_ref(), &options, append_only, parents)?;
         Ok(())
     }
 
     /// Gives an empty repository its key and says, loudly, what has to be kept.
-    pub(super) fn initialize(&self, repository: LocalRepository, stop: &Stop) -> Result<Session, AccessError> {
+    pub(super) fn initialize(&self, repository: OpenRepository, stop: &Stop) -> Result<Session, AccessError> {
         self.require_lasting_passphrase()?;
         let mode = self.settings.encryption.value;
         let (mut passphrase, _) = self.known_passphrase()?;
@@ -67,7 +86,7 @@ impl Place {
         }
         let passphrase = passphrase.as_ref().map(|text| text.as_str());
         let options = self.session_options(passphrase, stop);
-        let session = Session::initialize(Box::new(repository), mode, &options).map_err(AccessError::Session)?;
+        let session = Session::initialize(repository.boxed(), mode, &options).map_err(AccessError::Session)?;
         info!("made the repository at {}, encryption {mode}", session.location());
         if !mode.encrypts() {
             let changes = match mode {

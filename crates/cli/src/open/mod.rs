@@ -6,6 +6,8 @@
 mod error;
 mod escrow;
 mod make;
+mod remote;
+mod repository;
 
 use std::io;
 use std::sync::Arc;
@@ -15,14 +17,17 @@ use tracing::{info, warn};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::{ManifestLoss, Session, SessionError, SessionOptions, StateError, Suspicion, Trust};
+use worldkeeper_remote::RemoteRepository;
 use worldkeeper_repository::{LocalRepository, Mode, OnWait, OpenOptions};
 use worldkeeper_scheduler::job::{OpenError, OpenSession};
 use zeroize::Zeroizing;
 
 use crate::place::Place;
+use crate::settings::Location;
 
 pub(crate) use error::AccessError;
 pub(crate) use escrow::ASK_FOR_COPY;
+pub(crate) use repository::OpenRepository;
 
 /// How long a command by hand waits for the repository.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -57,12 +62,12 @@ impl Place {
         let repository = match self.existing_repository(purpose, caller, stop) {
             Err(AccessError::Repository(RepositoryError::DoesNotExist(_))) if purpose == Purpose::WriteOrCreate => {
                 self.require_lasting_passphrase()?;
-                self.create()?;
+                self.create(stop)?;
                 self.repository(purpose, caller, stop)?
             }
             repository => repository?,
         };
-        if matches!(purpose, Purpose::WriteOrCreate | Purpose::Adopt) && is_blank(&repository)? {
+        if matches!(purpose, Purpose::WriteOrCreate | Purpose::Adopt) && is_blank(&*repository)? {
             self.require_none_was_at(&repository.location())?;
             if purpose == Purpose::WriteOrCreate {
                 let session = self.initialize(repository, stop)?;
@@ -76,7 +81,7 @@ impl Place {
     /// Opens what is in a repository that is open, and judges it.
     pub(crate) fn session_of(
         &self,
-        repository: LocalRepository,
+        repository: OpenRepository,
         purpose: Purpose,
         stop: &Stop,
     ) -> Result<Session, AccessError> {
@@ -91,12 +96,12 @@ impl Place {
     /// Opens a repository, without its key, for a check of its archives, even if its manifest is lost.
     pub(crate) fn session_for_check(
         &self,
-        repository: LocalRepository,
+        repository: OpenRepository,
         purpose: Purpose,
         stop: &Stop,
     ) -> Result<(Session, Option<ManifestLoss>), AccessError> {
         let (session, loss) =
-            self.with_passphrase(stop, |options| Session::open_for_check(Box::new(repository), options))?;
+            self.with_passphrase(stop, |options| Session::open_for_check(repository.boxed(), options))?;
         Ok((self.judge(session, purpose)?, loss))
     }
 
@@ -108,7 +113,7 @@ impl Place {
             // Whether our key opens it or not.
             return Err(AccessError::Untrusted { location, suspicion: Suspicion::Replaced { seen, found } });
         }
-        let opened = self.with_passphrase(stop, |options| Session::open_for_check(Box::new(repository), options));
+        let opened = self.with_passphrase(stop, |options| Session::open_for_check(repository.boxed(), options));
         match opened {
             Ok((session, _)) => self.judge_silently(&session),
             // It is to be mended, after all, and what it holds may need no key.
@@ -122,7 +127,7 @@ impl Place {
         purpose: Purpose,
         caller: Caller,
         stop: &Stop,
-    ) -> Result<LocalRepository, AccessError> {
+    ) -> Result<OpenRepository, AccessError> {
         match self.repository(purpose, caller, stop) {
             Err(RepositoryError::DoesNotExist(location)) => {
                 self.require_none_was_at(&location)?;
@@ -138,7 +143,7 @@ impl Place {
         purpose: Purpose,
         caller: Caller,
         stop: &Stop,
-    ) -> Result<LocalRepository, RepositoryError> {
+    ) -> Result<OpenRepository, RepositoryError> {
         let wait = self.settings.lock_wait.value.or(match caller {
             Caller::Hand => Some(PATIENCE),
             Caller::Once | Caller::Daemon => None,
@@ -153,7 +158,15 @@ impl Place {
         }
     }
 
-    fn open_as(&self, mode: Mode, wait: Option<Duration>, stop: &Stop) -> Result<LocalRepository, RepositoryError> {
+    fn open_as(&self, mode: Mode, wait: Option<Duration>, stop: &Stop) -> Result<OpenRepository, RepositoryError> {
+        let path = match &self.settings.repository.value {
+            Location::Local(path) => path,
+            Location::Remote(location) => {
+                let options = self.remote_options(location, mode, wait, stop);
+                let repository = RemoteRepository::open(self.connector(location)?, options)?;
+                return Ok(OpenRepository::Remote(Box::new(repository)));
+            }
+        };
         let location = self.location();
         let on_wait: OnWait =
             Arc::new(move |holder| info!("waiting for the repository at {location}: {holder} has the lock"));
@@ -165,11 +178,23 @@ impl Place {
             clock: Arc::clone(&self.clock),
             stop: stop.clone(),
         };
-        LocalRepository::open(Arc::clone(&self.disk), self.settings.repository.value.require_local()?, &options)
+        let repository = LocalRepository::open(Arc::clone(&self.disk), path, &options)?;
+        Ok(OpenRepository::Local(Box::new(repository)))
     }
 
-    fn unlock(&self, repository: LocalRepository, stop: &Stop) -> Result<Session, AccessError> {
-        self.with_passphrase(stop, |options| Session::open(Box::new(repository), options))
+    /// Removes the repository's locks, whoever holds them.
+    pub(crate) fn break_lock(&self, stop: &Stop) -> Result<(), RepositoryError> {
+        match &self.settings.repository.value {
+            Location::Local(path) => worldkeeper_repository::break_lock(self.disk.as_ref(), path),
+            Location::Remote(location) => {
+                let options = self.remote_options(location, Mode::WithoutLock, None, stop);
+                RemoteRepository::break_lock(self.connector(location)?.as_ref(), &options)
+            }
+        }
+    }
+
+    fn unlock(&self, repository: OpenRepository, stop: &Stop) -> Result<Session, AccessError> {
+        self.with_passphrase(stop, |options| Session::open(repository.boxed(), options))
     }
 
     fn with_passphrase<T>(
@@ -240,7 +265,7 @@ impl Place {
 }
 
 /// Returns whether a repository has nothing in it: its creation was cut short, or has just begun.
-fn is_blank(repository: &LocalRepository) -> Result<bool, RepositoryError> {
+fn is_blank(repository: &dyn Repository) -> Result<bool, RepositoryError> {
     match repository.get(&ChunkId::MANIFEST) {
         Err(RepositoryError::ObjectNotFound(_)) => Ok(repository.ids()?.is_empty()),
         other => other.map(|_| false),

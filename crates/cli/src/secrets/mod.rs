@@ -112,6 +112,13 @@ pub(crate) fn given(settings: &Settings, environment: &Environment) -> Result<Op
     Ok(Some(Passphrase { text, origin }))
 }
 
+/// Reads what opens the SSH key, if a file with it is named.
+pub(crate) fn of_ssh_key(settings: &Settings) -> Result<Option<Zeroizing<String>>, SecretError> {
+    let Some(file) = &settings.remote.ssh_key_passphrase_file else { return Ok(None) };
+    let read = file::read(&file.value, &settings.sources.value);
+    read.map(Some).map_err(|reason| SecretError::File { origin: file.origin, reason })
+}
+
 /// Makes text of what was read, less the line break at its end.
 fn text(bytes: &[u8]) -> Option<Zeroizing<String>> {
     let text = std::str::from_utf8(bytes).ok()?;

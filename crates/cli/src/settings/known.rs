@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 48] = [
+const KNOWN: [&str; 49] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -26,6 +26,7 @@ const KNOWN: [&str; 48] = [
     "BORG_PASSCOMMAND",
     "BORG_ENCRYPTION",
     "APPEND_ONLY",
+    "MAKE_PARENT_DIRS",
     "STORAGE_QUOTA",
     "BORG_COMPRESSION",
     "BORG_CHUNKER_PARAMS",

@@ -5,7 +5,6 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use worldkeeper_core::RepositoryError;
 use worldkeeper_remote::RemoteLocation;
 
 /// Where a repository is.
@@ -89,15 +88,6 @@ impl Location {
             Self::Remote(_) => None,
         }
     }
-
-    /// The directory, for what can be done to nothing else.
-    ///
-    /// # Errors
-    ///
-    /// [`RepositoryError::Unsupported`] of a repository on another machine.
-    pub(crate) fn require_local(&self) -> Result<&Path, RepositoryError> {
-        self.local().ok_or(RepositoryError::Unsupported("do this: it is on another machine"))
-    }
 }
 
 /// As borg writes it down: an absolute path, or a `ssh://` URL.
@@ -169,7 +159,6 @@ mod tests {
         ] {
             let location = parse(OsStr::new(text)).unwrap();
             assert_eq!((location.local(), location.to_string().as_str()), (None, expected), "{text}");
-            assert!(location.require_local().is_err(), "{text}");
         }
         assert_eq!(parse(OsStr::new("s3://bucket/x")), Err(LocationError::Scheme("s3".into())));
         for archive in ["/srv/borg::monday", "host::monday", "user@host:repo::monday", "ssh://host/repo::monday"] {

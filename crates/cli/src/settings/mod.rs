@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) encryption: Setting<EncryptionMode>,
     /// Whether one keeps all that was ever committed.
     pub(crate) append_only: Setting<bool>,
+    /// Whether the directories above one on another machine are made, too.
+    pub(crate) make_parent_dirs: Setting<bool>,
     /// How many bytes one may take; 0 is no limit.
     pub(crate) storage_quota: Setting<u64>,
     /// What is backed up, as it was written: borg stores the paths as they were given.
@@ -124,6 +126,12 @@ impl Settings {
                 || EncryptionMode::RepokeyBlake2,
             )?,
             append_only: create::switch(environment, "--append-only", flags.append_only, "APPEND_ONLY")?,
+            make_parent_dirs: create::switch(
+                environment,
+                "--make-parent-dirs",
+                flags.make_parent_dirs,
+                "MAKE_PARENT_DIRS",
+            )?,
             storage_quota: or_default(
                 text("--storage-quota", &flags.storage_quota, "STORAGE_QUOTA")?,
                 |said| said.parse(quota),
@@ -174,6 +182,11 @@ impl Settings {
             ("name", self.name.value.clone(), self.name.origin),
             ("repository", self.repository.value.to_string(), self.repository.origin),
             ("encryption", self.encryption.value.to_string(), self.encryption.origin),
+            (
+                "make parent dirs",
+                if self.make_parent_dirs.value { "yes" } else { "no" }.to_owned(),
+                self.make_parent_dirs.origin,
+            ),
             ("append only", if self.append_only.value { "yes" } else { "no" }.to_owned(), self.append_only.origin),
             ("storage quota", quota_text(self.storage_quota.value), self.storage_quota.origin),
             ("sources", paths(&self.sources.value), self.sources.origin),

@@ -242,6 +242,22 @@ impl Conversation {
         self.shared.lock().ahead.forget(id);
     }
 
+    /// Closes the link, and waits a little for the server to give its lock back: whoever opens the repository next need
+    /// not wait for it then.
+    pub(crate) fn close(&self) {
+        let mut state = self.shared.lock();
+        state.is_closing = true;
+        self.shared.to_send.notify_one();
+        for _ in 0..PARTING_TICKS {
+            if state.lost.is_some() {
+                break;
+            }
+            state = self.shared.wait(state);
+        }
+        drop(state);
+        self.shared.cut.notify_one();
+    }
+
     /// Cuts the link.
     pub(crate) fn cut(&self, reason: &str) {
         self.shared.end(reason.to_owned());
@@ -251,18 +267,7 @@ impl Conversation {
 
 impl Drop for Conversation {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.is_closing = true;
-        self.shared.to_send.notify_one();
-        // The server gives its lock back before it goes: whoever opens the repository next need not wait for it.
-        for _ in 0..PARTING_TICKS {
-            if state.lost.is_some() {
-                break;
-            }
-            state = self.shared.wait(state);
-        }
-        drop(state);
-        self.shared.cut.notify_one();
+        self.close();
     }
 }
 

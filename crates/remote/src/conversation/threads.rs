@@ -23,14 +23,20 @@ fn start_one(name: &str, work: impl FnOnce() + Send + 'static) {
 
 /// Ends by dropping the input, on which a server ends.
 fn send(shared: &Shared, input: &Sender<Bytes>) {
-    while let Some(bytes) = shared.next_to_send() {
-        if input.blocking_send(bytes).is_err() {
-            // The other thread is told why, and tells.
-            return;
+    while let Some(mut bytes) = shared.next_to_send() {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            if input.blocking_send(piece).is_err() {
+                // The other thread is told why, and tells.
+                return;
+            }
+            shared.sent();
         }
-        shared.sent();
     }
 }
+
+/// How much is sent before it counts as a sign of life: over the slowest line, in less than the patience with a silent one.
+const PIECE: usize = 128 << 10;
 
 fn receive(shared: &Shared, mut output: Receiver<Incoming>) {
     let runtime =

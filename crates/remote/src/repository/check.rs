@@ -37,6 +37,7 @@ pub(super) fn check(
         }
         _ => {}
     };
+    repository.keep_others_out()?;
     let conversation = repository.connected()?;
     let outcome = conversation.ask_listening(&call, repository.patiently(), &mut each);
     let reply = outcome.map_err(|broken| repository.broken(broken))?.map_err(|error| repository.refused(error))?;

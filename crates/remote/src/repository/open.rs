@@ -38,8 +38,6 @@ pub struct RemoteOptions {
     pub wait: Option<Duration>,
     /// Told when a wait begins.
     pub on_wait: Option<OnWait>,
-    /// The server shall not free anything in this session, or ever, if it makes the repository.
-    pub append_only: bool,
     /// How long a server may be silent that has something short to answer; `None` where the link itself notices.
     pub silence: Option<Duration>,
     /// How long a connection that was lost is tried to be made again.
@@ -89,7 +87,7 @@ pub(super) struct Opened {
 impl RemoteRepository {
     /// Connects and opens a repository.
     pub fn open(connect: Arc<dyn Connect>, options: RemoteOptions) -> Result<Self, RepositoryError> {
-        let Opened { conversation, id, welcome } = options.open(connect.as_ref())?;
+        let Opened { conversation, id, welcome } = options.open(connect.as_ref(), options.mode)?;
         let repository = Self {
             connect,
             options,
@@ -103,10 +101,11 @@ impl RemoteRepository {
         Ok(repository)
     }
 
-    /// Connects and makes an empty repository.
+    /// Connects and makes an empty repository; an append-only one never frees anything.
     pub fn create(
         connect: &dyn Connect,
         options: &RemoteOptions,
+        append_only: bool,
         make_parent_dirs: bool,
     ) -> Result<RepositoryId, RepositoryError> {
         let conversation = options.converse(connect)?;
@@ -114,7 +113,7 @@ impl RemoteRepository {
             create: true,
             exclusive: Some(true),
             lock_wait: Some(FIRST_WAIT),
-            append_only: options.append_only,
+            append_only,
             make_parent_dirs,
             ..Open::existing(options.path.clone())
         };
@@ -135,9 +134,9 @@ impl RemoteRepository {
 
 impl RemoteOptions {
     /// Connects, opens, and asks for what everybody asks for first.
-    pub(super) fn open(&self, connect: &dyn Connect) -> Result<Opened, RepositoryError> {
+    pub(super) fn open(&self, connect: &dyn Connect, mode: RemoteMode) -> Result<Opened, RepositoryError> {
         let conversation = self.converse(connect)?;
-        let id = self.take_lock(&conversation)?;
+        let id = self.take_lock(&conversation, mode)?;
         let until = Until::Stop(&self.stop);
         let calls = [Call::Get { id: ChunkId::MANIFEST }, Call::LoadKey, Call::GetFreeNonce];
         let welcome = (|| {
@@ -175,17 +174,16 @@ impl RemoteOptions {
         outcome.map_err(|error| self.refused(error))
     }
 
-    fn take_lock(&self, conversation: &Conversation) -> Result<RepositoryId, RepositoryError> {
+    fn take_lock(&self, conversation: &Conversation, mode: RemoteMode) -> Result<RepositoryId, RepositoryError> {
         let began = self.clock.monotonic();
         let mut next = FIRST_WAIT;
         loop {
             let left = self.wait.map(|wait| wait.saturating_sub(self.clock.monotonic().saturating_sub(began)));
             let seconds = left.map_or(next, |left| (left.as_secs() as i64).min(next));
             let open = Open {
-                lock: self.mode != RemoteMode::WithoutLock,
-                exclusive: Some(self.mode == RemoteMode::Exclusive),
+                lock: mode != RemoteMode::WithoutLock,
+                exclusive: Some(mode == RemoteMode::Exclusive),
                 lock_wait: Some(seconds),
-                append_only: self.append_only,
                 ..Open::existing(self.path.clone())
             };
             let call = Call::Open(open);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 use worldkeeper_core::{ChunkId, RepositoryError, error_text};
 
-use super::open::{Opened, Welcome};
+use super::open::Opened;
 use super::{Manifest, RemoteMode, RemoteRepository, data, lock};
 use crate::conversation::Conversation;
 use std::sync::atomic::Ordering;
@@ -60,10 +60,20 @@ impl RemoteRepository {
         Ok(())
     }
 
+    /// Takes the lock that others are kept out by, for what a server does under no other.
+    pub(super) fn keep_others_out(&self) -> Result<(), RepositoryError> {
+        if self.options.mode != RemoteMode::Exclusive {
+            // Nobody waits for a lock of their own.
+            self.conversation().close();
+            let opened = self.options.open(self.connect.as_ref(), RemoteMode::Exclusive)?;
+            self.take_over(opened);
+        }
+        Ok(())
+    }
+
     /// Goes on with another conversation.
     pub(super) fn take_over(&self, opened: Opened) {
-        // Asked for again where it is needed: it is as old as the connection.
-        *lock(&self.welcome) = Welcome::default();
+        *lock(&self.welcome) = opened.welcome;
         *lock(&self.conversation) = Arc::new(opened.conversation);
     }
 
@@ -75,7 +85,7 @@ impl RemoteRepository {
         loop {
             self.rest(pause)?;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            let error = match self.options.open(self.connect.as_ref()) {
+            let error = match self.options.open(self.connect.as_ref(), self.options.mode) {
                 Ok(opened) if opened.id == self.id => return Ok(opened),
                 Ok(_) => return Err(self.lost("when it was made again, another repository was there")),
                 Err(RepositoryError::Stopped) => return Err(RepositoryError::Stopped),

@@ -18,14 +18,15 @@ use crate::{Job, JobOutcome, Scheduler};
 /// The loop and what it holds.
 pub(super) struct EventLoop {
     scheduler: Scheduler,
-    job: Arc<dyn Job>,
+    /// In the order of the scheduler's repositories.
+    jobs: Vec<Arc<dyn Job>>,
     clock: Arc<dyn Clock>,
     stop: Stop,
 }
 
 impl EventLoop {
-    pub(super) fn new(scheduler: Scheduler, job: Arc<dyn Job>, clock: Arc<dyn Clock>) -> Self {
-        Self { scheduler, job, clock, stop: Stop::default() }
+    pub(super) fn new(scheduler: Scheduler, jobs: Vec<Arc<dyn Job>>, clock: Arc<dyn Clock>) -> Self {
+        Self { scheduler, jobs, clock, stop: Stop::default() }
     }
 
     /// Runs until a stop that was asked for is done.
@@ -52,9 +53,9 @@ impl EventLoop {
             for action in self.scheduler.handle(event, Now::read(&*self.clock)) {
                 match action {
                     Action::Say(level, text) => say(level, &text),
-                    Action::TellGame { may_run } => self.job.game_may_run(may_run),
+                    Action::TellGame { may_run } => self.jobs.iter().for_each(|job| job.game_may_run(may_run)),
                     Action::ReadLastGood => work = Some(self.ask(Event::LastGood)),
-                    Action::StartJob => work = Some(self.start_job()),
+                    Action::StartJob(index) => work = self.start_job(index),
                     Action::StopJob => self.stop.request(),
                     Action::Exit => return Ok(()),
                 }
@@ -62,16 +63,17 @@ impl EventLoop {
         }
     }
 
-    /// Reads the last good archive; the answer comes as the event that `answer` makes of it.
-    fn ask(&self, answer: fn(Option<Timestamp>) -> Event) -> Work {
-        let job = Arc::clone(&self.job);
-        Work { handle: spawn_blocking(move || answer(job.last_good())), after_panic: answer(None) }
+    /// Reads the last good archives; the answer comes as the event that `answer` makes of it.
+    fn ask(&self, answer: fn(Vec<Option<Timestamp>>) -> Event) -> Work {
+        let jobs = self.jobs.clone();
+        let after_panic = answer(vec![None; jobs.len()]);
+        Work { handle: spawn_blocking(move || answer(jobs.iter().map(|job| job.last_good()).collect())), after_panic }
     }
 
-    fn start_job(&self) -> Work {
-        let (job, stop) = (Arc::clone(&self.job), self.stop.clone());
+    fn start_job(&self, index: usize) -> Option<Work> {
+        let (job, stop) = (Arc::clone(self.jobs.get(index)?), self.stop.clone());
         let error = "it ended by a panic, which is a bug in Worldkeeper".to_owned();
-        Work {
+        Some(Work {
             handle: spawn_blocking(move || {
                 let outcome = job.run(&stop);
                 Event::JobFinished { outcome, last_good: job.last_good() }
@@ -80,7 +82,7 @@ impl EventLoop {
                 outcome: JobOutcome::Failed { error, hint: None, retry: true },
                 last_good: None,
             },
-        }
+        })
     }
 
     /// Comes back when the scheduler wants to be woken.

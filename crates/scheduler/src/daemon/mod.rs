@@ -56,8 +56,8 @@ pub struct Daemon {
     pub interval: Duration,
     /// The containers to watch, and through what. Without, the schedule always runs.
     pub watch: Option<(Endpoint, Vec<ContainerName>)>,
-    /// What is done when a backup is due.
-    pub job: Arc<dyn Job>,
+    /// What is done when a backup is due: a job for each repository, with what that is called. One after the other.
+    pub jobs: Vec<(String, Arc<dyn Job>)>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -80,8 +80,9 @@ impl Daemon {
                 }
                 None => (None, Vec::new()),
             };
-            let scheduler = Scheduler::new(self.interval, &containers);
-            EventLoop::new(scheduler, self.job, self.clock).run(received, watch).await
+            let (names, jobs): (Vec<_>, _) = self.jobs.into_iter().unzip();
+            let scheduler = Scheduler::new(self.interval, &containers, &names);
+            EventLoop::new(scheduler, jobs, self.clock).run(received, watch).await
         });
         drop(guard);
         ended

@@ -94,12 +94,12 @@ impl Setting {
             behaviour: Box::new(behaviour),
         };
         let names: Vec<ContainerName> = containers.iter().map(|name| name.parse().unwrap()).collect();
-        let scheduler = Scheduler::new(HOUR, &names);
+        let scheduler = Scheduler::new(HOUR, &names, &["/repository".to_owned()]);
         let (signals, mut signals_receiver) = mpsc::channel(1);
         let (watch, watch_receiver) = mpsc::channel(1);
         let receiver = (!names.is_empty()).then_some(watch_receiver);
         let ended = tokio::spawn(async move {
-            EventLoop::new(scheduler, Arc::new(job), clock).run(&mut signals_receiver, receiver).await
+            EventLoop::new(scheduler, vec![Arc::new(job)], clock).run(&mut signals_receiver, receiver).await
         });
         Self { signals, watch: Some(watch), starts, told, ended }
     }

@@ -1,7 +1,9 @@
 //! What to do when: events and the time go in, actions come out, nothing happens here.
 //!
 //! - The interval counts from the begin of the last good archive, across restarts. What was missed is caught up once.
-//! - There is one job at a time, and only while the game runs; a job that runs when the game stops goes on to its end.
+//! - There is one job at a time, and only while the game runs; a run that goes on when the game stops goes on to its end.
+//! - With several repositories, those that are due, or nearly, are one run: one after the other, all reckoned from its begin.
+//!   How one of them fares is nothing to the others; what is tried again is that one, in a run of its own.
 //! - After a failure it is tried again after 1 min, 2 min, 4 min, … up to the interval.
 //! - A job that does not end, because it waits for a lock or a disk, is spoken of again and again.
 //! - Before a job starts, the last good archive is read anew: somebody may have made one by hand meanwhile.
@@ -16,7 +18,10 @@ mod game;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod several;
+#[cfg(test)]
 mod story;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +34,7 @@ use worldkeeper_docker::{ContainerName, Watch};
 
 use crate::{JobOutcome, words};
 use game::Game;
+use target::Target;
 
 /// The first wait after a failure; doubles with each further one.
 pub const FIRST_RETRY: Duration = Duration::from_mins(1);
@@ -61,20 +67,20 @@ impl Now {
 pub enum Event {
     /// The daemon has started. The first event, once.
     Started {
-        /// The last good archive, if one is known.
-        last_good: Option<Timestamp>,
+        /// The last good archive on each repository, if one is known.
+        last_good: Vec<Option<Timestamp>>,
     },
     /// Something else is known of the containers.
     Watch(Watch),
     /// The time of [`Scheduler::wake_at`] has come. One that comes early or for nothing is harmless.
     Timer,
-    /// The answer to [`Action::ReadLastGood`].
-    LastGood(Option<Timestamp>),
+    /// The answer to [`Action::ReadLastGood`], for each repository.
+    LastGood(Vec<Option<Timestamp>>),
     /// The job that [`Action::StartJob`] started has ended.
     JobFinished {
         /// How.
         outcome: JobOutcome,
-        /// The last good archive as it is recorded now.
+        /// The last good archive on its repository, as it is recorded now.
         last_good: Option<Timestamp>,
     },
     /// A person wants a backup now, whether or not the game runs.
@@ -94,17 +100,17 @@ pub enum Action {
         /// It runs, or nobody knows that it does not.
         may_run: bool,
     },
-    /// Read when the last good archive was made, and answer with [`Event::LastGood`].
+    /// Read when the last good archive was made on each repository, and answer with [`Event::LastGood`].
     ReadLastGood,
-    /// Start the job, and say [`Event::JobFinished`] when it has ended.
-    StartJob,
+    /// Start the job of this repository, counted from 0, and say [`Event::JobFinished`] when it has ended.
+    StartJob(usize),
     /// Ask the running job to stop.
     StopJob,
     /// End the daemon; nothing runs any more.
     Exit,
 }
 
-/// Decides when the job runs.
+/// Decides when which job runs.
 #[derive(Debug)]
 pub struct Scheduler {
     interval: Duration,
@@ -112,12 +118,8 @@ pub struct Scheduler {
     /// What the job was told of it.
     told_may_run: Option<bool>,
     phase: Phase,
-    /// When the next job is due, on the monotonic clock.
-    due: Duration,
-    /// The last good archive that `due` was reckoned from.
-    last_good: Option<Timestamp>,
-    /// Failures since the last good archive.
-    failures: u32,
+    /// The repositories, in the order of their turns.
+    targets: Vec<Target>,
     /// When people are told that what goes on takes long, on the monotonic clock, and how long it takes then.
     reminder: (Duration, Duration),
     /// What came of the last action, handed out at the end of [`handle`](Self::handle).
@@ -135,8 +137,10 @@ enum Phase {
     Reading,
     /// A job runs.
     Running {
-        /// Since when, on the monotonic clock.
-        since: Duration,
+        /// Which.
+        target: usize,
+        /// The run that it is part of.
+        run: Run,
         /// Whether it was asked to stop, and the daemon with it.
         stopping: bool,
     },
@@ -144,19 +148,29 @@ enum Phase {
     Ended,
 }
 
+/// Jobs that go on one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    /// When it began, on the monotonic clock.
+    began: Duration,
+    /// Whether a person asked for it.
+    was_asked_for: bool,
+}
+
 impl Scheduler {
-    /// Plans a job every `interval` while one of the `containers` runs, or always if there are none to watch.
+    /// Plans a job every `interval` for each of the `repositories`, while one of the `containers` runs, or always if there are
+    /// none to watch.
     ///
     /// An interval below a second is taken as a second.
-    pub fn new(interval: Duration, containers: &[ContainerName]) -> Self {
+    pub fn new(interval: Duration, containers: &[ContainerName], repositories: &[String]) -> Self {
+        // Where there is one, it need not be said which.
+        let named = |name: &String| Target::new((repositories.len() > 1).then(|| name.clone()));
         Self {
             interval: interval.max(Duration::from_secs(1)),
             game: Game::new(containers),
             told_may_run: None,
             phase: Phase::New,
-            due: Duration::ZERO,
-            last_good: None,
-            failures: 0,
+            targets: repositories.iter().map(named).collect(),
             reminder: (Duration::ZERO, Duration::ZERO),
             actions: Vec::new(),
         }
@@ -167,19 +181,21 @@ impl Scheduler {
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
         match (event, self.phase) {
             (_, Phase::Ended) => {}
-            (Event::Started { last_good }, Phase::New) => self.start(last_good, now),
+            (Event::Started { last_good }, Phase::New) => self.start(&last_good, now),
             (Event::StopRequested, phase) => self.stop(phase),
             (Event::Watch(watch), _) => self.watch(watch, now),
-            (Event::LastGood(last_good), Phase::Reading) => self.confirm(last_good, now),
-            (Event::JobFinished { outcome, last_good }, Phase::Running { since, stopping }) => {
-                self.finish(&outcome, last_good, since, now);
-                self.phase = Phase::Waiting;
+            (Event::LastGood(last_good), Phase::Reading) => self.confirm(&last_good, now),
+            (Event::JobFinished { outcome, last_good }, Phase::Running { target, run, stopping }) => {
+                self.finish(target, &outcome, last_good, run, now);
                 if stopping {
                     self.exit();
+                } else {
+                    self.next_turn(run, now);
                 }
             }
             (Event::BackupRequested, Phase::Waiting | Phase::Reading) => {
-                self.run("a backup was asked for: starting", now);
+                self.targets.iter_mut().for_each(|target| target.is_queued = true);
+                self.next_turn(Run { began: now.monotonic, was_asked_for: true }, now);
             }
             (Event::BackupRequested, Phase::Running { .. }) => {
                 self.say(Level::INFO, "a backup was asked for, and one is running already".to_owned());
@@ -200,7 +216,7 @@ impl Scheduler {
     /// something else must happen first: a container start, the end of a job that was asked to stop.
     pub fn wake_at(&self) -> Option<Duration> {
         match self.phase {
-            Phase::Waiting if self.game.runs() => Some(self.due),
+            Phase::Waiting if self.game.runs() => self.targets.iter().map(|target| target.due).min(),
             Phase::Waiting => self.game.gives_up_at(),
             Phase::Reading | Phase::Running { stopping: false, .. } => {
                 Some(self.game.gives_up_at().map_or(self.reminder.0, |at| at.min(self.reminder.0)))
@@ -209,36 +225,35 @@ impl Scheduler {
         }
     }
 
-    fn start(&mut self, last_good: Option<Timestamp>, now: Now) {
+    fn start(&mut self, last_good: &[Option<Timestamp>], now: Now) {
         self.phase = Phase::Waiting;
         self.game.start(now.monotonic);
         let every = words::duration(self.interval);
-        self.say(Level::INFO, format!("a backup every {every}, {}", self.game.condition()));
-        self.learn(last_good, now);
-        let text = match last_good {
-            None => "no good archive is known yet: the first one is due now".to_owned(),
-            Some(time) => format!("the last good archive was begun at {time:.0}: {}", self.next(now)),
-        };
-        self.say(Level::INFO, text);
+        let names: Vec<_> = self.targets.iter().filter_map(|target| target.name.as_deref()).collect();
+        let into = if names.is_empty() { String::new() } else { format!(" into each of {}", names.join(", ")) };
+        self.say(Level::INFO, format!("a backup every {every}{into}, {}", self.game.condition()));
+        for target in 0..self.targets.len() {
+            let last_good = last_good.get(target).copied().flatten();
+            self.learn(target, last_good, now);
+            let text = match last_good {
+                None => "no good archive is known yet: the first one is due now".to_owned(),
+                Some(time) => format!("the last good archive was begun at {time:.0}: {}", self.next(target, now)),
+            };
+            self.say_of(target, Level::INFO, &text);
+        }
     }
 
     /// Reckons from a last good archive that was learnt just now.
-    fn learn(&mut self, last_good: Option<Timestamp>, now: Now) {
-        self.last_good = last_good;
-        self.failures = 0;
-        self.due = now.monotonic;
-        if let Some(time) = last_good {
-            match due_after(time, self.interval, now.wall) {
-                Some(wait) => self.due += wait,
-                None => self.say(
-                    Level::WARN,
-                    format!(
-                        "the last good archive is dated {time:.0}, but it is {:.0}: the clock was or is wrong, so \
-                             its age is not known and a backup is due now",
-                        now.wall
-                    ),
-                ),
-            }
+    fn learn(&mut self, target: usize, last_good: Option<Timestamp>, now: Now) {
+        if !self.targets[target].learn(last_good, self.interval, now)
+            && let Some(time) = last_good
+        {
+            let text = format!(
+                "the last good archive is dated {time:.0}, but it is {:.0}: the clock was or is wrong, so its age is not known \
+                 and a backup is due now",
+                now.wall
+            );
+            self.say_of(target, Level::WARN, &text);
         }
     }
 
@@ -246,7 +261,12 @@ impl Scheduler {
         let ran = self.game.runs();
         self.actions.extend(self.game.learn(watch, now.monotonic));
         match (self.phase, ran, self.game.runs()) {
-            (Phase::Waiting, false, true) => self.say(Level::INFO, self.next(now)),
+            (Phase::Waiting, false, true) => {
+                let first = (0..self.targets.len()).min_by_key(|target| self.targets[*target].due);
+                if let Some(target) = first {
+                    self.say_of(target, Level::INFO, &self.next(target, now));
+                }
+            }
             (Phase::Running { .. }, true, false) => {
                 self.say(Level::INFO, "the running backup goes on to its end".to_owned());
             }
@@ -254,41 +274,52 @@ impl Scheduler {
         }
     }
 
-    /// A job is due unless this last good archive is news.
-    fn confirm(&mut self, last_good: Option<Timestamp>, now: Now) {
+    /// Those are due whose last good archive is not news.
+    fn confirm(&mut self, last_good: &[Option<Timestamp>], now: Now) {
         self.phase = Phase::Waiting;
-        if last_good != self.last_good {
-            self.learn(last_good, now);
-            if let Some(time) = last_good.filter(|_| now.monotonic < self.due) {
-                self.say(
-                    Level::INFO,
-                    format!("another archive was made meanwhile, begun at {time:.0}: {}", self.next(now)),
-                );
-                return;
+        for (target, last_good) in last_good.iter().enumerate().take(self.targets.len()) {
+            if *last_good != self.targets[target].last_good {
+                self.learn(target, *last_good, now);
+                if let Some(time) = last_good.filter(|_| !self.targets[target].is_due(now)) {
+                    let next = self.next(target, now);
+                    let text = format!("another archive was made meanwhile, begun at {time:.0}: {next}");
+                    self.say_of(target, Level::INFO, &text);
+                }
             }
         }
-        if self.game.runs() {
-            let again = if self.failures > 0 { ", again after a failure" } else { "" };
-            self.run(&format!("a backup is due{again}: starting"), now);
+        if self.game.runs() && self.targets.iter().any(|target| target.is_due(now)) {
+            let interval = self.interval;
+            for target in &mut self.targets {
+                target.is_queued = target.is_due(now) || target.may_join(interval, now);
+            }
+            self.next_turn(Run { began: now.monotonic, was_asked_for: false }, now);
         }
     }
 
-    fn run(&mut self, why: &str, now: Now) {
-        self.say(Level::INFO, why.to_owned());
-        self.phase = Phase::Running { since: now.monotonic, stopping: false };
+    /// Starts the next job of a run; after the last one, waits.
+    fn next_turn(&mut self, run: Run, now: Now) {
+        self.phase = Phase::Waiting;
+        let Some(target) = self.targets.iter().position(|target| target.is_queued) else { return };
+        self.targets[target].is_queued = false;
+        let why = match (run.was_asked_for, self.targets[target].failures) {
+            (true, _) => "a backup was asked for: starting",
+            (false, 0) => "a backup is due: starting",
+            (false, _) => "a backup is due, again after a failure: starting",
+        };
+        self.say_of(target, Level::INFO, why);
+        self.phase = Phase::Running { target, run, stopping: false };
         self.begin_work(now);
-        self.actions.push(Action::StartJob);
+        self.actions.push(Action::StartJob(target));
     }
 
-    fn finish(&mut self, outcome: &JobOutcome, last_good: Option<Timestamp>, since: Duration, now: Now) {
+    fn finish(&mut self, index: usize, outcome: &JobOutcome, last_good: Option<Timestamp>, run: Run, now: Now) {
+        let interval = self.interval;
+        let target = &mut self.targets[index];
         let mut hint = None;
         let (level, text) = match outcome {
             JobOutcome::Good { archive, warnings } => {
-                self.failures = 0;
-                // Whatever was recorded: what this process saw begin is reckoned on the monotonic clock.
-                self.last_good = last_good;
-                self.due = since + self.interval;
-                let next = self.next(now);
+                target.succeed(last_good, run.began, interval);
+                let next = self.next(index, now);
                 match warnings {
                     0 => (Level::INFO, format!("archive {archive} is complete: {next}")),
                     1 => (Level::WARN, format!("archive {archive} is complete, with 1 warning: {next}")),
@@ -297,31 +328,25 @@ impl Scheduler {
             }
             JobOutcome::Failed { error, hint: what_to_do, retry } => {
                 hint = what_to_do.as_ref();
-                self.due = now.monotonic + if *retry { self.retry_wait() } else { self.interval };
-                self.failures = self.failures.saturating_add(1);
-                (Level::ERROR, format!("the backup failed: {error}; {}", self.next(now)))
+                target.fail(*retry, interval, now);
+                (Level::ERROR, format!("the backup failed: {error}; {}", self.next(index, now)))
             }
             JobOutcome::Stopped => {
-                self.due = now.monotonic + self.retry_wait();
+                target.due = now.monotonic + target.retry_wait(interval);
                 (Level::INFO, "the backup was stopped before it was complete, and rolled back".to_owned())
             }
         };
-        self.say(level, text);
+        self.say_of(index, level, &text);
         if let Some(hint) = hint {
-            self.say(level, format!("hint: {hint}"));
+            self.say_of(index, level, &format!("hint: {hint}"));
         }
-    }
-
-    /// How long to wait after a failure: 1 min, 2 min, 4 min, … up to the interval.
-    fn retry_wait(&self) -> Duration {
-        FIRST_RETRY.saturating_mul(1 << self.failures.min(20)).min(self.interval)
     }
 
     fn stop(&mut self, phase: Phase) {
         match phase {
             Phase::Running { stopping: true, .. } => {}
-            Phase::Running { since, stopping: false } => {
-                self.phase = Phase::Running { since, stopping: true };
+            Phase::Running { target, run, stopping: false } => {
+                self.phase = Phase::Running { target, run, stopping: true };
                 self.say(Level::INFO, "stopping as soon as the running backup has rolled back".to_owned());
                 self.actions.push(Action::StopJob);
             }
@@ -342,7 +367,7 @@ impl Scheduler {
         }
         self.actions.extend(self.game.look(now.monotonic));
         self.remind(now);
-        if self.phase == Phase::Waiting && self.game.runs() && now.monotonic >= self.due {
+        if self.phase == Phase::Waiting && self.game.runs() && self.targets.iter().any(|target| target.is_due(now)) {
             self.phase = Phase::Reading;
             self.begin_work(now);
             self.actions.push(Action::ReadLastGood);
@@ -370,9 +395,9 @@ impl Scheduler {
         }
     }
 
-    /// When the next backup is, in words.
-    fn next(&self, now: Now) -> String {
-        let wait = self.due.saturating_sub(now.monotonic);
+    /// When the next backup of a repository is, in words.
+    fn next(&self, target: usize, now: Now) -> String {
+        let wait = self.targets[target].due.saturating_sub(now.monotonic);
         match (self.game.runs(), wait.is_zero()) {
             (false, true) => "the next backup is due as soon as the game runs".to_owned(),
             (false, false) => format!("the next backup is due in {}, if the game runs then", words::duration(wait)),
@@ -381,20 +406,16 @@ impl Scheduler {
         }
     }
 
+    /// Says something about one of the repositories.
+    fn say_of(&mut self, target: usize, level: Level, text: &str) {
+        let text = match &self.targets[target].name {
+            Some(name) => format!("{name}: {text}"),
+            None => text.to_owned(),
+        };
+        self.say(level, text);
+    }
+
     fn say(&mut self, level: Level, text: String) {
         self.actions.push(Action::Say(level, text));
-    }
-}
-
-/// How long after `now` a backup is due, given when the last good archive was begun; `None` if that cannot be.
-///
-/// An archive from the future means that the clock was, or is, wrong. Up to one interval ahead it is taken for one of
-/// just now: the next is due after an interval, and the clock catches up on the way. Further ahead its age cannot be
-/// guessed. Waiting could go on for ever in a daemon that is restarted more often than the interval, so the next is due
-/// now; its archive replaces the wrong date, so that this happens once.
-fn due_after(last_good: Timestamp, interval: Duration, now: Timestamp) -> Option<Duration> {
-    match now.duration_since(last_good).try_into() {
-        Ok(age) => Some(interval.saturating_sub(age)),
-        Err(_) => (last_good.duration_since(now).unsigned_abs() <= interval).then_some(interval),
     }
 }

@@ -46,8 +46,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Request),
         1 => jump.prop_map(Step::Other),
         1 => Just(Step::Stray(Event::Timer)),
-        1 => Just(Step::Stray(Event::LastGood(None))),
-        1 => Just(Step::Stray(Event::Started { last_good: None })),
+        1 => Just(Step::Stray(Event::LastGood(Vec::new()))),
+        1 => Just(Step::Stray(Event::Started { last_good: Vec::new() })),
         1 => Just(Step::Stop),
     ]
 }
@@ -98,7 +98,7 @@ fn live(watched: bool, steps: Vec<Step>) -> Story {
                 was_asked = true;
                 story.tell(Event::BackupRequested);
             }
-            Step::Other(age) => story.last_good = Some(story.now.wall + age),
+            Step::Other(age) => story.last_good[0] = Some(story.now.wall + age),
             Step::Stray(event) => story.tell(event),
             Step::Stop => {
                 story.tell(Event::StopRequested);

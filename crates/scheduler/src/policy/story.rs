@@ -32,10 +32,12 @@ pub(super) fn unreachable(reason: &str) -> Watch {
 pub(super) struct Story {
     pub(super) scheduler: Scheduler,
     pub(super) now: Now,
-    /// What the records say.
-    pub(super) last_good: Option<Timestamp>,
-    /// When the running job was started, if one runs.
-    pub(super) job: Option<Now>,
+    /// What the records say of each repository.
+    pub(super) last_good: Vec<Option<Timestamp>>,
+    /// Whose job runs, if one does, and when it was started.
+    pub(super) job: Option<(usize, Now)>,
+    /// Whose turn it was each time.
+    pub(super) turns: Vec<usize>,
     /// When jobs were started, on the monotonic clock.
     pub(super) starts: Vec<Duration>,
     /// What the job was told of the game.
@@ -48,12 +50,14 @@ pub(super) struct Story {
 
 impl Story {
     /// A story that has not begun. The monotonic clock starts anywhere but at zero.
-    pub(super) fn new(interval: Duration, containers: &[&str]) -> Self {
+    pub(super) fn new(interval: Duration, containers: &[&str], repositories: &[&str]) -> Self {
+        let repositories: Vec<_> = repositories.iter().map(ToString::to_string).collect();
         Self {
-            scheduler: Scheduler::new(interval, &names(containers)),
+            scheduler: Scheduler::new(interval, &names(containers), &repositories),
             now: Now { wall: epoch(), monotonic: Duration::from_secs(12_345) },
-            last_good: None,
+            last_good: vec![None; repositories.len()],
             job: None,
+            turns: Vec::new(),
             starts: Vec::new(),
             told_may_run: None,
             stop_requested: false,
@@ -68,14 +72,27 @@ impl Story {
         containers: &[&str],
         last_good_age: impl Into<Option<SignedDuration>>,
     ) -> Self {
-        let mut story = Self::new(interval, containers);
-        story.last_good = last_good_age.into().map(|age| story.now.wall - age);
+        let mut story = Self::new(interval, containers, &["/repository"]);
+        story.last_good[0] = last_good_age.into().map(|age| story.now.wall - age);
+        story.start();
+        story
+    }
+
+    /// A story about several repositories that has begun, with the last good archive of so many minutes ago in each.
+    pub(super) fn of_several<const N: usize>(
+        containers: &[&str],
+        repositories: [&str; N],
+        last_good_ages: [Option<i64>; N],
+    ) -> Self {
+        let mut story = Self::new(HOUR, containers, &repositories);
+        story.last_good =
+            last_good_ages.map(|age| age.map(|age| story.now.wall - SignedDuration::from_mins(age))).to_vec();
         story.start();
         story
     }
 
     pub(super) fn start(&mut self) {
-        self.tell(Event::Started { last_good: self.last_good });
+        self.tell(Event::Started { last_good: self.last_good.clone() });
     }
 
     /// Tells the scheduler and carries its actions out, the job's end excepted.
@@ -89,12 +106,13 @@ impl Story {
                     Action::TellGame { may_run } => {
                         assert_ne!(self.told_may_run.replace(may_run), Some(may_run), "told twice");
                     }
-                    Action::ReadLastGood => events.push(Event::LastGood(self.last_good)),
-                    Action::StartJob => {
+                    Action::ReadLastGood => events.push(Event::LastGood(self.last_good.clone())),
+                    Action::StartJob(target) => {
                         assert!(self.job.is_none(), "two jobs at a time");
                         assert!(!self.stop_requested, "a job after the stop");
                         assert!(self.told_may_run.is_some(), "a job that knows nothing of the game");
-                        self.job = Some(self.now);
+                        self.job = Some((target, self.now));
+                        self.turns.push(target);
                         self.starts.push(self.now.monotonic);
                     }
                     Action::StopJob => assert!(self.job.is_some(), "a job that does not run cannot be stopped"),
@@ -129,11 +147,11 @@ impl Story {
 
     /// Ends the running job; a good one is recorded with the time it was started at.
     pub(super) fn finish(&mut self, outcome: JobOutcome) {
-        let started = self.job.take().expect("a job runs");
+        let (target, started) = self.job.take().expect("a job runs");
         if matches!(outcome, JobOutcome::Good { .. }) {
-            self.last_good = Some(started.wall);
+            self.last_good[target] = Some(started.wall);
         }
-        self.tell(Event::JobFinished { outcome, last_good: self.last_good });
+        self.tell(Event::JobFinished { outcome, last_good: self.last_good[target] });
     }
 
     pub(super) fn finish_well(&mut self) {

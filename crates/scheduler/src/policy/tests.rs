@@ -131,15 +131,15 @@ fn a_game_that_stops_while_the_records_are_read_is_not_backed_up() {
     let mut story = Story::begun(HOUR, &["mc"], minutes(30));
     story.watch(known(&[("mc", Running)]));
     let due = Now { monotonic: story.now.monotonic + 30 * MINUTE, ..story.now };
-    let (scheduler, last_good) = (&mut story.scheduler, story.last_good);
+    let (scheduler, last_good) = (&mut story.scheduler, story.last_good.clone());
     assert_eq!(scheduler.handle(Event::Timer, due), [Action::ReadLastGood]);
     assert_eq!(scheduler.wake_at(), Some(due.monotonic + HOUR), "the answer wakes it, unless it never comes");
     let stops = Event::Watch(known(&[("mc", NotRunning("exited"))]));
-    assert!(!scheduler.handle(stops, due).contains(&Action::StartJob));
-    assert_eq!(scheduler.handle(Event::LastGood(last_good), due), []);
+    assert!(!scheduler.handle(stops, due).contains(&Action::StartJob(0)));
+    assert_eq!(scheduler.handle(Event::LastGood(last_good.clone()), due), []);
     let begins = Event::Watch(known(&[("mc", Running)]));
     assert!(scheduler.handle(begins, due).contains(&Action::ReadLastGood));
-    assert!(scheduler.handle(Event::LastGood(last_good), due).contains(&Action::StartJob));
+    assert!(scheduler.handle(Event::LastGood(last_good), due).contains(&Action::StartJob(0)));
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn what_does_not_mend_itself_is_retried_at_the_usual_pace() {
 fn an_archive_made_by_hand_meanwhile_counts() {
     let mut story = Story::begun(HOUR, &[], minutes(30));
     story.pass(20 * MINUTE);
-    story.last_good = Some(story.now.wall);
+    story.last_good[0] = Some(story.now.wall);
     story.said();
     story.pass(10 * MINUTE);
     assert!(!story.job_runs());
@@ -313,7 +313,7 @@ fn an_archive_made_by_hand_meanwhile_counts() {
 fn an_archive_made_by_hand_ends_the_retries() {
     let mut story = Story::begun(HOUR, &[], None);
     story.fail(true);
-    story.last_good = Some(story.now.wall);
+    story.last_good[0] = Some(story.now.wall);
     story.pass(MINUTE);
     assert!(!story.job_runs());
     assert_eq!(story.wait(), Some(59 * MINUTE));
@@ -322,7 +322,7 @@ fn an_archive_made_by_hand_ends_the_retries() {
 #[test]
 fn records_that_are_lost_do_not_stop_backups() {
     let mut story = Story::begun(HOUR, &[], minutes(30));
-    story.last_good = None;
+    story.last_good[0] = None;
     story.pass(30 * MINUTE);
     assert!(story.job_runs());
 }
@@ -370,7 +370,7 @@ fn a_stop_without_a_job_ends_at_once() {
         story.tell(Event::StopRequested);
         assert!(story.ended);
     }
-    let mut story = Story::new(HOUR, &[]);
+    let mut story = Story::new(HOUR, &[], &["/repository"]);
     story.tell(Event::StopRequested);
     assert!(story.ended, "before it has started, too");
 }
