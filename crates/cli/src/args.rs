@@ -19,6 +19,7 @@ mod recreate;
 mod remote;
 mod restore;
 mod tags;
+mod trust_host;
 mod used;
 
 use std::ffi::OsString;
@@ -45,6 +46,7 @@ pub(crate) use recreate::Recreate;
 pub(crate) use remote::RemoteFlags;
 pub(crate) use restore::Restore;
 pub(crate) use tags::TagFlags;
+pub(crate) use trust_host::TrustHost;
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
 /// checks, extracts and mounts.
@@ -149,6 +151,10 @@ pub(crate) enum Command {
         #[arg(id = "adopted", value_name = "REPOSITORY")]
         repository: OsString,
     },
+    /// Pins the SSH key of the machine the repository is on, once its fingerprint was compared
+    TrustHost(TrustHost),
+    /// Makes an SSH key to log in with where the repository is, and prints the line that lets it in there
+    SshKey,
     /// Says how the backups are
     Status,
 }

@@ -38,7 +38,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Before anything else, so that no signal is lost.
-    let signals = Signals::listen();
+    let signals = Signals::listen(worldkeeper_remote::command::is_ours);
     let args = Args::read();
     report::end(signals.map_err(Into::into).and_then(|mut signals| run(args, &mut signals)))
 }

@@ -6,9 +6,11 @@ mod algorithms;
 mod channel;
 mod dial;
 mod host_keys;
+mod key_pair;
 mod keys;
 pub mod known_hosts;
 mod login;
+mod scan;
 mod session;
 
 use std::path::PathBuf;
@@ -17,12 +19,15 @@ use std::time::Duration;
 
 use worldkeeper_core::Stop;
 
+pub use key_pair::{KeyPair, KeyPairError};
 pub use keys::Passphrase;
+pub use known_hosts::DEFAULT_PORT;
+pub use scan::{ShownKey, scan};
 
 use crate::runtime::wait;
 use crate::{Connect, ConnectError, Link, RemoteLocation, ServeCommand};
 use host_keys::HostKeys;
-use known_hosts::{DEFAULT_PORT, HostName};
+use known_hosts::HostName;
 
 /// How to connect, and with what.
 #[derive(Clone, Debug)]

@@ -71,18 +71,18 @@ fn signals_end_the_daemon_and_commands() {
         let (begun, has_begun) = channel();
         send_when(has_begun, signal);
         let (dropped, was_dropped) = channel();
-        let ended = daemon(Endless(begun)).run(&mut Signals::listen().unwrap(), Guard(dropped));
+        let ended = daemon(Endless(begun)).run(&mut Signals::listen(|_| false).unwrap(), Guard(dropped));
         ended.expect("a stop that was asked for is no failure");
         was_dropped.try_recv().expect("the guard is given back");
     }
 
     let (begun, has_begun) = channel();
     send_when(has_begun, Signal::TERM);
-    let stopped = Signals::listen().unwrap().stoppable(move |stop| Endless(begun).run(stop)).unwrap();
+    let stopped = Signals::listen(|_| false).unwrap().stoppable(move |stop| Endless(begun).run(stop)).unwrap();
     assert_eq!(stopped, JobOutcome::Stopped);
 
     // One that comes before the work is remembered, by all the work there is.
-    let mut signals = Signals::listen().unwrap();
+    let mut signals = Signals::listen(|_| false).unwrap();
     kill_process(getpid(), Signal::TERM).unwrap();
     let (begun, _heard) = channel();
     assert_eq!(signals.stoppable(move |stop| Endless(begun).run(stop)).unwrap(), JobOutcome::Stopped);
@@ -93,7 +93,7 @@ fn signals_end_the_daemon_and_commands() {
     let (begun, has_begun) = channel();
     let (let_go, held) = channel::<()>();
     send_when(has_begun, Signal::TERM);
-    let interrupted = Signals::listen().unwrap().stoppable(move |stop| {
+    let interrupted = Signals::listen(|_| false).unwrap().stoppable(move |stop| {
         begun.send(()).unwrap();
         while !stop.is_requested() {
             std::thread::yield_now();
@@ -106,6 +106,6 @@ fn signals_end_the_daemon_and_commands() {
     assert!(matches!(interrupted, Err(DaemonError::Interrupted)));
     drop(let_go);
 
-    let panicked = Signals::listen().unwrap().stoppable(|_| panic!("a panic on purpose"));
+    let panicked = Signals::listen(|_| false).unwrap().stoppable(|_| panic!("a panic on purpose"));
     assert!(matches!(panicked, Err::<(), _>(DaemonError::Panicked)));
 }

@@ -23,7 +23,9 @@ mod recreate;
 mod rename;
 mod restore;
 mod run;
+mod ssh_key;
 mod status;
+mod trust_host;
 mod undelete;
 
 use std::sync::Arc;
@@ -47,6 +49,8 @@ pub(crate) use key::KeyCopyError;
 pub(crate) use output::OutputError;
 pub(crate) use recreate::RecreateProblem;
 pub(crate) use restore::RestoreProblem;
+pub(crate) use ssh_key::SshKeyProblem;
+pub(crate) use trust_host::TrustProblem;
 
 /// What is left after a command has done what it does once.
 enum Next {
@@ -90,6 +94,8 @@ pub(crate) fn run(
             Command::Key(what) => key::key(&place, &what, stop),
             Command::BreakLock => break_lock::break_lock(&place, stop),
             Command::Adopt { .. } => adopt::adopt(&place, stop),
+            Command::TrustHost(said) => trust_host::trust_host(&place, &said, stop),
+            Command::SshKey => ssh_key::ssh_key(&place),
             Command::Status => status::status(&place),
         };
         done.map(Next::Ended)

@@ -7,6 +7,7 @@
 
 mod hosts;
 mod line;
+mod pins;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha2::{Digest, Sha256};
 
-pub use hosts::HostName;
+pub use hosts::{DEFAULT_PORT, HostName};
 use line::{Line, Marker};
+pub use pins::{pin, unpin};
 
-pub(crate) use hosts::{DEFAULT_PORT, matches};
+pub(crate) use hosts::matches;
 
 /// The entries of some files.
 #[derive(Clone, Debug, Default)]

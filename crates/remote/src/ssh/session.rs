@@ -35,7 +35,7 @@ impl Session {
         match timeout(options.step_timeout, client::connect_stream(config, stream, client)).await {
             Ok(Ok(handle)) => Ok(Self { handle, reason, socket }),
             Ok(Err(ClientError::Refused(refusal))) => Err(refusal),
-            Ok(Err(ClientError::Protocol(error))) => Err(failed(target, &escape::escape(&error.to_string()))),
+            Ok(Err(ClientError::Protocol(error))) => Err(failed(target, &error.to_string())),
             Err(_) => Err(late(&format!("{} did not agree on keys", target.host), options.step_timeout)),
         }
     }
@@ -53,8 +53,9 @@ impl Drop for Session {
     }
 }
 
-fn failed(target: &Target, why: &str) -> ConnectError {
+pub(super) fn failed(target: &Target, why: &str) -> ConnectError {
     let host = &target.host;
+    let why = escape::escape(why);
     ConnectError { message: format!("{host} cannot be talked to over SSH: {why}"), remedy: None, may_pass: true }
 }
 

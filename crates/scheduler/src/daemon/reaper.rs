@@ -1,8 +1,8 @@
 //! The duty of process 1: orphans become its children, and when they die somebody must collect them.
 //!
-//! Only processes of other process groups are collected. A child that Worldkeeper itself starts shares our group and
-//! belongs to whoever started it and waits for its exit code; taking it away would make that wait fail. What
-//! `docker exec` starts has a group of its own.
+//! Only processes of other process groups are collected. A child that Worldkeeper itself starts shares our group, or is
+//! known to whoever is asked, and belongs to whoever started it and waits for its exit code; taking it away would make that
+//! wait fail. What `docker exec` starts has a group of its own.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::debug;
 
-/// Collects orphans from now on, if this is process 1. Needs a runtime.
-pub(super) fn start() {
+/// Collects orphans from now on, if this is process 1: those that are not `is_ours`. Needs a runtime.
+pub(super) fn start(is_ours: fn(u32) -> bool) {
     if !getpid().is_init() {
         return;
     }
@@ -21,6 +21,9 @@ pub(super) fn start() {
     tokio::spawn(async move {
         while died.recv().await.is_some() {
             for orphan in dead_orphans(Path::new("/proc"), getpid()) {
+                if is_ours(orphan.as_raw_pid().cast_unsigned()) {
+                    continue;
+                }
                 if let Ok(Some(_)) = waitpid(Some(orphan), WaitOptions::NOHANG) {
                     debug!("collected the orphaned process {orphan}");
                 }

@@ -38,15 +38,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen; and to collect orphans, if this is process 1.
-    pub fn listen() -> Result<Self, DaemonError> {
+    /// Begins to listen; and to collect orphans, if this is process 1. A process that `is_ours` is waited for by somebody,
+    /// though it leads a group of its own.
+    pub fn listen(is_ours: fn(u32) -> bool) -> Result<Self, DaemonError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .thread_name("job")
             .build()
             .map_err(|source| DaemonError::System { action: "start the event loop", source })?;
         let received = runtime.block_on(async {
-            reaper::start();
+            reaper::start(is_ours);
             survive_file_size_limit()?;
             Listeners::new().map(Listeners::into_receiver)
         })?;

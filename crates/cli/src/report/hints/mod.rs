@@ -4,6 +4,7 @@ mod repository;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::error::Error;
 use std::io;
@@ -14,19 +15,21 @@ use worldkeeper_engine::{
     CreateError, DeleteError, DiffError, EditError, ExtractError, FindError, ImportError, RestoreError, RootError,
     SessionError, StateError, TarError, UndeleteError, WrongFingerprint,
 };
+use worldkeeper_remote::ConnectError;
 use worldkeeper_repository::SettingError;
 use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use crate::commands::{
     ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeyCopyError,
-    RecreateProblem, RestoreProblem, SourceProblem,
+    RecreateProblem, RestoreProblem, SourceProblem, SshKeyProblem, TrustProblem,
 };
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
 use repository::{RIGHT_PASSPHRASE, disk, repository, session, setting, state};
 use settings::{file, secret, settings};
+use trust::{ssh_key, trust};
 
 /// What to do about an error, if this is one of those that somebody can do something about.
 pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
@@ -111,6 +114,15 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             "make a copy of the repository if you can, then repair it on a terminal, or say that it may be: \
              {CONFIRMATION}=YES worldkeeper check --repair"
         ));
+    }
+    if let Some(error) = error.downcast_ref::<TrustProblem>() {
+        return trust(error);
+    }
+    if let Some(error) = error.downcast_ref::<SshKeyProblem>() {
+        return ssh_key(error);
+    }
+    if let Some(error) = error.downcast_ref::<ConnectError>() {
+        return error.remedy.clone();
     }
     if let Some(error) = error.downcast_ref::<RestoreProblem>() {
         return restore(error);

@@ -14,7 +14,7 @@ pub struct HostName {
 }
 
 /// The port that needs no mention.
-pub(crate) const DEFAULT_PORT: u16 = 22;
+pub const DEFAULT_PORT: u16 = 22;
 
 impl HostName {
     /// The host of this name or address, at a port.

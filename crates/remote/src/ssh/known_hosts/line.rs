@@ -37,7 +37,7 @@ pub(super) struct NoEntry {
 impl Line {
     /// Reads a line; `None` if nothing is on it.
     pub(super) fn parse(text: &[u8]) -> Option<Result<Self, NoEntry>> {
-        let mut words = text.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty());
+        let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let first = words.next()?;
         if first.starts_with(b"#") {
             return None;

@@ -138,3 +138,15 @@ fn fields_are_parted_by_any_blanks_and_a_comment_may_follow() {
     let known = read(&format!("\t host \t {}  me@here # x\r\n", word(&ed25519(1)).replace(' ', "  "))).unwrap();
     assert_eq!(known.judge(&HostName::new("host", 22), &ed25519(1)), Verdict::Known);
 }
+
+#[test]
+fn a_pin_is_added_and_taken_away_and_nothing_else_changes() {
+    let (one, two) = (word(&ed25519(1)), word(&ed25519(2)));
+    let host = HostName::new("Host", 2222);
+    let others = format!("# mine\nother {one}\n@revoked [host]:2222 {two}\n[host]:22 {one}");
+    let pinned = pin(others.as_bytes(), &host, "ssh-ed25519", &ed25519(1));
+    assert_eq!(String::from_utf8_lossy(&pinned), format!("{others}\n[host]:2222 {one}\n"));
+    assert_eq!(read(str::from_utf8(&pinned).unwrap()).unwrap().judge(&host, &ed25519(1)), Verdict::Known);
+    assert_eq!(String::from_utf8_lossy(&unpin(&pinned, &host)), format!("{others}\n"));
+    assert_eq!(pin(b"", &HostName::new("h", 22), "ssh-ed25519", &ed25519(1)), format!("h {one}\n").into_bytes());
+}
