@@ -18,6 +18,7 @@ mod patterns;
 mod recreate;
 mod remote;
 mod restore;
+mod serve;
 mod tags;
 mod trust_host;
 mod used;
@@ -45,6 +46,7 @@ pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
 pub(crate) use remote::RemoteFlags;
 pub(crate) use restore::Restore;
+pub(crate) use serve::{Borg, BorgVerb, Common, Serve};
 pub(crate) use tags::TagFlags;
 pub(crate) use trust_host::TrustHost;
 
@@ -157,6 +159,13 @@ pub(crate) enum Command {
     SshKey,
     /// Says how the backups are
     Status,
+    /// Serves repositories of this machine to borg clients, stock's and ours: what SSH starts on a backup host
+    #[command(disable_help_flag = true)]
+    Serve {
+        // Read as borg reads them, when this is the first word; see `borg`.
+        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
 }
 
 /// What to do with the key.

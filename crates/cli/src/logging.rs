@@ -10,12 +10,14 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::MultiProgress;
 use jiff::Zoned;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use worldkeeper_remote::serve::{self, ErrorStream};
 
 use crate::escape::escape;
 
@@ -40,6 +42,32 @@ pub(crate) fn start(level: Level, stream: Stream, screen: MultiProgress) {
         .event_format(if terminal { Lines::Short } else { Lines::Full })
         .with_writer(Screen { stream, bars: screen });
     tracing_subscriber::registry().with(filter).with(lines).init();
+}
+
+/// Starts the log of a server: its client is told, as far as it wants to be.
+pub(crate) fn start_for_client(errors: ErrorStream) {
+    let filter = Targets::new().with_target("worldkeeper", Level::DEBUG);
+    tracing_subscriber::registry().with(filter).with(ForClient(errors)).init();
+}
+
+/// Hands entries over to the client's error stream.
+struct ForClient(ErrorStream);
+
+impl<S: Subscriber> Layer<S> for ForClient {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = match *event.metadata().level() {
+            Level::ERROR => serve::Level::Error,
+            Level::WARN => serve::Level::Warning,
+            Level::INFO => serve::Level::Info,
+            _ => serve::Level::Debug,
+        };
+        let is_repository = event.metadata().target().starts_with("worldkeeper_repository");
+        let logger = if is_repository { "borg.repository" } else { "borg.remote" };
+        let mut text = String::new();
+        if DefaultFields::new().format_fields(Writer::new(&mut text), event).is_ok() {
+            self.0.log(level, logger, &escape(&text));
+        }
+    }
 }
 
 /// How a line looks.

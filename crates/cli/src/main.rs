@@ -2,9 +2,11 @@
 //!
 //! One file per thing: [`args`] says what can be typed, [`settings`] what it means together with the environment,
 //! [`secrets`] where the passphrase comes from. [`place`] puts these together for the [`commands`], [`open`] opens the
-//! repository for them. [`report`] alone turns errors into text and exit codes.
+//! repository for them. [`report`] alone turns errors into text and exit codes. Called as [`borg`], it is a server for borg's
+//! clients.
 
 mod args;
+mod borg;
 mod commands;
 mod demo;
 mod hardening;
@@ -37,6 +39,10 @@ use settings::{Environment, Settings};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    if borg::is_meant(&words) {
+        return borg::run(&words);
+    }
     // Before anything else, so that no signal is lost.
     let signals = Signals::listen(worldkeeper_remote::command::is_ours);
     let args = Args::read();

@@ -11,6 +11,7 @@ mod location;
 mod rate;
 mod repository;
 mod runtime;
+pub mod serve;
 mod serve_command;
 pub mod ssh;
 

@@ -99,7 +99,7 @@ impl LocalRepository {
     /// Where the last commit is lost, the one before counts. But behind a compaction's end its sources are gone, so
     /// that what it copied after a commit in its middle, the only one that shares a segment, is nowhere else: the next
     /// writer must not remove it. Only state files tell that the end was reached; they are kept, too.
-    fn require_compaction_whole(&self, committed: Option<u32>) -> Result<(), RepositoryError> {
+    pub(crate) fn require_compaction_whole(&self, committed: Option<u32>) -> Result<(), RepositoryError> {
         let (Some(committed), Some(witnessed)) = (committed, self.state_files.witnessed()?) else { return Ok(()) };
         if witnessed <= committed || self.segments.len(committed)? == Some(COMMIT_SEGMENT_BYTES) {
             return Ok(());

@@ -22,6 +22,9 @@ use crate::sync::{lock, read, write};
 use crate::transaction::LocalTransaction;
 use crate::{create, nonce};
 
+/// More than any key blob has.
+const MAX_KEY_BYTES: usize = 64 * 1024;
+
 /// A borg repository in a directory, open and locked.
 ///
 /// What it contains is found out when it is first asked for: a repository whose segments cannot be read still gives
@@ -36,6 +39,8 @@ pub struct LocalRepository {
     pub(crate) segments: Segments,
     pub(crate) state_files: StateFiles,
     pub(crate) mode: Mode,
+    /// The quota holds for those who make room, too.
+    pub(crate) strict_quota: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stop: Stop,
     /// `None` without a lock.
@@ -93,6 +98,7 @@ impl LocalRepository {
             path,
             config,
             mode: options.mode,
+            strict_quota: false,
             clock: Arc::clone(&options.clock),
             stop: options.stop.clone(),
             lock,
@@ -101,6 +107,43 @@ impl LocalRepository {
             writer: Mutex::new(None),
             in_transaction: AtomicBool::new(false),
         })
+    }
+
+    /// Turns a lock for reading into one for writing, waiting for other readers as it was opened to wait. Nobody else
+    /// writes in between.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::LockTimeout`], [`RepositoryError::Stopped`]: it is open for reading still.
+    /// [`RepositoryError::NotWritable`] if it is open without a lock.
+    pub fn lock_for_writing(&mut self) -> Result<(), RepositoryError> {
+        match (&self.lock, self.mode) {
+            (Some(_), Mode::Exclusive) => return Ok(()),
+            (Some(repository_lock), _) => lock(repository_lock).upgrade_waiting()?,
+            (None, _) => return Err(RepositoryError::NotWritable("it was opened without a lock".into())),
+        }
+        self.mode = Mode::Exclusive;
+        Ok(())
+    }
+
+    /// Stores the text of a key blob, durably, under whatever lock there is: stock's clients change a passphrase as
+    /// readers, and bring a key back without any lock. The config is replaced as a whole, so that no reader is harmed.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::Other`] if it holds what no key does and another reader of the config might take for a line
+    /// of its own.
+    pub fn save_key_unlocked(&self, key: &str) -> Result<(), RepositoryError> {
+        if key.len() > MAX_KEY_BYTES || key.chars().any(|c| c.is_control() && c != '\n') {
+            return Err(RepositoryError::Other("what is to be stored as the key is no key".into()));
+        }
+        self.store_key(key)
+    }
+
+    fn store_key(&self, key: &str) -> Result<(), RepositoryError> {
+        let mut config = Config::load(&*self.disk, &self.path)?;
+        config.set_key(key);
+        config.save(&*self.disk, &self.path)
     }
 
     /// Returns whether nothing is ever compacted here.
@@ -270,9 +313,7 @@ impl Repository for LocalRepository {
 
     fn save_key(&self, key: &str) -> Result<(), RepositoryError> {
         self.require_exclusive()?;
-        let mut config = Config::load(&*self.disk, &self.path)?;
-        config.set_key(key);
-        config.save(&*self.disk, &self.path)
+        self.store_key(key)
     }
 
     fn free_nonce(&self) -> Result<Option<u64>, RepositoryError> {

@@ -87,8 +87,8 @@ impl<'a> LocalTransaction<'a> {
         self.repository.with_index_mut(|index| index.insert(&id, location))?;
         self.hints.put(location.segment, (PutHeader::LEN + object.len()) as u32);
         let (quota_bytes, used_bytes) = (self.repository.config.storage_quota, self.hints.storage_quota_use);
-        // Who makes room needs a new manifest for it, however full it is.
-        if self.adds && quota_bytes > 0 && used_bytes > quota_bytes {
+        // Who makes room needs a new manifest for it, however full it is; who is not trusted might say so for ever.
+        if (self.adds || self.repository.strict_quota) && quota_bytes > 0 && used_bytes > quota_bytes {
             return Err(RepositoryError::QuotaExceeded { quota_bytes, used_bytes });
         }
         Ok(())

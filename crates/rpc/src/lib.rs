@@ -37,7 +37,7 @@ pub use message::Payload;
 pub use method::Method;
 pub use msg_id::MsgId;
 pub use protocol_error::ProtocolError;
-pub use remote_error::{Arg, AsSeen, Class, RemoteError};
+pub use remote_error::{Arg, AsSeen, Class, RemoteError, format_size};
 pub use reply::{Outcome, Reply};
 pub use server::Server;
 pub use version::Version;

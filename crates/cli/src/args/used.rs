@@ -32,7 +32,7 @@ const KEPT: &[&str] =
     &["keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"];
 
 /// The verbs, and what each uses.
-const USED: [(&str, &[&[&str]]); 23] = [
+const USED: [(&str, &[&[&str]]); 24] = [
     ("run", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME, DUE, KEPT]),
     ("backup", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME]),
     ("list", &[OPEN, REACH, SERIES]),
@@ -55,6 +55,7 @@ const USED: [(&str, &[&[&str]]); 23] = [
     ("adopt", &[REACH, &["passphrase_file", "state_dir", "lock_wait", "log_level"]]),
     ("trust-host", &[&["repository", "state_dir", "log_level"]]),
     ("ssh-key", &[&["repository", "remote_path", "state_dir", "log_level"]]),
+    ("serve", &[]),
     ("status", &[&["repository", "state_dir", "log_level"], SERIES, GAME, DUE]),
 ];
 

@@ -23,6 +23,7 @@ mod recreate;
 mod rename;
 mod restore;
 mod run;
+mod serve;
 mod ssh_key;
 mod status;
 mod trust_host;
@@ -49,8 +50,14 @@ pub(crate) use key::KeyCopyError;
 pub(crate) use output::OutputError;
 pub(crate) use recreate::RecreateProblem;
 pub(crate) use restore::RestoreProblem;
+pub(crate) use serve::serve;
 pub(crate) use ssh_key::SshKeyProblem;
 pub(crate) use trust_host::TrustProblem;
+
+/// `serve` is read as borg reads it, which is so when it is the first word.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("`serve` must be the first word: it has no settings, and options of its own")]
+pub(crate) struct ServeIsNotFirst;
 
 /// What is left after a command has done what it does once.
 enum Next {
@@ -71,6 +78,9 @@ pub(crate) fn run(
     let work = move |stop: &Stop| {
         if let Command::Adopt { repository } = &command {
             adopt::name_repository(&mut settings, repository)?;
+        }
+        if matches!(command, Command::Serve { .. }) {
+            return Err(ServeIsNotFirst.into());
         }
         let place = Arc::new(Place::open(settings, environment, screen)?);
         let done = match command {
@@ -97,6 +107,7 @@ pub(crate) fn run(
             Command::TrustHost(said) => trust_host::trust_host(&place, &said, stop),
             Command::SshKey => ssh_key::ssh_key(&place),
             Command::Status => status::status(&place),
+            Command::Serve { .. } => Err(ServeIsNotFirst.into()),
         };
         done.map(Next::Ended)
     };

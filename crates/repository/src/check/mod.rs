@@ -61,8 +61,8 @@ impl LocalRepository {
         if options.repair && options.max_duration.is_some() {
             return Err(RepositoryError::NotWritable("a repair cannot be limited in time".into()));
         }
-        if options.repair && self.config.append_only {
-            return Err(RepositoryError::NotWritable("it is append-only, which a repair cannot respect".into()));
+        if options.repair {
+            self.require_no_append_only("a repair")?;
         }
         if options.repair || options.max_duration.is_some() {
             self.require_exclusive()?;

@@ -183,6 +183,17 @@ impl Index {
         self.buckets.iter().filter(|bucket| is_used(bucket)).map(|bucket| (key(bucket), location(bucket)))
     }
 
+    /// The objects behind one in the order of the table, or all of them; `None` if that one is not there.
+    pub(crate) fn iter_behind(&self, id: Option<&ChunkId>) -> Option<impl Iterator<Item = (ChunkId, Location)> + '_> {
+        let skipped = match id.map(|id| self.find(id)) {
+            None => 0,
+            Some(Slot::Found(at)) => at + 1,
+            Some(Slot::Free(_)) => return None,
+        };
+        let behind = self.buckets.iter().skip(skipped).filter(|bucket| is_used(bucket));
+        Some(behind.map(|bucket| (key(bucket), location(bucket))))
+    }
+
     /// Returns a free bucket for a key that was not found; the table may be another one afterwards. It is the key's
     /// own bucket, if somebody else wrote the table with the key where no search looks for it, and it was rebuilt.
     fn make_room(&mut self, id: &ChunkId, free: Option<usize>) -> usize {

@@ -160,6 +160,6 @@ fn remove_dir_if_empty(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     }
 }
 
-fn random_number() -> Result<u64, DiskError> {
+pub(super) fn random_number() -> Result<u64, DiskError> {
     getrandom::u64().map_err(|error| DiskError::new("draw a random number for", NAME, io::Error::other(error)))
 }

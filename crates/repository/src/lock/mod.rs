@@ -12,6 +12,7 @@
 
 mod directory;
 mod held_here;
+mod in_place;
 mod name;
 mod roster;
 
@@ -27,6 +28,7 @@ use worldkeeper_core::{Clock, Disk, RepositoryError, Stop, error_text};
 use crate::options::{Holder, OnWait, OpenOptions};
 use directory::LockDirectory;
 use held_here::HeldHere;
+pub use in_place::identity_in;
 pub(crate) use roster::Roster;
 
 /// How often a held lock is looked at again.
@@ -95,6 +97,11 @@ impl RepositoryLock {
     /// Turns a shared lock into an exclusive one, if that is possible without waiting. Otherwise it stays shared.
     pub(crate) fn upgrade(&mut self) -> Result<(), RepositoryError> {
         self.take_exclusive(Some(Duration::ZERO))
+    }
+
+    /// Turns a shared lock into an exclusive one, waiting as its taking did. It stays shared meanwhile.
+    pub(crate) fn upgrade_waiting(&mut self) -> Result<(), RepositoryError> {
+        self.take_exclusive(self.waiting.limit)
     }
 
     /// Turns an exclusive lock into a shared one.

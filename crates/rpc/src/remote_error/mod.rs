@@ -16,6 +16,7 @@ use worldkeeper_core::escape::escape;
 pub use arg::Arg;
 pub use class::Class;
 pub use repository::AsSeen;
+pub use size::format as format_size;
 pub(crate) use wire::FIELDS;
 
 /// An exception as it goes over the wire.

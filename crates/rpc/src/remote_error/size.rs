@@ -5,7 +5,7 @@ const UNITS: [&str; 9] = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
 /// Formats a number of bytes: `0 B`, `10.00 MB`.
 ///
 /// Source: borg 1.4 `helpers/parseformat.py`, `format_file_size`.
-pub(super) fn format(bytes: u64) -> String {
+pub fn format(bytes: u64) -> String {
     if bytes < 1000 {
         return format!("{bytes} B");
     }

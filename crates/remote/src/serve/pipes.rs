@@ -1,0 +1,87 @@
+//! The pipes of a server that a client has started: its standard streams.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::thread;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use worldkeeper_core::Stop;
+
+use super::Pipes;
+
+/// How much is read at once: what a pipe holds.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How many pieces of the input wait to be looked at.
+const READ_AHEAD: usize = 4;
+
+/// Standard input and output, each with a thread of its own, so that a session can be ended whatever the client does.
+#[derive(Debug)]
+pub struct Stdio {
+    /// For the session.
+    pub pipes: Pipes,
+    written: Receiver<()>,
+}
+
+impl Stdio {
+    /// Begins to read. When `end` is disconnected, the session ends. At the end of the input `gone` is requested: nobody
+    /// waits any more for what can be given up.
+    ///
+    /// # Errors
+    ///
+    /// That a stream is not there.
+    pub fn open(end: Receiver<()>, gone: Stop) -> io::Result<Self> {
+        let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let (to_session, input) = bounded(READ_AHEAD);
+        let (output, from_session) = bounded(1);
+        let (writing, written) = bounded(0);
+        thread::Builder::new().name("input".to_owned()).spawn(move || {
+            read(stdin, &to_session);
+            gone.request();
+        })?;
+        thread::Builder::new().name("output".to_owned()).spawn(move || {
+            let _writing: Sender<()> = writing;
+            write(stdout, &from_session);
+        })?;
+        Ok(Self { pipes: Pipes { input, output, end }, written })
+    }
+
+    /// Waits until what the client is to get is written, or cannot be, or the session is to end.
+    pub fn finish(self) {
+        let Pipes { output, end, .. } = self.pipes;
+        drop(output);
+        crossbeam_channel::select! {
+            recv(self.written) -> _ => {}
+            recv(end) -> _ => {}
+        }
+    }
+}
+
+fn read(mut stdin: File, to_session: &Sender<Bytes>) {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match stdin.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(len) => {
+                if to_session.send(Bytes::copy_from_slice(&buffer[..len])).is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // For a client that is gone, some systems have an error instead of an end.
+            Err(_) => return,
+        }
+    }
+}
+
+fn write(mut stdout: File, from_session: &Receiver<Bytes>) {
+    // When this ends early, the session finds nobody to send to.
+    for piece in from_session {
+        if stdout.write_all(&piece).is_err() {
+            return;
+        }
+    }
+}
