@@ -69,6 +69,11 @@ impl Borg {
         &self.version
     }
 
+    /// Where it is.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Sets the passphrase it is given from now on.
     #[must_use]
     pub fn with_passphrase(mut self, passphrase: &str) -> Self {

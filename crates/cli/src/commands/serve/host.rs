@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::debug;
 use worldkeeper_core::lock::{LockId, LockIdentity};
 use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop};
 use worldkeeper_remote::serve::{Host, Hosted, Open, OpenError, Page, Paths};
@@ -83,6 +84,7 @@ impl LocalHost {
 impl Host for LocalHost {
     fn open(&mut self, open: &Open) -> Result<Box<dyn Hosted>, OpenError> {
         let path = self.paths.resolve(&open.path)?;
+        debug!("resolved repository path to {}", path.display());
         if open.create {
             self.create(&path, open)?;
         }

@@ -1,0 +1,9 @@
+//! Our server, and whoever comes to it: stock's clients, upstream's own suite, and clients that mean harm.
+
+mod ends;
+mod hostile;
+mod limits;
+mod site;
+mod stock;
+mod talk;
+mod upstream;
