@@ -182,12 +182,12 @@ impl Settings {
             ("name", self.name.value.clone(), self.name.origin),
             ("repository", self.repository.value.to_string(), self.repository.origin),
             ("encryption", self.encryption.value.to_string(), self.encryption.origin),
+            ("append only", if self.append_only.value { "yes" } else { "no" }.to_owned(), self.append_only.origin),
             (
                 "make parent dirs",
                 if self.make_parent_dirs.value { "yes" } else { "no" }.to_owned(),
                 self.make_parent_dirs.origin,
             ),
-            ("append only", if self.append_only.value { "yes" } else { "no" }.to_owned(), self.append_only.origin),
             ("storage quota", quota_text(self.storage_quota.value), self.storage_quota.origin),
             ("sources", paths(&self.sources.value), self.sources.origin),
             ("interval", duration_text(self.interval.value), self.interval.origin),
