@@ -5,6 +5,7 @@
 
 pub mod command;
 mod conversation;
+mod fuzz;
 mod limited;
 mod link;
 mod location;
@@ -15,6 +16,7 @@ pub mod serve;
 mod serve_command;
 pub mod ssh;
 
+pub use fuzz::fuzz_known_hosts;
 pub use limited::limited;
 pub use link::{Connect, ConnectError, Ended, Incoming, Link};
 pub use location::{LocationError, RemoteLocation};

@@ -114,6 +114,14 @@ impl Sshd {
         append(&self.folder.path().join("sshd_config"), lines);
     }
 
+    /// Logs as much as this level says, like `DEBUG1`. For connections to come.
+    pub fn set_log_level(&self, level: &str) {
+        let path = self.folder.path().join("sshd_config");
+        let config = fs::read_to_string(&path).expect("it was written");
+        // Of two, the first counts.
+        fs::write(path, format!("LogLevel {level}\n{config}")).expect("its folder is ours");
+    }
+
     /// The private host key of a type; `.pub` beside it.
     pub fn host_key(&self, key_type: &str) -> PathBuf {
         self.folder.path().join(format!("host_{key_type}"))

@@ -33,6 +33,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("rpc_client", worldkeeper_rpc::fuzz_client, SMALL),
     target("rpc_server", worldkeeper_rpc::fuzz_server, SMALL),
     target("rpc_stderr", worldkeeper_rpc::fuzz_stderr, SMALL),
+    target("known_hosts", worldkeeper_remote::fuzz_known_hosts, SMALL),
     // A window, and a buffer.
     target("worlds", worldkeeper_games::fuzz_worlds, SMALL),
     // Regular expressions are compiled.

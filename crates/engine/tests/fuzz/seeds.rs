@@ -34,12 +34,24 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "rpc_client" => messages("server->client", "hex"),
         "rpc_server" => messages("client->server", "hex"),
         "rpc_stderr" => messages("server stderr", "line"),
+        "known_hosts" => texts(&KNOWN_HOSTS),
         other => panic!("there are no recordings for {other}"),
     }
 }
 
 /// Of a key file: `BORG_KEY `, an id, a newline.
 const FIRST_LINE: usize = 9 + 64 + 1;
+
+/// Made with `ssh-keygen` of OpenSSH 9.2, its `-H` too.
+const KNOWN_HOSTS: [&str; 3] = [
+    "# pinned\n[host.example.org]:2222 ssh-ed25519 \
+     AAAAC3NzaC1lZDI1NTE5AAAAIBz/ba0cdoU34DVsdrWICFqUY1aVJvVfMEIRLGtFZ1+z root@host\n",
+    "|1|cR7+0uHq1UUMbt9X/xl0YDXqilc=|Zt12b9JU/T81X0EpRJRynPGSkQk= ssh-ed25519 \
+     AAAAC3NzaC1lZDI1NTE5AAAAIFqkGT1tJ5nbjT/5e+GWB/cRJu0fEAU6VCYy7R/N+oDG\n",
+    "@cert-authority *.example.org,!bad?.example.org,[*]:2222 ssh-ed25519 \
+     AAAAC3NzaC1lZDI1NTE5AAAAIBz/ba0cdoU34DVsdrWICFqUY1aVJvVfMEIRLGtFZ1+z\n@revoked * ssh-ed25519 \
+     AAAAC3NzaC1lZDI1NTE5AAAAIFqkGT1tJ5nbjT/5e+GWB/cRJu0fEAU6VCYy7R/N+oDG\n",
+];
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()

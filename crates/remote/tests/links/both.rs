@@ -7,7 +7,7 @@ use worldkeeper_remote::ssh::{SshConnector, SshOptions};
 use worldkeeper_remote::{Connect, Ended, Incoming, RemoteLocation, ServeCommand};
 use worldkeeper_testkit::sshd::Sshd;
 
-use crate::talk::{connect, talk, talk_over};
+use crate::talk::{connect, pieces, talk, talk_over};
 
 /// An sshd, and each way to it.
 struct Both {
@@ -30,14 +30,6 @@ impl Both {
         let ssh = SshConnector::new(&location, ServeCommand::default(), options);
         Some(Self { sshd, ways: vec![Box::new(command), Box::new(ssh)] })
     }
-}
-
-/// So many bytes in objects of 1 MiB, none like another.
-fn pieces(count: usize) -> impl Iterator<Item = Bytes> + Send {
-    (0..count).map(|number| {
-        let bytes: Vec<u8> = (0..1 << 20).map(|at: usize| (at.wrapping_mul(number * 2 + 1) >> 7) as u8).collect();
-        bytes.into()
-    })
 }
 
 #[test]

@@ -3,5 +3,7 @@
 mod both;
 mod command;
 mod host_keys;
+mod life;
+mod proxy;
 mod ssh;
 mod talk;

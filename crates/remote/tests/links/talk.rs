@@ -52,3 +52,11 @@ pub(crate) fn talk_over(link: Link, pieces: impl IntoIterator<Item = Bytes> + Se
         }
     })
 }
+
+/// So many bytes in objects of 1 MiB, none like another.
+pub(crate) fn pieces(count: usize) -> impl Iterator<Item = Bytes> + Send {
+    (0..count).map(|number| {
+        let bytes: Vec<u8> = (0..1 << 20).map(|at: usize| (at.wrapping_mul(number * 2 + 1) >> 7) as u8).collect();
+        bytes.into()
+    })
+}
