@@ -148,7 +148,7 @@ pub(crate) enum Command {
     BreakLock,
     /// Accepts a repository that is not as it was left, or that it is gone
     Adopt {
-        /// Its directory: named here, so that it cannot be the wrong one
+        /// Its directory, URL or label: named here, so that it cannot be the wrong one
         // An id of its own: that of `--repository` would take the flag's place.
         #[arg(id = "adopted", value_name = "REPOSITORY")]
         repository: OsString,
@@ -220,6 +220,14 @@ impl Command {
         }
     }
 
+    /// Returns whether it works on all repositories, where there are several.
+    pub(crate) fn is_about_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Run(_) | Self::Backup(_) | Self::Prune { .. } | Self::Compact { .. } | Self::Check(_) | Self::Status
+        )
+    }
+
     /// Which tags leave directories out of archives.
     pub(crate) fn tags(&self) -> Option<&TagFlags> {
         match self {
@@ -253,10 +261,11 @@ pub(crate) struct Flags {
     /// The series: what archives are named after (WORLDKEEPER_NAME; default the container's name, else the source's)
     #[arg(long, value_name = "NAME", global = true, help_heading = WHAT)]
     pub(crate) name: Option<String>,
-    /// The borg repository, made by the first backup: a directory, ssh://USER@HOST:PORT/PATH or USER@HOST:PATH
-    /// (BORG_REPO_PATH, BORG_REPO, or REMOTE_HOST and REMOTE_PATH; default /repository)
+    /// The borg repository, made by the first backup: a directory, ssh://USER@HOST:PORT/PATH or USER@HOST:PATH; repeatable
+    /// as LABEL=LOCATION. LABEL alone picks one of those that are set (BORG_REPO_PATH, BORG_REPO, comma-separated if they
+    /// begin with a label, or REMOTE_HOST and REMOTE_PATH; default /repository)
     #[arg(long, value_name = "LOCATION", global = true, help_heading = WHERE)]
-    pub(crate) repository: Option<OsString>,
+    pub(crate) repository: Vec<OsString>,
     /// How a new repository is encrypted: repokey, its key in the repository; keyfile, its key here alone; authenticated,
     /// not encrypted but signed; each with -blake2 or without; or none (BORG_ENCRYPTION; default repokey-blake2)
     #[arg(long, value_name = "MODE", global = true, help_heading = WHERE)]
@@ -376,7 +385,7 @@ mod tests {
     fn what_is_adopted_may_be_said_by_the_flag_too() {
         let args = parse("worldkeeper adopt /a --repository /b").unwrap();
         let Command::Adopt { repository } = args.command else { panic!("it is no adopt") };
-        assert_eq!((repository, args.flags.repository), ("/a".into(), Some("/b".into())));
+        assert_eq!((repository, args.flags.repository), ("/a".into(), vec!["/b".into()]));
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(crate) const LIMIT: u64 = 64 * 1024;
 const NAME_LIMIT: usize = 100;
 
 /// The key files of a user.
+#[derive(Clone)]
 pub(crate) struct KeyFiles {
     disk: Arc<dyn Disk>,
     /// Where they are, unless the one file is named.

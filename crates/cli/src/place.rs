@@ -15,17 +15,18 @@ use worldkeeper_scheduler::History;
 
 use crate::key_files::KeyFiles;
 use crate::secrets::{self, Passphrase};
-use crate::settings::{Environment, Origin, Settings};
+use crate::settings::{Environment, Origin, Repository, Settings};
 use crate::system_clock::SystemClock;
 
 /// `f_type` of the file system that containers' layers are made of, from `linux/magic.h`.
 const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
 
-/// What every command works with.
+/// What every command works with, about one repository. Clones share all that is not a setting.
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) settings: Settings,
-    pub(crate) environment: Environment,
-    pub(crate) state: StateDir,
+    pub(crate) environment: Arc<Environment>,
+    pub(crate) state: Arc<StateDir>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) key_files: KeyFiles,
     pub(crate) clock: Arc<dyn Clock>,
@@ -33,7 +34,7 @@ pub(crate) struct Place {
     pub(crate) began: Moment,
     pub(crate) zone: TimeZone,
     /// The passphrase the user gave; without one, the generated one counts.
-    pub(crate) passphrase: Option<Passphrase>,
+    pub(crate) passphrase: Option<Arc<Passphrase>>,
     /// How much is sent in a second to a repository on another machine; until more is known, as if the game ran.
     pub(crate) upload_limit: UploadLimit,
     /// Where progress shows.
@@ -61,7 +62,20 @@ impl Place {
             warn!("TZ is {name:?}, which is no time zone: days begin in UTC. Give it a name like Europe/Berlin");
         }
         let upload_limit = UploadLimit::new(settings.remote.upload_rate(true));
+        let (environment, state) = (Arc::new(environment), Arc::new(state));
+        let passphrase = passphrase.map(Arc::new);
         Ok(Self { settings, environment, state, disk, key_files, clock, began, zone, passphrase, upload_limit, screen })
+    }
+
+    /// The same about each of the repositories.
+    pub(crate) fn each(&self) -> Vec<Arc<Self>> {
+        let about = |repository| Arc::new(Self { settings: self.settings.about(repository), ..self.clone() });
+        self.settings.repositories.chosen.value.iter().map(about).collect()
+    }
+
+    /// Returns whether this is about one of several repositories, of which none should wait for another for ever.
+    pub(crate) fn is_one_of_several(&self) -> bool {
+        self.settings.repositories.chosen.value.len() > 1
     }
 
     /// Returns whether the state directory lies in a container's own layer, and goes when the container does.
@@ -89,6 +103,13 @@ impl Place {
     /// The series this is about.
     pub(crate) fn series(&self) -> &str {
         &self.settings.name.value
+    }
+
+    /// What the repository is called: its label, else its location.
+    pub(crate) fn name(&self) -> String {
+        let settings = &self.settings;
+        let mut all = settings.repositories.chosen.value.iter();
+        all.find(|known| known.location == settings.repository.value).map_or_else(|| self.location(), Repository::name)
     }
 
     /// Where the repository is, for people, and for the run history.

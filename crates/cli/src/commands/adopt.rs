@@ -1,6 +1,5 @@
 //! `adopt`: the user's word that a repository is right although it is not as it was left.
 
-use std::ffi::OsStr;
 use std::sync::Arc;
 
 use worldkeeper_core::{RepositoryId, Stop};
@@ -10,22 +9,7 @@ use super::output::Output;
 use crate::open::{AccessError, Caller, Purpose};
 use crate::place::Place;
 use crate::report::Done;
-use crate::settings::{Origin, Setting, Settings, SettingsError, parse_repository};
 use crate::words;
-
-/// Makes the repository that was named the one the command is about. It must be the one that is set, if one is.
-pub(super) fn name_repository(settings: &mut Settings, named: &OsStr) -> Result<(), SettingsError> {
-    let named = parse_repository(named)?;
-    if settings.repository.origin != Origin::Default && settings.repository.value != named.value {
-        return Err(SettingsError::AnotherRepository {
-            named: named.value.to_string(),
-            set: settings.repository.value.to_string(),
-            origin: settings.repository.origin,
-        });
-    }
-    settings.repository = Setting { value: named.value, origin: named.origin };
-    Ok(())
-}
 
 /// Takes the repository as it is from now on.
 pub(super) fn adopt(place: &Arc<Place>, stop: &Stop) -> anyhow::Result<Done> {

@@ -11,7 +11,7 @@ use worldkeeper_core::Stop;
 use worldkeeper_engine::{CreateOptions, Monitor, ask, username};
 use worldkeeper_scheduler::job::BackupJob;
 
-use super::containers;
+use super::{containers, several};
 use crate::open::{Caller, Opener};
 use crate::place::Place;
 use crate::progress::Reporter;
@@ -41,18 +41,23 @@ pub(crate) enum SourceProblem {
     },
 }
 
-/// Makes one archive. Whoever asks for one by hand gets it whether the game runs or not.
-pub(super) fn backup(place: &Arc<Place>, comment: String, stop: &Stop) -> anyhow::Result<Done> {
+/// Makes one archive in each repository. Whoever asks for it by hand gets it whether the game runs or not.
+pub(super) fn backup(place: &Arc<Place>, comment: &str, stop: &Stop) -> anyhow::Result<Done> {
     once(place, Caller::Hand, comment, stop)
 }
 
-/// Makes one archive. Only what runs on schedule is tidied up on schedule: by hand, `prune` does it.
-pub(super) fn once(place: &Arc<Place>, caller: Caller, comment: String, stop: &Stop) -> anyhow::Result<Done> {
+/// Makes one archive in each repository. Only what runs on schedule is tidied up on schedule: by hand, `prune` does it.
+pub(super) fn once(place: &Arc<Place>, caller: Caller, comment: &str, stop: &Stop) -> anyhow::Result<Done> {
     require_sources(place, stop)?;
     containers::require(place)?;
+    several::each(place, stop, |place| archive(place, caller, comment, stop))
+}
+
+/// Makes one archive in one repository.
+fn archive(place: &Arc<Place>, caller: Caller, comment: &str, stop: &Stop) -> anyhow::Result<Done> {
     let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
     let mut job = job(place, caller, Arc::clone(&reporter) as Arc<dyn Monitor>);
-    job.options.comment = comment;
+    comment.clone_into(&mut job.options.comment);
     if caller == Caller::Hand {
         job.rules = None;
     }
@@ -112,11 +117,10 @@ pub(super) fn create_options(place: &Place) -> CreateOptions {
         series: settings.name.value.clone(),
         sources: settings.sources.value.clone(),
         left_out: settings
-            .repository
-            .value
-            .local()
+            .repositories
+            .all()
+            .filter_map(|repository| repository.location.local())
             .map(|directory| (directory.to_owned(), "the repository"))
-            .into_iter()
             .chain([(place.state.path().to_owned(), "the state directory")])
             .collect(),
         patterns: settings.patterns.clone(),

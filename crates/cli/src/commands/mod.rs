@@ -24,6 +24,7 @@ mod rename;
 mod restore;
 mod run;
 mod serve;
+mod several;
 mod ssh_key;
 mod status;
 mod trust_host;
@@ -77,7 +78,10 @@ pub(crate) fn run(
 ) -> anyhow::Result<Done> {
     let work = move |stop: &Stop| {
         if let Command::Adopt { repository } = &command {
-            adopt::name_repository(&mut settings, repository)?;
+            settings.name_repository(repository)?;
+        }
+        if !command.is_about_all() {
+            settings.require_one()?;
         }
         if matches!(command, Command::Serve { .. }) {
             return Err(ServeIsNotFirst.into());
@@ -85,7 +89,7 @@ pub(crate) fn run(
         let place = Arc::new(Place::open(settings, environment, screen)?);
         let done = match command {
             Command::Run(options) => return run::begin(place, &options, stop),
-            Command::Backup(Backup { comment, .. }) => backup::backup(&place, comment, stop),
+            Command::Backup(Backup { comment, .. }) => backup::backup(&place, &comment, stop),
             Command::List(options) => list::list(&place, &options, stop),
             Command::Info(options) => info::info(&place, &options, stop),
             Command::Find(options) => find::find(&place, &options, stop),
@@ -97,9 +101,11 @@ pub(crate) fn run(
             Command::ImportTar(options) => import_tar::import_tar(&place, &options, stop),
             Command::Delete(options) => delete::delete(&place, &options, stop),
             Command::Undelete { archives } => undelete::undelete(&place, &archives, stop),
-            Command::Prune { dry_run } => prune::prune(&place, dry_run, stop),
-            Command::Check(options) => check::check(&place, &options, stop),
-            Command::Compact { threshold } => compact::compact(&place, threshold, stop),
+            Command::Prune { dry_run } => several::each(&place, stop, |place| prune::prune(place, dry_run, stop)),
+            Command::Check(options) => several::each(&place, stop, |place| check::check(place, &options, stop)),
+            Command::Compact { threshold } => {
+                several::each(&place, stop, |place| compact::compact(place, threshold, stop))
+            }
             Command::Config(options) => config::config(&place, &options, stop),
             Command::Key(what) => key::key(&place, &what, stop),
             Command::BreakLock => break_lock::break_lock(&place, stop),

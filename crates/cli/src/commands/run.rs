@@ -24,7 +24,7 @@ use crate::settings::retention_text;
 pub(super) fn begin(place: Arc<Place>, options: &Run, stop: &Stop) -> anyhow::Result<Next> {
     prepare(&place, options, stop)?;
     if options.once {
-        return backup::once(&place, Caller::Once, String::new(), stop).map(Next::Ended);
+        return backup::once(&place, Caller::Once, "", stop).map(Next::Ended);
     }
     Ok(Next::Daemon(place))
 }
@@ -35,12 +35,10 @@ pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Resul
     containers::warn_without_socket(place);
     let names = place.settings.containers.value.clone();
     let watch = place.settings.docker.value.clone().filter(|_| !names.is_empty()).map(|endpoint| (endpoint, names));
-    let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
-    let job = backup::job(place, Caller::Daemon, Arc::clone(&reporter) as Arc<dyn Monitor>);
     let daemon = Daemon {
         interval: place.settings.interval.value,
         watch,
-        jobs: vec![(place.location(), Arc::new(ToldJob { place: Arc::clone(place), job, reporter }))],
+        jobs: place.each().iter().map(|place| (place.name(), told_job(place))).collect(),
         clock: Arc::clone(&place.clock),
     };
     daemon.run(signals, guard)?;
@@ -54,7 +52,9 @@ fn prepare(place: &Place, options: &Run, stop: &Stop) -> anyhow::Result<()> {
         make_missing_worlds(place)?;
     }
     backup::require_sources(place, stop)?;
-    place.require_makeable(stop)?;
+    for place in place.each() {
+        place.require_makeable(stop)?;
+    }
     if place.state_is_fleeting() {
         warn!(
             "the state directory {} goes when this container goes, and what is in it: a generated passphrase, the key's \
@@ -81,14 +81,21 @@ fn make_missing_worlds(place: &Place) -> anyhow::Result<()> {
 fn say_what_is_done(place: &Place) {
     let settings = &place.settings;
     let sources: Vec<_> = settings.sources.value.iter().map(|source| source.display().to_string()).collect();
+    let repositories: Vec<_> = settings.repositories.chosen.value.iter().map(ToString::to_string).collect();
     info!(
         "worldkeeper {}: backs up {} as {} into {}, keeps {}",
         env!("CARGO_PKG_VERSION"),
         sources.join(", "),
         settings.name.value,
-        settings.repository.value,
+        repositories.join(", "),
         retention_text(&settings.retention.value),
     );
+}
+
+fn told_job(place: &Arc<Place>) -> Arc<dyn Job> {
+    let reporter = Arc::new(Reporter::new(&place.screen, "backing up"));
+    let job = backup::job(place, Caller::Daemon, Arc::clone(&reporter) as Arc<dyn Monitor>);
+    Arc::new(ToldJob { place: Arc::clone(place), job, reporter })
 }
 
 /// A job whose progress is told anew each time.

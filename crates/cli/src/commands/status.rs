@@ -1,5 +1,6 @@
 //! `status`: how the backups are, without touching the repository, so that it answers while somebody works on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,59 +20,97 @@ use crate::words;
 /// How much later than an interval a good archive may be, at least: the time a slow backup or a few retries take.
 const SLACK: Duration = Duration::from_mins(15);
 
-/// What is known, and judged.
-struct Status<'a> {
+/// What is known of all repositories.
+struct Common<'a> {
     place: &'a Place,
     now: Timestamp,
-    runs: Vec<Run>,
     containers: Vec<(String, Result<State, DockerError>)>,
     has_daemon: bool,
+}
+
+/// What is known of one repository, and judged.
+struct Status<'a> {
+    common: &'a Common<'a>,
+    place: Arc<Place>,
+    runs: Vec<Run>,
 }
 
 /// Says how the backups are. Exit code 1 if something is wrong with them; a copy of the key that is asked for is no such
 /// thing, or whoever watches the exit code would learn to ignore it.
 pub(super) fn status(place: &Place) -> anyhow::Result<Done> {
     let containers = containers::states(place)?.into_iter().map(|(name, state)| (name.to_string(), state)).collect();
-    let status = Status {
-        place,
-        now: place.clock.now(),
-        runs: place.history().runs(place.series(), &place.location())?,
-        containers,
-        has_daemon: place.state.has_daemon()?,
-    };
-    let problems = status.problems();
+    let common = Common { place, now: place.clock.now(), containers, has_daemon: place.state.has_daemon()? };
+    let (mut facts, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    for place in place.each() {
+        // Where there is one repository, it need not be said which.
+        let of = if place.is_one_of_several() { format!("{}: ", place.name()) } else { String::new() };
+        let runs = place.history().runs(place.series(), &place.location())?;
+        if place.escrow()? == Escrow::Unconfirmed {
+            warnings.push(format!("{of}{ASK_FOR_COPY}"));
+        }
+        let status = Status { common: &common, place, runs };
+        facts.extend(status.facts(&of));
+        problems.extend(status.problems().into_iter().map(|problem| format!("{of}{problem}")));
+    }
+    problems.extend(common.problems());
     let mut output = Output::new();
-    for (name, value) in status.facts() {
-        output.line(&format!("{name:<12}{}", escape(&value)))?;
+    let mut line = |name: &str, value: &str| output.line(&format!("{name:<12}{}", escape(value)));
+    line("series", place.series())?;
+    for (name, value) in facts.iter().chain(&common.facts()) {
+        line(name, value)?;
     }
     for problem in &problems {
-        output.line(&format!("{:<12}{}", "problem", escape(problem)))?;
+        line("problem", problem)?;
     }
-    let is_key_elsewhere = place.escrow()? != Escrow::Unconfirmed;
-    if !is_key_elsewhere {
-        output.line(&format!("{:<12}{ASK_FOR_COPY}", "warning"))?;
+    for warning in &warnings {
+        line("warning", warning)?;
     }
-    if problems.is_empty() && is_key_elsewhere {
+    if problems.is_empty() && warnings.is_empty() {
         output.line("all is well")?;
     }
     output.finish()?;
     Ok(Done::with(problems.len() as u64))
 }
 
-impl Status<'_> {
+impl Common<'_> {
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let settings = &self.place.settings;
-        let mut facts = vec![("series", self.place.series().to_owned()), ("repository", self.place.location())];
-        facts.push(("last good", self.last_good().map_or("none".to_owned(), |run| self.run(run))));
-        facts.push(("next", self.next()));
+        let mut facts = Vec::new();
         for (name, state) in &self.containers {
             facts.push(("container", format!("{name}: {}", state_text(state))));
         }
-        if self.containers.is_empty() && !settings.containers.value.is_empty() {
+        if self.containers.is_empty() && !self.place.settings.containers.value.is_empty() {
             facts.push(("container", "not watched: there is no Docker socket".to_owned()));
         }
         facts.push(("daemon", if self.has_daemon { "running" } else { "not running" }.to_owned()));
         facts
+    }
+
+    /// Returns whether backups are made now, as far as the containers decide it.
+    fn game_may_run(&self) -> bool {
+        let rests = |state: &Result<State, DockerError>| {
+            matches!(state, Ok(State::NotRunning(_) | State::Missing) | Err(DockerError::NoSuchContainer(_)))
+        };
+        self.containers.is_empty() || !self.containers.iter().all(|(_, state)| rests(state))
+    }
+
+    /// What somebody should look at.
+    fn problems(&self) -> Vec<String> {
+        let problem = |(name, state): &(String, Result<State, DockerError>)| match state {
+            Err(DockerError::NoSuchContainer(_)) => Some(format!("there is no container {name}")),
+            Err(error) => Some(format!("container {name}: {error}")),
+            Ok(_) => None,
+        };
+        self.containers.iter().filter_map(problem).collect()
+    }
+}
+
+impl Status<'_> {
+    fn facts(&self, of: &str) -> [(&'static str, String); 3] {
+        [
+            ("repository", format!("{of}{}", self.place.location())),
+            ("last good", self.last_good().map_or("none".to_owned(), |run| self.run(run))),
+            ("next", self.next()),
+        ]
     }
 
     fn last_good(&self) -> Option<&Run> {
@@ -87,20 +126,12 @@ impl Status<'_> {
 
     fn next(&self) -> String {
         let interval = self.place.settings.interval.value;
-        match self.last_good().map(|run| interval.checked_sub(words::since(run.start, self.now))) {
-            _ if !self.has_daemon => "when `run` is started".to_owned(),
-            _ if !self.game_may_run() => "when the game runs again".to_owned(),
+        match self.last_good().map(|run| interval.checked_sub(words::since(run.start, self.common.now))) {
+            _ if !self.common.has_daemon => "when `run` is started".to_owned(),
+            _ if !self.common.game_may_run() => "when the game runs again".to_owned(),
             Some(Some(rest)) if !rest.is_zero() => format!("in {}", words::duration(rest)),
             _ => "due now".to_owned(),
         }
-    }
-
-    /// Returns whether backups are made now, as far as the containers decide it.
-    fn game_may_run(&self) -> bool {
-        let rests = |state: &Result<State, DockerError>| {
-            matches!(state, Ok(State::NotRunning(_) | State::Missing) | Err(DockerError::NoSuchContainer(_)))
-        };
-        self.containers.is_empty() || !self.containers.iter().all(|(_, state)| rests(state))
     }
 
     /// What somebody should look at.
@@ -126,12 +157,13 @@ impl Status<'_> {
                 };
                 problems.push(format!("there is no good archive of the series {series} yet{doubt}"));
             }
-            Some(run) if self.game_may_run() && words::since(run.start, self.now) > limit => problems.push(format!(
-                "the last good archive is {} old; while the game runs, one is expected every {} and late after {}",
-                self.age(run.start),
-                duration_text(settings.interval.value),
-                duration_text(limit),
-            )),
+            Some(run) if self.common.game_may_run() && words::since(run.start, self.common.now) > limit => problems
+                .push(format!(
+                    "the last good archive is {} old; while the game runs, one is expected every {} and late after {}",
+                    self.age(run.start),
+                    duration_text(settings.interval.value),
+                    duration_text(limit),
+                )),
             Some(_) => {}
         }
         let last = |kind| self.runs.iter().rev().find(move |run| run.kind == kind);
@@ -150,18 +182,11 @@ impl Status<'_> {
                 RunOutcome::Good | RunOutcome::Stopped => {}
             }
         }
-        for (name, state) in &self.containers {
-            match state {
-                Err(DockerError::NoSuchContainer(_)) => problems.push(format!("there is no container {name}")),
-                Err(error) => problems.push(format!("container {name}: {error}")),
-                Ok(_) => {}
-            }
-        }
         problems
     }
 
     fn age(&self, moment: Timestamp) -> String {
-        words::duration(words::since(moment, self.now))
+        words::duration(words::since(moment, self.common.now))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Opens the repository: waits for its lock, says for whom, makes a missing one, and judges what was found.
 //!
-//! A command by hand waits ten minutes, the daemon for ever. A repository that does not exist is made by the first
+//! A command by hand waits ten minutes, the daemon for ever, unless other repositories wait for their turn. A repository that does not exist is made by the first
 //! backup; nothing else makes one, and nothing makes one where one was.
 
 mod error;
@@ -146,6 +146,8 @@ impl Place {
     ) -> Result<OpenRepository, RepositoryError> {
         let wait = self.settings.lock_wait.value.or(match caller {
             Caller::Hand => Some(PATIENCE),
+            // The others wait for their turn.
+            _ if self.is_one_of_several() => Some(PATIENCE),
             Caller::Once | Caller::Daemon => None,
         });
         let writes = purpose != Purpose::Read;

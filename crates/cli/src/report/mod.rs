@@ -18,7 +18,7 @@ use crate::commands::OutputError;
 use crate::escape::escape;
 
 /// How a command ended that did what it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Done {
     /// All is well.
     Well,
@@ -41,11 +41,16 @@ pub(crate) fn end(result: anyhow::Result<Done>) -> ExitCode {
         // Who reads the first lines only has what he wanted.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where nobody can be told, the exit code still tells.
-            let _ = writeln!(io::stderr(), "{}", text(&error));
+            say(&error);
             ExitCode::from(2)
         }
     }
+}
+
+/// Says what failed, its causes and what to do, on standard error.
+pub(crate) fn say(error: &anyhow::Error) {
+    // Where nobody can be told, the exit code still tells.
+    let _ = writeln!(io::stderr(), "{}", text(error));
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -13,7 +13,7 @@ use super::{Environment, SettingsError, duration, duration_text, or_default};
 use crate::args::CreateFlags;
 
 /// How an archive is made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CreateSettings {
     /// Directories with these tags are left out.
     pub(crate) tags: TagSettings,

@@ -68,6 +68,29 @@ pub(crate) enum SettingsError {
     /// The same directory twice.
     #[error("the source {} is named twice", .0.display())]
     SourceTwice(PathBuf),
+    /// One of several, without a name of its own.
+    #[error("the repository {0} needs a label, as there are several")]
+    NoLabel(String),
+    /// Two that are called the same.
+    #[error("the label {0} is there twice")]
+    LabelTwice(String),
+    /// Two that are the same.
+    #[error("the repository {0} is there twice")]
+    RepositoryTwice(String),
+    /// One that nobody has set.
+    #[error("there is no repository {label}, only {labels}")]
+    UnknownLabel {
+        /// What was said.
+        label: String,
+        /// What there is.
+        labels: String,
+    },
+    /// A command works on one, and there are several.
+    #[error("there are several repositories: {labels}")]
+    WhichRepository {
+        /// What they are called.
+        labels: String,
+    },
     /// A command names one repository and the settings another.
     #[error("{named} was named, but {origin} says {set}")]
     AnotherRepository {

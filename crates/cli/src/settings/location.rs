@@ -28,9 +28,9 @@ pub(crate) enum LocationError {
     /// A scheme of something else.
     #[error("repositories behind {0}:// are not supported")]
     Scheme(String),
-    /// `LABEL=PATH`.
-    #[error("labels (LABEL=PATH) are not supported yet; for a directory of that name write ./{0}")]
-    Label(String),
+    /// More than one, and not all with labels.
+    #[error("each of several repositories needs a label: LABEL=LOCATION,LABEL=LOCATION")]
+    SeveralUnlabelled,
     /// An archive is named too.
     #[error("a repository is expected, without ::ARCHIVE")]
     Archive,
@@ -70,13 +70,6 @@ impl Location {
         }
         if text.contains("::") {
             return Err(LocationError::Archive);
-        }
-        if let Some((label, path)) = text.split_once('=')
-            && !path.is_empty()
-            && !label.is_empty()
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        {
-            return Err(LocationError::Label(text.into()));
         }
         Ok(Self::Local(plain_path(Path::new(location))?))
     }
@@ -167,7 +160,6 @@ mod tests {
         for nothing in ["", "file://"] {
             assert_eq!(parse(OsStr::new(nothing)), Err(LocationError::Empty));
         }
-        assert!(matches!(parse(OsStr::new("local=/srv/borg")), Err(LocationError::Label(_))));
         assert!(matches!(parse(OsStr::new("-oProxyCommand=x:a")), Err(LocationError::Remote(_))));
         assert_eq!(parse(OsStr::from_bytes(b"host:\xff")), Err(LocationError::RemoteNotText));
     }

@@ -11,6 +11,7 @@ mod patterns;
 mod pieces;
 mod rate;
 mod remote;
+mod repositories;
 mod retention;
 mod series;
 mod tags;
@@ -38,6 +39,7 @@ pub(crate) use layers::{Origin, Setting};
 pub(crate) use location::Location;
 pub(crate) use patterns::{select, select_anywhere};
 pub(crate) use remote::RemoteSettings;
+pub(crate) use repositories::{Repositories, Repository};
 pub(crate) use retention::to_text as retention_text;
 pub(crate) use when::When;
 
@@ -46,11 +48,13 @@ use crate::words;
 use layers::{Said, look_up};
 
 /// Everything that can be set, but for secrets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// What archives are named after, and which ones pruning may touch.
     pub(crate) name: Setting<String>,
-    /// Where the repository is.
+    /// The repositories that backups go to.
+    pub(crate) repositories: Repositories,
+    /// Where the one is that this is about: the first, until another one is chosen.
     pub(crate) repository: Setting<Location>,
     /// How it is reached, if that is on another machine.
     pub(crate) remote: RemoteSettings,
@@ -107,6 +111,7 @@ impl Settings {
         };
         let text = |flag, given: &Option<String>, variable| find(flag, given.as_deref().map(OsStr::new), &[variable]);
 
+        let repositories = Repositories::resolve(&flags.repository, environment)?;
         let passphrase_file = find("--passphrase-file", flags.passphrase_file.as_deref(), &["BORG_PASSPHRASE_FILE"])?;
         let state_dir = find("--state-dir", flags.state_dir.as_deref(), &["WORLDKEEPER_STATE_DIR"])?;
         let sources = sources(flags, environment)?;
@@ -118,7 +123,11 @@ impl Settings {
                     Setting::default(series::derive(&containers.value, &sources.value).map_err(SettingsError::Series)?)
                 }
             },
-            repository: repository(flags, environment)?,
+            repository: Setting {
+                value: repositories.chosen.value[0].location.clone(),
+                origin: repositories.chosen.origin,
+            },
+            repositories,
             remote: RemoteSettings::resolve(&flags.remote, environment)?,
             encryption: or_default(
                 text("--encryption", &flags.encryption, "BORG_ENCRYPTION")?,
@@ -176,11 +185,12 @@ impl Settings {
         let paths =
             |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         let containers = self.containers.value.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let repositories: Vec<_> = self.repositories.chosen.value.iter().map(ToString::to_string).collect();
         let docker = self.docker.value.as_ref().map_or("none".into(), ToString::to_string);
         let lock_wait = self.lock_wait.value.map_or("as the command needs".into(), duration_text);
         let mut described = vec![
             ("name", self.name.value.clone(), self.name.origin),
-            ("repository", self.repository.value.to_string(), self.repository.origin),
+            ("repository", repositories.join(", "), self.repository.origin),
             ("encryption", self.encryption.value.to_string(), self.encryption.origin),
             ("append only", if self.append_only.value { "yes" } else { "no" }.to_owned(), self.append_only.origin),
             (
@@ -203,21 +213,6 @@ impl Settings {
         described.extend(self.create.describe());
         described
     }
-}
-
-/// Makes sense of a repository that is named by an argument.
-pub(crate) fn parse_repository(argument: &OsStr) -> Result<Setting<Location>, SettingsError> {
-    Said { value: argument.to_owned(), origin: Origin::Flag("REPOSITORY") }.parse_os(Location::parse)
-}
-
-fn repository(flags: &Flags, environment: &Environment) -> Result<Setting<Location>, SettingsError> {
-    let said = look_up(environment, "--repository", flags.repository.as_deref(), &["BORG_REPO_PATH", "BORG_REPO"])?;
-    if let Some(said) = said {
-        pieces::require_none(environment, said.origin)?;
-        return said.parse_os(Location::parse);
-    }
-    let default = || Setting::default(Location::Local(PathBuf::from("/repository")));
-    Ok(pieces::resolve(environment)?.unwrap_or_else(default))
 }
 
 /// What was said, made sense of; or the default.

@@ -11,7 +11,7 @@ use super::{Environment, SettingsError, or_default};
 use crate::args::TagFlags;
 
 /// Which directories are left out for a tag in them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TagSettings {
     exclude_caches: Setting<bool>,
     exclude_if_present: Setting<Vec<TagName>>,

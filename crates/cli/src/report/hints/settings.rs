@@ -17,6 +17,11 @@ pub(super) fn settings(error: &SettingsError) -> Option<String> {
                 "set {missing} too, or take {given} away and say all of it in BORG_REPO_PATH=ssh://USER@HOST:PORT/PATH"
             )
         }
+        SettingsError::NoLabel(location) => format!("name it like --repository LABEL={location}"),
+        SettingsError::LabelTwice(_) => "give each repository a label of its own: LABEL=LOCATION".into(),
+        SettingsError::RepositoryTwice(_) => "name it once: two backups in one repository are no safer than one".into(),
+        SettingsError::UnknownLabel { label, .. } => format!("for a directory of that name write ./{label}"),
+        SettingsError::WhichRepository { .. } => "say which one is meant: --repository LABEL".into(),
         SettingsError::UnknownVariable { .. } => "rename it or take it away: as it is, it would have no effect".into(),
         SettingsError::NotSupportedYet { variable, .. } => {
             format!("take {variable} away; backups by interval (BACKUP_INTERVAL=1h) work")
