@@ -220,12 +220,20 @@ impl Command {
         }
     }
 
-    /// Returns whether it works on all repositories, where there are several.
-    pub(crate) fn is_about_all(&self) -> bool {
-        matches!(
-            self,
-            Self::Run(_) | Self::Backup(_) | Self::Prune { .. } | Self::Compact { .. } | Self::Check(_) | Self::Status
-        )
+    /// Returns whether it works on one repository alone, so that it must be said which.
+    pub(crate) fn is_about_one(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Backup(_)
+            | Self::Prune { .. }
+            | Self::Compact { .. }
+            | Self::Check(_)
+            | Self::Serve { .. }
+            | Self::SshKey
+            | Self::Status => false,
+            Self::TrustHost(said) => !said.names_host(),
+            _ => true,
+        }
     }
 
     /// Which tags leave directories out of archives.

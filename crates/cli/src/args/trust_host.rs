@@ -11,3 +11,10 @@ pub(crate) struct TrustHost {
     #[arg(long)]
     pub(crate) replace: bool,
 }
+
+impl TrustHost {
+    /// Returns whether a host is named: what is typed first may be the fingerprint of the repository's.
+    pub(crate) fn names_host(&self) -> bool {
+        self.host.as_deref().is_some_and(|host| !host.starts_with("SHA256:"))
+    }
+}

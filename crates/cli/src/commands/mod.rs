@@ -80,7 +80,7 @@ pub(crate) fn run(
         if let Command::Adopt { repository } = &command {
             settings.name_repository(repository)?;
         }
-        if !command.is_about_all() {
+        if command.is_about_one() {
             settings.require_one()?;
         }
         if matches!(command, Command::Serve { .. }) {
