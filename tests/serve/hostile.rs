@@ -156,7 +156,7 @@ fn talk_to(command: &mut Command, said: Vec<u8>) -> (Option<i32>, Vec<u8>, Strin
 /// A message: most are well-formed and senseless, some are broken.
 fn message(random: &mut Random, number: usize) -> Vec<u8> {
     let mut encoder = Encoder::new();
-    let method = if number % 10 == 0 { "open" } else { *random.pick(&METHODS) };
+    let method = if number.is_multiple_of(10) { "open" } else { *random.pick(&METHODS) };
     let arguments = random.below(5);
     if random.below(8) == 0 {
         encoder.array(4).uint(1).uint(number as u64).raw(method).array(arguments);

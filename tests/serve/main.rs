@@ -3,6 +3,8 @@
 mod ends;
 mod hostile;
 mod limits;
+mod old_clients;
+mod over_ssh;
 mod site;
 mod stock;
 mod talk;

@@ -11,5 +11,6 @@ mod oracle;
 mod places;
 mod repair;
 mod sequences;
+mod served;
 mod stock_repair;
 mod transactions;
