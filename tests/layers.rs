@@ -38,7 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("testkit", &["core"]),
-    ("tests", &["testkit", "engine", "repository", "rpc", "core"]),
+    ("tests", &["testkit", "engine", "repository", "remote", "rpc", "core"]),
     ("bench", &[]),
 ];
 

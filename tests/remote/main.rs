@@ -1,5 +1,6 @@
 //! Repositories on another machine: our client with every server, over every transport.
 
+mod cuts;
 mod pairings;
 
 use std::ffi::OsString;
@@ -9,21 +10,24 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use worldkeeper_testkit::borg::Borg;
-use worldkeeper_testkit::worldkeeper::Worldkeeper;
+use worldkeeper_testkit::sshd::Sshd;
+use worldkeeper_testkit::worldkeeper::{self, Worldkeeper};
 
 /// Who answers.
 enum Server {
     Stock(Borg),
+    Ours,
 }
 
 impl Server {
     fn all() -> Vec<Self> {
-        Borg::all().into_iter().chain(Borg::old()).map(Self::Stock).collect()
+        Borg::all().into_iter().chain(Borg::old()).map(Self::Stock).chain([Self::Ours]).collect()
     }
 
     fn name(&self) -> String {
         match self {
             Self::Stock(borg) => format!("borg {}", borg.version()),
+            Self::Ours => "worldkeeper".to_owned(),
         }
     }
 
@@ -36,6 +40,7 @@ impl Server {
                 let variables = variables.map(|(name, value)| format!("{}='{}' ", name.display(), value.display()));
                 format!("exec env -i {}{} \"$@\"", variables.collect::<String>(), command.get_program().display())
             }
+            Self::Ours => format!("exec env -i {} \"$@\"", worldkeeper::program().display()),
         };
         let script = folder.join("server");
         write_script(&script, &line);
@@ -43,28 +48,64 @@ impl Server {
     }
 }
 
+/// What carries the conversation.
+enum Transport {
+    /// A command that drops the host.
+    Pipe,
+    /// The SSH that is spoken by our binary.
+    Ssh(Sshd),
+    /// The `ssh` of the system.
+    SshCommand(Sshd),
+}
+
+impl Transport {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Pipe => "a pipe",
+            Self::Ssh(_) => "SSH",
+            Self::SshCommand(_) => "ssh",
+        }
+    }
+}
+
 fn write_script(path: &Path, line: &str) {
-    fs::write(path, format!("#!/bin/bash\n{line}\n")).expect("the folder is ours");
+    fs::write(path, format!("#!/bin/sh\n{line}\n")).expect("the folder is ours");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
 }
 
-/// A set-up whose repository is behind a server, reached by a command that drops the host.
+/// A set-up whose repository is behind a server.
 struct Remote {
     folder: TempDir,
     keeper: Worldkeeper,
+    /// Ends with the test.
+    _transport: Transport,
 }
 
 impl Remote {
-    fn new(server: &Server) -> Self {
+    fn new(server: &Server, transport: Transport) -> Self {
         let folder = tempfile::tempdir().expect("temporary directories can be made");
         let script = server.script(folder.path());
-        let rsh = folder.path().join("rsh");
-        // HOST borg serve ..
-        write_script(&rsh, &format!("shift 2; exec {} \"$@\"", script.display()));
         let keeper = Worldkeeper::at(folder.path());
-        let url = OsString::from(format!("ssh://backup.example{}", keeper.repository().display()));
-        let keeper = keeper.with("BORG_REPO_PATH", url).with("BORG_RSH", &rsh);
-        Self { folder, keeper }
+        let keeper = match &transport {
+            Transport::Pipe => {
+                let rsh = folder.path().join("rsh");
+                // HOST borg serve ..
+                write_script(&rsh, &format!("shift 2; exec {} \"$@\"", script.display()));
+                let url = OsString::from(format!("ssh://backup.example{}", keeper.repository().display()));
+                keeper.with("BORG_REPO_PATH", url).with("BORG_RSH", &rsh)
+            }
+            Transport::Ssh(sshd) | Transport::SshCommand(sshd) => {
+                let url = sshd.url(&keeper.repository());
+                let keeper = keeper.with("BORG_REPO_PATH", url).with("BORG_REMOTE_PATH", &script);
+                match transport {
+                    Transport::Ssh(_) => {
+                        keeper.with("SSH_KEY_PATH", sshd.key()).with("SSH_KNOWN_HOSTS", sshd.known_hosts("ed25519"))
+                    }
+                    _ => keeper.with("BORG_RSH", sshd.rsh()),
+                }
+            }
+        };
+        Self { folder, keeper, _transport: transport }
     }
 
     /// The repository as it lies on the server's disk.

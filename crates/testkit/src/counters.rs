@@ -202,6 +202,10 @@ impl Repository for Watched {
         self.repository.get(id)
     }
 
+    fn will_read(&self, ids: &[ChunkId]) {
+        self.repository.will_read(ids);
+    }
+
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
         self.repository.ids()
     }

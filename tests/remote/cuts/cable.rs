@@ -1,0 +1,145 @@
+//! A cable to a server that can be cut at any byte, in either direction.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use worldkeeper_core::Stop;
+use worldkeeper_core::msgpack::Scanner;
+use worldkeeper_remote::{Connect, ConnectError, Ended, Incoming, Link};
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    There,
+    Back,
+}
+
+/// Where the cable is cut: when so many bytes have gone that way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    pub(super) way: Way,
+    pub(super) at: u64,
+}
+
+/// A cable, over which one connection after the other goes.
+#[derive(Clone)]
+pub(super) struct Cable(Arc<Inner>);
+
+struct Inner {
+    server: PathBuf,
+    /// The next cut; none are made after it.
+    cut: Mutex<Option<Cut>>,
+    /// What has gone, if that is kept.
+    gone: Mutex<[Traffic; 2]>,
+    keeps: bool,
+}
+
+#[derive(Default)]
+struct Traffic {
+    count: u64,
+    bytes: Vec<u8>,
+}
+
+impl Cable {
+    pub(super) fn new(server: &Path, cut: Option<Cut>) -> Self {
+        let inner =
+            Inner { server: server.to_owned(), cut: Mutex::new(cut), gone: Mutex::default(), keeps: cut.is_none() };
+        Self(Arc::new(inner))
+    }
+
+    /// Where messages have ended, in bytes from the first connection's begin; for one without a cut.
+    pub(super) fn edges(&self, way: Way) -> Vec<u64> {
+        let gone = lock(&self.0.gone);
+        let bytes = &gone[way as usize].bytes;
+        let (mut edges, mut start) = (Vec::new(), 0);
+        while start < bytes.len() {
+            let len = Scanner::with_floats().scan(&bytes[start..]).expect("both ends speak msgpack");
+            start += len.expect("both ends have ended");
+            edges.push(start as u64);
+        }
+        edges
+    }
+
+    /// Returns whether the cut that was planned was made.
+    pub(super) fn was_cut(&self) -> bool {
+        lock(&self.0.cut).is_none()
+    }
+
+    /// Counts bytes; returns how many of them come through, and whether the cable is cut behind them.
+    fn pass(&self, way: Way, bytes: &[u8]) -> (usize, bool) {
+        let mut gone = lock(&self.0.gone);
+        let traffic = &mut gone[way as usize];
+        let begin = traffic.count;
+        traffic.count += bytes.len() as u64;
+        if self.0.keeps {
+            traffic.bytes.extend_from_slice(bytes);
+        }
+        let mut cut = lock(&self.0.cut);
+        match *cut {
+            Some(Cut { way: cut_way, at }) if cut_way == way && at < traffic.count => {
+                *cut = None;
+                ((at - begin) as usize, true)
+            }
+            _ => (bytes.len(), false),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Connect for Cable {
+    fn connect(&self, _stop: &Stop) -> Result<Link, ConnectError> {
+        let mut command = Command::new(&self.0.server);
+        command.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut server = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let (to, from) = (server.stdin.take().expect("it is a pipe"), server.stdout.take().expect("it is a pipe"));
+        let (input, requests) = channel(4);
+        let (answers, output) = channel(4);
+        let (there, back) = (self.clone(), self.clone());
+        let lost = answers.clone();
+        thread::spawn(move || there.carry_there(requests, to, &lost));
+        thread::spawn(move || back.carry_back(from, &answers, server));
+        Ok(Link { input, output })
+    }
+}
+
+impl Cable {
+    fn carry_there(&self, mut requests: Receiver<Bytes>, mut server: ChildStdin, lost: &Sender<Incoming>) {
+        while let Some(bytes) = requests.blocking_recv() {
+            let (len, is_cut) = self.pass(Way::There, &bytes);
+            // A server that has gone is noticed by the other thread.
+            let _ = server.write_all(&bytes[..len]);
+            if is_cut {
+                drop(server);
+                let _ = lost.blocking_send(Incoming::Ended(Ended::Lost("the cable was cut".to_owned())));
+                return;
+            }
+        }
+    }
+
+    fn carry_back(&self, mut server: ChildStdout, answers: &Sender<Incoming>, mut child: Child) {
+        let mut buffer = vec![0; 64 << 10];
+        let ended = loop {
+            let len = match server.read(&mut buffer) {
+                Ok(0) | Err(_) => break Ended::Exited(0),
+                Ok(len) => len,
+            };
+            let (len, is_cut) = self.pass(Way::Back, &buffer[..len]);
+            let bytes = Bytes::copy_from_slice(&buffer[..len]);
+            let is_taken = bytes.is_empty() || answers.blocking_send(Incoming::Output(bytes)).is_ok();
+            if is_cut || !is_taken {
+                break Ended::Lost("the cable was cut".to_owned());
+            }
+        };
+        drop(server);
+        let _ = answers.blocking_send(Incoming::Ended(ended));
+        let _ = child.wait();
+    }
+}
