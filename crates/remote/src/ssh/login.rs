@@ -1,5 +1,7 @@
 //! Logging in: with the keys from files, then with those of an agent.
 
+use std::path::PathBuf;
+
 use russh::client::AuthResult;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
@@ -21,7 +23,7 @@ pub(super) async fn log_in(
     keys: Keys,
     options: &SshOptions,
 ) -> Result<(), ConnectError> {
-    let login = Login { session, target, options, tried: Vec::new(), rsa_hash: None };
+    let login = Login { session, target, options, tried: Vec::new(), locked: None, rsa_hash: None };
     let limit = options.step_timeout;
     timeout(limit, login.try_all(keys)).await.unwrap_or_else(|_| Err(late("the server did not let us in", limit)))
 }
@@ -32,6 +34,8 @@ struct Login<'a> {
     options: &'a SshOptions,
     /// The keys it was tried with.
     tried: Vec<String>,
+    /// One it was not tried with, because nobody could open it.
+    locked: Option<PathBuf>,
     /// How an RSA key has to sign, once that was asked.
     rsa_hash: Option<HashAlg>,
 }
@@ -57,9 +61,11 @@ impl Login<'_> {
                 }
                 (Key::Locked { path, public }, agent) => {
                     let same = |identity: &&AgentIdentity| identity.public_key().key_data() == public.key_data();
-                    match (identities.iter().find(same), agent) {
-                        (Some(identity), Some(agent)) => self.try_identity(agent, identity).await?,
-                        _ => return Err(Key::missing(&path)),
+                    if let (Some(identity), Some(agent)) = (identities.iter().find(same), agent) {
+                        self.try_identity(agent, identity).await?
+                    } else {
+                        self.locked.get_or_insert(path);
+                        false
                     }
                 }
             };
@@ -147,6 +153,9 @@ impl Login<'_> {
 
     fn refused(&self) -> ConnectError {
         let Target { user, host, .. } = self.target;
+        if let (true, Some(path)) = (self.tried.is_empty(), &self.locked) {
+            return Key::missing(path);
+        }
         let (message, remedy) = if self.tried.is_empty() {
             (
                 format!("there is no key to log in to {host} with"),

@@ -95,7 +95,9 @@ fn of_keys_that_are_not_named_any_may_fit_and_may_be_missing() {
     let Some(sshd) = Sshd::start() else { return };
     let other = sshd.folder().join("other");
     keygen(&other, "ed25519", "");
-    let default_keys = vec![sshd.folder().join("none"), other, sshd.key()];
+    let locked = sshd.folder().join("locked");
+    keygen(&locked, "ed25519", "secret");
+    let default_keys = vec![sshd.folder().join("none"), locked, other, sshd.key()];
     is_let_in(&sshd, SshOptions { keys: vec![], default_keys, ..options(&sshd) });
 }
 
@@ -146,6 +148,19 @@ fn an_agent_lets_us_in_and_opens_a_named_key_that_is_encrypted() {
     let other = sshd.folder().join("other");
     keygen(&other, "ed25519", "");
     assert!(refusal(&sshd, SshOptions { keys: vec![other], agent, ..options(&sshd) }).message.contains("does not let"));
+}
+
+#[test]
+fn every_address_of_a_name_is_tried() {
+    let Some(sshd) = Sshd::start() else { return };
+    // It has one of IPv6 too, usually, and nobody listens there.
+    let pinned = sshd.folder().join("pinned");
+    fs::write(&pinned, format!("[localhost]:{} {}\n", sshd.port(), sshd.public_host_key("ed25519"))).unwrap();
+    let location = RemoteLocation::parse(&format!("ssh://{}@LocalHost:{}/x", sshd.user(), sshd.port()));
+    let command = ServeCommand { program: "true".into(), ..ServeCommand::default() };
+    let options = SshOptions { pinned, ..options(&sshd) };
+    let connector = SshConnector::new(&location.unwrap().unwrap(), command, options);
+    assert_eq!(talk(&connector, []).ended, Ended::Exited(0));
 }
 
 #[test]

@@ -20,10 +20,7 @@ pub(super) fn start(is_ours: fn(u32) -> bool) {
     let Ok(mut died) = signal(SignalKind::child()) else { return };
     tokio::spawn(async move {
         while died.recv().await.is_some() {
-            for orphan in dead_orphans(Path::new("/proc"), getpid()) {
-                if is_ours(orphan.as_raw_pid().cast_unsigned()) {
-                    continue;
-                }
+            for orphan in dead_orphans(Path::new("/proc"), getpid(), is_ours) {
                 if let Ok(Some(_)) = waitpid(Some(orphan), WaitOptions::NOHANG) {
                     debug!("collected the orphaned process {orphan}");
                 }
@@ -32,8 +29,8 @@ pub(super) fn start(is_ours: fn(u32) -> bool) {
     });
 }
 
-/// The dead children of `parent` that are not in its process group.
-fn dead_orphans(proc: &Path, parent: Pid) -> Vec<Pid> {
+/// The dead children of `parent` that are not in its process group, and not of those that `is_ours`.
+fn dead_orphans(proc: &Path, parent: Pid, is_ours: fn(u32) -> bool) -> Vec<Pid> {
     // Not `getpgrp`: where the group began outside our namespace its id is 0, which rustix takes for impossible.
     let Some(own) = Stat::read(&proc.join(parent.to_string())) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
@@ -44,7 +41,7 @@ fn dead_orphans(proc: &Path, parent: Pid) -> Vec<Pid> {
             // A process may be gone before its file is read.
             let stat = Stat::read(&entry.path())?;
             let is_orphan = stat.is_dead && stat.parent == parent.as_raw_pid() && stat.group != own.group;
-            is_orphan.then_some(pid)
+            (is_orphan && !is_ours(pid.as_raw_pid().cast_unsigned())).then_some(pid)
         })
         .collect()
 }
@@ -90,6 +87,7 @@ mod tests {
             ("9", "9 (sleep) S 1 9 9 0"),        // alive
             ("10", "10 (evil) Z 0 ) Z 1 10 10 0"),
             ("11", "11 (other) Z 5 11 11 0"), // somebody else's child
+            ("14", "14 (ssh) Z 1 14 14 0"),   // ours, too, though it leads a group
             ("12", "12 (cut) Z"),
             ("self", "7 (sh) Z 1 7 7 0"),
         ] {
@@ -98,7 +96,7 @@ mod tests {
         }
         fs::create_dir(proc.path().join("13")).unwrap();
         let one = Pid::from_raw(1).unwrap();
-        let mut orphans = dead_orphans(proc.path(), one);
+        let mut orphans = dead_orphans(proc.path(), one, |process| process == 14);
         orphans.sort_by_key(|pid| pid.as_raw_nonzero());
         assert_eq!(orphans, [Pid::from_raw(7).unwrap(), Pid::from_raw(10).unwrap()]);
     }
