@@ -15,13 +15,13 @@ use worldkeeper_testkit::worldkeeper::{self, Worldkeeper};
 
 /// Who answers.
 enum Server {
-    Stock(Borg),
+    Stock(Box<Borg>),
     Ours,
 }
 
 impl Server {
     fn all() -> Vec<Self> {
-        Borg::all().into_iter().chain(Borg::old()).map(Self::Stock).chain([Self::Ours]).collect()
+        Borg::all().into_iter().chain(Borg::old()).map(|borg| Self::Stock(Box::new(borg))).chain([Self::Ours]).collect()
     }
 
     fn name(&self) -> String {
