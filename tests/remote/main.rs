@@ -1,7 +1,9 @@
 //! Repositories on another machine: our client with every server, over every transport.
 
+mod cable;
 mod cuts;
 mod pairings;
+mod round_trips;
 
 use std::ffi::OsString;
 use std::fs;

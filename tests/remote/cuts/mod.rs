@@ -3,14 +3,13 @@
 //! Whatever was being done is done as a whole or not at all, and what is reported is what was done; the next run goes well
 //! with nobody's help; no counter value is used twice.
 
-mod cable;
 mod site;
 
 use std::fmt;
 
 use worldkeeper_testkit::gate::{self, Random};
 
-use cable::{Cut, Way};
+use crate::cable::{Cut, Way};
 use site::{Operation, Site};
 
 /// One cut.

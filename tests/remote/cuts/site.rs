@@ -22,7 +22,7 @@ use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::worldkeeper::{self, PASSPHRASE, Worldkeeper, below};
 use worldkeeper_testkit::{gate, tree};
 
-use super::cable::{Cable, Cut, Way};
+use crate::cable::{Cable, Cut, Way};
 
 /// What is done while the cable is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,21 +14,21 @@ use worldkeeper_remote::{Connect, ConnectError, Ended, Incoming, Link};
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     There,
     Back,
 }
 
 /// Where the cable is cut: when so many bytes have gone that way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cut {
-    pub(super) way: Way,
-    pub(super) at: u64,
+pub(crate) struct Cut {
+    pub(crate) way: Way,
+    pub(crate) at: u64,
 }
 
 /// A cable, over which one connection after the other goes.
 #[derive(Clone)]
-pub(super) struct Cable(Arc<Inner>);
+pub(crate) struct Cable(Arc<Inner>);
 
 struct Inner {
     server: PathBuf,
@@ -37,8 +37,17 @@ struct Inner {
     /// What has gone, if that is kept.
     gone: Mutex<[Traffic; 2]>,
     keeps: bool,
+    turns: Mutex<Turns>,
 }
 
+/// How often somebody has spoken who had listened.
+#[derive(Default)]
+struct Turns {
+    count: usize,
+    last: Option<Way>,
+}
+
+/// What has gone one way.
 #[derive(Default)]
 struct Traffic {
     count: u64,
@@ -46,14 +55,14 @@ struct Traffic {
 }
 
 impl Cable {
-    pub(super) fn new(server: &Path, cut: Option<Cut>) -> Self {
-        let inner =
-            Inner { server: server.to_owned(), cut: Mutex::new(cut), gone: Mutex::default(), keeps: cut.is_none() };
+    pub(crate) fn new(server: &Path, cut: Option<Cut>) -> Self {
+        let (gone, turns) = Default::default();
+        let inner = Inner { server: server.to_owned(), cut: Mutex::new(cut), gone, keeps: cut.is_none(), turns };
         Self(Arc::new(inner))
     }
 
     /// Where messages have ended, in bytes from the first connection's begin; for one without a cut.
-    pub(super) fn edges(&self, way: Way) -> Vec<u64> {
+    pub(crate) fn edges(&self, way: Way) -> Vec<u64> {
         let gone = lock(&self.0.gone);
         let bytes = &gone[way as usize].bytes;
         let (mut edges, mut start) = (Vec::new(), 0);
@@ -65,13 +74,22 @@ impl Cable {
         edges
     }
 
+    /// How often the client has said something after it had heard something: round trips, of a client that is slower
+    /// than its server.
+    pub(crate) fn round_trips(&self) -> usize {
+        lock(&self.0.turns).count
+    }
+
     /// Returns whether the cut that was planned was made.
-    pub(super) fn was_cut(&self) -> bool {
+    pub(crate) fn was_cut(&self) -> bool {
         lock(&self.0.cut).is_none()
     }
 
     /// Counts bytes; returns how many of them come through, and whether the cable is cut behind them.
     fn pass(&self, way: Way, bytes: &[u8]) -> (usize, bool) {
+        let mut turns = lock(&self.0.turns);
+        turns.count += usize::from(way == Way::There && turns.last != Some(Way::There));
+        turns.last = Some(way);
         let mut gone = lock(&self.0.gone);
         let traffic = &mut gone[way as usize];
         let begin = traffic.count;
