@@ -2,6 +2,7 @@
 
 mod cable;
 mod cuts;
+mod lost;
 mod pairings;
 mod round_trips;
 
@@ -68,6 +69,14 @@ impl Transport {
             Self::SshCommand(_) => "ssh",
         }
     }
+
+    /// The server's machine.
+    fn sshd(&self) -> &Sshd {
+        match self {
+            Self::Pipe => panic!("there is none at the end of a pipe"),
+            Self::Ssh(sshd) | Self::SshCommand(sshd) => sshd,
+        }
+    }
 }
 
 fn write_script(path: &Path, line: &str) {
@@ -79,8 +88,7 @@ fn write_script(path: &Path, line: &str) {
 struct Remote {
     folder: TempDir,
     keeper: Worldkeeper,
-    /// Ends with the test.
-    _transport: Transport,
+    transport: Transport,
 }
 
 impl Remote {
@@ -107,7 +115,7 @@ impl Remote {
                 }
             }
         };
-        Self { folder, keeper, _transport: transport }
+        Self { folder, keeper, transport }
     }
 
     /// The repository as it lies on the server's disk.
