@@ -5,6 +5,7 @@ mod hostile;
 mod limits;
 mod old_clients;
 mod over_ssh;
+mod recorded;
 mod site;
 mod stock;
 mod talk;

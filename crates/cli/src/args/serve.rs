@@ -46,6 +46,7 @@ pub(crate) struct Serve {
 
 /// Options that all of borg's commands take, and clients pass on.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "What all of borg's commands take")]
 #[expect(clippy::struct_excessive_bools, reason = "they are the options that borg has")]
 pub(crate) struct Common {
     /// Tells the client of what ends everything only

@@ -7,6 +7,7 @@ use std::thread;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use worldkeeper_core::Stop;
 
 use super::Pipes;
@@ -33,8 +34,7 @@ impl Stdio {
     ///
     /// That a stream is not there.
     pub fn open(end: Receiver<()>, gone: Stop) -> io::Result<Self> {
-        let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let (stdin, stdout) = (blocking(io::stdin())?, blocking(io::stdout())?);
         let (to_session, input) = bounded(READ_AHEAD);
         let (output, from_session) = bounded(1);
         let (writing, written) = bounded(0);
@@ -58,6 +58,13 @@ impl Stdio {
             recv(end) -> _ => {}
         }
     }
+}
+
+/// A stream that waits, whatever whoever has started this process made of it.
+fn blocking(stream: impl AsFd) -> io::Result<File> {
+    let flags = fcntl_getfl(stream.as_fd())?;
+    fcntl_setfl(stream.as_fd(), flags - OFlags::NONBLOCK)?;
+    Ok(File::from(stream.as_fd().try_clone_to_owned()?))
 }
 
 fn read(mut stdin: File, to_session: &Sender<Bytes>) {

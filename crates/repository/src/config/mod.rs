@@ -83,7 +83,7 @@ impl Config {
         let text = std::str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
         let ini = Ini::parse(text).map_err(|error| invalid(error.to_string()))?;
         if !ini.has_section(SECTION) {
-            return Err(invalid(format!("there is no [{SECTION}] section")));
+            return Err(invalid(format!("no {SECTION} section found")));
         }
         let optional = |key: &'static str| ini.value(SECTION, key);
         let required = |key: &'static str| optional(key).ok_or_else(|| invalid(format!("{key} is missing")));

@@ -97,8 +97,8 @@ fn what_is_missing_or_wrong_is_named() {
         }
     }
     for (text, reason) in [
-        ("", "there is no [repository] section"),
-        ("[other]\n", "there is no [repository] section"),
+        ("", "no repository section found"),
+        ("[other]\n", "no repository section found"),
         ("version = 1\n", "line 1 stands before the first section"),
     ] {
         match parse(text) {

@@ -69,6 +69,8 @@ impl RemoteError {
             RepositoryError::NotARepository { path, .. } => borg(Class::InvalidRepository, &[path]),
             RepositoryError::UnsupportedVersion { path, version } => {
                 let (before, behind) = OTHER_VERSION;
+                // What else we know of it is nothing that clients expect.
+                let version = version.split(' ').next().unwrap_or_default();
                 borg(Class::InvalidRepositoryConfig, &[path, &format!("{before}{version}{behind}")])
             }
             RepositoryError::InvalidConfig { path, reason } => borg(Class::InvalidRepositoryConfig, &[path, reason]),
