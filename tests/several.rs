@@ -90,6 +90,11 @@ fn one_that_fails_leaves_the_others_alone() {
     let status = keeper.try_run(["status"]).exits(1).to_string();
     assert!(status.contains("problem     local: the last backup failed"), "{status}");
     assert!(!status.contains("problem     usb: "), "{status}");
+    let json: serde_json::Value = serde_json::from_str(keeper.try_run(["status", "--json"]).exits(1).stdout()).unwrap();
+    let of = |index: usize, what: &str| &json["repositories"][index][what];
+    assert_eq!((of(0, "label"), of(1, "label")), (&"local".into(), &"usb".into()));
+    assert_eq!((of(0, "last_good"), of(1, "problems")), (&serde_json::Value::Null, &serde_json::json!([])));
+    assert_eq!(of(1, "last_good")["archive"], house.archives("usb")[1].as_str());
     // Each has records of its own: what was wrong with the one is forgotten when that is well again.
     fs::remove_file(house.local()).expect("the file is there");
     let _ = keeper.run(["backup"]);

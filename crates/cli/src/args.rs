@@ -158,7 +158,11 @@ pub(crate) enum Command {
     /// Makes an SSH key to log in with where the repository is, and prints the line that lets it in there
     SshKey,
     /// Says how the backups are
-    Status,
+    Status {
+        /// In JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Serves repositories of this machine to borg clients, stock's and ours: what SSH starts on a backup host
     #[command(disable_help_flag = true)]
     Serve {
@@ -230,7 +234,7 @@ impl Command {
             | Self::Check(_)
             | Self::Serve { .. }
             | Self::SshKey
-            | Self::Status => false,
+            | Self::Status { .. } => false,
             Self::TrustHost(said) => !said.names_host(),
             _ => true,
         }

@@ -15,7 +15,7 @@ use worldkeeper_scheduler::History;
 
 use crate::key_files::KeyFiles;
 use crate::secrets::{self, Passphrase};
-use crate::settings::{Environment, Origin, Repository, Settings};
+use crate::settings::{Environment, Origin, Settings};
 use crate::system_clock::SystemClock;
 
 /// `f_type` of the file system that containers' layers are made of, from `linux/magic.h`.
@@ -105,11 +105,16 @@ impl Place {
         &self.settings.name.value
     }
 
-    /// What the repository is called: its label, else its location.
-    pub(crate) fn name(&self) -> String {
+    /// The repository's label, if it has one.
+    pub(crate) fn label(&self) -> Option<&str> {
         let settings = &self.settings;
         let mut all = settings.repositories.chosen.value.iter();
-        all.find(|known| known.location == settings.repository.value).map_or_else(|| self.location(), Repository::name)
+        all.find(|known| known.location == settings.repository.value)?.label.as_deref()
+    }
+
+    /// What the repository is called: its label, else its location.
+    pub(crate) fn name(&self) -> String {
+        self.label().map_or_else(|| self.location(), str::to_owned)
     }
 
     /// Where the repository is, for people, and for the run history.

@@ -112,7 +112,7 @@ pub(crate) fn run(
             Command::Adopt { .. } => adopt::adopt(&place, stop),
             Command::TrustHost(said) => trust_host::trust_host(&place, &said, stop),
             Command::SshKey => ssh_key::ssh_key(&place),
-            Command::Status => status::status(&place),
+            Command::Status { json } => status::status(&place, json),
             Command::Serve { .. } => Err(ServeIsNotFirst.into()),
         };
         done.map(Next::Ended)

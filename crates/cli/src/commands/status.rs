@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use worldkeeper_docker::{DockerError, State};
 use worldkeeper_engine::Escrow;
 use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
@@ -11,6 +12,7 @@ use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
 use super::containers;
 use super::output::Output;
 use crate::escape::escape;
+use crate::json::document;
 use crate::open::ASK_FOR_COPY;
 use crate::place::Place;
 use crate::report::Done;
@@ -33,46 +35,59 @@ struct Status<'a> {
     common: &'a Common<'a>,
     place: Arc<Place>,
     runs: Vec<Run>,
+    /// Whether a copy of the key is known to be stored elsewhere, or there is none to be stored.
+    is_key_elsewhere: bool,
 }
 
 /// Says how the backups are. Exit code 1 if something is wrong with them; a copy of the key that is asked for is no such
 /// thing, or whoever watches the exit code would learn to ignore it.
-pub(super) fn status(place: &Place) -> anyhow::Result<Done> {
+pub(super) fn status(place: &Place, json: bool) -> anyhow::Result<Done> {
     let containers = containers::states(place)?.into_iter().map(|(name, state)| (name.to_string(), state)).collect();
     let common = Common { place, now: place.clock.now(), containers, has_daemon: place.state.has_daemon()? };
-    let (mut facts, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-    for place in place.each() {
-        // Where there is one repository, it need not be said which.
-        let of = if place.is_one_of_several() { format!("{}: ", place.name()) } else { String::new() };
-        let runs = place.history().runs(place.series(), &place.location())?;
-        if place.escrow()? == Escrow::Unconfirmed {
-            warnings.push(format!("{of}{ASK_FOR_COPY}"));
-        }
-        let status = Status { common: &common, place, runs };
-        facts.extend(status.facts(&of));
-        problems.extend(status.problems().into_iter().map(|problem| format!("{of}{problem}")));
+    let repositories =
+        place.each().into_iter().map(|place| Status::of(&common, place)).collect::<Result<Vec<_>, _>>()?;
+    let mut problems = common.problems();
+    for status in &repositories {
+        problems.extend(status.problems().into_iter().map(|problem| format!("{}{problem}", status.of_which())));
     }
-    problems.extend(common.problems());
     let mut output = Output::new();
-    let mut line = |name: &str, value: &str| output.line(&format!("{name:<12}{}", escape(value)));
-    line("series", place.series())?;
-    for (name, value) in facts.iter().chain(&common.facts()) {
-        line(name, value)?;
-    }
-    for problem in &problems {
-        line("problem", problem)?;
-    }
-    for warning in &warnings {
-        line("warning", warning)?;
-    }
-    if problems.is_empty() && warnings.is_empty() {
-        output.line("all is well")?;
+    if json {
+        output.line(&document(&common.json(&repositories, &problems)))?;
+    } else {
+        for line in common.lines(&repositories, &problems) {
+            output.line(&line)?;
+        }
     }
     output.finish()?;
     Ok(Done::with(problems.len() as u64))
 }
 
 impl Common<'_> {
+    fn lines(&self, repositories: &[Status<'_>], problems: &[String]) -> Vec<String> {
+        let mut facts = vec![("series", self.place.series().to_owned())];
+        facts.extend(repositories.iter().flat_map(Status::facts));
+        facts.extend(self.facts());
+        facts.extend(problems.iter().map(|problem| ("problem", problem.clone())));
+        let unconfirmed = repositories.iter().filter(|status| !status.is_key_elsewhere);
+        facts.extend(unconfirmed.map(|status| ("warning", format!("{}{ASK_FOR_COPY}", status.of_which()))));
+        let mut lines: Vec<_> = facts.iter().map(|(name, value)| format!("{name:<12}{}", escape(value))).collect();
+        if problems.is_empty() && repositories.iter().all(|status| status.is_key_elsewhere) {
+            lines.push("all is well".to_owned());
+        }
+        lines
+    }
+
+    fn json(&self, repositories: &[Status<'_>], problems: &[String]) -> Value {
+        let container = |(name, state): &(String, _)| json!({ "name": name, "state": state_text(state) });
+        json!({
+            "series": self.place.series(),
+            "repositories": repositories.iter().map(Status::json).collect::<Vec<_>>(),
+            "containers": self.containers.iter().map(container).collect::<Vec<_>>(),
+            "daemon": self.has_daemon,
+            "problems": problems,
+        })
+    }
+
     fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = Vec::new();
         for (name, state) in &self.containers {
@@ -104,13 +119,43 @@ impl Common<'_> {
     }
 }
 
-impl Status<'_> {
-    fn facts(&self, of: &str) -> [(&'static str, String); 3] {
+impl<'a> Status<'a> {
+    fn of(common: &'a Common<'a>, place: Arc<Place>) -> anyhow::Result<Self> {
+        let runs = place.history().runs(place.series(), &place.location())?;
+        let is_key_elsewhere = place.escrow()? != Escrow::Unconfirmed;
+        Ok(Self { common, place, runs, is_key_elsewhere })
+    }
+
+    fn facts(&self) -> [(&'static str, String); 3] {
         [
-            ("repository", format!("{of}{}", self.place.location())),
+            ("repository", format!("{}{}", self.of_which(), self.place.location())),
             ("last good", self.last_good().map_or("none".to_owned(), |run| self.run(run))),
             ("next", self.next()),
         ]
+    }
+
+    fn json(&self) -> Value {
+        let last_good = self.last_good().map(|run| {
+            json!({
+                "archive": run.archive,
+                "start": format!("{:.0}", run.start),
+                "end": format!("{:.0}", run.end),
+                "added_bytes": run.added_bytes,
+            })
+        });
+        json!({
+            "label": self.place.label(),
+            "location": self.place.location(),
+            "last_good": last_good,
+            "next": self.next(),
+            "key_elsewhere": self.is_key_elsewhere,
+            "problems": self.problems(),
+        })
+    }
+
+    /// What stands before words about one of several repositories. Where there is one, it need not be said which.
+    fn of_which(&self) -> String {
+        if self.place.is_one_of_several() { format!("{}: ", self.place.name()) } else { String::new() }
     }
 
     fn last_good(&self) -> Option<&Run> {

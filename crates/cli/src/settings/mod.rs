@@ -39,7 +39,7 @@ pub(crate) use layers::{Origin, Setting};
 pub(crate) use location::Location;
 pub(crate) use patterns::{select, select_anywhere};
 pub(crate) use remote::RemoteSettings;
-pub(crate) use repositories::{Repositories, Repository};
+pub(crate) use repositories::Repositories;
 pub(crate) use retention::to_text as retention_text;
 pub(crate) use when::When;
 

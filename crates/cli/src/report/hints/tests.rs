@@ -133,6 +133,17 @@ fn what_a_repository_does_comes_with_a_hint() {
 }
 
 #[test]
+fn repositories_that_cannot_be_told_apart_come_with_a_hint() {
+    let text = || "nas".to_owned();
+    helps(SettingsError::NoLabel("/r".into()));
+    helps(SettingsError::LabelTwice(text()));
+    helps(SettingsError::RepositoryTwice("/r".into()));
+    helps(SettingsError::UnknownLabel { label: text(), labels: "local".into() });
+    helps(SettingsError::WhichRepository { labels: "local, nas".into() });
+    helps(SettingsError::Incomplete { given: "REMOTE_PATH", missing: "REMOTE_HOST" });
+}
+
+#[test]
 fn who_cannot_connect_says_what_to_do() {
     let remedy = "pin its key: `worldkeeper trust-host nas`";
     assert_eq!(hint(&AccessError::from(unreachable(false, Some(remedy)))).as_deref(), Some(remedy));
