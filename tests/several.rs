@@ -1,6 +1,7 @@
 //! Several repositories: each gets its archives, and what happens to one is nothing to the others.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -8,9 +9,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::tree;
-use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper};
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, program};
 use worldkeeper_tests::eventually;
 
 /// A set-up with two repositories that a variable names.
@@ -136,4 +138,44 @@ fn the_daemon_serves_each() {
         "local: archive world-",
         "broken: the backup failed",
     ]);
+}
+
+/// A disk here and a server elsewhere, which is away at first, and whose connection is cut within a backup later: the one
+/// here minds neither, and the cut costs the run a pause.
+#[test]
+fn a_server_that_is_away_or_cut_off_is_nothing_to_the_disk_beside_it() {
+    let house = House::new();
+    let at = |name: &str| house.folder.path().join(name);
+    let rsh = at("rsh");
+    // HOST borg serve ..; cut once, after thirty pieces of what is sent.
+    let script = format!(
+        "#!/bin/sh\ncd {}\n[ ! -e away ] || {{ echo 'no route to host' >&2; exit 255; }}\nshift 2\n\
+         if [ -e cut ]; then rm cut; dd bs=65536 count=30 2>/dev/null | {program} \"$@\"; else exec {program} \"$@\"; fi\n",
+        house.folder.path().display(),
+        program = program().display(),
+    );
+    fs::write(&rsh, script).expect("a file can be written");
+    fs::set_permissions(&rsh, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
+    let list = format!("local={},nas=ssh://nas.example{}", house.local().display(), house.usb().display());
+    let keeper = house.keeper.clone().with("BORG_REPO_PATH", list).with("BORG_RSH", &rsh);
+    let house = House { keeper, ..house };
+    let keeper = &house.keeper;
+    let (away, cut) = (house.folder.path().join("away"), house.folder.path().join("cut"));
+
+    fs::write(&away, "").expect("a file can be written");
+    let failed = keeper.try_run(["backup"]).exits(2);
+    let _ = failed.says(&["error: repository nas", "cannot reach the repository at ssh://nas.example", "hint: "]);
+    assert_eq!(house.archives("local").len(), 1);
+    fs::remove_file(&away).expect("it is there");
+    let _ = keeper.run(["backup"]);
+    assert_eq!((house.archives("local").len(), house.archives("nas").len()), (2, 1));
+
+    tree::write(&keeper.world().join("large"), &sha_stream("large", 4 << 20));
+    fs::write(&cut, "").expect("a file can be written");
+    let _ = keeper.run(["backup"]).says(&["was lost", "trying again in 5 s (retry 1 of 5)"]);
+    assert!(!cut.exists(), "it was cut");
+    assert_eq!((house.archives("local").len(), house.archives("nas").len()), (3, 2));
+    if Borg::newest().is_some() {
+        assert_eq!(stock_archives(&house.usb()).len(), 2);
+    }
 }
