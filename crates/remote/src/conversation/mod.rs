@@ -20,7 +20,7 @@ use worldkeeper_rpc::{
     Call, Client, Event, Method, MsgId, Outcome, ProtocolError, RemoteError, RequestError, Version, Window,
 };
 
-use crate::Link;
+use crate::{Ended, Link};
 use ahead::ReadAhead;
 use log::ServerLog;
 
@@ -56,6 +56,8 @@ pub(crate) enum Broken {
     Impatient,
     /// This cannot be asked.
     Refused(RequestError),
+    /// The other machine has no such server.
+    NoServer(String),
 }
 
 /// A session with a server. Dropping it closes the link, and waits a little for the server to give its lock back.
@@ -83,6 +85,8 @@ struct State {
     refused: Option<RemoteError>,
     /// Why nothing comes any more.
     lost: Option<String>,
+    /// No such command was found there.
+    is_command_missing: bool,
     /// Nothing more is to be sent.
     is_closing: bool,
     /// When a byte moved last, in either direction.
@@ -92,6 +96,9 @@ struct State {
     heard: Option<VecDeque<Line>>,
 }
 
+/// What a shell ends with that cannot run a command.
+const NOT_EXECUTABLE: u32 = 126;
+const NOT_FOUND: u32 = 127;
 /// How often whoever waits looks whether there is still a reason to.
 const TICK: Duration = Duration::from_millis(100);
 /// How many of these a server may take to end.
@@ -113,6 +120,7 @@ impl Conversation {
             ahead: ReadAhead::default(),
             refused: None,
             lost: None,
+            is_command_missing: false,
             is_closing: false,
             moved: options.clock.monotonic(),
             log: ServerLog::default(),
@@ -127,8 +135,14 @@ impl Conversation {
         };
         let conversation = Self { shared: Arc::new(shared) };
         threads::start(&conversation.shared, link);
-        conversation.shared.wait_for(Until::Stop(stop), |state| state.client.server_version().map(drop))?;
-        Ok(conversation)
+        let begun = conversation.shared.wait_for(Until::Stop(stop), |state| state.client.server_version().map(drop));
+        match begun {
+            Ok(()) => Ok(conversation),
+            Err(Broken::Lost(reason)) if conversation.shared.lock().is_command_missing => {
+                Err(Broken::NoServer(reason))
+            }
+            Err(broken) => Err(broken),
+        }
     }
 
     /// The server's version.
@@ -361,6 +375,12 @@ impl Shared {
         state.is_closing = true;
         self.changed.notify_all();
         self.to_send.notify_all();
+    }
+
+    /// The link has ended by itself.
+    fn ended(&self, ended: Ended) {
+        self.lock().is_command_missing = matches!(ended, Ended::Exited(NOT_EXECUTABLE | NOT_FOUND));
+        self.end(ended.to_string());
     }
 
     /// Takes in what the server has answered.

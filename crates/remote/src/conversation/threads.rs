@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use super::Shared;
-use crate::{Incoming, Link};
+use crate::{Ended, Incoming, Link};
 
 /// Starts them. They end when the link does, or when nobody wants the session any more.
 pub(super) fn start(shared: &Arc<Shared>, link: Link) {
@@ -45,16 +45,16 @@ fn receive(shared: &Shared, mut output: Receiver<Incoming>) {
         loop {
             let incoming = tokio::select! {
                 biased;
-                () = shared.cut.notified() => break "the connection was closed".to_owned(),
+                () = shared.cut.notified() => break Ended::Lost("the connection was closed".to_owned()),
                 incoming = output.recv() => incoming,
             };
             match incoming {
                 Some(Incoming::Output(bytes)) => shared.receive(&bytes),
                 Some(Incoming::Errors(bytes)) => shared.hear(&bytes),
-                Some(Incoming::Ended(ended)) => break ended.to_string(),
-                None => break "the connection ended".to_owned(),
+                Some(Incoming::Ended(ended)) => break ended,
+                None => break Ended::Lost("the connection ended".to_owned()),
             }
         }
     });
-    shared.end(ended);
+    shared.ended(ended);
 }

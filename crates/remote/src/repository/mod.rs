@@ -139,7 +139,7 @@ impl RemoteOptions {
     fn broken(&self, broken: Broken) -> RepositoryError {
         let location = self.location.clone();
         match broken {
-            Broken::Lost(reason) => RepositoryError::ConnectionLost { location, reason },
+            Broken::Lost(reason) | Broken::NoServer(reason) => RepositoryError::ConnectionLost { location, reason },
             Broken::Impatient => {
                 RepositoryError::ConnectionLost { location, reason: "the server does not answer".to_owned() }
             }

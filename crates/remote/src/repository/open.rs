@@ -8,7 +8,7 @@ use worldkeeper_core::{ChunkId, Clock, RepositoryError, RepositoryId, Stop};
 use worldkeeper_rpc::{Call, Class, Open, Outcome, Reply, Version, Window};
 
 use super::{Manifest, RemoteRepository, unexpected};
-use crate::Connect;
+use crate::{Connect, ConnectError};
 use crate::conversation::{Broken, Conversation, ConversationOptions, Until};
 
 /// What a repository is opened for.
@@ -117,9 +117,15 @@ impl RemoteRepository {
             make_parent_dirs,
             ..Open::existing(options.path.clone())
         };
-        match options.ask(&conversation, &Call::Open(open))? {
-            Reply::Opened(id) => Ok(id),
-            other => Err(unexpected(&other)),
+        let until = Until::Stop(&options.stop);
+        match conversation.ask(&Call::Open(open), until).map_err(|broken| options.broken(broken))? {
+            Ok(Reply::Opened(id)) => Ok(id),
+            Ok(other) => Err(unexpected(&other)),
+            Err(error) if error.class() == Some(Class::ParentPathDoesNotExist) => Err(RepositoryError::Refused {
+                location: options.location.clone(),
+                reason: "the directory that it should be made in is not there; --make-parent-dirs makes it, too".to_owned(),
+            }),
+            Err(error) => Err(options.refused(error)),
         }
     }
 
@@ -164,7 +170,11 @@ impl RemoteOptions {
         let options =
             ConversationOptions { window: self.window, silence: self.silence, clock: Arc::clone(&self.clock) };
         Conversation::begin(link, &version(), options, &self.stop).map_err(|broken| match broken {
-            Broken::Lost(reason) => unreachable(true, reason.into()),
+            Broken::Lost(message) => unreachable(true, ConnectError { message, remedy: None, may_pass: true }.into()),
+            Broken::NoServer(message) => {
+                let remedy = "install borg there, or say where it is with BORG_REMOTE_PATH".to_owned();
+                unreachable(false, ConnectError { message, remedy: Some(remedy), may_pass: false }.into())
+            }
             broken => self.broken(broken),
         })
     }
