@@ -141,7 +141,8 @@ fn result(value: &Value) -> Json {
         Value::Bool(value) => (*value).into(),
         Value::Int(value) => i64::try_from(*value).unwrap().into(),
         Value::Raw(bytes) if bytes.len() == 32 && !bytes.iter().all(u8::is_ascii_graphic) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+            let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
             serde_json::json!({ "hex": hex })
         }
         Value::Raw(bytes) => String::from_utf8_lossy(bytes).into_owned().into(),

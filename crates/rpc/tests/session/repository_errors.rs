@@ -15,7 +15,7 @@ fn what_stock_answers_becomes_our_error() {
         ("open: no such repository", "there is no repository at ssh://host/./r".to_owned()),
         (
             "open create: parent missing",
-            "the server refused: The parent path of the repo directory [/mnt/x/y] does not exist.".to_owned(),
+            "the server of the repository at ssh://host/./r refuses: The parent path of the repo directory [/mnt/x/y] does not exist.".to_owned(),
         ),
         (
             "open create: directory not empty",
@@ -36,7 +36,7 @@ fn what_stock_answers_becomes_our_error() {
         ("get: missing", format!("object {id} is not in the repository")),
         (
             "put: one byte too big",
-            "the server refused: Data integrity error: More than allowed put data [20971480 > 20971479]".to_owned(),
+            "the server of the repository at ssh://host/./r refuses: Data integrity error: More than allowed put data [20971480 > 20971479]".to_owned(),
         ),
         ("list: unknown marker", "the server failed with KeyError: 'marker not found'".to_owned()),
         (
@@ -44,12 +44,12 @@ fn what_stock_answers_becomes_our_error() {
             "the repository is locked by whoever holds /mnt/r/lock.exclusive; waited 1 s".to_owned(),
         ),
         ("open create: exists", "there is already a repository at ssh://host/./r".to_owned()),
-        ("path not allowed", "the server refused: Repository path not allowed: /mnt/r".to_owned()),
+        ("path not allowed", "the server of the repository at ssh://host/./r refuses: Repository path not allowed: /mnt/r".to_owned()),
         (
             "put 5,000,000 bytes #3",
             "the repository's storage quota of 10000000 bytes is exceeded: 15000000 bytes would be used".to_owned(),
         ),
-        ("unknown method", "the server refused: RPC method frobnicate is not valid.".to_owned()),
+        ("unknown method", "the server of the repository at ssh://host/./r refuses: RPC method frobnicate is not valid.".to_owned()),
     ] {
         let recorded = cases().into_iter().find(|recorded| recorded.name == case).expect(case);
         let error = outcome(&recorded).unwrap_err().into_repository_error(SEEN);
