@@ -1,9 +1,10 @@
 //! The verbs around SSH: what they write is what OpenSSH and stock borg go by.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 use worldkeeper_testkit::borg::Borg;
@@ -64,6 +65,28 @@ fn a_host_is_trusted_by_the_fingerprint_somebody_was_told_and_by_nothing_else() 
     let _ = ssh(&sshd, &keeper).exits(0);
     let pinned = fs::read_to_string(keeper.state().join("ssh/known_hosts")).unwrap();
     assert_eq!(pinned, format!("[127.0.0.1]:{} {}\n", sshd.port(), sshd.public_host_key("ed25519")));
+}
+
+#[test]
+fn on_a_terminal_somebody_is_asked() {
+    let Some(sshd) = Sshd::start() else { return };
+    let (_folder, keeper) = place(&sshd);
+    let ours = fingerprint(&sshd, "ed25519");
+    let told = |answer: &str| {
+        // Its pseudo-terminal is what the verb finds.
+        let on_terminal = ["sh", "-c", "exec script -qec \"$0 trust-host\" /dev/null"];
+        let mut command = keeper.command_under::<&str>(&on_terminal, [""; 0]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("script can be started");
+        child.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        Outcome::from_output(&command, child.wait_with_output().unwrap())
+    };
+    let _ = told("no\n").exits(2).says(&["has told you?", "none of the keys"]);
+    let _ = told("SHA256:AAAA\n").exits(2).says(&["no key of", "SHA256:AAAA"]);
+    let _ = ssh(&sshd, &keeper).exits(255);
+    let _ = told(&format!("{ours}\n")).exits(0).says(&["is trusted"]);
+    let _ = ssh(&sshd, &keeper).exits(0);
+    let _ = told("yes\n").exits(0).says(&["is already trusted"]);
 }
 
 #[test]

@@ -91,23 +91,16 @@ pub(super) fn trust_host(place: &Place, said: &TrustHost, stop: &Stop) -> anyhow
     for key in &keys {
         output.line(&format!("{typed} shows {} {}", key.key_type, key.fingerprint))?;
     }
-    let key = match fingerprint {
-        Some(fingerprint) => matching(&keys, fingerprint),
-        None => match ask(&keys, &typed)? {
-            Answer::Yes => Some(best),
-            Answer::Fingerprint(fingerprint) => matching(&keys, &fingerprint),
-            Answer::No => {
-                output.finish()?;
-                return Err(TrustProblem::NotConfirmed { host: typed, fingerprint: best.fingerprint.clone() }.into());
-            }
-        },
+    output.finish()?;
+    let fingerprint = match fingerprint {
+        Some(fingerprint) => fingerprint.clone(),
+        None => ask(best, &typed)?
+            .ok_or_else(|| TrustProblem::NotConfirmed { host: typed.clone(), fingerprint: best.fingerprint.clone() })?,
     };
-    let Some(key) = key else {
-        output.finish()?;
-        let fingerprint = fingerprint.cloned().unwrap_or_default();
-        return Err(TrustProblem::NoMatch { host: typed, fingerprint }.into());
-    };
+    let key =
+        matching(&keys, &fingerprint).ok_or_else(|| TrustProblem::NoMatch { host: typed.clone(), fingerprint })?;
     let is_new = write_pin(place, &name, key, said.replace)?;
+    let mut output = Output::new();
     let already = if is_new { "" } else { " already" };
     output.line(&format!("{typed} is{already} trusted by its key {} {}", key.key_type, key.fingerprint))?;
     output.finish()?;
@@ -143,29 +136,20 @@ fn matching<'a>(keys: &'a [ShownKey], fingerprint: &str) -> Option<&'a ShownKey>
     keys.iter().find(|key| bare(&key.fingerprint) == bare(fingerprint))
 }
 
-/// What somebody says to the keys that are shown.
-enum Answer {
-    Yes,
-    Fingerprint(String),
-    No,
-}
-
-/// Asks whether the keys are the right ones, if there is somebody to ask.
-fn ask(keys: &[ShownKey], host: &str) -> Result<Answer, TrustProblem> {
+/// Asks for the fingerprint that somebody was told, if there is somebody to ask; a yes stands for the best key's.
+fn ask(best: &ShownKey, host: &str) -> Result<Option<String>, TrustProblem> {
     if !io::stdin().is_terminal() {
-        return Ok(Answer::No);
+        return Ok(None);
     }
-    for key in keys {
-        eprintln!("{host} shows {} {}", key.key_type, key.fingerprint);
-    }
-    eprint!("Is that what its owner has told you? Type yes, or the fingerprint that you were told: ");
+    eprintln!("Is one of these what the owner of {host} has told you?");
+    eprint!("Type the fingerprint that you were told, or yes for {}: ", best.fingerprint);
     io::stderr().flush().map_err(TrustProblem::Input)?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(TrustProblem::Input)?;
     Ok(match answer.trim() {
-        "yes" => Answer::Yes,
-        fingerprint if fingerprint.starts_with(PREFIX) => Answer::Fingerprint(fingerprint.to_owned()),
-        _ => Answer::No,
+        "yes" => Some(best.fingerprint.clone()),
+        fingerprint if fingerprint.starts_with(PREFIX) => Some(fingerprint.to_owned()),
+        _ => None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What both transports promise, over one sshd.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use worldkeeper_core::shell;
 use worldkeeper_remote::command::{CommandConnector, CommandOptions};
@@ -23,8 +25,11 @@ impl Both {
         let url = sshd.url("/repository".as_ref());
         let location = RemoteLocation::parse(&url).unwrap().unwrap();
         let rsh = shell::split(&sshd.rsh()).unwrap();
-        let command =
-            CommandConnector::new(&location, &ServeCommand::default(), CommandOptions { rsh, ..Default::default() });
+        let command = CommandConnector::new(
+            &location,
+            &ServeCommand::default(),
+            CommandOptions { rsh, patience: Duration::from_millis(100), ..Default::default() },
+        );
         let options =
             SshOptions { keys: vec![sshd.key()], pinned: sshd.known_hosts("ed25519"), ..SshOptions::default() };
         let ssh = SshConnector::new(&location, ServeCommand::default(), options);
@@ -86,5 +91,34 @@ fn a_server_that_is_killed_is_noticed_at_once() {
         both.sshd.kill_connections();
         let ended = talk_over(link, pieces(8)).ended;
         assert!(matches!(ended, Ended::Lost(_) | Ended::Exited(255)), "{ended:?}");
+    }
+}
+
+/// How many descriptors this process has open.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn a_link_that_is_dropped_frees_what_it_took_however_busy_it_is() {
+    let Some(both) = Both::forced("true") else { return };
+    // What carries links stays, once there was one.
+    both.ways.iter().for_each(|way| drop(talk(&**way, [])));
+    // Waits for input, has too much to say, takes nothing.
+    for command in ["echo on; cat", "echo on; cat /dev/zero", "echo on; sleep 1000"] {
+        both.sshd.force(command);
+        for way in &both.ways {
+            let before = descriptors();
+            let mut link = connect(&**way);
+            assert!(matches!(link.output.blocking_recv(), Some(Incoming::Output(_))));
+            // More than all queues and windows take.
+            let input = link.input.clone();
+            let sending = std::thread::spawn(move || pieces(16).all(|piece| input.blocking_send(piece).is_ok()));
+            drop(link);
+            while descriptors() > before {
+                std::thread::yield_now();
+            }
+            let _ = sending.join().unwrap();
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Whether somebody is there.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use worldkeeper_remote::ssh::SshOptions;
 use worldkeeper_remote::{Ended, Incoming};
 use worldkeeper_testkit::gate;
+use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::sshd::Sshd;
 
 use crate::proxy::Proxy;
@@ -62,6 +64,40 @@ fn gate_silence_ends_within_45_s() {
         assert!(matches!(ended, Ended::Lost(_)), "{ended:?}");
         assert!(took < Duration::from_secs(45), "{took:?} with {sent} MiB to send");
         println!("{sent} MiB: {took:?}");
+    }
+}
+
+/// At night, by packets that get lost in a network of its own: that of another process, with no other way out.
+#[test]
+fn gate_a_network_that_drops_everything_is_noticed_within_45_s() {
+    const WITHIN: &str = "LINKS_TEST_WITHIN";
+    if !gate::is_nightly() || !worldkeeper_testkit::peers::is_root() {
+        return;
+    }
+    if std::env::var_os(WITHIN).is_none() {
+        let name = "life::gate_a_network_that_drops_everything_is_noticed_within_45_s";
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--"]).arg(std::env::current_exe().unwrap());
+        let _ = Outcome::of(command.args([name, "--exact"]).env(WITHIN, "1")).exits(0);
+        return;
+    }
+    let run = |line: &str| drop(Outcome::of(Command::new("sh").arg("-c").arg(line)).exits(0));
+    run("ip link set lo up");
+    let Some(sshd) = Sshd::start() else { return };
+    sshd.force("cat");
+    for sent in [0, 1, 32] {
+        let mut link = connect(&connector(&sshd, options(&sshd)));
+        link.input.blocking_send(Bytes::from("alive")).unwrap();
+        assert_eq!(link.output.blocking_recv(), Some(Incoming::Output(Bytes::from("alive"))));
+        run("iptables -A INPUT -p tcp -j DROP");
+        let from = Instant::now();
+        let input = link.input.clone();
+        let ended = talk_over(link, pieces(sent)).ended;
+        drop(input);
+        assert!(matches!(ended, Ended::Lost(_)), "{ended:?}");
+        assert!(from.elapsed() < Duration::from_secs(45), "{:?} with {sent} MiB to send", from.elapsed());
+        println!("{sent} MiB: {:?}", from.elapsed());
+        run("iptables -F INPUT");
     }
 }
 
