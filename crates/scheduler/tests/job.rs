@@ -15,6 +15,7 @@ use worldkeeper_scheduler::job::{BackupJob, FIRST_WAIT, MOST_RETRIES, OpenError,
 use worldkeeper_scheduler::{History, Job, JobOutcome};
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::disk::MemoryDisk;
+use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 use worldkeeper_testkit::tree;
 
@@ -81,9 +82,13 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::under(ManualClock::at("2030-01-01T00:00:00Z"))
+    }
+
+    fn under(clock: ManualClock) -> Self {
         let world = TempDir::new().unwrap();
         tree::write(&world.path().join("level.dat"), b"a world");
-        let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
+        let clock = Arc::new(clock);
         Self {
             sources: vec![world.path().to_owned()],
             world,
@@ -349,4 +354,27 @@ fn one_that_cannot_be_reached_at_first_is_left_to_the_schedule() {
     let house = House { refused: Some(true), ..House::new() };
     assert!(matches!(house.run(), JobOutcome::Failed { retry: true, .. }));
     assert_eq!(house.away.lock().unwrap().1, 1);
+}
+
+/// With a second between any two looks at the clock, much of the archive is saved before the connection goes.
+#[test]
+fn what_a_checkpoint_saved_is_not_sent_again() {
+    let added = |checkpoint_interval: Duration, lost_after: u64| {
+        let house = House::under(ManualClock::at("2030-01-01T00:00:00Z").ticking());
+        for number in 0..20 {
+            let path = house.world.path().join(format!("r.{number}.mca"));
+            tree::write(&path, &sha_stream(&number.to_string(), 300_000));
+        }
+        let mut job = house.job();
+        job.options.checkpoint_interval = checkpoint_interval;
+        house.repository.store().losses = [lost_after].into();
+        let created = job.backup(&Stop::default()).expect("it goes on after the loss");
+        assert!(house.repository.store().losses.is_empty(), "the connection was lost");
+        assert_eq!(created.stats.files(), 21, "all of it is in the archive");
+        created.stats.stored_bytes
+    };
+    // Checkpoints are changes, too.
+    let (without, with) = (added(Duration::ZERO, 20), added(Duration::from_secs(1), 80));
+    assert!(without > 20 * 300_000, "without checkpoints, {without} bytes are sent again");
+    assert!(with < without - 5 * 300_000, "{with} of {without} bytes are sent again");
 }

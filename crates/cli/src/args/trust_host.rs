@@ -3,7 +3,7 @@
 /// Which host, and by which key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrustHost {
-    /// HOST, HOST:PORT or [ADDRESS]:PORT; that of the repository if none is named
+    /// HOST, HOST:PORT or `[ADDRESS]:PORT`; that of the repository if none is named
     pub(crate) host: Option<String>,
     /// What its owner has told you, SHA256:... . Without, the host's keys are shown, and on a terminal you are asked
     pub(crate) fingerprint: Option<String>,
