@@ -12,6 +12,7 @@ pub mod known_hosts;
 mod login;
 mod scan;
 mod session;
+mod watched;
 
 use std::path::PathBuf;
 use std::sync::Arc;

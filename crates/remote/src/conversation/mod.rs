@@ -138,9 +138,7 @@ impl Conversation {
         let begun = conversation.shared.wait_for(Until::Stop(stop), |state| state.client.server_version().map(drop));
         match begun {
             Ok(()) => Ok(conversation),
-            Err(Broken::Lost(reason)) if conversation.shared.lock().is_command_missing => {
-                Err(Broken::NoServer(reason))
-            }
+            Err(Broken::Lost(reason)) if conversation.shared.lock().is_command_missing => Err(Broken::NoServer(reason)),
             Err(broken) => Err(broken),
         }
     }

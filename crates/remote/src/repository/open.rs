@@ -8,8 +8,8 @@ use worldkeeper_core::{ChunkId, Clock, RepositoryError, RepositoryId, Stop};
 use worldkeeper_rpc::{Call, Class, Open, Outcome, Reply, Version, Window};
 
 use super::{Manifest, RemoteRepository, unexpected};
-use crate::{Connect, ConnectError};
 use crate::conversation::{Broken, Conversation, ConversationOptions, Until};
+use crate::{Connect, ConnectError};
 
 /// What a repository is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,8 @@ impl RemoteRepository {
             Ok(other) => Err(unexpected(&other)),
             Err(error) if error.class() == Some(Class::ParentPathDoesNotExist) => Err(RepositoryError::Refused {
                 location: options.location.clone(),
-                reason: "the directory that it should be made in is not there; --make-parent-dirs makes it, too".to_owned(),
+                reason: "the directory that it should be made in is not there; --make-parent-dirs makes it, too"
+                    .to_owned(),
             }),
             Err(error) => Err(options.refused(error)),
         }

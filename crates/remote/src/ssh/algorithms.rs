@@ -14,6 +14,9 @@ const WINDOW_BYTES: u32 = 16 << 20;
 /// How many packets of at most 32 KiB wait to be passed on, while the connection is read on.
 const CHANNEL_PACKETS: usize = 256;
 
+/// How often a silent server is asked whether it is there.
+pub(super) const KEEPALIVES: u32 = 3;
+
 /// All we know, best first. `ssh-rsa`, which is signed with SHA-1, is not among them.
 pub(super) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Ed25519,
@@ -38,7 +41,7 @@ pub(super) fn config(options: &SshOptions, host_keys: Vec<Algorithm>, certificat
         },
         // A server that compacts is silent for minutes, except for its answers to these. Whatever comes counts as one.
         keepalive_interval: Some(options.keepalive),
-        keepalive_max: 3,
+        keepalive_max: KEEPALIVES as usize,
         inactivity_timeout: None,
         ..Config::default()
     }

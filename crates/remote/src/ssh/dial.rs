@@ -7,6 +7,7 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use super::algorithms::KEEPALIVES;
 use super::{SshOptions, Target};
 use crate::ConnectError;
 
@@ -39,9 +40,8 @@ async fn connect(address: SocketAddr, options: &SshOptions) -> Result<TcpStream,
     };
     // Else a short request waits for the acknowledgement of the one before, some 40 ms.
     stream.set_nodelay(true).map_err(|error| format!("{address}: {error}"))?;
-    // While we cannot get rid of what we have to send, nothing is read, so nothing but this would notice that nobody is
-    // there any more.
-    let unacknowledged = options.keepalive.saturating_mul(3);
+    // Else TCP would try for a quarter of an hour.
+    let unacknowledged = options.keepalive.saturating_mul(KEEPALIVES);
     let milliseconds = u32::try_from(unacknowledged.as_millis()).unwrap_or(u32::MAX);
     set_tcp_user_timeout(&stream, milliseconds).map_err(|error| format!("{address}: {error}"))?;
     Ok(stream)

@@ -8,8 +8,10 @@ use russh::keys::PublicKeyOrCertificate;
 use tokio::time::timeout;
 use worldkeeper_core::escape;
 
+use super::algorithms::KEEPALIVES;
 use super::dial::{dial, late};
 use super::host_keys::HostKeys;
+use super::watched::Watched;
 use super::{SshOptions, Target, algorithms};
 use crate::ConnectError;
 
@@ -30,6 +32,8 @@ impl Session {
         let broken = |error: std::io::Error| failed(target, &error.to_string());
         let socket = stream.into_std().map_err(broken)?;
         let stream = tokio::net::TcpStream::from_std(socket.try_clone().map_err(broken)?).map_err(broken)?;
+        let silence = options.keepalive.saturating_mul(KEEPALIVES + 1);
+        let stream = Watched::new(stream, silence);
         let reason = Reason::default();
         let client = Client { host_keys, reason: reason.clone() };
         match timeout(options.step_timeout, client::connect_stream(config, stream, client)).await {
