@@ -172,9 +172,9 @@ fn whoever_reads_goes_on_after_the_connection_was_lost() {
         let repository =
             RemoteRepository::open(Arc::new(machine.clone()), RemoteOptions { mode, ..options() }).unwrap();
         repository.get(&ChunkId::MANIFEST).unwrap();
-        repository.will_read(&(0..10).map(id).collect::<Vec<_>>());
         machine.once(Action::CutBefore, |call| *call == Call::Get { id: id(4) });
         machine.refuse(3);
+        repository.will_read(&(0..10).map(id).collect::<Vec<_>>());
         for number in 0..10 {
             assert_eq!(repository.get(&id(number)).unwrap(), object(number, 1000));
         }

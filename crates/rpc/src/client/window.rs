@@ -14,9 +14,10 @@ pub struct Window {
 }
 
 impl Default for Window {
-    /// As many requests as stock's client, and 32 MiB.
+    /// What keeps a line of 1 Gbit/s busy over 100 ms there and back, and, where objects are small, ten times as many requests
+    /// as stock's client allows.
     fn default() -> Self {
-        Self { requests: 100, bytes: 32 << 20 }
+        Self { requests: 1000, bytes: 16 << 20 }
     }
 }
 

@@ -57,7 +57,16 @@ impl RemoteError {
             | Class::PathNotAllowed
             | Class::PathPermissionDenied => None,
         };
-        known.unwrap_or_else(|| RepositoryError::Refused { location: location(), reason: class.message(&self.args) })
+        known.unwrap_or_else(|| {
+            let reason = class.message(&self.args);
+            match class {
+                // Those that have a word of their own, and say something else here than they do elsewhere.
+                Class::IntegrityError | Class::ObjectNotFound => {
+                    RepositoryError::Other(format!("the server refused: {reason}"))
+                }
+                _ => RepositoryError::Refused { location: location(), reason },
+            }
+        })
     }
 
     /// Borg's word for it; `path` is where the repository is on the server.
