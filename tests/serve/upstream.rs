@@ -41,7 +41,7 @@ fn run(module: &str, matching: &str, options: &[&str]) -> Option<Ran> {
     // One of the tests starts `python3 -m borg.archiver`.
     command.env("PATH", format!("{bin}:{path}")).env("PYTHONPATH", plugin.parent().unwrap());
     command.env("HOME", site.path("bin")).env("LANG", "C.UTF-8").env("FOREIGN_SERVE", site.path("bin/borg"));
-    command.env("FOREIGN_SERVE_LOG", site.path("servers"));
+    command.env("FOREIGN_SERVE_LOG", site.path("servers")).env("PYTHONDONTWRITEBYTECODE", "1");
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
