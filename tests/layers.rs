@@ -62,7 +62,7 @@ const IMPURE_WORDS: &[&str] = &[
 ];
 
 /// Async is the business of these alone.
-const MAY_BE_ASYNC: &[&str] = &["docker", "remote", "scheduler", "cli"];
+const MAY_BE_ASYNC: &[&str] = &["docker", "remote", "tests", "scheduler", "cli"];
 
 #[derive(Deserialize)]
 struct Metadata {

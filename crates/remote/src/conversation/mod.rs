@@ -376,7 +376,7 @@ impl Shared {
     }
 
     /// The link has ended by itself.
-    fn ended(&self, ended: Ended) {
+    fn ended(&self, ended: &Ended) {
         self.lock().is_command_missing = matches!(ended, Ended::Exited(NOT_EXECUTABLE | NOT_FOUND));
         self.end(ended.to_string());
     }

@@ -56,5 +56,5 @@ fn receive(shared: &Shared, mut output: Receiver<Incoming>) {
             }
         }
     });
-    shared.ended(ended);
+    shared.ended(&ended);
 }
