@@ -2,6 +2,7 @@
 
 mod cable;
 mod cuts;
+mod doctor;
 mod lost;
 mod pairings;
 mod round_trips;

@@ -163,6 +163,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Says whether backups can be made, step by step, and what to do where they cannot; changes nothing
+    Doctor {
+        /// In JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Serves repositories of this machine to borg clients, stock's and ours: what SSH starts on a backup host
     #[command(disable_help_flag = true)]
     Serve {
@@ -234,7 +240,8 @@ impl Command {
             | Self::Check(_)
             | Self::Serve { .. }
             | Self::SshKey
-            | Self::Status { .. } => false,
+            | Self::Status { .. }
+            | Self::Doctor { .. } => false,
             Self::TrustHost(said) => !said.names_host(),
             _ => true,
         }

@@ -10,6 +10,7 @@ mod key_pair;
 mod keys;
 pub mod known_hosts;
 mod login;
+mod probe;
 mod scan;
 mod session;
 mod watched;
@@ -23,6 +24,7 @@ use worldkeeper_core::Stop;
 pub use key_pair::{KeyPair, KeyPairError};
 pub use keys::Passphrase;
 pub use known_hosts::DEFAULT_PORT;
+pub use probe::{Probe, Step};
 pub use scan::{ShownKey, scan};
 
 use crate::runtime::wait;

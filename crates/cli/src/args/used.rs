@@ -32,7 +32,7 @@ const KEPT: &[&str] =
     &["keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"];
 
 /// The verbs, and what each uses.
-const USED: [(&str, &[&[&str]]); 24] = [
+const USED: [(&str, &[&[&str]]); 25] = [
     ("run", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME, DUE, KEPT]),
     ("backup", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME]),
     ("list", &[OPEN, REACH, SERIES]),
@@ -57,6 +57,7 @@ const USED: [(&str, &[&[&str]]); 24] = [
     ("ssh-key", &[&["repository", "remote_path", "state_dir", "log_level"]]),
     ("serve", &[]),
     ("status", &[&["repository", "state_dir", "log_level"], SERIES, GAME, DUE]),
+    ("doctor", &[OPEN, REACH, SERIES, &["sources"], GAME]),
 ];
 
 /// The verbs that use so many that they stand under headings.

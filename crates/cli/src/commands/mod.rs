@@ -10,6 +10,7 @@ mod config;
 mod containers;
 mod delete;
 mod diff;
+mod doctor;
 mod export_tar;
 mod find;
 mod import_tar;
@@ -113,6 +114,7 @@ pub(crate) fn run(
             Command::TrustHost(said) => trust_host::trust_host(&place, &said, stop),
             Command::SshKey => ssh_key::ssh_key(&place),
             Command::Status { json } => status::status(&place, json),
+            Command::Doctor { json } => doctor::doctor(&place, json, stop),
             Command::Serve { .. } => Err(ServeIsNotFirst.into()),
         };
         done.map(Next::Ended)

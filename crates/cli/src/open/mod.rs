@@ -5,6 +5,7 @@
 
 mod error;
 mod escrow;
+mod look;
 mod make;
 mod remote;
 mod repository;

@@ -28,25 +28,35 @@ impl Place {
     /// What reaches the repository's machine.
     pub(super) fn connector(&self, location: &RemoteLocation) -> Result<Connector, RepositoryError> {
         let remote = &self.settings.remote;
-        let command = ServeCommand { program: remote.remote_path.value.clone(), ..ServeCommand::default() };
-        let rsh = remote.rsh.value.clone();
-        let connector: Connector = if rsh.is_empty() {
-            let options = self.ssh_options().map_err(|error| RepositoryError::Unreachable {
-                location: location.to_string(),
-                may_pass: false,
-                source: Box::new(error),
-            })?;
-            Arc::new(SshConnector::new(location, command, options))
+        let connector: Connector = if let Some(ssh) = self.ssh_connector(location)? {
+            Arc::new(ssh)
         } else {
             let hidden = SECRET_VARIABLES.map(Into::into).to_vec();
-            let options = CommandOptions { rsh, hidden, ..CommandOptions::default() };
-            Arc::new(CommandConnector::new(location, &command, options))
+            let options = CommandOptions { rsh: remote.rsh.value.clone(), hidden, ..CommandOptions::default() };
+            Arc::new(CommandConnector::new(location, &self.serve_command(), options))
         };
         if remote.upload_rate(true).is_none() && remote.upload_rate(false).is_none() {
             return Ok(connector);
         }
         let (limit, clock) = (self.upload_limit.clone(), Arc::clone(&self.clock));
         Ok(Arc::new(Limited { connector, limit, clock }))
+    }
+
+    /// What reaches it over the SSH that is built in; `None` where a command connects instead.
+    pub(super) fn ssh_connector(&self, location: &RemoteLocation) -> Result<Option<SshConnector>, RepositoryError> {
+        if !self.settings.remote.rsh.value.is_empty() {
+            return Ok(None);
+        }
+        let options = self.ssh_options().map_err(|error| RepositoryError::Unreachable {
+            location: location.to_string(),
+            may_pass: false,
+            source: Box::new(error),
+        })?;
+        Ok(Some(SshConnector::new(location, self.serve_command(), options)))
+    }
+
+    fn serve_command(&self) -> ServeCommand {
+        ServeCommand { program: self.settings.remote.remote_path.value.clone(), ..ServeCommand::default() }
     }
 
     /// Who logs in, with what, and whom is trusted.

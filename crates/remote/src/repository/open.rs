@@ -130,6 +130,11 @@ impl RemoteRepository {
         }
     }
 
+    /// Connects, and asks nothing but which version of borg answers.
+    pub fn version_at(connect: &dyn Connect, options: &RemoteOptions) -> Result<String, RepositoryError> {
+        Ok(options.converse(connect)?.server_version())
+    }
+
     /// Connects and removes the locks of a repository, whoever holds them.
     pub fn break_lock(connect: &dyn Connect, options: &RemoteOptions) -> Result<(), RepositoryError> {
         let conversation = options.converse(connect)?;

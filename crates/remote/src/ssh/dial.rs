@@ -13,23 +13,38 @@ use crate::ConnectError;
 
 /// Connects to the first of the host's addresses that answers, in the order the system gives them.
 pub(super) async fn dial(target: &Target, options: &SshOptions) -> Result<TcpStream, ConnectError> {
+    let addresses = resolve(target, options).await?;
+    connect_any(target, &addresses, options).await
+}
+
+/// Asks for the addresses of the host, of which there is one at least.
+pub(super) async fn resolve(target: &Target, options: &SshOptions) -> Result<Vec<SocketAddr>, ConnectError> {
     let Target { host, port, .. } = target;
     let addresses = match timeout(options.step_timeout, lookup_host((host.as_str(), *port))).await {
         Ok(Ok(addresses)) => addresses.collect::<Vec<_>>(),
         Ok(Err(error)) => return Err(fail(format!("the name {host} cannot be resolved: {error}"))),
         Err(_) => return Err(fail(format!("the name {host} was not resolved within {:?}", options.step_timeout))),
     };
+    if addresses.is_empty() {
+        return Err(fail(format!("the name {host} has no address")));
+    }
+    Ok(addresses)
+}
+
+/// Connects to the first of these addresses that answers.
+pub(super) async fn connect_any(
+    target: &Target,
+    addresses: &[SocketAddr],
+    options: &SshOptions,
+) -> Result<TcpStream, ConnectError> {
     let mut failures = Vec::new();
     for address in addresses {
-        match connect(address, options).await {
+        match connect(*address, options).await {
             Ok(stream) => return Ok(stream),
             Err(failure) => failures.push(failure),
         }
     }
-    if failures.is_empty() {
-        return Err(fail(format!("the name {host} has no address")));
-    }
-    Err(fail(format!("cannot connect to {host}: {}", failures.join("; "))))
+    Err(fail(format!("cannot connect to {}: {}", target.host, failures.join("; "))))
 }
 
 async fn connect(address: SocketAddr, options: &SshOptions) -> Result<TcpStream, String> {

@@ -1,10 +1,11 @@
 //! A connection that speaks SSH, to a server that is who we mean.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::{self, Shutdown};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::client::{self, DisconnectReason, Handle, Handler};
 use russh::keys::PublicKeyOrCertificate;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use worldkeeper_core::escape;
 
@@ -21,17 +22,27 @@ pub(super) struct Session {
     /// Why it is gone, once it is.
     pub(super) reason: Reason,
     /// The same connection once more, to end it with, whatever it is busy with.
-    socket: TcpStream,
+    socket: net::TcpStream,
 }
 
 impl Session {
     /// Connects, agrees on keys, and checks the host's.
     pub(super) async fn open(target: &Target, host_keys: HostKeys, options: &SshOptions) -> Result<Self, ConnectError> {
-        let config = Arc::new(algorithms::config(options, host_keys.algorithms(), host_keys.certificates()));
         let stream = dial(target, options).await?;
+        Self::over(stream, target, host_keys, options).await
+    }
+
+    /// Agrees on keys over a connection that is there, and checks the host's.
+    pub(super) async fn over(
+        stream: TcpStream,
+        target: &Target,
+        host_keys: HostKeys,
+        options: &SshOptions,
+    ) -> Result<Self, ConnectError> {
+        let config = Arc::new(algorithms::config(options, host_keys.algorithms(), host_keys.certificates()));
         let broken = |error: std::io::Error| failed(target, &error.to_string());
         let socket = stream.into_std().map_err(broken)?;
-        let stream = tokio::net::TcpStream::from_std(socket.try_clone().map_err(broken)?).map_err(broken)?;
+        let stream = TcpStream::from_std(socket.try_clone().map_err(broken)?).map_err(broken)?;
         let silence = options.keepalive.saturating_mul(KEEPALIVES + 1);
         let stream = Watched::new(stream, silence);
         let reason = Reason::default();

@@ -1,0 +1,55 @@
+//! Looks at a repository as far as it lets itself be looked at: for `doctor`, who makes and changes nothing.
+
+use std::time::Duration;
+
+use worldkeeper_core::{RepositoryError, Stop};
+use worldkeeper_engine::Session;
+use worldkeeper_remote::ssh::Probe;
+use worldkeeper_remote::{RemoteLocation, RemoteRepository};
+use worldkeeper_repository::Mode;
+
+use super::{AccessError, OpenRepository, is_blank};
+use crate::place::Place;
+
+/// How long is waited for somebody else's lock: who asks wants an answer now.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
+impl Place {
+    /// Logs in to the repository's machine, step by step; `None` where a command connects and keeps the steps to itself.
+    pub(crate) fn probe(&self, location: &RemoteLocation, stop: &Stop) -> Result<Option<Probe>, AccessError> {
+        let Some(ssh) = self.ssh_connector(location)? else { return Ok(None) };
+        let unreachable = |error| RepositoryError::Unreachable {
+            location: location.to_string(),
+            may_pass: true,
+            source: Box::new(error),
+        };
+        Ok(Some(ssh.probe(stop).map_err(unreachable)?))
+    }
+
+    /// Asks the server there which borg it is.
+    pub(crate) fn server_version(&self, location: &RemoteLocation, stop: &Stop) -> Result<String, AccessError> {
+        let options = self.remote_options(location, Mode::WithoutLock, Some(BRIEFLY), stop);
+        Ok(RemoteRepository::version_at(self.connector(location)?.as_ref(), &options)?)
+    }
+
+    /// Opens the repository as it is, and hardly waits for anybody.
+    pub(crate) fn open_briefly(&self, mode: Mode, stop: &Stop) -> Result<OpenRepository, AccessError> {
+        Ok(self.open_as(mode, Some(BRIEFLY), stop)?)
+    }
+
+    /// Requires that the first backup may make a repository here, and that what it generates for it lasts.
+    pub(crate) fn require_room_for_new(&self) -> Result<(), AccessError> {
+        self.require_none_was_at(&self.location())?;
+        self.require_lasting_passphrase()
+    }
+
+    /// Opens what is in a repository, and judges it as a backup would; `None` if there is nothing in it yet.
+    pub(crate) fn look_inside(&self, repository: OpenRepository, stop: &Stop) -> Result<Option<Session>, AccessError> {
+        if is_blank(&*repository)? {
+            return Ok(None);
+        }
+        let session = self.unlock(repository, stop)?;
+        self.judge_silently(&session)?;
+        Ok(Some(session))
+    }
+}
