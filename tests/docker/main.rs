@@ -1,5 +1,6 @@
 //! The sidecar as it is meant to run: our image beside a game container, on a real engine.
 
+mod backup_host;
 mod compose;
 mod engine;
 mod game;
@@ -88,7 +89,7 @@ fn start_game(engine: &Engine, name: &str) {
     let _ = engine.docker(words.into_iter().chain(["--volume", "world:/data", GAME]));
 }
 
-/// A sidecar that runs with as little as `compose.example.yaml` gives it, under a name, its repository in a folder.
+/// A sidecar that runs with as little as `compose.example.yaml` gives it, under a name, its repository in a folder of ours.
 struct Sidecar<'a> {
     engine: &'a Engine,
     name: &'a str,
@@ -100,21 +101,33 @@ impl<'a> Sidecar<'a> {
     #[track_caller]
     fn start(engine: &'a Engine, folder: &Path, game: &str, environment: &[(&str, &str)]) -> Self {
         let repository = folder.join("repository");
-        let mounts = [
+        let mount = format!("{}:/repository", repository.display());
+        let names = [("GAME_CONTAINER_NAME", game), ("WORLDKEEPER_NAME", "world")];
+        // A test makes more archives in an hour than the defaults keep.
+        let defaults = [("BORG_PASSPHRASE", PASSPHRASE), ("KEEP_WITHIN", "1d")];
+        Self::run(engine, repository, "none", &[mount], &[&names[..], &defaults, environment].concat())
+    }
+
+    /// Starts it on a network, with this environment, and with mounts beside those it has anyway.
+    #[track_caller]
+    fn run(
+        engine: &'a Engine,
+        repository: PathBuf,
+        network: &str,
+        mounts: &[String],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let always = [
             "world:/data:ro".to_owned(),
-            format!("{}:/repository", repository.display()),
             "state:/var/lib/worldkeeper".to_owned(),
             format!("{}:/var/run/docker.sock", engine.socket().display()),
         ];
         let mut command = engine.command("docker");
-        command.args(["run", "--detach", "--name", SIDECAR, "--network", "none", "--restart", "unless-stopped"]);
+        command.args(["run", "--detach", "--name", SIDECAR, "--network", network, "--restart", "unless-stopped"]);
         command.args(["--read-only", "--cap-drop", "ALL", "--cap-add", "DAC_READ_SEARCH"]);
         command.args(["--security-opt", "no-new-privileges:true"]);
-        command.args(mounts.iter().flat_map(|mount| ["--volume", mount]));
-        let names = [("GAME_CONTAINER_NAME", game), ("WORLDKEEPER_NAME", "world")];
-        // A test makes more archives in an hour than the defaults keep.
-        let defaults = [("BORG_PASSPHRASE", PASSPHRASE), ("KEEP_WITHIN", "1d")];
-        for (name, value) in names.iter().chain(&defaults).chain(environment) {
+        command.args(always.iter().chain(mounts).flat_map(|mount| ["--volume", mount]));
+        for (name, value) in environment {
             command.arg("--env").arg(format!("{name}={value}"));
         }
         let _ = Outcome::of(command.arg(SIDECAR)).exits(0);

@@ -1,7 +1,8 @@
 //! A Docker engine of a test's own: real, private, and gone afterwards.
 //!
 //! It has its own folder and socket, so a test may restart it, call its containers what it likes, and leave nothing
-//! behind on the machine's engine, if there is one.
+//! behind on the machine's engine, if there is one. Its networks are in a namespace of its own: the machine's rules do not
+//! reach them, and they end with it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -27,7 +28,8 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine; `None` where there is none to start and none is required.
     pub fn start() -> Option<Self> {
-        let found = match (peers::is_root(), ["dockerd", "docker"].into_iter().find(|name| !peers::on_path(name))) {
+        let programs = ["dockerd", "docker", "unshare"];
+        let found = match (peers::is_root(), programs.into_iter().find(|name| !peers::on_path(name))) {
             (false, _) => Err("only root can start an engine".to_owned()),
             (true, Some(missing)) => Err(format!("{missing} is not installed")),
             (true, None) => Ok(()),
@@ -142,11 +144,12 @@ impl Drop for Engine {
 
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("dockerd.log")).expect("a log can be made");
-    let mut command = Command::new("dockerd");
+    let mut command = Command::new("unshare");
+    command.args(["--net", "dockerd"]);
     command.arg("--data-root").arg(folder.join("root")).arg("--exec-root").arg(folder.join("exec"));
     command.arg("--pidfile").arg(folder.join("pid"));
     command.arg("--host").arg(format!("unix://{}", folder.join("docker.sock").display()));
-    // No network of its own: it would have to share the machine's rules with an engine that is there already.
+    // Tests make the networks they want, of containers only: nothing leads out of the namespace.
     command.args(["--bridge=none", "--iptables=false", "--ip-forward=false"]);
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file can be shared")).stderr(log);
     command.spawn().unwrap_or_else(|error| panic!("cannot start dockerd: {error}"))
