@@ -365,7 +365,10 @@ impl Shared {
 
     /// The link has ended; the first reason counts.
     fn end(&self, reason: String) {
-        let mut state = self.lock();
+        self.end_in(&mut self.lock(), reason);
+    }
+
+    fn end_in(&self, state: &mut State, reason: String) {
         if state.lost.is_none() {
             let words = state.log.last_words();
             state.lost = Some(if words.is_empty() { reason } else { format!("{reason}; it said: {words}") });
@@ -403,9 +406,10 @@ impl Shared {
         ahead.ask_more(client);
         self.changed.notify_all();
         self.to_send.notify_one();
-        drop(state);
         if let Some(error) = failed {
-            self.end(format!("what comes from there is no borg server: {error}"));
+            // Before anybody can ask for more, who would be told that it is their question that is refused.
+            self.end_in(&mut state, format!("what comes from there is no borg server: {error}"));
+            drop(state);
             self.cut.notify_one();
         }
     }

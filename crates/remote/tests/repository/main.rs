@@ -1,5 +1,6 @@
 //! A repository behind a server: what is asked when, and what becomes of it when the connection is lost.
 
+mod hostile;
 mod server;
 
 use std::sync::Arc;

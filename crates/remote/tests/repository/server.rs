@@ -42,10 +42,13 @@ pub(crate) struct Stored {
 pub(crate) struct Machine(Arc<Inner>);
 
 type Decide = Box<dyn FnMut(&Call) -> Action + Send>;
+/// Told what was asked (nothing, where it was to negotiate) and what would be answered; says what is sent instead.
+type Tamper = Box<dyn FnMut(Option<&Call>, Vec<u8>) -> Vec<Incoming> + Send>;
 
 struct Inner {
     stored: Mutex<Stored>,
     decide: Mutex<Decide>,
+    tamper: Mutex<Option<Tamper>>,
     connections: AtomicUsize,
     /// How often the server had answered all it was asked.
     pauses: AtomicUsize,
@@ -59,6 +62,7 @@ impl Machine {
         Self(Arc::new(Inner {
             stored: Mutex::default(),
             decide: Mutex::new(Box::new(|_| Action::Do)),
+            tamper: Mutex::default(),
             connections: AtomicUsize::new(0),
             pauses: AtomicUsize::new(0),
             refuses: Mutex::new(0),
@@ -84,6 +88,11 @@ impl Machine {
             is_done = true;
             action
         });
+    }
+
+    /// Sends from now on what this makes of each answer, of all connections. Nothing follows an end that it sends.
+    pub(crate) fn tamper(&self, tamper: impl FnMut(Option<&Call>, Vec<u8>) -> Vec<Incoming> + Send + 'static) {
+        *self.0.tamper.lock().unwrap() = Some(Box::new(tamper));
     }
 
     /// Refuses so many connections.
@@ -126,9 +135,14 @@ impl Machine {
         let gone = || Ended::Lost("the cable was cut".to_owned());
         let mut server = Server::new(Version::release(1, 4, 5));
         let mut now = self.stored().clone();
+        let mut asked = None;
         loop {
-            while let Some(piece) = server.transmit() {
-                if answers.blocking_send(Incoming::Output(piece)).is_err() {
+            let pieces: Vec<_> = std::iter::from_fn(|| server.transmit()).collect();
+            for incoming in self.tampered(asked.take().as_ref(), pieces) {
+                if let Incoming::Ended(ended) = incoming {
+                    return ended;
+                }
+                if answers.blocking_send(incoming).is_err() {
                     return gone();
                 }
             }
@@ -154,6 +168,7 @@ impl Machine {
                 Action::Fail => {
                     let sizes = ["1.00 kB".into(), "2.00 kB".into()];
                     server.answer(&Err(RemoteError::borg(Class::StorageQuotaExceeded, sizes)));
+                    asked = Some(call);
                     continue;
                 }
                 Action::Stall => {
@@ -171,6 +186,15 @@ impl Machine {
                 return gone();
             }
             server.answer(&outcome.map_err(|error| RemoteError::from_repository_error(&error, "/srv/repository")));
+            asked = Some(call);
+        }
+    }
+
+    /// What is sent for an answer.
+    fn tampered(&self, asked: Option<&Call>, pieces: Vec<Bytes>) -> Vec<Incoming> {
+        match self.0.tamper.lock().unwrap().as_mut() {
+            Some(tamper) if !pieces.is_empty() => tamper(asked, pieces.concat()),
+            _ => pieces.into_iter().map(Incoming::Output).collect(),
         }
     }
 
