@@ -7,7 +7,7 @@ use worldkeeper_engine::Session;
 use worldkeeper_remote::{RemoteLocation, RemoteRepository};
 use worldkeeper_repository::{CreateOptions, LocalRepository, Mode};
 
-use super::{AccessError, OpenRepository};
+use super::{AccessError, Caller, OpenRepository, Purpose};
 use crate::place::Place;
 use crate::settings::Location;
 
@@ -41,8 +41,8 @@ impl Place {
         }
     }
 
-    /// Makes an empty repository.
-    pub(super) fn create(&self, stop: &Stop) -> Result<(), AccessError> {
+    /// Makes an empty repository, and opens it.
+    pub(super) fn create(&self, purpose: Purpose, caller: Caller, stop: &Stop) -> Result<OpenRepository, AccessError> {
         let path = match &self.settings.repository.value {
             Location::Local(path) => path,
             Location::Remote(location) => return self.create_remote(location, stop),
@@ -56,11 +56,11 @@ impl Place {
             ..CreateOptions::new(RepositoryId(id))
         };
         LocalRepository::create(self.disk.as_ref(), path, &options)?;
-        Ok(())
+        Ok(self.repository(purpose, caller, stop)?)
     }
 
-    /// The same on another machine, whose server draws the id and keeps the quotas.
-    fn create_remote(&self, location: &RemoteLocation, stop: &Stop) -> Result<(), AccessError> {
+    /// The same on another machine, whose server draws the id and keeps the quotas, and has it open at once.
+    fn create_remote(&self, location: &RemoteLocation, stop: &Stop) -> Result<OpenRepository, AccessError> {
         if self.settings.storage_quota.value > 0 {
             warn!(
                 "no quota is set for the repository at {location}: its server keeps quotas, borg serve --storage-quota"
@@ -68,8 +68,8 @@ impl Place {
         }
         let options = self.remote_options(location, Mode::Exclusive, None, stop);
         let (append_only, parents) = (self.settings.append_only.value, self.settings.make_parent_dirs.value);
-        RemoteRepository::create(self.connector(location)?.as_ref(), &options, append_only, parents)?;
-        Ok(())
+        let repository = RemoteRepository::create(self.connector(location)?, options, append_only, parents)?;
+        Ok(OpenRepository::Remote(Box::new(repository)))
     }
 
     /// Gives an empty repository its key and says, loudly, what has to be kept.

@@ -63,8 +63,7 @@ impl Place {
         let repository = match self.existing_repository(purpose, caller, stop) {
             Err(AccessError::Repository(RepositoryError::DoesNotExist(_))) if purpose == Purpose::WriteOrCreate => {
                 self.require_lasting_passphrase()?;
-                self.create(stop)?;
-                self.repository(purpose, caller, stop)?
+                self.create(purpose, caller, stop)?
             }
             repository => repository?,
         };

@@ -87,8 +87,13 @@ pub(super) struct Opened {
 impl RemoteRepository {
     /// Connects and opens a repository.
     pub fn open(connect: Arc<dyn Connect>, options: RemoteOptions) -> Result<Self, RepositoryError> {
-        let Opened { conversation, id, welcome } = options.open(connect.as_ref(), options.mode)?;
-        let repository = Self {
+        let opened = options.open(connect.as_ref(), options.mode)?;
+        Ok(Self::of(opened, connect, options))
+    }
+
+    fn of(opened: Opened, connect: Arc<dyn Connect>, options: RemoteOptions) -> Self {
+        let Opened { conversation, id, welcome } = opened;
+        Self {
             connect,
             options,
             id,
@@ -97,18 +102,19 @@ impl RemoteRepository {
             welcome: Mutex::new(welcome),
             manifest: Mutex::new(Manifest::Unknown),
             in_transaction: false.into(),
-        };
-        Ok(repository)
+        }
     }
 
-    /// Connects and makes an empty repository; an append-only one never frees anything.
+    /// Connects and makes an empty repository, which is open for writing then, whatever the options say; an append-only one
+    /// never frees anything.
     pub fn create(
-        connect: &dyn Connect,
-        options: &RemoteOptions,
+        connect: Arc<dyn Connect>,
+        options: RemoteOptions,
         append_only: bool,
         make_parent_dirs: bool,
-    ) -> Result<RepositoryId, RepositoryError> {
-        let conversation = options.converse(connect)?;
+    ) -> Result<Self, RepositoryError> {
+        let options = RemoteOptions { mode: RemoteMode::Exclusive, ..options };
+        let conversation = options.converse(connect.as_ref())?;
         let open = Open {
             create: true,
             exclusive: Some(true),
@@ -119,10 +125,13 @@ impl RemoteRepository {
         };
         let until = Until::Stop(&options.stop);
         match conversation.ask(&Call::Open(open), until).map_err(|broken| options.broken(broken))? {
-            Ok(Reply::Opened(id)) => Ok(id),
+            Ok(Reply::Opened(id)) => {
+                let opened = Opened { conversation, id, welcome: Welcome::default() };
+                Ok(Self::of(opened, connect, options))
+            }
             Ok(other) => Err(unexpected(&other)),
             Err(error) if error.class() == Some(Class::ParentPathDoesNotExist) => Err(RepositoryError::Refused {
-                location: options.location.clone(),
+                location: options.location,
                 reason: "the directory that it should be made in is not there; --make-parent-dirs makes it, too"
                     .to_owned(),
             }),
