@@ -48,7 +48,10 @@ enum Manifest {
     Is(Bytes),
 }
 
-/// Ids that are asked for at once. With the next question behind each answer, that many wait.
+/// Objects that a repository is believed to have: a hundred terabytes at the usual size, and 2 GiB for their ids.
+const MAX_OBJECTS: usize = 1 << 26;
+
+/// Ids that are asked for at once.
 const PAGE: u64 = 10_000;
 
 impl RemoteRepository {
@@ -202,6 +205,10 @@ impl Repository for RemoteRepository {
                 Reply::Ids(more) => {
                     let is_last = (more.len() as u64) < PAGE;
                     ids.extend(more);
+                    if ids.len() > MAX_OBJECTS {
+                        let reason = format!("it lists more than {MAX_OBJECTS} objects");
+                        return Err(RepositoryError::CheckNeeded(reason));
+                    }
                     if is_last {
                         return Ok(ids);
                     }

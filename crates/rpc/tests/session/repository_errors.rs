@@ -36,7 +36,7 @@ fn what_stock_answers_becomes_our_error() {
         ("get: missing", format!("object {id} is not in the repository")),
         (
             "put: one byte too big",
-            "the server of the repository at ssh://host/./r refuses: Data integrity error: More than allowed put data [20971480 > 20971479]".to_owned(),
+            "the server refused: Data integrity error: More than allowed put data [20971480 > 20971479]".to_owned(),
         ),
         ("list: unknown marker", "the server failed with KeyError: 'marker not found'".to_owned()),
         (
