@@ -121,6 +121,10 @@ impl ReadAhead {
         self.held += size;
         self.objects.insert(id, State::Here(outcome));
         self.here.push_back(id);
+        if self.here.len() > 2 * MAX_OBJECTS {
+            // Most of them were taken.
+            self.here.retain(|id| self.objects.contains_key(id));
+        }
         None
     }
 
@@ -156,5 +160,36 @@ fn size(outcome: &Outcome) -> usize {
     match outcome {
         Ok(Reply::Data(Payload(bytes))) => bytes.len(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> ChunkId {
+        let mut id = [7; 32];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        ChunkId(id)
+    }
+
+    #[test]
+    fn what_was_taken_leaves_nothing_behind() {
+        let mut ahead = ReadAhead::default();
+        let arrive = |ahead: &mut ReadAhead, number: u32| {
+            ahead.by_request.insert(MsgId(number.into()), Some(id(number)));
+            ahead.objects.insert(id(number), State::Coming);
+            let object = Payload(vec![1; 100].into());
+            assert!(ahead.arrived(MsgId(number.into()), Ok(Reply::Data(object))).is_none());
+        };
+        // One is never taken, so that there is no moment without any.
+        arrive(&mut ahead, 0);
+        for number in 1..10_000 {
+            arrive(&mut ahead, number);
+            assert!(matches!(ahead.take(&id(number)), Some(Some(Ok(_)))));
+            assert!(ahead.here.len() <= 2 * MAX_OBJECTS, "object {number}");
+        }
+        assert_eq!((ahead.held, ahead.objects.len(), ahead.by_request.len()), (100, 1, 0));
+        assert!(ahead.here.contains(&id(0)));
     }
 }
