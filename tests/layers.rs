@@ -198,7 +198,8 @@ fn pure_crates_have_no_way_to_do_io() {
 fn unsafe_code_stays_in_the_loops_that_need_it() {
     let graph = Graph::read();
     let mut found = BTreeSet::new();
-    for (folder, path) in &graph.ours {
+    // What is not a product crate has no `src`.
+    for (folder, path) in graph.ours.iter().filter(|(_, path)| path.join("src").is_dir()) {
         for source in sources(&path.join("src")) {
             let text = std::fs::read_to_string(&source).expect("sources are text");
             if text.contains("unsafe_code") {
