@@ -1,8 +1,9 @@
 //! The hash behind ids and MACs, with its key already absorbed.
 
-use blake2::Blake2b256;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+
+use crate::blake2b::{BLOCK_LEN, Blake2b};
 
 /// A hash of 32 bytes, ready to be cloned for each message.
 ///
@@ -15,7 +16,7 @@ pub(crate) enum Hash {
     /// HMAC-SHA-256.
     HmacSha256(Hmac<Sha256>),
     /// BLAKE2b of key ‖ message. Borg does *not* use BLAKE2's own keyed mode.
-    Blake2b(Blake2b256),
+    Blake2b(Blake2b),
 }
 
 impl Hash {
@@ -27,10 +28,8 @@ impl Hash {
         Self::HmacSha256(Hmac::new_from_slice(key).expect(ANY_LENGTH))
     }
 
-    pub(crate) fn blake2b(key: &[u8]) -> Self {
-        let mut state = Blake2b256::new();
-        state.update(key);
-        Self::Blake2b(state)
+    pub(crate) fn blake2b(key: &[u8; BLOCK_LEN]) -> Self {
+        Self::Blake2b(Blake2b::keyed(key))
     }
 
     pub(crate) fn digest(&self, message: &[u8]) -> [u8; 32] {
@@ -43,7 +42,7 @@ impl Hash {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
             Self::HmacSha256(hash) => Mac::update(hash, bytes),
-            Self::Blake2b(hash) => Digest::update(hash, bytes),
+            Self::Blake2b(hash) => hash.update(bytes),
         }
     }
 
@@ -51,7 +50,7 @@ impl Hash {
         match self {
             Self::Sha256(hash) => hash.finalize().into(),
             Self::HmacSha256(hash) => hash.finalize().into_bytes().into(),
-            Self::Blake2b(hash) => hash.finalize().into(),
+            Self::Blake2b(hash) => hash.finish(),
         }
     }
 }

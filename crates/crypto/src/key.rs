@@ -8,6 +8,8 @@ use worldkeeper_core::{ChunkId, RepositoryId};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::Random;
+use crate::blake2b::Lanes;
+use crate::digester::Digester;
 use crate::hash::Hash;
 use crate::locked::Locked;
 use crate::mode::EncryptionMode;
@@ -129,7 +131,7 @@ impl Key {
         if mode == EncryptionMode::None || secrets.id_key.len() != len || secrets.enc_hmac_key.len() != len {
             return None;
         }
-        let hash = if mode.uses_blake2() { Hash::blake2b } else { Hash::hmac_sha256 };
+        let hash = |key: &HashKey| if mode.uses_blake2() { Hash::blake2b(&key.bytes) } else { Hash::hmac_sha256(key) };
         let cipher = mode.encrypts().then(|| ObjectCipher::new(&secrets.enc_key, hash(&secrets.enc_hmac_key)));
         let states = States { id_hash: hash(&secrets.id_key), cipher, secrets: Some(secrets) };
         Some(Self { mode, states: Locked::new(states) })
@@ -168,8 +170,19 @@ impl Key {
     }
 
     /// Begins an [`id_hash`](Self::id_hash) of what comes in pieces.
-    pub fn id_digester(&self) -> IdDigester {
-        IdDigester(self.states.id_hash.clone())
+    pub fn id_digester(&self) -> Digester {
+        Digester(self.states.id_hash.clone())
+    }
+
+    /// Begins the MAC of an object, which covers [`mac_input`](Self::mac_input); `None` in the modes that do not encrypt.
+    pub fn mac_digester(&self) -> Option<Digester> {
+        self.states.cipher.as_ref().map(|cipher| Digester(cipher.mac.clone()))
+    }
+
+    /// How many messages are worth gathering, so that they are [digested side by side](Digester::digest_all): 1 where
+    /// they go one after the other anyway, which is so in the modes with SHA-256, and on machines without wide vectors.
+    pub fn lanes(&self) -> usize {
+        if self.mode.uses_blake2() { Lanes::best().count() } else { 1 }
     }
 
     /// Requires that `plaintext` is what `id` names. The manifest's id is not derived from its content: there is
@@ -181,21 +194,6 @@ impl Key {
         } else {
             Err(IdMismatch { expected: *id, found })
         }
-    }
-}
-
-/// An id in the making.
-pub struct IdDigester(Hash);
-
-impl IdDigester {
-    /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The id of all bytes that came.
-    pub fn finish(self) -> ChunkId {
-        ChunkId(self.0.finish())
     }
 }
 
@@ -298,7 +296,7 @@ mod tests {
             for len in [1, 63, 64, 128, 129, 1000] {
                 let mut digester = key.id_digester();
                 message.chunks(len).for_each(|piece| digester.update(piece));
-                assert_eq!(digester.finish(), key.id_hash(&message), "{mode}, pieces of {len} bytes");
+                assert_eq!(ChunkId(digester.finish()), key.id_hash(&message), "{mode}, pieces of {len} bytes");
             }
         }
     }

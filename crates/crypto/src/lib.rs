@@ -7,8 +7,10 @@
 //!
 //! Source: borg 1.4 `crypto/key.py`, `crypto/low_level.pyx`, `crypto/nonces.py`.
 
+mod blake2b;
 mod blob;
 mod counter;
+mod digester;
 mod hash;
 mod key;
 mod key_file;
@@ -21,7 +23,8 @@ pub mod tam;
 
 pub use blob::{KeyBlob, KeyBlobError, fuzz_key_blob};
 pub use counter::{Exhausted, NonceCounter};
-pub use key::{IdDigester, Key};
+pub use digester::Digester;
+pub use key::Key;
 pub use key_file::{KeyFile, KeyFileError, fuzz_key_file};
 pub use mode::{EncryptionMode, KeyStorage, UnknownMode, UnknownTypeByte};
 pub use object::{IdMismatch, OpenError, fuzz_open};

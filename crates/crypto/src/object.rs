@@ -20,6 +20,7 @@ use ctr::Ctr128BE;
 use ctr::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
 use subtle::ConstantTimeEq;
 use worldkeeper_core::ChunkId;
+use zeroize::Zeroizing;
 
 use crate::hash::Hash;
 use crate::key::Key;
@@ -80,14 +81,66 @@ impl Key {
     ///
     /// If there is no room for the header.
     pub fn seal(&self, nonce: u64, object: &mut [u8]) {
+        self.encrypt(nonce, object);
+        if let Some(cipher) = &self.states.cipher {
+            let mac = cipher.mac.digest(Self::mac_input(object));
+            self.put_mac(object, &mac);
+        }
+    }
+
+    /// [`seal`](Self::seal) without the MAC, for who makes many of them [side by side](crate::Digester::digest_all).
+    /// In the modes that encrypt, nobody opens the object before it has [its MAC](Self::put_mac).
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for the header.
+    pub fn encrypt(&self, nonce: u64, object: &mut [u8]) {
+        let payload = self.begin_object(nonce, object);
+        if let Some(cipher) = &self.states.cipher {
+            cipher.keystream(nonce).apply_keystream(payload);
+        }
+    }
+
+    /// As [`encrypt`](Self::encrypt), with a payload that lies elsewhere, in pieces. What `object` held is gone.
+    pub fn encrypt_from(&self, nonce: u64, payload: &[&[u8]], object: &mut Vec<u8>) {
+        object.resize(self.overhead() + payload.iter().map(|piece| piece.len()).sum::<usize>(), 0);
+        let mut room = self.begin_object(nonce, object);
+        let mut keystream = self.states.cipher.as_ref().map(|cipher| cipher.keystream(nonce));
+        for piece in payload {
+            let place;
+            (place, room) = room.split_at_mut(piece.len());
+            match &mut keystream {
+                Some(keystream) => keystream.apply_keystream_b2b(piece, place),
+                None => place.copy_from_slice(piece),
+            }
+        }
+    }
+
+    /// What the MAC of an object covers; nothing in one that is too short to have a MAC.
+    pub fn mac_input(object: &[u8]) -> &[u8] {
+        object.get(MAC.end..).unwrap_or_default()
+    }
+
+    /// Completes an [encrypted](Self::encrypt) object with the digest of its [`mac_input`](Self::mac_input). The modes
+    /// that do not encrypt pass over it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for the header.
+    pub fn put_mac(&self, object: &mut [u8], mac: &[u8; 32]) {
+        if self.mode().encrypts() {
+            object[MAC].copy_from_slice(mac);
+        }
+    }
+
+    /// Writes the header but for the MAC; returns what follows it.
+    fn begin_object<'a>(&self, nonce: u64, object: &'a mut [u8]) -> &'a mut [u8] {
         assert!(object.len() >= self.overhead(), "room for the header is part of the buffer");
         object[0] = self.mode().type_byte();
-        if let Some(cipher) = &self.states.cipher {
+        if self.mode().encrypts() {
             object[NONCE].copy_from_slice(&nonce.to_be_bytes());
-            cipher.keystream(nonce).apply_keystream(&mut object[ENCRYPTED_OVERHEAD..]);
-            let mac = cipher.mac.digest(&object[MAC.end..]);
-            object[MAC].copy_from_slice(&mac);
         }
+        &mut object[self.overhead()..]
     }
 
     /// Takes the payload out of an object, after checking that this key sealed it. Copies only what it decrypts.
@@ -122,29 +175,59 @@ impl Key {
         Some(nonce.saturating_add(blocks(object.len())))
     }
 
+    /// Requires that this key sealed the object, whose [`mac_input`](Self::mac_input) has the digest `mac`. The modes
+    /// that do not encrypt pass over it.
+    pub fn verify_mac(&self, object: &[u8], mac: &[u8; 32]) -> Result<(), OpenError> {
+        self.sealed(object)?;
+        if !self.mode().encrypts() || bool::from(mac.ct_eq(&object[MAC])) { Ok(()) } else { Err(OpenError::Mac) }
+    }
+
+    /// Returns whether an object holds exactly this payload, which may lie in pieces. It is decrypted a little at a time,
+    /// so that it costs no memory. Proves nothing of an object that was not [verified](Self::verify_mac).
+    pub fn decrypts_to(&self, object: &[u8], payload: &[&[u8]]) -> bool {
+        let Ok(mut sealed) = self.sealed(object) else { return false };
+        if sealed.len() != payload.iter().map(|piece| piece.len()).sum::<usize>() {
+            return false;
+        }
+        let Some(cipher) = &self.states.cipher else {
+            return payload.iter().all(|piece| sealed.split_off(..piece.len()) == Some(piece));
+        };
+        let mut keystream = cipher.keystream(nonce(object));
+        let mut buffer = Zeroizing::new([0; COMPARED_AT_ONCE]);
+        payload.iter().flat_map(|piece| piece.chunks(COMPARED_AT_ONCE)).all(|expected| {
+            let (found, rest) = sealed.split_at(expected.len());
+            sealed = rest;
+            let decrypted = &mut buffer[..expected.len()];
+            keystream.apply_keystream_b2b(found, decrypted);
+            decrypted == expected
+        })
+    }
+
     /// Checks everything but decrypts nothing; returns what follows the header.
     fn authenticate<'a>(&self, object: &'a [u8]) -> Result<&'a [u8], OpenError> {
+        let sealed = self.sealed(object)?;
+        if let Some(cipher) = &self.states.cipher {
+            self.verify_mac(object, &cipher.mac.digest(Self::mac_input(object)))?;
+        }
+        Ok(sealed)
+    }
+
+    /// Checks the type and that a header fits; returns what follows it.
+    fn sealed<'a>(&self, object: &'a [u8]) -> Result<&'a [u8], OpenError> {
         let overhead = self.overhead();
         let found = *object.first().ok_or(OpenError::TooShort { len: 0, overhead })?;
         let passphrase_mode = found == PASSPHRASE_TYPE_BYTE && self.mode() == EncryptionMode::Repokey;
         if found != self.mode().type_byte() && !passphrase_mode {
             return Err(OpenError::TypeByte { mode: self.mode(), found });
         }
-        let sealed = object.get(overhead..).ok_or(OpenError::TooShort { len: object.len(), overhead })?;
-        if let Some(cipher) = &self.states.cipher {
-            let mac = cipher.mac.digest(&object[MAC.end..]);
-            if !bool::from(mac.ct_eq(&object[MAC])) {
-                return Err(OpenError::Mac);
-            }
-        }
-        Ok(sealed)
+        object.get(overhead..).ok_or(OpenError::TooShort { len: object.len(), overhead })
     }
 }
 
 /// The AES key schedule and the keyed MAC of the modes that encrypt.
 pub(crate) struct ObjectCipher {
     aes: Aes256Enc,
-    mac: Hash,
+    pub(crate) mac: Hash,
 }
 
 impl ObjectCipher {
@@ -159,9 +242,13 @@ impl ObjectCipher {
 
     /// Decrypts an object that was authenticated.
     fn decrypt(&self, object: &[u8], payload: &mut [u8]) {
-        let nonce = u64::from_be_bytes(object[NONCE].try_into().expect("the range has 8 bytes"));
-        self.keystream(nonce).apply_keystream_b2b(&object[ENCRYPTED_OVERHEAD..], payload);
+        self.keystream(nonce(object)).apply_keystream_b2b(&object[ENCRYPTED_OVERHEAD..], payload);
     }
+}
+
+/// The nonce in the header of an object that encrypts.
+fn nonce(object: &[u8]) -> u64 {
+    u64::from_be_bytes(object[NONCE].try_into().expect("the range has 8 bytes"))
 }
 
 /// Blocks of 16 bytes that `len` bytes fill, the last one perhaps in part.
@@ -170,6 +257,8 @@ fn blocks(len: usize) -> u64 {
 }
 
 const AES_BLOCK: u64 = 16;
+/// How much of a payload is decrypted in order to be compared; stays in the first cache.
+const COMPARED_AT_ONCE: usize = 4096;
 const MAC: std::ops::Range<usize> = 1..33;
 const NONCE: std::ops::Range<usize> = 33..41;
 const ENCRYPTED_OVERHEAD: usize = 41;
@@ -240,6 +329,27 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_is_told_from_every_other_one() {
+        for mode in EncryptionMode::ALL {
+            let key = key(mode, 1);
+            let payload: Vec<u8> = (0..=255).cycle().take(2 * COMPARED_AT_ONCE + 100).collect();
+            let object = sealed(&key, 77, &payload);
+            for at in [0, 1, COMPARED_AT_ONCE - 1, COMPARED_AT_ONCE, 2 * COMPARED_AT_ONCE + 99] {
+                let mut other = payload.clone();
+                other[at] ^= 0x80;
+                for cut in [0, 2, COMPARED_AT_ONCE + 2] {
+                    let pieces = |payload: &[u8]| key.decrypts_to(&object, &[&payload[..cut], &payload[cut..]]);
+                    assert!(pieces(&payload), "{mode}");
+                    assert!(!pieces(&other), "{mode}, byte {at} differs");
+                    assert!(!pieces(&payload[..at.max(cut)]), "{mode}, only {at} bytes");
+                }
+            }
+            assert!(!key.decrypts_to(&[], &[]));
+            assert!(!key.decrypts_to(&object[..key.overhead() - 1], &[]));
+        }
+    }
+
+    #[test]
     fn objects_of_another_key_or_mode_are_refused() {
         for mode in EncryptionMode::ALL {
             let object = sealed(&key(mode, 1), 5, b"payload");
@@ -292,6 +402,28 @@ mod tests {
             let key = key(EncryptionMode::ALL[which], 4);
             let object = sealed(&key, nonce, &payload);
             prop_assert_eq!(key.open(&object).unwrap(), payload);
+        }
+
+        #[test]
+        fn encryption_and_mac_apart_make_the_same_object(
+            payload in proptest::collection::vec(any::<u8>(), 0..10_000), nonce: u64, which in 0usize..7, cut: u16,
+        ) {
+            let key = key(EncryptionMode::ALL[which], 4);
+            let expected = sealed(&key, nonce, &payload);
+            let (head, tail) = payload.split_at(usize::from(cut) % (payload.len() + 1));
+            let mut object = vec![7; 5000];
+            key.encrypt_from(nonce, &[head, tail], &mut object);
+            if let Some(mut mac) = key.mac_digester() {
+                mac.update(Key::mac_input(&object));
+                let mac = mac.finish();
+                key.put_mac(&mut object, &mac);
+                prop_assert_eq!(key.verify_mac(&object, &mac), Ok(()));
+                prop_assert_eq!(key.verify_mac(&object, &[0; 32]), Err(OpenError::Mac));
+            }
+            prop_assert_eq!(&object, &expected);
+            prop_assert!(key.decrypts_to(&object, &[head, tail]));
+            prop_assert!(!key.decrypts_to(&object, &[tail, head, b"x"]));
+            prop_assert!(!key.decrypts_to(&object[..object.len() - 1], &[head, tail]));
         }
 
         #[test]

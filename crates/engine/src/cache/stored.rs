@@ -10,8 +10,8 @@
 //! seen, so readers keep it in plain lists until then.
 
 use worldkeeper_core::disk::{DiskError, DiskFile};
-use worldkeeper_core::{ChunkId, error_text};
-use worldkeeper_crypto::{IdDigester, Key};
+use worldkeeper_core::error_text;
+use worldkeeper_crypto::{Digester, Key};
 
 use crate::state::{RepositoryState, StateError};
 
@@ -29,7 +29,7 @@ const DIGEST_LEN: usize = 32;
 /// A cache that is being written.
 pub(super) struct CacheWriter<'a> {
     file: &'a mut dyn DiskFile,
-    digester: IdDigester,
+    digester: Digester,
     buffer: Vec<u8>,
 }
 
@@ -62,7 +62,7 @@ impl CacheWriter<'_> {
 
     fn finish(mut self) -> Result<(), DiskError> {
         self.digester.update(&self.buffer);
-        self.buffer.extend_from_slice(&self.digester.finish().0);
+        self.buffer.extend_from_slice(&self.digester.finish());
         self.file.append(&self.buffer)
     }
 }
@@ -70,7 +70,7 @@ impl CacheWriter<'_> {
 /// A cache that is being read.
 pub(super) struct CacheReader {
     file: Box<dyn DiskFile>,
-    digester: IdDigester,
+    digester: Digester,
     /// Where in the file the next bytes come from that are not in the buffer.
     offset: u64,
     /// Where the digest begins.
@@ -143,7 +143,7 @@ impl CacheReader {
         if read < DIGEST_LEN {
             return Err(CUT_SHORT.into());
         }
-        if self.digester.finish() == ChunkId(digest) { Ok(()) } else { Err(NO_MATCH.into()) }
+        if self.digester.finish() == digest { Ok(()) } else { Err(NO_MATCH.into()) }
     }
 
     /// Gets more into the buffer.
