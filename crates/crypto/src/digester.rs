@@ -1,5 +1,7 @@
 //! Ids and MACs in the making: one message in pieces, or many messages side by side.
 
+use std::hint::black_box;
+
 use crate::blake2b::Lanes;
 use crate::hash::Hash;
 
@@ -30,6 +32,13 @@ impl Digester {
     /// The digests of many messages, each as if a clone of this digester had taken it.
     pub fn digest_all(&self, messages: &[&[u8]]) -> Vec<[u8; 32]> {
         digest_all_in(Lanes::best(), self, messages)
+    }
+}
+
+/// Body of a benchmark: `measure` gets every way this machine has to do [`Digester::digest_all`], with its name.
+pub fn bench_digest_all(begun: &Digester, messages: &[&[u8]], mut measure: impl FnMut(&str, &mut dyn FnMut())) {
+    for lanes in Lanes::all() {
+        measure(&lanes.to_string(), &mut || _ = black_box(digest_all_in(lanes, begun, black_box(messages))));
     }
 }
 

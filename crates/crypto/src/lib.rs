@@ -23,7 +23,7 @@ pub mod tam;
 
 pub use blob::{KeyBlob, KeyBlobError, fuzz_key_blob};
 pub use counter::{Exhausted, NonceCounter};
-pub use digester::Digester;
+pub use digester::{Digester, bench_digest_all};
 pub use key::Key;
 pub use key_file::{KeyFile, KeyFileError, fuzz_key_file};
 pub use mode::{EncryptionMode, KeyStorage, UnknownMode, UnknownTypeByte};

@@ -20,7 +20,6 @@ use ctr::Ctr128BE;
 use ctr::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
 use subtle::ConstantTimeEq;
 use worldkeeper_core::ChunkId;
-use zeroize::Zeroizing;
 
 use crate::hash::Hash;
 use crate::key::Key;
@@ -193,7 +192,7 @@ impl Key {
             return payload.iter().all(|piece| sealed.split_off(..piece.len()) == Some(piece));
         };
         let mut keystream = cipher.keystream(nonce(object));
-        let mut buffer = Zeroizing::new([0; COMPARED_AT_ONCE]);
+        let mut buffer = [0; COMPARED_AT_ONCE];
         payload.iter().flat_map(|piece| piece.chunks(COMPARED_AT_ONCE)).all(|expected| {
             let (found, rest) = sealed.split_at(expected.len());
             sealed = rest;

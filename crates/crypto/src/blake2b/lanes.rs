@@ -1,42 +1,193 @@
 //! Many streams at once: each lane of a kernel takes one, and the next when it has none left.
 
-use super::Blake2b;
-use super::stream::Stream;
+use std::borrow::BorrowMut;
+use std::fmt;
 
-/// How streams are compressed on this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+#[cfg(target_arch = "x86_64")]
+use super::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use super::avx512::Avx512;
+use super::stream::Stream;
+use super::{Blake2b, NOT_LAST};
+
+/// How streams are compressed.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Lanes {
+    /// Eight side by side.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    /// Four side by side.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
     /// One after the other.
     Plain,
 }
 
 impl Lanes {
-    /// The fastest way there is here.
+    /// The ways there are on this machine, the fastest first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let wide = [Avx512::detect().map(Self::Avx512), Avx2::detect().map(Self::Avx2)].into_iter().flatten();
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide = std::iter::empty();
+        wide.chain([Self::Plain])
+    }
+
+    /// The fastest way there is on this machine.
     pub(crate) fn best() -> Self {
-        Self::Plain
+        Self::all().next().unwrap_or(Self::Plain)
     }
 
     /// How many streams go side by side.
     pub(crate) fn count(self) -> usize {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => 8,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => 4,
             Self::Plain => 1,
         }
     }
 
     /// Gives each state its bytes.
     pub(crate) fn update<'a>(self, work: impl Iterator<Item = (&'a mut Blake2b, &'a [u8])>) {
-        self.run(work.map(|(digest, bytes)| Stream::piece(digest, bytes)));
+        self.compress(work.map(|(digest, bytes)| Stream::piece(digest, bytes)));
     }
 
     /// Clones `begun` for each message, and puts the digests into the places.
     pub(crate) fn digest_all(self, begun: &Blake2b, messages: &[&[u8]], places: &mut [[u8; 32]]) {
         let work = messages.iter().zip(places);
-        self.run(work.map(|(message, place)| Stream::end(begun.clone(), message, place)));
+        self.compress(work.map(|(message, place)| Stream::end(begun.clone(), message, place)));
     }
 
-    fn run<'a, D: std::borrow::BorrowMut<Blake2b>>(self, streams: impl Iterator<Item = Stream<'a, D>>) {
+    pub(super) fn compress<'a, D: BorrowMut<Blake2b>>(self, streams: impl Iterator<Item = Stream<'a, D>>) {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(kernel) => deal_out(kernel, streams),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(kernel) => deal_out(kernel, streams),
             Self::Plain => streams.for_each(Stream::finish_plainly),
         }
+    }
+}
+
+impl fmt::Display for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "AVX2",
+            Self::Plain => "plain",
+        })
+    }
+}
+
+/// A compression function for `N` streams at once.
+pub(super) trait Kernel<const N: usize>: Copy {
+    /// With fewer streams than these, one after the other is faster.
+    const WORTHWHILE: usize;
+
+    /// Compresses the blocks of each lane: whole ones, and as many in each.
+    fn compress(self, states: &mut States<N>, blocks: &[&[u8]; N]);
+}
+
+/// The states of `N` streams: words of the same kind lie side by side.
+#[derive(Zeroize, ZeroizeOnDrop)]
+#[repr(align(64))]
+pub(super) struct States<const N: usize> {
+    /// As in [`Blake2b`].
+    pub(super) words: [[u64; N]; 8],
+    /// As in [`Blake2b`].
+    pub(super) counters: [u64; N],
+    /// How the blocks are marked.
+    pub(super) marks: [u64; N],
+}
+
+impl<const N: usize> States<N> {
+    pub(super) fn new() -> Self {
+        Self { words: [[0; N]; 8], counters: [0; N], marks: [NOT_LAST; N] }
+    }
+
+    /// Takes a stream's state into a lane.
+    fn take<D: BorrowMut<Blake2b>>(&mut self, lane: usize, stream: &mut Stream<'_, D>) {
+        let (state, counter) = stream.state();
+        for (words, word) in self.words.iter_mut().zip(state) {
+            words[lane] = *word;
+        }
+        self.counters[lane] = *counter;
+    }
+
+    /// Gives a stream its state back.
+    fn give_back<D: BorrowMut<Blake2b>>(&self, lane: usize, stream: &mut Stream<'_, D>) {
+        let (state, counter) = stream.state();
+        for (words, word) in self.words.iter().zip(state) {
+            *word = words[lane];
+        }
+        *counter = self.counters[lane];
+    }
+}
+
+/// Compresses all streams, as many at once as there are lanes.
+pub(super) fn deal_out<'a, D: BorrowMut<Blake2b>, const N: usize, K: Kernel<N>>(
+    kernel: K,
+    mut streams: impl Iterator<Item = Stream<'a, D>>,
+) {
+    let mut states = States::new();
+    let mut lanes: [Option<Stream<'a, D>>; N] = [const { None }; N];
+    loop {
+        for (lane, stream) in lanes.iter_mut().enumerate().filter(|(_, stream)| stream.is_none()) {
+            *stream = next_with_blocks(&mut streams);
+            if let Some(stream) = stream {
+                states.take(lane, stream);
+            }
+        }
+        let runs = lanes.each_ref().map(|stream| stream.as_ref().and_then(Stream::run));
+        if runs.iter().flatten().count() < K::WORTHWHILE {
+            break;
+        }
+        let Some(shortest) = runs.iter().flatten().map(|run| run.blocks).min_by_key(|blocks| blocks.len()) else {
+            break;
+        };
+        let mut blocks = [shortest; N];
+        for (lane, run) in runs.iter().enumerate() {
+            if let Some(run) = run {
+                blocks[lane] = &run.blocks[..shortest.len()];
+                states.marks[lane] = run.mark;
+                states.counters[lane] = states.counters[lane].wrapping_sub(run.padding);
+            }
+        }
+        kernel.compress(&mut states, &blocks);
+        let len = shortest.len();
+        for (lane, stream) in lanes.iter_mut().enumerate() {
+            if let Some(stream) = stream {
+                stream.advance(len);
+            }
+            if let Some(mut done) = stream.take_if(|stream| stream.run().is_none()) {
+                states.give_back(lane, &mut done);
+                done.finish();
+            }
+        }
+    }
+    for (lane, stream) in lanes.into_iter().enumerate() {
+        if let Some(mut stream) = stream {
+            states.give_back(lane, &mut stream);
+            stream.finish_plainly();
+        }
+    }
+}
+
+/// Passes over the streams that need no compression.
+fn next_with_blocks<'a, D: BorrowMut<Blake2b>>(
+    streams: &mut impl Iterator<Item = Stream<'a, D>>,
+) -> Option<Stream<'a, D>> {
+    loop {
+        let stream = streams.next()?;
+        if stream.run().is_some() {
+            return Some(stream);
+        }
+        stream.finish();
     }
 }

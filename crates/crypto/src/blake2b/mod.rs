@@ -6,6 +6,41 @@
 //!
 //! Source: RFC 7693.
 
+/// The twelve rounds, for anything that has words `v`, a block's words `m`, and a `mix(v, places, first, second)`. Written
+/// out, since the compiler makes registers of `v` only if it knows every place.
+macro_rules! rounds {
+    ($mix:ident($v:expr, $m:expr)) => {
+        rounds!($mix($v, $m) 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        rounds!($mix($v, $m) 14 10 4 8 9 15 13 6 1 12 0 2 11 7 5 3);
+        rounds!($mix($v, $m) 11 8 12 0 5 2 15 13 10 14 3 6 7 1 9 4);
+        rounds!($mix($v, $m) 7 9 3 1 13 12 11 14 2 6 5 10 4 0 15 8);
+        rounds!($mix($v, $m) 9 0 5 7 2 4 10 15 14 1 11 12 6 8 3 13);
+        rounds!($mix($v, $m) 2 12 6 10 0 11 8 3 4 13 7 5 15 14 1 9);
+        rounds!($mix($v, $m) 12 5 1 15 14 13 4 10 0 7 6 3 9 2 8 11);
+        rounds!($mix($v, $m) 13 11 7 14 12 1 3 9 5 0 15 4 8 6 2 10);
+        rounds!($mix($v, $m) 6 15 14 9 11 3 0 8 12 2 13 7 1 4 10 5);
+        rounds!($mix($v, $m) 10 2 8 4 7 6 1 5 15 11 9 14 3 12 13 0);
+        rounds!($mix($v, $m) 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        rounds!($mix($v, $m) 14 10 4 8 9 15 13 6 1 12 0 2 11 7 5 3);
+    };
+    ($mix:ident($v:expr, $m:expr)
+        $s0:literal $s1:literal $s2:literal $s3:literal $s4:literal $s5:literal $s6:literal $s7:literal
+        $s8:literal $s9:literal $s10:literal $s11:literal $s12:literal $s13:literal $s14:literal $s15:literal) => {
+        $mix($v, [0, 4, 8, 12], $m[$s0], $m[$s1]);
+        $mix($v, [1, 5, 9, 13], $m[$s2], $m[$s3]);
+        $mix($v, [2, 6, 10, 14], $m[$s4], $m[$s5]);
+        $mix($v, [3, 7, 11, 15], $m[$s6], $m[$s7]);
+        $mix($v, [0, 5, 10, 15], $m[$s8], $m[$s9]);
+        $mix($v, [1, 6, 11, 12], $m[$s10], $m[$s11]);
+        $mix($v, [2, 7, 8, 13], $m[$s12], $m[$s13]);
+        $mix($v, [3, 4, 9, 14], $m[$s14], $m[$s15]);
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod lanes;
 mod plain;
 mod stream;
@@ -88,22 +123,6 @@ const PARAMETERS: u64 = 0x0101_0000 ^ 32;
 const NOT_LAST: u64 = 0;
 /// What the last block is marked with.
 const LAST: u64 = !0;
-
-/// Which words of the block the rounds mix in, in the order of their use.
-const SIGMA: [[usize; 16]; 12] = [
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
-    [14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3],
-    [11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4],
-    [7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8],
-    [9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13],
-    [2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9],
-    [12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11],
-    [13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10],
-    [6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5],
-    [10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0],
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
-    [14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3],
-];
 
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,12 @@ impl<'a, D: BorrowMut<Blake2b>> Stream<'a, D> {
         stream
     }
 
+    /// The next run, if there is one.
+    pub(super) fn run(&self) -> Option<Run<'_>> {
+        let Blake2b { block, waiting, .. } = self.digest.borrow();
+        Run::next(block, *waiting, self.rest, self.end.is_some())
+    }
+
     /// Goes on behind the first `len` bytes of the run, which were compressed.
     pub(super) fn advance(&mut self, len: usize) {
         let digest = self.digest.borrow_mut();
@@ -67,6 +73,12 @@ impl<'a, D: BorrowMut<Blake2b>> Stream<'a, D> {
         if self.end.is_some() && self.rest.is_empty() {
             block[*waiting..].fill(0);
         }
+    }
+
+    /// The state, which is taken from here and put back by whoever compresses the runs elsewhere.
+    pub(super) fn state(&mut self) -> (&mut [u64; 8], &mut u64) {
+        let Blake2b { state, counter, .. } = self.digest.borrow_mut();
+        (state, counter)
     }
 
     /// Compresses all runs that are left, here and now.
