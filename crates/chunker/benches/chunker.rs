@@ -2,26 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use worldkeeper_chunker::{Chunker, ChunkerParams};
+use worldkeeper_chunker::{Chunker, ChunkerParams, Instructions};
 
 fn main() {
-    let bytes = noise(256 << 20);
+    let bytes = noise(8 << 20);
     for params in [ChunkerParams::DEFAULT, ChunkerParams::ITEMS] {
-        let mut chunker = Chunker::new(&params, 0x1234_5678);
-        let mut best = Duration::MAX;
-        let mut chunks = 0;
-        for _ in 0..5 {
-            let start = Instant::now();
-            let mut rest = &bytes[..];
-            chunks = 0;
-            while let Some(cut) = chunker.next_cut(rest, true) {
-                rest = &rest[cut..];
-                chunks += 1;
+        for instructions in Instructions::ALL.into_iter().filter(|instructions| instructions.are_available()) {
+            let mut chunker = Chunker::new(&params, 0x1234_5678).with(instructions);
+            let mut best = Duration::MAX;
+            let mut chunks = 0;
+            for _ in 0..100 {
+                let start = Instant::now();
+                let mut rest = &bytes[..];
+                chunks = 0;
+                while let Some(cut) = chunker.next_cut(rest, true) {
+                    rest = &rest[cut..];
+                    chunks += 1;
+                }
+                best = best.min(start.elapsed());
             }
-            best = best.min(start.elapsed());
+            let rate = bytes.len() as f64 / best.as_secs_f64() / 1e9;
+            println!("{params}, {instructions}: {rate:.2} GB/s, {chunks} chunks");
         }
-        let rate = bytes.len() as f64 / best.as_secs_f64() / 1e9;
-        println!("{params}: {rate:.2} GB/s, {chunks} chunks");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The chunker: says where the next chunk of a stream ends.
 
-use crate::buzhash::Buzhash;
+use crate::buzhash::{Buzhash, Instructions};
 use crate::fixed::Fixed;
 use crate::params::ChunkerParams;
 
@@ -33,6 +33,17 @@ impl Chunker {
             ChunkerParams::Fixed { block, header } => Cutter::Fixed(Fixed::new(block, header)),
         };
         Self { cutter, max_chunk_size: params.max_chunk_size() }
+    }
+
+    /// The same on these instructions instead of the best this processor has, or on the plain ones if it has not got
+    /// them: the cuts do not depend on it. For tests and measurements.
+    #[must_use]
+    pub fn with(self, instructions: Instructions) -> Self {
+        let cutter = match self.cutter {
+            Cutter::Buzhash(buzhash) => Cutter::Buzhash(Box::new(buzhash.with(instructions))),
+            fixed @ Cutter::Fixed(_) => fixed,
+        };
+        Self { cutter, ..self }
     }
 
     /// Returns the length of the next chunk, which begins where `pending` does.
@@ -76,13 +87,25 @@ impl Chunker {
         }
     }
 
+    /// Lengths of all chunks of a stream.
+    fn lengths(mut self, mut stream: &[u8]) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        while let Some(cut) = self.next_cut(stream, true) {
+            assert!(0 < cut && cut <= self.max_chunk_size());
+            lengths.push(cut);
+            stream = &stream[cut..];
+        }
+        lengths
+    }
+
     /// Length of the longest chunk there can be, in bytes: what a buffer must hold.
     pub fn max_chunk_size(&self) -> usize {
         self.max_chunk_size
     }
 }
 
-/// Cuts `bytes` in one call per chunk and in small pieces, and checks that both agree; for fuzzing.
+/// Cuts `bytes` in one call per chunk, on all instructions the processor has, and in small pieces, and checks that all
+/// agree; for fuzzing.
 ///
 /// The first four bytes choose parameters and pieces, the rest is cut.
 pub fn fuzz_chunker(bytes: &[u8]) {
@@ -94,14 +117,11 @@ pub fn fuzz_chunker(bytes: &[u8]) {
     .expect("64 + 255 + 1 < 512, and blocks have at least 64 bytes");
     let mut chunker = Chunker::new(&params, i32::from(seed as i8));
 
-    let mut whole = Vec::new();
-    let mut rest = stream;
-    while let Some(cut) = chunker.next_cut(rest, true) {
-        assert!(0 < cut && cut <= chunker.max_chunk_size());
-        whole.push(cut);
-        rest = &rest[cut..];
-    }
+    let whole = chunker.clone().lengths(stream);
     assert_eq!(whole.iter().sum::<usize>(), stream.len());
+    for instructions in Instructions::ALL {
+        assert_eq!(chunker.clone().with(instructions).lengths(stream), whole, "{instructions}");
+    }
 
     let mut pieces = Vec::new();
     let (mut start, mut end) = (0, 0);

@@ -9,5 +9,6 @@ mod fixed;
 mod params;
 mod table;
 
+pub use buzhash::Instructions;
 pub use chunker::{Chunker, fuzz_chunker};
 pub use params::{ChunkerParams, ParamsError, fuzz_params};

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use worldkeeper_chunker::{Chunker, ChunkerParams, fuzz_chunker};
+use worldkeeper_chunker::{Chunker, ChunkerParams, Instructions, fuzz_chunker};
 use worldkeeper_testkit::fixtures;
 
 #[derive(Deserialize)]
@@ -119,11 +119,14 @@ fn buzhash_cuts_where_stock_does() {
     for case in cases {
         let bytes = input(&case.input, case.input_len);
         assert_eq!(hex::encode(Sha256::digest(&bytes)), case.input_sha256, "{}", case.name);
-        let mut chunker = case.chunker();
-        assert_eq!(cuts(&mut chunker, &bytes, || bytes.len()), case.cuts, "{} at once", case.name);
-        // The same chunker again: the end of one stream is the start of the next.
-        let mut sizes = [1_000_003, 65_536, 1, 4095, 4096].into_iter().cycle();
-        assert_eq!(cuts(&mut chunker, &bytes, || sizes.next().unwrap()), case.cuts, "{} in pieces", case.name);
+        for instructions in Instructions::ALL.into_iter().filter(|instructions| instructions.are_available()) {
+            let name = format!("{} on {instructions}", case.name);
+            let mut chunker = case.chunker().with(instructions);
+            assert_eq!(cuts(&mut chunker, &bytes, || bytes.len()), case.cuts, "{name} at once");
+            // The same chunker again: the end of one stream is the start of the next.
+            let mut sizes = [1_000_003, 65_536, 1, 4095, 4096].into_iter().cycle();
+            assert_eq!(cuts(&mut chunker, &bytes, || sizes.next().unwrap()), case.cuts, "{name} in pieces");
+        }
     }
 }
 

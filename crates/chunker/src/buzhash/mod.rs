@@ -12,8 +12,34 @@
 //! *behind* the cut. It must lie wholly before the end of the file and before the maximum size; a hit whose window
 //! reaches to that very end does not count. The hash starts anew in each chunk.
 //!
+//! Turning each byte's share by its position instead of the hash by one takes the chain of rotations out of it, and
+//! what is left is a running XOR, which vector code finds for a whole block at once:
+//!
+//! ```text
+//! V(j)   = ror(T[d[j]], j + 1)
+//! X(p)   = XOR over j = p .. p+w-1 of V(j)        X(p+1) = X(p) XOR V(p) XOR V(p+w)
+//! H(p)   = rol(X(p), p + w)                       low bits of H(p) zero: X(p) AND ror(mask, p + w) = 0
+//! ```
+//!
+//! `plain` has the first form, `avx2` and `avx512` the second, with positions counted from where they begin, and `ring`
+//! keeps each `V(j)` until it leaves the window.
+//!
 //! Source: borg 1.4 `_chunker.c`, `buzhash`, `buzhash_update` and `chunker_process`.
 
+#[cfg(test)]
+mod agreement;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod instructions;
+mod plain;
+#[cfg(target_arch = "x86_64")]
+mod ring;
+
+use self::instructions::Blocks;
+pub use self::instructions::Instructions;
+use self::plain::roll;
 use crate::table::TABLE_BASE;
 
 /// State of the search for the end of one chunk.
@@ -29,6 +55,9 @@ pub(crate) struct Buzhash {
     window: usize,
     /// Length of a chunk of zeros, if enough of them follow.
     zeros: usize,
+    blocks: Blocks,
+    /// For fewer bytes than this it does not pay to look at the window before them once more, as `blocks` does.
+    blocks_from: usize,
     /// The last position looked at and its hash, which was no hit; `None` before the first.
     last: Option<(usize, u32)>,
 }
@@ -45,6 +74,8 @@ impl Buzhash {
             max: 1 << max_exp,
             window: window as usize,
             zeros: 1 << max_exp,
+            blocks: Blocks::new(Instructions::best(), &entering, window as usize),
+            blocks_from: (window as usize).max(256),
             last: None,
         };
         // All windows of zeros have one hash: the first is a hit or none is.
@@ -52,6 +83,11 @@ impl Buzhash {
             buzhash.zeros = buzhash.min;
         }
         buzhash
+    }
+
+    /// The same on these instructions, or on the plain ones if the processor has not got them.
+    pub(crate) fn with(self, instructions: Instructions) -> Self {
+        Self { blocks: Blocks::new(instructions, &self.entering, self.window), ..self }
     }
 
     /// Forgets the chunk that was begun.
@@ -88,57 +124,42 @@ impl Buzhash {
             (self.min, hash)
         };
         let end = bytes.len().saturating_sub(1);
-        let entering = bytes.get(position + self.window..end)?;
-        let leaving = &bytes[position..];
-        match roll(&self.entering, &self.leaving, self.mask, hash, leaving, entering) {
+        let begin = position + self.window;
+        let bytes = bytes.get(..end).filter(|bytes| begin <= bytes.len())?;
+        match self.roll(hash, bytes, begin) {
             Ok(steps) => Some(position + steps),
             Err(hash) => {
-                self.last = Some((position + entering.len(), hash));
+                self.last = Some((end - self.window, hash));
                 None
             }
         }
     }
 
+    /// Moves the window, which ends before byte `begin`, along all of `bytes`, as [`plain::roll`] does.
+    fn roll(&mut self, hash: u32, bytes: &[u8], begin: usize) -> Result<usize, u32> {
+        let (done, hash) = if bytes.len() - begin < self.blocks_from {
+            (0, hash)
+        } else {
+            match self.blocks.roll(self.mask, hash, bytes, begin) {
+                Ok(steps) => return Ok(steps),
+                Err(done) => done,
+            }
+        };
+        let (leaving, entering) = (&bytes[begin - self.window + done..], &bytes[begin + done..]);
+        roll(&self.entering, &self.leaving, self.mask, hash, leaving, entering).map(|steps| done + steps)
+    }
+
     /// The hash of a whole window.
     fn hash(&self, window: &[u8]) -> u32 {
-        window.iter().fold(0, |hash: u32, &byte| hash.rotate_left(1) ^ self.entering[byte as usize])
+        let entering = |byte: u8| self.entering[usize::from(byte)];
+        let (fours, rest) = window.as_chunks();
+        // By fours, so that a step waits for one rotation only.
+        let hash = fours.iter().fold(0_u32, |hash, &[a, b, c, d]| {
+            let first = entering(a).rotate_left(3) ^ entering(b).rotate_left(2);
+            hash.rotate_left(4) ^ (first ^ entering(c).rotate_left(1) ^ entering(d))
+        });
+        rest.iter().fold(hash, |hash, &byte| hash.rotate_left(1) ^ entering(byte))
     }
-}
-
-/// Moves the window along until the hash is a hit: `Ok` is the number of bytes moved, `Err` the hash after all of
-/// `entering` came in without one.
-///
-/// This loop is what chunking costs. It takes two bytes a step, so that the second hash need not wait for the first:
-/// that is a third faster than one byte a step, and more than two gain nothing.
-fn roll(
-    entering_table: &[u32; 256],
-    leaving_table: &[u32; 256],
-    mask: u32,
-    mut hash: u32,
-    leaving: &[u8],
-    entering: &[u8],
-) -> Result<usize, u32> {
-    let change = |out: u8, into: u8| leaving_table[usize::from(out)] ^ entering_table[usize::from(into)];
-    let (leaving_pairs, leaving_rest) = leaving[..entering.len()].as_chunks();
-    let (entering_pairs, entering_rest) = entering.as_chunks();
-    for (step, (&[out, next_out], &[into, next_into])) in leaving_pairs.iter().zip(entering_pairs).enumerate() {
-        let (first, second) = (change(out, into), change(next_out, next_into));
-        let between = hash.rotate_left(1) ^ first;
-        if between & mask == 0 {
-            return Ok(2 * step + 1);
-        }
-        hash = hash.rotate_left(2) ^ (first.rotate_left(1) ^ second);
-        if hash & mask == 0 {
-            return Ok(2 * step + 2);
-        }
-    }
-    for (&out, &into) in leaving_rest.iter().zip(entering_rest) {
-        hash = hash.rotate_left(1) ^ change(out, into);
-        if hash & mask == 0 {
-            return Ok(entering.len());
-        }
-    }
-    Err(hash)
 }
 
 #[cfg(test)]
@@ -150,7 +171,7 @@ mod tests {
     use super::*;
 
     /// The cut rule as the format's description has it, over a whole file: the oracle for everything above.
-    fn cuts_by_definition(buzhash: &Buzhash, bytes: &[u8]) -> Vec<usize> {
+    pub(super) fn cuts_by_definition(buzhash: &Buzhash, bytes: &[u8]) -> Vec<usize> {
         let mut cuts = Vec::new();
         let mut start = 0;
         while start < bytes.len() {
@@ -164,7 +185,7 @@ mod tests {
     }
 
     /// The same cuts, found by the code above with all bytes at hand.
-    fn cuts(buzhash: &mut Buzhash, bytes: &[u8]) -> Vec<usize> {
+    pub(super) fn cuts(buzhash: &mut Buzhash, bytes: &[u8]) -> Vec<usize> {
         let mut cuts = Vec::new();
         let mut start = 0;
         while start < bytes.len() {
