@@ -12,7 +12,7 @@ use crate::{Remote, Server, Transport};
 #[test]
 fn every_command_works_with_every_server_over_a_pipe() {
     for server in Server::all() {
-        try_every_command(&server, Transport::Pipe);
+        let _ = try_every_command(&server, Transport::Pipe);
     }
 }
 
@@ -20,12 +20,21 @@ fn every_command_works_with_every_server_over_a_pipe() {
 fn every_command_works_with_every_server_over_ssh() {
     for server in Server::all() {
         let (Some(ours), Some(systems)) = (Sshd::start(), Sshd::start()) else { return };
-        try_every_command(&server, Transport::Ssh(ours));
-        try_every_command(&server, Transport::SshCommand(systems));
+        for (sshd, is_ours) in [(ours, true), (systems, false)] {
+            // At this level it says who comes.
+            sshd.set_log_level("DEBUG1");
+            let transport = if is_ours { Transport::Ssh(sshd) } else { Transport::SshCommand(sshd) };
+            let transport = try_every_command(&server, transport);
+            let log = transport.sshd().log();
+            let mut clients = log.lines().filter_map(|line| line.split_once("remote software version ")).peekable();
+            assert!(clients.peek().is_some(), "nobody came over {}", transport.name());
+            assert!(clients.all(|(_, client)| client.starts_with("OpenSSH") != is_ours), "{}: {log}", transport.name());
+        }
     }
 }
 
-fn try_every_command(server: &Server, transport: Transport) {
+/// Returns what it went over.
+fn try_every_command(server: &Server, transport: Transport) -> Transport {
     let name = format!("{} over {}", server.name(), transport.name());
     let remote = Remote::new(server, transport);
     let keeper = &remote.keeper;
@@ -59,4 +68,5 @@ fn try_every_command(server: &Server, transport: Transport) {
         borg.extract(&repository, &third, target.path());
         tree::assert_same(&keeper.world(), &below(target.path(), &keeper.world()));
     }
+    remote.transport
 }
