@@ -1,8 +1,8 @@
 //! A cable to a server that can be cut at any byte, in either direction.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -30,8 +30,11 @@ pub(crate) struct Cut {
 #[derive(Clone)]
 pub(crate) struct Cable(Arc<Inner>);
 
+/// Starts a server; this is its standard input and output.
+pub(crate) type Start = Arc<dyn Fn() -> UnixStream + Send + Sync>;
+
 struct Inner {
-    server: PathBuf,
+    server: Start,
     /// The next cut; none are made after it.
     cut: Mutex<Option<Cut>>,
     /// What has gone, if that is kept.
@@ -55,9 +58,9 @@ struct Traffic {
 }
 
 impl Cable {
-    pub(crate) fn new(server: &Path, cut: Option<Cut>) -> Self {
+    pub(crate) fn new(server: &Start, cut: Option<Cut>) -> Self {
         let (gone, turns) = Default::default();
-        let inner = Inner { server: server.to_owned(), cut: Mutex::new(cut), gone, keeps: cut.is_none(), turns };
+        let inner = Inner { server: Arc::clone(server), cut: Mutex::new(cut), gone, keeps: cut.is_none(), turns };
         Self(Arc::new(inner))
     }
 
@@ -114,35 +117,34 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Connect for Cable {
     fn connect(&self, _stop: &Stop) -> Result<Link, ConnectError> {
-        let mut command = Command::new(&self.0.server);
-        command.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut server = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let (to, from) = (server.stdin.take().expect("it is a pipe"), server.stdout.take().expect("it is a pipe"));
+        let from = (self.0.server)();
+        let to = from.try_clone().expect("there are descriptors left");
         let (input, requests) = channel(4);
         let (answers, output) = channel(4);
         let (there, back) = (self.clone(), self.clone());
         let lost = answers.clone();
         thread::spawn(move || there.carry_there(requests, to, &lost));
-        thread::spawn(move || back.carry_back(from, &answers, server));
+        thread::spawn(move || back.carry_back(from, &answers));
         Ok(Link { input, output })
     }
 }
 
 impl Cable {
-    fn carry_there(&self, mut requests: Receiver<Bytes>, mut server: ChildStdin, lost: &Sender<Incoming>) {
+    fn carry_there(&self, mut requests: Receiver<Bytes>, mut server: UnixStream, lost: &Sender<Incoming>) {
         while let Some(bytes) = requests.blocking_recv() {
             let (len, is_cut) = self.pass(Way::There, &bytes);
             // A server that has gone is noticed by the other thread.
             let _ = server.write_all(&bytes[..len]);
             if is_cut {
-                drop(server);
+                let _ = server.shutdown(Shutdown::Write);
                 let _ = lost.blocking_send(Incoming::Ended(Ended::Lost("the cable was cut".to_owned())));
                 return;
             }
         }
+        let _ = server.shutdown(Shutdown::Write);
     }
 
-    fn carry_back(&self, mut server: ChildStdout, answers: &Sender<Incoming>, mut child: Child) {
+    fn carry_back(&self, mut server: UnixStream, answers: &Sender<Incoming>) {
         let mut buffer = vec![0; 64 << 10];
         let ended = loop {
             let len = match server.read(&mut buffer) {
@@ -156,8 +158,7 @@ impl Cable {
                 break Ended::Lost("the cable was cut".to_owned());
             }
         };
-        drop(server);
+        let _ = server.shutdown(Shutdown::Read);
         let _ = answers.blocking_send(Incoming::Ended(ended));
-        let _ = child.wait();
     }
 }

@@ -9,13 +9,20 @@ mod round_trips;
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
 
 use tempfile::TempDir;
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::sshd::Sshd;
 use worldkeeper_testkit::worldkeeper::{self, Worldkeeper};
+
+use cable::Start;
 
 /// Who answers.
 enum Server {
@@ -49,6 +56,25 @@ impl Server {
         let script = folder.join("server");
         write_script(&script, &line);
         script
+    }
+
+    /// Starts one after the other, whose files of this test lie in `folder`.
+    fn start(&self, folder: &Path) -> Start {
+        if let Self::Stock(borg) = self
+            && let Some(servers) = borg.servers()
+        {
+            return Arc::new(move || servers.connect());
+        }
+        let script = self.script(folder);
+        Arc::new(move || {
+            let (near, far) = UnixStream::pair().expect("there are descriptors left");
+            let mut command = Command::new(&script);
+            let (input, output) = (far.try_clone().expect("there are descriptors left"), far);
+            command.arg("serve").stdin(OwnedFd::from(input)).stdout(OwnedFd::from(output)).stderr(Stdio::null());
+            let mut server = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+            thread::spawn(move || server.wait());
+            near
+        })
     }
 }
 

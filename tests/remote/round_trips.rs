@@ -9,14 +9,15 @@ use worldkeeper_engine::{CreateOptions, NoKeyFiles, Session, SessionOptions, Sil
 use worldkeeper_remote::{RemoteMode, RemoteOptions, RemoteRepository, Window};
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
-use worldkeeper_testkit::worldkeeper::{self, PASSPHRASE, Worldkeeper};
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper};
 use worldkeeper_testkit::{gate, tree};
 
+use crate::Server;
 use crate::cable::Cable;
 
 /// Backs up over a cable, and returns how many round trips that took.
 fn backup(keeper: &Worldkeeper, hour: u64) -> usize {
-    let cable = Cable::new(&keeper.folder().join("borg"), None);
+    let cable = Cable::new(&Server::Ours.start(keeper.folder()), None);
     let clock = Arc::new(ManualClock::at("2040-01-01T00:00:00Z"));
     clock.advance(Duration::from_hours(hour));
     let clock: Arc<dyn Clock> = clock;
@@ -46,7 +47,6 @@ fn backup(keeper: &Worldkeeper, hour: u64) -> usize {
 
 fn place(folder: &Path, files: usize) -> Worldkeeper {
     let keeper = Worldkeeper::at(folder);
-    std::os::unix::fs::symlink(worldkeeper::program(), folder.join("borg")).unwrap();
     tree::world(&keeper.world(), files, "round trips");
     let _ = keeper.backup();
     keeper

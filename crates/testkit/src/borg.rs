@@ -4,6 +4,7 @@
 //! set, the `borg` on the `PATH` is asked alone. `TESTS_OLD_BORG` names one of 1.1, which knows less, for the tests that
 //! ask for it.
 
+mod servers;
 mod warm;
 
 use std::ffi::OsStr;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::outcome::Outcome;
 use crate::peers;
+pub use servers::Servers;
 use warm::Warm;
 
 /// One stock borg, with a home, caches and security directory of its own.
@@ -87,6 +89,11 @@ impl Borg {
     pub fn warmed(mut self) -> Self {
         self.warm = Warm::start(&self.program);
         self
+    }
+
+    /// Servers of it, for tests that start many; `None` where the program is no Python script.
+    pub fn servers(&self) -> Option<Servers> {
+        Servers::start(self)
     }
 
     /// Forgets everything this borg knows: caches, security bookkeeping, keys.

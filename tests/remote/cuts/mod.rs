@@ -7,8 +7,10 @@ mod site;
 
 use std::fmt;
 
+use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::gate::{self, Random};
 
+use crate::Server;
 use crate::cable::{Cut, Way};
 use site::{Operation, Site};
 
@@ -40,16 +42,14 @@ fn places(site: &Site, operation: Operation) -> Vec<Cut> {
     places
 }
 
-#[test]
-fn gate_cuts() {
-    let site = Site::new();
+/// So many cases of a site: its edges and places between, or a sample of them, and others if there are not enough.
+fn cases(site: &Site, wanted: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for operation in Operation::ALL {
-        cases.extend(places(&site, operation).into_iter().map(|cut| Case { operation, cut, asks_stock: false }));
+        cases.extend(places(site, operation).into_iter().map(|cut| Case { operation, cut, asks_stock: false }));
     }
     let mut random = Random::new(gate::seed());
     let all = cases.len();
-    let wanted = gate::amount(420, 20_000);
     if wanted < all {
         // A sample of them, the same under the same seed.
         for place in 0..wanted {
@@ -65,10 +65,29 @@ fn gate_cuts() {
         let at = random.below(edges.last().copied().expect("something was said") as usize) as u64;
         cases.push(Case { operation, cut: Cut { way, at }, asks_stock: false });
     }
+    eprintln!("{} of {all} edges and places between, and {} others", wanted.min(all), wanted.saturating_sub(all));
+    cases
+}
+
+fn try_cuts(server: &Server, wanted: usize) {
+    eprintln!("{}:", server.name());
+    let site = Site::new(server);
+    let mut cases = cases(&site, wanted);
     for case in cases.iter_mut().step_by(40) {
         case.asks_stock = true;
     }
-    eprintln!("{} of {all} edges and places between, and others", cases.len().min(all));
     gate::each(&cases, || (), |(), case| site.try_cut(case.operation, case.cut, case.asks_stock));
     assert!(site.cuts() * 10 >= cases.len() * 9, "only {} of {} cuts were made", site.cuts(), cases.len());
+}
+
+#[test]
+fn gate_cuts() {
+    try_cuts(&Server::Ours, gate::amount(420, 20_000));
+}
+
+#[test]
+fn gate_cuts_with_stock_at_the_end() {
+    for borg in Borg::all().into_iter().chain(Borg::old()) {
+        try_cuts(&Server::Stock(Box::new(borg)), gate::amount(30, 5_000));
+    }
 }

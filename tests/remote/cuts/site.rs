@@ -1,8 +1,7 @@
 //! A repository behind a cable, and what is done with it.
 
 use std::error::Error;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,10 +18,11 @@ use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::fixtures::sha_stream;
-use worldkeeper_testkit::worldkeeper::{self, PASSPHRASE, Worldkeeper, below};
+use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
 use worldkeeper_testkit::{gate, tree};
 
-use crate::cable::{Cable, Cut, Way};
+use crate::Server;
+use crate::cable::{Cable, Cut, Start, Way};
 
 /// What is done while the cable is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Operation {
 /// Repositories to begin from, and a server.
 pub(super) struct Site {
     folder: TempDir,
-    server: PathBuf,
+    server: Start,
     counters: Counters,
     stock: Vec<Mutex<Borg>>,
     edges: Vec<[Vec<u64>; 2]>,
@@ -50,10 +50,9 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 impl Site {
     /// Makes a repository of three archives, and another of which one was deleted.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(server: &Server) -> Self {
         let folder = gate::folder();
-        let server = folder.path().join("borg");
-        symlink(worldkeeper::program(), &server).expect("the folder is ours");
+        let server = server.start(folder.path());
         let keeper = Worldkeeper::at(&folder.path().join("full"));
         for version in 1..=3 {
             for file in 0..6 {

@@ -1,15 +1,9 @@
-"""Loads borg once, then runs one command after the other, each in a fork.
 
-A request is a line of JSON with `args`, `env`, `cwd`, `stdout` and `stderr` (paths); the answer is a line with the
-status that `waitpid` gave.
-"""
+
+# Runs one command after the other. A request is a line of JSON with `args`, `env`, `cwd`, `stdout` and `stderr` (paths); the
+# answer is a line with the status that `waitpid` gave.
 
 import json
-import os
-import sys
-import traceback
-
-import borg.archiver
 
 
 def command(request):
@@ -19,18 +13,7 @@ def command(request):
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    sys.argv = ["borg"] + request["args"]
-    try:
-        borg.archiver.main()
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-    except BaseException:
-        traceback.print_exc()
-        code = 2
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    become_borg(request["args"])
 
 
 for line in sys.stdin:

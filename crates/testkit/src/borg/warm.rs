@@ -26,12 +26,7 @@ struct Running {
 impl Warm {
     /// Starts the interpreter of `program`; `None` if that is no script of one.
     pub(super) fn start(program: &Path) -> Option<Self> {
-        let script = fs::read(program).ok()?;
-        let first_line = script.split(|byte| *byte == b'\n').next()?;
-        let interpreter = std::str::from_utf8(first_line).ok()?.strip_prefix("#!")?.trim();
-        let mut command = Command::new(interpreter);
-        command.args(["-c", include_str!("warm.py")]).env_clear().env("LANG", "C.UTF-8").env("TZ", "UTC");
-        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        let mut command = interpreter(program, include_str!("warm.py"))?;
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
         let requests = child.stdin.take();
         let answers = BufReader::new(child.stdout.take()?);
@@ -60,6 +55,17 @@ impl Warm {
         let status = ExitStatus::from_raw(status);
         Ok(Output { status, stdout: fs::read(stdout)?, stderr: fs::read(stderr)? })
     }
+}
+
+/// The interpreter of `program`, to load it and then do what `script` says; `None` if it is no script of one.
+pub(super) fn interpreter(program: &Path, script: &str) -> Option<Command> {
+    let text = fs::read(program).ok()?;
+    let first_line = text.split(|byte| *byte == b'\n').next()?;
+    let mut command = Command::new(std::str::from_utf8(first_line).ok()?.strip_prefix("#!")?.trim());
+    let script = [include_str!("loaded.py"), script].concat();
+    command.args(["-c", &script]).env_clear().env("LANG", "C.UTF-8").env("TZ", "UTC");
+    command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    Some(command)
 }
 
 impl Drop for Running {
