@@ -17,11 +17,15 @@ fn main() {
 /// What every way gives that this machine has, and how it compares with the crate's BLAKE2b, one stream.
 fn side_by_side() {
     let digester = key(EncryptionMode::RepokeyBlake2).id_digester();
-    for (count, len) in [(8, 2 << 20), (1000, 500), (1, 2 << 20)] {
-        let bytes = vec![0x77; count * len];
-        let messages: Vec<&[u8]> = bytes.chunks(len).collect();
-        let rate =
-            |name: &str, work: &mut dyn FnMut()| rate(&format!("{count} x {len} bytes, {name}"), bytes.len(), work);
+    let equal = |count, len| (format!("{count} x {len} bytes"), vec![len; count]);
+    // From 100 to 20,000 bytes, in no order.
+    let small = ("500 small files".to_owned(), (0..500).map(|at| 100 + at * 7919 % 19_901).collect());
+    for (what, lens) in [equal(8, 2 << 20), equal(2, 2 << 20), equal(1, 2 << 20), equal(1000, 500), small] {
+        let len = lens.iter().sum();
+        let bytes = vec![0x77; len];
+        let mut rest = &bytes[..];
+        let messages: Vec<&[u8]> = lens.iter().filter_map(|len| rest.split_off(..*len)).collect();
+        let rate = |name: &str, work: &mut dyn FnMut()| rate(&format!("{what}, {name}"), len, work);
         let crates = rate("blake2 crate", &mut || {
             for message in black_box(&messages) {
                 black_box(Blake2b256::new().chain_update([0; 128]).chain_update(message).finalize());
@@ -29,7 +33,7 @@ fn side_by_side() {
         });
         let ratio = |rate: f64| println!("    {:.2} of the blake2 crate", rate / crates);
         bench_digest_all(&digester, &messages, |name, work| ratio(rate(name, work)));
-        if count == 8 {
+        if messages.len() == 8 {
             ratio(rate("the best way, pieces of 4 KiB", &mut || in_pieces(&digester, &messages, 4096)));
         }
     }
@@ -69,10 +73,11 @@ fn key(mode: EncryptionMode) -> Key {
     Key::generate(mode, RepositoryId([1; 32]), &mut |bytes| bytes.fill(0x5a))
 }
 
-/// Prints how many bytes go through per second, in the best of some measurements; returns it.
+/// Prints how many bytes go through per second; returns it. The best of many short measurements, since others use the
+/// machine too.
 fn rate(name: &str, len: usize, work: &mut dyn FnMut()) -> f64 {
-    let rounds = (64_usize << 20).div_ceil(len);
-    let best = (0..5).map(|_| time(rounds, work)).min().expect("it was measured");
+    let rounds = (2_usize << 20).div_ceil(len);
+    let best = (0..50).map(|_| time(rounds, work)).min().expect("it was measured");
     let rate = (rounds * len) as f64 / best.as_secs_f64();
     println!("{name}: {:.0} MB/s", rate / 1e6);
     rate

@@ -54,11 +54,7 @@ fn update_in(lanes: Lanes, work: &mut [(&mut Digester, &[u8])]) {
 
 fn digest_all_in(lanes: Lanes, begun: &Digester, messages: &[&[u8]]) -> Vec<[u8; 32]> {
     match &begun.0 {
-        Hash::Blake2b(hash) => {
-            let mut digests = vec![[0; 32]; messages.len()];
-            lanes.digest_all(hash, messages, &mut digests);
-            digests
-        }
+        Hash::Blake2b(hash) => lanes.digest_all(hash, messages),
         other => messages.iter().map(|message| other.digest(message)).collect(),
     }
 }

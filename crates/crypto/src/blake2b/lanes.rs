@@ -1,9 +1,8 @@
 //! Many streams at once: each lane of a kernel takes one, and the next when it has none left.
 
-use std::borrow::BorrowMut;
 use std::fmt;
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2::Avx2;
@@ -56,13 +55,16 @@ impl Lanes {
         self.compress(work.map(|(digest, bytes)| Stream::piece(digest, bytes)));
     }
 
-    /// Clones `begun` for each message, and puts the digests into the places.
-    pub(crate) fn digest_all(self, begun: &Blake2b, messages: &[&[u8]], places: &mut [[u8; 32]]) {
-        let work = messages.iter().zip(places);
-        self.compress(work.map(|(message, place)| Stream::end(begun.clone(), message, place)));
+    /// The digest of each message, as if a clone of `begun` had taken it.
+    pub(crate) fn digest_all(self, begun: &Blake2b, messages: &[&[u8]]) -> Vec<[u8; 32]> {
+        let mut places = vec![[0; 32]; messages.len()];
+        let mut digests = vec![begun.clone(); messages.len()];
+        let work = digests.iter_mut().zip(messages).zip(&mut places);
+        self.compress(work.map(|((digest, message), place)| Stream::end(digest, message, place)));
+        places
     }
 
-    pub(super) fn compress<'a, D: BorrowMut<Blake2b>>(self, streams: impl Iterator<Item = Stream<'a, D>>) {
+    pub(super) fn compress<'a>(self, streams: impl Iterator<Item = Stream<'a>>) {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(kernel) => deal_out(kernel, streams),
@@ -95,7 +97,6 @@ pub(super) trait Kernel<const N: usize>: Copy {
 }
 
 /// The states of `N` streams: words of the same kind lie side by side.
-#[derive(Zeroize, ZeroizeOnDrop)]
 #[repr(align(64))]
 pub(super) struct States<const N: usize> {
     /// As in [`Blake2b`].
@@ -112,7 +113,7 @@ impl<const N: usize> States<N> {
     }
 
     /// Takes a stream's state into a lane.
-    fn take<D: BorrowMut<Blake2b>>(&mut self, lane: usize, stream: &mut Stream<'_, D>) {
+    fn take(&mut self, lane: usize, stream: &mut Stream<'_>) {
         let (state, counter) = stream.state();
         for (words, word) in self.words.iter_mut().zip(state) {
             words[lane] = *word;
@@ -121,7 +122,7 @@ impl<const N: usize> States<N> {
     }
 
     /// Gives a stream its state back.
-    fn give_back<D: BorrowMut<Blake2b>>(&self, lane: usize, stream: &mut Stream<'_, D>) {
+    fn give_back(&self, lane: usize, stream: &mut Stream<'_>) {
         let (state, counter) = stream.state();
         for (words, word) in self.words.iter().zip(state) {
             *word = words[lane];
@@ -130,13 +131,19 @@ impl<const N: usize> States<N> {
     }
 }
 
+impl<const N: usize> Drop for States<N> {
+    fn drop(&mut self) {
+        (self.words, self.counters) = ([[0; N]; 8], [0; N]);
+        zeroize::optimization_barrier(self);
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for States<N> {}
+
 /// Compresses all streams, as many at once as there are lanes.
-pub(super) fn deal_out<'a, D: BorrowMut<Blake2b>, const N: usize, K: Kernel<N>>(
-    kernel: K,
-    mut streams: impl Iterator<Item = Stream<'a, D>>,
-) {
+pub(super) fn deal_out<'a, const N: usize, K: Kernel<N>>(kernel: K, mut streams: impl Iterator<Item = Stream<'a>>) {
     let mut states = States::new();
-    let mut lanes: [Option<Stream<'a, D>>; N] = [const { None }; N];
+    let mut lanes: [Option<Stream<'a>>; N] = [const { None }; N];
     loop {
         for (lane, stream) in lanes.iter_mut().enumerate().filter(|(_, stream)| stream.is_none()) {
             *stream = next_with_blocks(&mut streams);
@@ -180,9 +187,7 @@ pub(super) fn deal_out<'a, D: BorrowMut<Blake2b>, const N: usize, K: Kernel<N>>(
 }
 
 /// Passes over the streams that need no compression.
-fn next_with_blocks<'a, D: BorrowMut<Blake2b>>(
-    streams: &mut impl Iterator<Item = Stream<'a, D>>,
-) -> Option<Stream<'a, D>> {
+fn next_with_blocks<'a>(streams: &mut impl Iterator<Item = Stream<'a>>) -> Option<Stream<'a>> {
     loop {
         let stream = streams.next()?;
         if stream.run().is_some() {

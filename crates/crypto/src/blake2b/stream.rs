@@ -1,15 +1,13 @@
 //! What one digest has still to take, as runs of blocks that lie together in memory.
 
-use std::borrow::BorrowMut;
-
 use super::{BLOCK_LEN, Blake2b, LAST, NOT_LAST, plain};
 
-/// A digest, its own or borrowed, and the bytes it is about to take.
+/// A digest and the bytes it is about to take.
 ///
 /// There are at most three runs: the block that waited, filled up; the whole blocks of the bytes; and, if the message
 /// ends here, what is left of them.
-pub(super) struct Stream<'a, D: BorrowMut<Blake2b>> {
-    digest: D,
+pub(super) struct Stream<'a> {
+    digest: &'a mut Blake2b,
     rest: &'a [u8],
     /// Where the digest goes, if these are the last bytes of the message.
     end: Option<&'a mut [u8; 32]>,
@@ -24,19 +22,18 @@ pub(super) struct Run<'a> {
     pub(super) padding: u64,
 }
 
-impl<'a, D: BorrowMut<Blake2b>> Stream<'a, D> {
+impl<'a> Stream<'a> {
     /// Bytes that others may follow.
-    pub(super) fn piece(digest: D, bytes: &'a [u8]) -> Self {
+    pub(super) fn piece(digest: &'a mut Blake2b, bytes: &'a [u8]) -> Self {
         let mut stream = Self { digest, rest: bytes, end: None };
         stream.settle();
         stream
     }
 
     /// The last bytes of a message.
-    pub(super) fn end(digest: D, bytes: &'a [u8], place: &'a mut [u8; 32]) -> Self {
-        let begun: &Blake2b = digest.borrow();
-        if begun.waiting == 0 && bytes.is_empty() {
-            place.copy_from_slice(&begun.block[..32]);
+    pub(super) fn end(digest: &'a mut Blake2b, bytes: &'a [u8], place: &'a mut [u8; 32]) -> Self {
+        if digest.waiting == 0 && bytes.is_empty() {
+            place.copy_from_slice(&digest.block[..32]);
             return Self { digest, rest: bytes, end: None };
         }
         let mut stream = Self { digest, rest: bytes, end: Some(place) };
@@ -46,15 +43,13 @@ impl<'a, D: BorrowMut<Blake2b>> Stream<'a, D> {
 
     /// The next run, if there is one.
     pub(super) fn run(&self) -> Option<Run<'_>> {
-        let Blake2b { block, waiting, .. } = self.digest.borrow();
-        Run::next(block, *waiting, self.rest, self.end.is_some())
+        Run::next(&self.digest.block, self.digest.waiting, self.rest, self.end.is_some())
     }
 
     /// Goes on behind the first `len` bytes of the run, which were compressed.
     pub(super) fn advance(&mut self, len: usize) {
-        let digest = self.digest.borrow_mut();
-        if digest.waiting > 0 {
-            digest.waiting = 0;
+        if self.digest.waiting > 0 {
+            self.digest.waiting = 0;
         } else {
             self.rest = &self.rest[len..];
         }
@@ -63,7 +58,7 @@ impl<'a, D: BorrowMut<Blake2b>> Stream<'a, D> {
 
     /// Lets bytes wait that are not to be compressed where they lie.
     fn settle(&mut self) {
-        let Blake2b { block, waiting, .. } = self.digest.borrow_mut();
+        let Blake2b { block, waiting, .. } = &mut *self.digest;
         if *waiting > 0 || self.rest.len() <= BLOCK_LEN {
             let (taken, rest) = self.rest.split_at(self.rest.len().min(BLOCK_LEN - *waiting));
             block[*waiting..][..taken.len()].copy_from_slice(taken);
@@ -77,14 +72,13 @@ impl<'a, D: BorrowMut<Blake2b>> Stream<'a, D> {
 
     /// The state, which is taken from here and put back by whoever compresses the runs elsewhere.
     pub(super) fn state(&mut self) -> (&mut [u64; 8], &mut u64) {
-        let Blake2b { state, counter, .. } = self.digest.borrow_mut();
-        (state, counter)
+        (&mut self.digest.state, &mut self.digest.counter)
     }
 
     /// Compresses all runs that are left, here and now.
     pub(super) fn finish_plainly(mut self) {
         loop {
-            let Blake2b { state, counter, block, waiting } = self.digest.borrow_mut();
+            let Blake2b { state, counter, block, waiting } = &mut *self.digest;
             let Some(run) = Run::next(block, *waiting, self.rest, self.end.is_some()) else { break };
             *counter = counter.wrapping_sub(run.padding);
             plain::compress(state, counter, run.blocks, run.mark);
@@ -97,7 +91,7 @@ impl<'a, D: BorrowMut<Blake2b>> Stream<'a, D> {
     /// Delivers the digest, where the message has ended.
     pub(super) fn finish(self) {
         if let Some(place) = self.end {
-            *place = self.digest.borrow().digest();
+            *place = self.digest.digest();
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Every way to compress, held against the `blake2` crate; and the kernels against their safe twin.
 
-use std::borrow::BorrowMut;
-
 use blake2::{Blake2b256, Digest};
 use proptest::prelude::*;
 use worldkeeper_testkit::gate;
@@ -43,13 +41,13 @@ impl Way {
         Lanes::all().map(Self::Lanes).chain([Self::TwinOf8, Self::TwinOf4, Self::TwinOf3, Self::TwinOf1])
     }
 
-    fn compress<'a, D: BorrowMut<Blake2b>>(self, streams: impl Iterator<Item = Stream<'a, D>>) {
+    fn compress<'a>(self, streams: impl Iterator<Item = Stream<'a>>) {
         match self {
             Self::Lanes(lanes) => lanes.compress(streams),
-            Self::TwinOf8 => deal_out::<_, 8, _>(Twin::<3>, streams),
-            Self::TwinOf4 => deal_out::<_, 4, _>(Twin::<1>, streams),
-            Self::TwinOf3 => deal_out::<_, 3, _>(Twin::<2>, streams),
-            Self::TwinOf1 => deal_out::<_, 1, _>(Twin::<0>, streams),
+            Self::TwinOf8 => deal_out::<8, _>(Twin::<3>, streams),
+            Self::TwinOf4 => deal_out::<4, _>(Twin::<1>, streams),
+            Self::TwinOf3 => deal_out::<3, _>(Twin::<2>, streams),
+            Self::TwinOf1 => deal_out::<1, _>(Twin::<0>, streams),
         }
     }
 
@@ -74,11 +72,11 @@ impl Way {
     }
 
     fn at_once(self, messages: &[Vec<u8>]) -> Vec<[u8; 32]> {
-        let begun = Blake2b::keyed(&key());
-        let mut digests = vec![[0; 32]; messages.len()];
-        let work = messages.iter().zip(&mut digests);
-        self.compress(work.map(|(message, place)| Stream::end(begun.clone(), message, place)));
-        digests
+        let mut digests = vec![Blake2b::keyed(&key()); messages.len()];
+        let mut places = vec![[0; 32]; messages.len()];
+        let work = digests.iter_mut().zip(messages).zip(&mut places);
+        self.compress(work.map(|((digest, message), place)| Stream::end(digest, message, place)));
+        places
     }
 }
 
@@ -139,9 +137,10 @@ fn counters_are_carried_far_beyond_32_bits() {
             assert_eq!(plainly.finish() == digest, counter == other, "every bit of it counts");
         }
         for way in Way::all() {
-            let mut digests = [[0; 32]; 9];
-            way.compress(digests.iter_mut().map(|place| Stream::end(begun.clone(), &message, place)));
-            assert_eq!(digests, [digest; 9], "{way:?}, {counter}");
+            let (mut clones, mut places) = (vec![begun.clone(); 9], [[0; 32]; 9]);
+            let work = clones.iter_mut().zip(&mut places);
+            way.compress(work.map(|(clone, place)| Stream::end(clone, &message, place)));
+            assert_eq!(places, [digest; 9], "{way:?}, {counter}");
         }
     }
 }
