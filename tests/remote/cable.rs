@@ -1,4 +1,4 @@
-//! A cable to a server that can be cut at any byte, in either direction.
+//! A cable to a server that can be cut at any byte, in either direction, or made to drip.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -35,6 +35,8 @@ pub(crate) type Start = Arc<dyn Fn() -> UnixStream + Send + Sync>;
 
 struct Inner {
     server: Start,
+    /// How many bytes it carries at once.
+    piece: usize,
     /// The next cut; none are made after it.
     cut: Mutex<Option<Cut>>,
     /// What has gone, if that is kept.
@@ -59,9 +61,18 @@ struct Traffic {
 
 impl Cable {
     pub(crate) fn new(server: &Start, cut: Option<Cut>) -> Self {
+        Self::with(server, cut, 64 << 10)
+    }
+
+    /// One that carries a byte at a time.
+    pub(crate) fn dripping(server: &Start) -> Self {
+        Self::with(server, None, 1)
+    }
+
+    fn with(server: &Start, cut: Option<Cut>, piece: usize) -> Self {
         let (gone, turns) = Default::default();
-        let inner = Inner { server: Arc::clone(server), cut: Mutex::new(cut), gone, keeps: cut.is_none(), turns };
-        Self(Arc::new(inner))
+        let server = Arc::clone(server);
+        Self(Arc::new(Inner { server, piece, cut: Mutex::new(cut), gone, keeps: cut.is_none(), turns }))
     }
 
     /// Where messages have ended, in bytes from the first connection's begin; for one without a cut.
@@ -133,8 +144,14 @@ impl Cable {
     fn carry_there(&self, mut requests: Receiver<Bytes>, mut server: UnixStream, lost: &Sender<Incoming>) {
         while let Some(bytes) = requests.blocking_recv() {
             let (len, is_cut) = self.pass(Way::There, &bytes);
-            // A server that has gone is noticed by the other thread.
-            let _ = server.write_all(&bytes[..len]);
+            for piece in bytes[..len].chunks(self.0.piece) {
+                // A server that has gone is noticed by the other thread.
+                let _ = server.write_all(piece);
+                if len > piece.len() {
+                    // So that the other end sees the pieces.
+                    thread::yield_now();
+                }
+            }
             if is_cut {
                 let _ = server.shutdown(Shutdown::Write);
                 let _ = lost.blocking_send(Incoming::Ended(Ended::Lost("the cable was cut".to_owned())));
@@ -145,7 +162,7 @@ impl Cable {
     }
 
     fn carry_back(&self, mut server: UnixStream, answers: &Sender<Incoming>) {
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; self.0.piece];
         let ended = loop {
             let len = match server.read(&mut buffer) {
                 Ok(0) | Err(_) => break Ended::Exited(0),

@@ -3,9 +3,11 @@
 mod cable;
 mod cuts;
 mod doctor;
+mod drip;
 mod lost;
 mod pairings;
 mod round_trips;
+mod sidecar;
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,21 +1,14 @@
 //! A repository behind a cable, and what is done with it.
 
-use std::error::Error;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tempfile::TempDir;
-use worldkeeper_core::{Clock, Stop, error_text};
-use worldkeeper_engine::{
-    CreateOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir, compact, create, delete,
-};
-use worldkeeper_remote::{RemoteMode, RemoteOptions, RemoteRepository, Window};
-use worldkeeper_repository::OsDisk;
+use worldkeeper_core::error_text;
+use worldkeeper_engine::{CreateOptions, Silent, compact, create, delete};
 use worldkeeper_testkit::borg::Borg;
-use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::counters::Counters;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
@@ -23,6 +16,7 @@ use worldkeeper_testkit::{gate, tree};
 
 use crate::Server;
 use crate::cable::{Cable, Cut, Start, Way};
+use crate::sidecar::{self, Outcome};
 
 /// What is done while the cable is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +39,6 @@ pub(super) struct Site {
     edges: Vec<[Vec<u64>; 2]>,
     cuts: AtomicUsize,
 }
-
-type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 impl Site {
     /// Makes a repository of three archives, and another of which one was deleted.
@@ -152,42 +144,19 @@ fn copy(from: &Path, to: &Path) {
 
 /// One run of the sidecar, some hours after everything that was done so far.
 fn run(case: &Case, operation: Operation, cable: &Cable, hour: u64) -> Outcome {
-    let keeper = &case.keeper;
-    let clock = Arc::new(ManualClock::at("2040-01-01T00:00:00Z"));
-    clock.advance(Duration::from_hours(hour));
-    let clock: Arc<dyn Clock> = clock;
-    let state = StateDir::open(Arc::new(OsDisk), &keeper.state(), "world")?;
-    let options = RemoteOptions {
-        location: "ssh://backup.example/repository".to_owned(),
-        path: keeper.repository().into_os_string().into_encoded_bytes(),
-        mode: RemoteMode::Exclusive,
-        wait: Some(Duration::from_mins(1)),
-        on_wait: None,
-        silence: None,
-        patience: Duration::from_mins(5),
-        window: Window::default(),
-        clock: Arc::clone(&clock),
-        stop: Stop::default(),
-    };
-    let repository = RemoteRepository::open(Arc::new(cable.clone()), options)?;
-    let options = SessionOptions {
-        state: &state,
-        key_store: &NoKeyFiles,
-        passphrase: Some(PASSPHRASE),
-        clock,
-        stop: Stop::default(),
-    };
-    let mut session = Session::open(case.counters.watch(Box::new(repository)), &options)?;
-    match operation {
-        Operation::Create => {
-            let options = CreateOptions { sealers: 2, ..CreateOptions::new("world", [keeper.world()]) };
-            create(&mut session, &options, &Silent)?;
+    let watch = |repository| case.counters.watch(repository);
+    sidecar::run(&case.keeper, cable, hour, watch, |session| {
+        match operation {
+            Operation::Create => {
+                let options = CreateOptions { sealers: 2, ..CreateOptions::new("world", [case.keeper.world()]) };
+                create(session, &options, &Silent)?;
+            }
+            Operation::Prune => {
+                let oldest: Vec<_> = session.archives().into_iter().take(2).map(|archive| archive.name).collect();
+                delete(session, &oldest, &Silent)?;
+            }
+            Operation::Compact => _ = compact(session, 1)?,
         }
-        Operation::Prune => {
-            let oldest: Vec<_> = session.archives().into_iter().take(2).map(|archive| archive.name).collect();
-            delete(&mut session, &oldest, &Silent)?;
-        }
-        Operation::Compact => _ = compact(&mut session, 1)?,
-    }
-    Ok(())
+        Ok(())
+    })
 }
