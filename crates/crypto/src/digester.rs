@@ -26,7 +26,13 @@ impl Digester {
 
     /// Gives each digester its bytes, whatever the kinds and lengths are. Best where the pieces are of one length.
     pub fn update_side_by_side(work: &mut [(&mut Self, &[u8])]) {
-        update_in(Lanes::best(), work);
+        Lanes::best().update(work.iter_mut().filter_map(|(digester, bytes)| match &mut digester.0 {
+            Hash::Blake2b(hash) => Some((hash, *bytes)),
+            other => {
+                other.update(bytes);
+                None
+            }
+        }));
     }
 
     /// The digests of many messages, each as if a clone of this digester had taken it.
@@ -40,16 +46,6 @@ pub fn bench_digest_all(begun: &Digester, messages: &[&[u8]], mut measure: impl 
     for lanes in Lanes::all() {
         measure(&lanes.to_string(), &mut || _ = black_box(digest_all_in(lanes, begun, black_box(messages))));
     }
-}
-
-fn update_in(lanes: Lanes, work: &mut [(&mut Digester, &[u8])]) {
-    lanes.update(work.iter_mut().filter_map(|(digester, bytes)| match &mut digester.0 {
-        Hash::Blake2b(hash) => Some((hash, *bytes)),
-        other => {
-            other.update(bytes);
-            None
-        }
-    }));
 }
 
 fn digest_all_in(lanes: Lanes, begun: &Digester, messages: &[&[u8]]) -> Vec<[u8; 32]> {

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::lanes::{Kernel, States};
+use super::dealer::{Kernel, States};
 use super::{BLOCK_LEN, INITIAL};
 
 /// Proof that the machine has AVX2.

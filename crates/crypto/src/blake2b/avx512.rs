@@ -10,7 +10,7 @@ use std::arch::x86_64::{
     _mm512_storeu_si512, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
-use super::lanes::{Kernel, States};
+use super::dealer::{Kernel, States};
 use super::{BLOCK_LEN, INITIAL};
 
 /// Proof that the machine has AVX-512.

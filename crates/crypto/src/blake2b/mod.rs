@@ -2,7 +2,8 @@
 //!
 //! One message is a chain: each block waits for the one before it, and most of a processor's width lies idle. Several
 //! messages that have nothing to do with each other fill it. The crates for BLAKE2b keep their states to themselves,
-//! hence one of our own, which [`plain`] and the kernels of [`lanes`] can take over from each other at any block.
+//! hence one of our own, which `plain`, `avx2` and `avx512` can take over from each other at any block. A [`stream`] is what
+//! one digest has still to take; the `dealer` gives many of them to the lanes of a kernel, if [`lanes`] found one.
 //!
 //! Source: RFC 7693.
 
@@ -41,6 +42,8 @@ macro_rules! rounds {
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(any(test, target_arch = "x86_64"))]
+mod dealer;
 mod lanes;
 mod plain;
 mod stream;

@@ -41,11 +41,6 @@ impl<'a> Stream<'a> {
         stream
     }
 
-    /// The next run, if there is one.
-    pub(super) fn run(&self) -> Option<Run<'_>> {
-        Run::next(&self.digest.block, self.digest.waiting, self.rest, self.end.is_some())
-    }
-
     /// Goes on behind the first `len` bytes of the run, which were compressed.
     pub(super) fn advance(&mut self, len: usize) {
         if self.digest.waiting > 0 {
@@ -70,11 +65,6 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The state, which is taken from here and put back by whoever compresses the runs elsewhere.
-    pub(super) fn state(&mut self) -> (&mut [u64; 8], &mut u64) {
-        (&mut self.digest.state, &mut self.digest.counter)
-    }
-
     /// Compresses all runs that are left, here and now.
     pub(super) fn finish_plainly(mut self) {
         loop {
@@ -93,6 +83,20 @@ impl<'a> Stream<'a> {
         if let Some(place) = self.end {
             *place = self.digest.digest();
         }
+    }
+}
+
+/// For a dealer.
+#[cfg(any(test, target_arch = "x86_64"))]
+impl Stream<'_> {
+    /// The next run, if there is one.
+    pub(super) fn run(&self) -> Option<Run<'_>> {
+        Run::next(&self.digest.block, self.digest.waiting, self.rest, self.end.is_some())
+    }
+
+    /// The state, which is taken from here and put back by whoever compresses the runs elsewhere.
+    pub(super) fn state(&mut self) -> (&mut [u64; 8], &mut u64) {
+        (&mut self.digest.state, &mut self.digest.counter)
     }
 }
 

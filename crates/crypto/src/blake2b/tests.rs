@@ -4,7 +4,7 @@ use blake2::{Blake2b256, Digest};
 use proptest::prelude::*;
 use worldkeeper_testkit::gate;
 
-use super::lanes::{Kernel, States, deal_out};
+use super::dealer::{Kernel, States, deal_out};
 use super::*;
 
 /// A kernel of any width in safe code: what the others must do, and what shows that dealing out is right where no other
@@ -146,7 +146,8 @@ fn counters_are_carried_far_beyond_32_bits() {
 }
 
 /// What the kernels make of states that no message leads to.
-fn kernel_is_as_its_twin<const N: usize>(kernel: impl Kernel<N>, random: &mut gate::Random) {
+fn kernel_is_as_its_twin<const N: usize>(kernel: impl Kernel<N>, case: usize) {
+    let mut random = gate::Random::of(case as u64);
     let mut word = || random.below(usize::MAX) as u64;
     let mut states = States::<N>::new();
     states.words = states.words.map(|words| words.map(|_| word()));
@@ -160,21 +161,21 @@ fn kernel_is_as_its_twin<const N: usize>(kernel: impl Kernel<N>, random: &mut ga
     (twins.words, twins.counters, twins.marks) = (states.words, states.counters, states.marks);
     kernel.compress(&mut states, &blocks);
     Twin::<0>.compress(&mut twins, &blocks);
-    assert_eq!((states.words, states.counters, states.marks), (twins.words, twins.counters, twins.marks));
+    let all = |states: &States<N>| (states.words, states.counters, states.marks);
+    assert_eq!(all(&states), all(&twins), "seed {}, case {case}, {N} lanes", gate::seed());
 }
 
 #[test]
 fn gate_kernels_are_as_their_twin() {
     for case in 0..gate::amount(2000, 200_000) {
-        let random = &mut gate::Random::of(case as u64);
-        kernel_is_as_its_twin::<5>(Twin::<1>, random);
+        kernel_is_as_its_twin::<5>(Twin::<1>, case);
         #[cfg(target_arch = "x86_64")]
         {
             if let Some(kernel) = avx512::Avx512::detect() {
-                kernel_is_as_its_twin(kernel, random);
+                kernel_is_as_its_twin(kernel, case);
             }
             if let Some(kernel) = avx2::Avx2::detect() {
-                kernel_is_as_its_twin(kernel, random);
+                kernel_is_as_its_twin(kernel, case);
             }
         }
     }
