@@ -6,6 +6,7 @@ mod doctor;
 mod drip;
 mod lost;
 mod pairings;
+mod resync;
 mod round_trips;
 mod sidecar;
 
@@ -35,6 +36,11 @@ enum Server {
 impl Server {
     fn all() -> Vec<Self> {
         Borg::all().into_iter().chain(Borg::old()).map(|borg| Self::Stock(Box::new(borg))).chain([Self::Ours]).collect()
+    }
+
+    /// The newest stock's and ours, for what takes long.
+    fn newest() -> Vec<Self> {
+        Borg::newest().map(|borg| Self::Stock(Box::new(borg))).into_iter().chain([Self::Ours]).collect()
     }
 
     fn name(&self) -> String {
