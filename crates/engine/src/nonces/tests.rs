@@ -194,6 +194,23 @@ fn a_client_that_uses_a_value_twice_is_noticed() {
     }
 }
 
+/// Nobody waits for a reservation often: behind a server one takes two round trips.
+#[test]
+fn four_gibibytes_are_sealed_with_one_reservation() {
+    let life = Life::new(Planted::Nothing, 1);
+    let state_dir = StateDir::open(Arc::new(MemoryDisk::new()), "/state".as_ref(), "test").unwrap();
+    let (state, nonces) = (state_dir.repository(ID), Nonces::new(None));
+    let take = || nonces.take(&life.key, 8 << 20, &life.repository, &state).unwrap();
+    let reserved = || life.repository.store().nonce;
+    assert_eq!(take(), 0);
+    let first = reserved();
+    // What was needed at once, and the margin.
+    (0..512).for_each(|_| _ = take());
+    assert_eq!(reserved(), first);
+    let _ = take();
+    assert!(reserved() > first);
+}
+
 /// Draws counters and chances.
 trait Draw {
     fn drawn_from(&mut self, range: Range<u64>) -> u64;
