@@ -217,6 +217,16 @@ pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     }
 }
 
+/// Returns whether the process is gone that held the lock on a file of its own for as long as it lived: the system drops
+/// the lock with the process, and who ends in order takes the file along. What cannot be found out is no.
+pub fn is_abandoned(disk: &dyn Disk, path: &Path) -> bool {
+    match disk.metadata(path) {
+        Err(error) => error.is_not_found(),
+        // Asked first, because to lock a file makes it.
+        Ok(_) => matches!(disk.try_lock(path), Ok(Some(_))),
+    }
+}
+
 /// Creates a directory and whatever is missing above it; existing ones are fine.
 pub fn create_dir_all(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     match disk.create_dir(path) {

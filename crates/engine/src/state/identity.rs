@@ -72,11 +72,7 @@ impl LockIdentity for Identity {
         if !ours || holder.thread == 0 || holder.thread == self.own.thread {
             return false;
         }
-        let path = self.processes.join(file_name(holder.thread));
-        match self.disk.metadata(&path) {
-            Err(error) => error.is_not_found(),
-            Ok(_) => matches!(self.disk.try_lock(&path), Ok(Some(_))),
-        }
+        disk::is_abandoned(self.disk.as_ref(), &self.processes.join(file_name(holder.thread)))
     }
 }
 

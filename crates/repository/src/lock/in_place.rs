@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use worldkeeper_core::disk::FileLock;
+use worldkeeper_core::disk::{self, FileLock};
 use worldkeeper_core::lock::{LockId, LockIdentity};
 use worldkeeper_core::{Disk, DiskError, RepositoryError};
 
@@ -101,11 +101,7 @@ impl LockIdentity for InPlace {
         if !self.is_local && holder.host_id != self.own.host_id {
             return false;
         }
-        let path = self.repository.join(file_name(holder.thread));
-        match self.disk.metadata(&path) {
-            Err(error) => error.is_not_found(),
-            Ok(_) => matches!(self.disk.try_lock(&path), Ok(Some(_))),
-        }
+        disk::is_abandoned(self.disk.as_ref(), &self.repository.join(file_name(holder.thread)))
     }
 }
 
