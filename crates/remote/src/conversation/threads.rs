@@ -6,7 +6,7 @@ use std::thread;
 use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::{Ended, Incoming, Link};
 
 /// Starts them. They end when the link does, or when nobody wants the session any more.
