@@ -61,7 +61,7 @@ impl Site {
         tree::write(&folder.path().join("full/world/region/new"), &sha_stream("new", 300_000));
         tree::write(&folder.path().join("deleted/world/region/new"), &sha_stream("new", 300_000));
         let counters = Counters::default();
-        let stock = Borg::all().into_iter().map(|borg| Mutex::new(borg.with_passphrase(PASSPHRASE))).collect();
+        let stock = Borg::all().into_iter().map(|borg| Mutex::new(borg.with_passphrase(PASSPHRASE).warmed())).collect();
         let mut site = Self { folder, server, counters, stock, edges: Vec::new(), cuts: AtomicUsize::new(0) };
         for operation in Operation::ALL {
             let case = site.case(operation);
