@@ -13,6 +13,8 @@ pub struct Compressor<R> {
     /// What `auto` tries first.
     cheap: Option<lz4::Encoder>,
     obfuscation: Option<Obfuscation>,
+    /// As many zeros as the longest padding so far.
+    zeros: Vec<u8>,
     random: R,
 }
 
@@ -28,45 +30,50 @@ where
             (true, method) => (Encoder::new(method), Some(lz4::Encoder::new())),
             (false, method) => (Encoder::new(method), None),
         };
-        Self { encoder, cheap, obfuscation: compression.obfuscation, random }
+        Self { encoder, cheap, obfuscation: compression.obfuscation, zeros: Vec::new(), random }
     }
 
-    /// Appends `data`, which must be less than 4 GiB, to `out` as a payload: header and body. What `out` holds already
-    /// stays.
+    /// Makes the payload of `data`, which must be less than 4 GiB: header and body.
     ///
     /// As in borg, data that lz4, zstd or lzma cannot make smaller is stored as it is, and zlib always stays zlib. An
     /// algorithm that fails (for want of memory) also leaves the data as it is.
     ///
     /// # Errors
     ///
-    /// What the source of random bytes says when it fails; `out` is of no use then.
-    pub fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), E> {
-        let Some(obfuscation) = self.obfuscation else {
-            self.best(data).append_to(out);
-            return Ok(());
-        };
-        let payload = self.best(data);
+    /// What the source of random bytes says when it fails.
+    pub fn payload<'a>(&'a mut self, data: &'a [u8]) -> Result<Payload<'a>, E> {
+        let payload = best(&mut self.encoder, self.cheap.as_mut(), data);
+        let Some(obfuscation) = self.obfuscation else { return Ok(payload) };
         let size = payload.len();
-        out.extend_from_slice(Algorithm::Obfuscate.header());
-        out.extend_from_slice(&u32::try_from(size).expect("the data is less than 4 GiB").to_be_bytes());
-        payload.append_to(out);
         let padding = obfuscation.padding(size, || unit(&mut self.random))?;
-        out.resize(out.len() + padding, 0);
-        Ok(())
+        if self.zeros.len() < padding {
+            self.zeros.resize(padding, 0);
+        }
+        let size = u32::try_from(size).expect("the data is less than 4 GiB").to_be_bytes();
+        let head = Head::of(&[Algorithm::Obfuscate.header(), &size, payload.head.bytes()]);
+        Ok(Payload { head, padding: &self.zeros[..padding], is_data: false, ..payload })
     }
 
-    /// The payload for `data`, before it is padded.
-    ///
-    /// Source: borg 1.4 `compress.pyx`, `Auto`.
-    fn best<'a>(&'a mut self, data: &'a [u8]) -> Payload<'a> {
-        let Some(cheap) = &mut self.cheap else { return self.encoder.encode(data) };
-        let cheap = Payload::smaller(Algorithm::Lz4, cheap.encode(data), data);
-        if ratio(cheap.len(), HEADER_LEN + data.len()) >= WORTH_TRYING {
-            return cheap;
-        }
-        let expensive = self.encoder.encode(data);
-        if ratio(expensive.len(), cheap.len()) < WORTH_KEEPING { expensive } else { cheap }
+    /// Appends the [payload](Self::payload) of `data` to `out`; what `out` holds already stays, after an error too.
+    pub fn compress(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), E> {
+        let payload = self.payload(data)?;
+        out.reserve(payload.len());
+        payload.pieces().into_iter().for_each(|piece| out.extend_from_slice(piece));
+        Ok(())
     }
+}
+
+/// The payload for `data`, before it is padded; `cheap` is what `auto` tries first.
+///
+/// Source: borg 1.4 `compress.pyx`, `Auto`.
+fn best<'a>(encoder: &'a mut Encoder, cheap: Option<&'a mut lz4::Encoder>, data: &'a [u8]) -> Payload<'a> {
+    let Some(cheap) = cheap else { return encoder.encode(data) };
+    let cheap = Payload::smaller(Algorithm::Lz4, cheap.encode(data), data);
+    if ratio(cheap.len(), HEADER_LEN + data.len()) >= WORTH_TRYING {
+        return cheap;
+    }
+    let expensive = encoder.encode(data);
+    if ratio(expensive.len(), cheap.len()) < WORTH_KEEPING { expensive } else { cheap }
 }
 
 /// `auto` tries another algorithm where lz4 makes a payload this much smaller.
@@ -114,41 +121,76 @@ impl Encoder {
             Self::Zstd(encoder) => Payload::smaller(Algorithm::Zstd, encoder.encode(data), data),
             Self::Lzma(encoder) => Payload::smaller(Algorithm::Lzma, encoder.encode(data), data),
             Self::Zlib(encoder) => match encoder.encode(data) {
-                Some(body) => Payload { header: Algorithm::Zlib.header(), body },
+                Some(body) => Payload::new(Algorithm::Zlib, body),
                 None => Payload::none(data),
             },
         }
     }
 }
 
-/// A payload, not yet in one piece.
-struct Payload<'a> {
-    header: &'static [u8],
+/// A payload, in pieces that lie where they were made.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    head: Head,
     body: &'a [u8],
+    padding: &'a [u8],
+    /// The body is the data as it is.
+    is_data: bool,
 }
 
 impl<'a> Payload<'a> {
+    fn new(algorithm: Algorithm, body: &'a [u8]) -> Self {
+        Self { head: Head::of(&[algorithm.header()]), body, padding: &[], is_data: false }
+    }
+
     /// The data as it is.
     fn none(data: &'a [u8]) -> Self {
-        Self { header: Algorithm::None.header(), body: data }
+        Self { is_data: true, ..Self::new(Algorithm::None, data) }
     }
 
     /// What an algorithm made of the data, or the data as it is if that is not larger.
     fn smaller(algorithm: Algorithm, body: Option<&'a [u8]>, data: &'a [u8]) -> Self {
         match body.filter(|body| body.len() < data.len()) {
-            Some(body) => Self { header: algorithm.header(), body },
+            Some(body) => Self::new(algorithm, body),
             None => Self::none(data),
         }
     }
 
     /// In bytes, with its header.
-    fn len(&self) -> usize {
-        self.header.len() + self.body.len()
+    #[expect(clippy::len_without_is_empty, reason = "it has a header")]
+    pub fn len(&self) -> usize {
+        self.pieces().iter().map(|piece| piece.len()).sum()
     }
 
-    fn append_to(self, out: &mut Vec<u8>) {
-        out.reserve(self.len());
-        out.extend_from_slice(self.header);
-        out.extend_from_slice(self.body);
+    /// What it is made of, one after the other.
+    pub fn pieces(&self) -> [&[u8]; 3] {
+        [self.head.bytes(), self.body, self.padding]
+    }
+
+    /// The header, if what follows it is nothing but the data.
+    pub fn header_of_data(&self) -> Option<&'static [u8]> {
+        self.is_data.then(|| Algorithm::None.header())
+    }
+}
+
+/// What is in front of a body: two bytes, and those of a wrapper.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    bytes: [u8; 2 * HEADER_LEN + size_of::<u32>()],
+    len: usize,
+}
+
+impl Head {
+    fn of(pieces: &[&[u8]]) -> Self {
+        let mut head = Self { bytes: [0; _], len: 0 };
+        for piece in pieces {
+            head.bytes[head.len..][..piece.len()].copy_from_slice(piece);
+            head.len += piece.len();
+        }
+        head
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }

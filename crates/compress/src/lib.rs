@@ -18,7 +18,7 @@ mod zlib;
 mod zstd;
 
 pub use algorithm::Algorithm;
-pub use compressor::Compressor;
+pub use compressor::{Compressor, Payload};
 pub use decompressor::{Decompressor, fuzz_decompress};
 pub use error::DecompressError;
 pub use spec::{Compression, SpecError, fuzz_compression};

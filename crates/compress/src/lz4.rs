@@ -18,6 +18,13 @@ impl Encoder {
 
     /// The block for `data`; `None` if it would not be smaller, or the library fails.
     pub(crate) fn encode(&mut self, data: &[u8]) -> Option<&[u8]> {
+        let is_worth_it = data.len() <= PIECE || data.chunks(PIECE).any(|piece| self.compress(piece).is_some());
+        let len = if is_worth_it { self.compress(data)? } else { return None };
+        Some(&self.block[..len])
+    }
+
+    /// Compresses into the block; how long it is, if it is smaller.
+    fn compress(&mut self, data: &[u8]) -> Option<usize> {
         // The library wants room for the worst case, in zeros. Those that come fresh from the system cost no memory
         // where nothing is written, so most of the room costs none: do not fill it, and do not compress into the
         // caller's buffer, which would have to be filled.
@@ -26,12 +33,14 @@ impl Encoder {
             self.block = Vec::new();
             self.block = vec![0; room];
         }
-        match compress_into_with_table(data, &mut self.block, &mut self.table) {
-            Ok(len) if len < data.len() => Some(&self.block[..len]),
-            _ => None,
-        }
+        compress_into_with_table(data, &mut self.block, &mut self.table).ok().filter(|len| *len < data.len())
     }
 }
+
+/// What is longer, in bytes, is first tried in pieces: where none becomes smaller, as with what is compressed already, the
+/// library would copy all of it into the block just to show that. What is lost is a gain from nothing but repetitions
+/// across the borders of pieces.
+const PIECE: usize = 256 * 1024;
 
 /// Puts the data of `block` into `out`.
 ///
@@ -94,4 +103,27 @@ fn length(start: usize, rest: &mut &[u8]) -> Option<usize> {
         }
     }
     Some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use worldkeeper_testkit::fixtures::sha_stream;
+
+    use super::*;
+
+    #[test]
+    fn what_is_long_is_compressed_if_any_piece_of_it_can_be() {
+        let noise = sha_stream("noise", 3 * PIECE + 100);
+        let mut encoder = Encoder::new();
+        assert!(encoder.encode(&noise).is_none());
+        assert!(encoder.block.len() < 2 * PIECE, "nothing was copied that does not compress");
+        for at in [0, PIECE, 2 * PIECE - 500, 3 * PIECE - 10_000] {
+            let mut data = noise.clone();
+            data[at..][..10_000].fill(0);
+            let block = encoder.encode(&data).expect("ten thousand zeros take less").to_vec();
+            let mut back = Vec::new();
+            decode(&block, &mut back, Some(data.len()), data.len()).unwrap();
+            assert!(back == data, "zeros at {at}");
+        }
+    }
 }

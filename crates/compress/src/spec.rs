@@ -34,6 +34,13 @@ pub struct Compression {
     pub(crate) obfuscation: Option<Obfuscation>,
 }
 
+impl Compression {
+    /// Returns whether the processor has more to do with this than with all the rest, whatever the data is.
+    pub fn is_laborious(&self) -> bool {
+        !matches!(self.method, Method::None | Method::Lz4)
+    }
+}
+
 /// An algorithm and its level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Method {
