@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod disk;
+mod equal;
 mod error_text;
 pub mod escape;
 pub mod format;
@@ -21,6 +22,7 @@ pub mod time;
 
 pub use clock::{Clock, Moment};
 pub use disk::{Disk, DiskError};
+pub use equal::is_equal;
 pub use error_text::error_text;
 pub use format::{Defects, FileFormat, Judge};
 pub use id::{ChunkId, RepositoryId};
