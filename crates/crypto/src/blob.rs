@@ -19,10 +19,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use aes::Aes256Enc;
+use aes::cipher::KeyInit;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ctr::Ctr128BE;
-use ctr::cipher::{KeyIvInit, StreamCipher};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder};
@@ -31,6 +30,7 @@ use zeroize::Zeroizing;
 use crate::Random;
 use crate::hash::Hash;
 use crate::key::{Key, Secrets, SecretsError};
+use crate::keystream::Keystream;
 use crate::mode::EncryptionMode;
 
 /// A key under a passphrase. Parsing reads the outer map, [`open`](Self::open) needs the passphrase.
@@ -209,7 +209,7 @@ fn derive(passphrase: &str, salt: &[u8], iterations: u32) -> Zeroizing<[u8; 32]>
 
 /// Encrypts or decrypts the inner map. The counter may begin at zero, because no kek is ever used twice.
 fn apply_keystream(kek: &[u8; 32], data: &mut [u8]) {
-    Ctr128BE::<Aes256Enc>::new(kek.into(), &[0; 16].into()).apply_keystream(data);
+    Keystream::new(&Aes256Enc::new(kek.into()), 0).apply_in_place(data);
 }
 
 const ALGORITHM: &[u8] = b"sha256";

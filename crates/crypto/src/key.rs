@@ -188,12 +188,22 @@ impl Key {
     /// Requires that `plaintext` is what `id` names. The manifest's id is not derived from its content: there is
     /// nothing to verify, and its TAM does the work.
     pub fn verify_id(&self, id: &ChunkId, plaintext: &[u8]) -> Result<(), IdMismatch> {
-        let found = self.id_hash(plaintext);
-        if subtle::ConstantTimeEq::ct_eq(&found.0[..], &id.0[..]).into() {
-            Ok(())
-        } else {
-            Err(IdMismatch { expected: *id, found })
-        }
+        require_id(*id, self.id_hash(plaintext))
+    }
+
+    /// As [`verify_id`](Self::verify_id) for several, side by side.
+    pub fn verify_ids(&self, chunks: &[(ChunkId, Vec<u8>)]) -> Result<(), IdMismatch> {
+        let plaintexts: Vec<_> = chunks.iter().map(|(_, plaintext)| &plaintext[..]).collect();
+        let found = self.id_digester().digest_all(&plaintexts);
+        chunks.iter().zip(found).try_for_each(|((expected, _), found)| require_id(*expected, ChunkId(found)))
+    }
+}
+
+fn require_id(expected: ChunkId, found: ChunkId) -> Result<(), IdMismatch> {
+    if subtle::ConstantTimeEq::ct_eq(&found.0[..], &expected.0[..]).into() {
+        Ok(())
+    } else {
+        Err(IdMismatch { expected, found })
     }
 }
 

@@ -14,6 +14,7 @@ mod digester;
 mod hash;
 mod key;
 mod key_file;
+mod keystream;
 mod locked;
 mod mode;
 pub mod nonce;

@@ -16,13 +16,13 @@
 use std::borrow::Cow;
 
 use aes::Aes256Enc;
-use ctr::Ctr128BE;
-use ctr::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
+use aes::cipher::KeyInit;
 use subtle::ConstantTimeEq;
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, is_equal};
 
 use crate::hash::Hash;
 use crate::key::Key;
+use crate::keystream::Keystream;
 use crate::mode::{EncryptionMode, PASSPHRASE_TYPE_BYTE};
 
 /// Why an object is not one that this key sealed.
@@ -96,20 +96,25 @@ impl Key {
     pub fn encrypt(&self, nonce: u64, object: &mut [u8]) {
         let payload = self.begin_object(nonce, object);
         if let Some(cipher) = &self.states.cipher {
-            cipher.keystream(nonce).apply_keystream(payload);
+            cipher.keystream(nonce).apply_in_place(payload);
         }
     }
 
-    /// As [`encrypt`](Self::encrypt), with a payload that lies elsewhere, in pieces. What `object` held is gone.
-    pub fn encrypt_from(&self, nonce: u64, payload: &[&[u8]], object: &mut Vec<u8>) {
-        object.resize(self.overhead() + payload.iter().map(|piece| piece.len()).sum::<usize>(), 0);
+    /// As [`encrypt`](Self::encrypt), with a payload that lies elsewhere, in pieces, and an object of just that length.
+    ///
+    /// # Panics
+    ///
+    /// If the object is of another length.
+    pub fn encrypt_from(&self, nonce: u64, payload: &[&[u8]], object: &mut [u8]) {
+        let len = self.overhead() + payload.iter().map(|piece| piece.len()).sum::<usize>();
+        assert_eq!(object.len(), len, "the object is filled");
         let mut room = self.begin_object(nonce, object);
         let mut keystream = self.states.cipher.as_ref().map(|cipher| cipher.keystream(nonce));
         for piece in payload {
             let place;
             (place, room) = room.split_at_mut(piece.len());
             match &mut keystream {
-                Some(keystream) => keystream.apply_keystream_b2b(piece, place),
+                Some(keystream) => keystream.apply(piece, place),
                 None => place.copy_from_slice(piece),
             }
         }
@@ -153,15 +158,8 @@ impl Key {
 
     /// As [`open`](Self::open), into a buffer that is used again and again; what it held is gone.
     pub fn open_into(&self, object: &[u8], payload: &mut Vec<u8>) -> Result<(), OpenError> {
-        let sealed = self.authenticate(object)?;
-        payload.clear();
-        if let Some(cipher) = &self.states.cipher {
-            payload.resize(sealed.len(), 0);
-            cipher.decrypt(object, payload);
-        } else {
-            payload.extend_from_slice(sealed);
-        }
-        Ok(())
+        self.authenticate(object)?;
+        self.decrypt_into(object, payload)
     }
 
     /// The first counter value behind those that sealed `object`, as stock counts it: by the whole object's length,
@@ -189,17 +187,28 @@ impl Key {
             return false;
         }
         let Some(cipher) = &self.states.cipher else {
-            return payload.iter().all(|piece| sealed.split_off(..piece.len()) == Some(piece));
+            return payload
+                .iter()
+                .all(|piece| sealed.split_off(..piece.len()).is_some_and(|found| is_equal(found, piece)));
         };
         let mut keystream = cipher.keystream(nonce(object));
-        let mut buffer = [0; COMPARED_AT_ONCE];
-        payload.iter().flat_map(|piece| piece.chunks(COMPARED_AT_ONCE)).all(|expected| {
-            let (found, rest) = sealed.split_at(expected.len());
-            sealed = rest;
-            let decrypted = &mut buffer[..expected.len()];
-            keystream.apply_keystream_b2b(found, decrypted);
-            decrypted == expected
-        })
+        payload
+            .iter()
+            .all(|piece| sealed.split_off(..piece.len()).is_some_and(|found| keystream.is_equal(found, piece)))
+    }
+
+    /// Decrypts an object, or copies it in the modes that do not encrypt. Proves nothing of one that was not
+    /// [verified](Self::verify_mac).
+    pub fn decrypt_into(&self, object: &[u8], payload: &mut Vec<u8>) -> Result<(), OpenError> {
+        let sealed = self.sealed(object)?;
+        payload.clear();
+        if let Some(cipher) = &self.states.cipher {
+            payload.resize(sealed.len(), 0);
+            cipher.decrypt(object, payload);
+        } else {
+            payload.extend_from_slice(sealed);
+        }
+        Ok(())
     }
 
     /// Checks everything but decrypts nothing; returns what follows the header.
@@ -234,14 +243,13 @@ impl ObjectCipher {
         Self { aes: Aes256Enc::new(enc_key.into()), mac }
     }
 
-    fn keystream(&self, nonce: u64) -> Ctr128BE<&Aes256Enc> {
-        let counter = u128::from(nonce).to_be_bytes();
-        StreamCipherCoreWrapper::from_core(InnerIvInit::inner_iv_init(&self.aes, &counter.into()))
+    fn keystream(&self, nonce: u64) -> Keystream<'_> {
+        Keystream::new(&self.aes, nonce.into())
     }
 
     /// Decrypts an object that was authenticated.
     fn decrypt(&self, object: &[u8], payload: &mut [u8]) {
-        self.keystream(nonce(object)).apply_keystream_b2b(&object[ENCRYPTED_OVERHEAD..], payload);
+        self.keystream(nonce(object)).apply(&object[ENCRYPTED_OVERHEAD..], payload);
     }
 }
 
@@ -256,8 +264,6 @@ fn blocks(len: usize) -> u64 {
 }
 
 const AES_BLOCK: u64 = 16;
-/// How much of a payload is decrypted in order to be compared; stays in the first cache.
-const COMPARED_AT_ONCE: usize = 4096;
 const MAC: std::ops::Range<usize> = 1..33;
 const NONCE: std::ops::Range<usize> = 33..41;
 const ENCRYPTED_OVERHEAD: usize = 41;
@@ -287,7 +293,7 @@ pub fn fuzz_open(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use ctr::cipher::BlockCipherEncrypt;
+    use aes::cipher::BlockCipherEncrypt;
     use proptest::prelude::*;
     use worldkeeper_core::RepositoryId;
 
@@ -329,14 +335,16 @@ mod tests {
 
     #[test]
     fn a_payload_is_told_from_every_other_one() {
+        // So many bytes of the keystream are made at once.
+        const AT_ONCE: usize = 4096;
         for mode in EncryptionMode::ALL {
             let key = key(mode, 1);
-            let payload: Vec<u8> = (0..=255).cycle().take(2 * COMPARED_AT_ONCE + 100).collect();
+            let payload: Vec<u8> = (0..=255).cycle().take(2 * AT_ONCE + 100).collect();
             let object = sealed(&key, 77, &payload);
-            for at in [0, 1, COMPARED_AT_ONCE - 1, COMPARED_AT_ONCE, 2 * COMPARED_AT_ONCE + 99] {
+            for at in [0, 1, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE + 99] {
                 let mut other = payload.clone();
                 other[at] ^= 0x80;
-                for cut in [0, 2, COMPARED_AT_ONCE + 2] {
+                for cut in [0, 2, AT_ONCE + 2] {
                     let pieces = |payload: &[u8]| key.decrypts_to(&object, &[&payload[..cut], &payload[cut..]]);
                     assert!(pieces(&payload), "{mode}");
                     assert!(!pieces(&other), "{mode}, byte {at} differs");
@@ -410,7 +418,7 @@ mod tests {
             let key = key(EncryptionMode::ALL[which], 4);
             let expected = sealed(&key, nonce, &payload);
             let (head, tail) = payload.split_at(usize::from(cut) % (payload.len() + 1));
-            let mut object = vec![7; 5000];
+            let mut object = vec![7; expected.len()];
             key.encrypt_from(nonce, &[head, tail], &mut object);
             if let Some(mut mac) = key.mac_digester() {
                 mac.update(Key::mac_input(&object));
