@@ -41,7 +41,13 @@ impl Frames {
             return Err(ProtocolError::TooLong { least, limit });
         }
         match scanned {
-            Ok(None) => Ok(None),
+            Ok(None) => {
+                // Room for the rest at once: to grow piece by piece would copy what is there again and again. It is within
+                // the limit, and memory that nothing is written to costs nothing.
+                let len = usize::try_from(least).expect("it is at most the limit");
+                self.buffer.reserve(len.saturating_sub(self.buffer.len()));
+                Ok(None)
+            }
             Ok(Some(len)) => {
                 self.scanner = Scanner::with_floats();
                 Ok(Some(self.buffer.split_to(len).freeze()))
@@ -92,5 +98,25 @@ mod tests {
         let mut frames = Frames::default();
         frames.receive(b"\xda\x00\x61");
         assert_eq!(frames.next(100).unwrap(), None, "just as long as it may be");
+    }
+
+    #[test]
+    fn a_long_message_is_not_moved_while_it_comes_and_its_room_is_used_again() {
+        let mut frames = Frames::default();
+        // A bin 32 of a million zeros.
+        let mut head = vec![0xc6];
+        head.extend(1_000_000_u32.to_be_bytes());
+        let mut room = None;
+        for _ in 0..3 {
+            frames.receive(&head);
+            assert_eq!(frames.next(1 << 20).unwrap(), None);
+            let place = *room.get_or_insert(frames.buffer.as_ptr());
+            assert_eq!(frames.buffer.as_ptr(), place);
+            for _ in 0..10 {
+                frames.receive(&vec![0; 100_000]);
+                assert_eq!(frames.buffer.as_ptr(), place);
+            }
+            assert_eq!(frames.next(1 << 20).unwrap().unwrap().len(), 1_000_005);
+        }
     }
 }
