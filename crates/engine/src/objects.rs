@@ -1,18 +1,17 @@
 //! Chunks into objects and back.
 
+mod sealer;
+mod side_by_side;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use tracing::warn;
-use worldkeeper_compress::{Algorithm, Compression, Compressor, DecompressError, Decompressor};
-use worldkeeper_core::{ChunkId, Repository, RepositoryError, error_text};
+use worldkeeper_compress::{Algorithm, DecompressError, Decompressor};
+use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 
-use crate::nonces::Nonces;
-use crate::random;
-use crate::session::SessionError;
-use crate::state::RepositoryState;
-use crate::verify::{Verifier, Verify};
+pub(crate) use sealer::{ChunkSealer, Sealed, Unfinished};
+pub(crate) use side_by_side::verify_objects;
 
 /// No chunk is larger than this before it is compressed: borg's largest object.
 pub(crate) const MAX_CHUNK_SIZE: usize = worldkeeper_core::MAX_DATA_SIZE;
@@ -130,90 +129,3 @@ impl<'a> ChunkReader<'a> {
         Ok(self.decompressor.decompress(&payload, size.map(|size| size as usize), MAX_CHUNK_SIZE)?)
     }
 }
-
-/// Seals chunks; keeps what one thread needs for that.
-pub(crate) struct ChunkSealer<'a> {
-    repository: &'a dyn Repository,
-    state: &'a RepositoryState,
-    key: &'a Key,
-    nonces: &'a Nonces,
-    compressor: Compressor<random::Fill>,
-    verifier: Verifier,
-}
-
-impl<'a> ChunkSealer<'a> {
-    pub(crate) fn new(
-        repository: &'a dyn Repository,
-        state: &'a RepositoryState,
-        key: &'a Key,
-        nonces: &'a Nonces,
-        compression: Compression,
-    ) -> Self {
-        let compressor = Compressor::new(compression, random::fill as random::Fill);
-        Self { repository, state, key, nonces, compressor, verifier: Verifier::default() }
-    }
-
-    /// Checks what is sealed in another way than the usual one.
-    pub(crate) fn verified(self, how: Verify) -> Self {
-        Self { verifier: Verifier::new(how), ..self }
-    }
-
-    /// Compresses and seals what has no id of its own, and checks that it can be opened.
-    pub(crate) fn seal(&mut self, plain: &[u8]) -> Result<Bytes, SessionError> {
-        self.seal_by(None, plain, Self::encode)
-    }
-
-    /// Compresses and seals a chunk that was named `id`, and checks that it can be opened.
-    pub(crate) fn seal_chunk(&mut self, id: &ChunkId, chunk: &[u8]) -> Result<Bytes, SessionError> {
-        self.seal_by(Some(id), chunk, Self::encode)
-    }
-
-    /// Makes an object, and another one if the first is not good: what flipped a bit once need not do so again.
-    fn seal_by(
-        &mut self,
-        id: Option<&ChunkId>,
-        chunk: &[u8],
-        mut encode: impl FnMut(&mut Self, &[u8]) -> Result<Vec<u8>, SessionError>,
-    ) -> Result<Bytes, SessionError> {
-        let object = encode(self, chunk)?;
-        let Err(problem) = self.verifier.check(self.key, id, chunk, &object) else { return Ok(object.into()) };
-        warn!("an object was not good and is made again: {}", error_text(&problem));
-        drop(object);
-        let object = encode(self, chunk)?;
-        self.verifier.check(self.key, id, chunk, &object).map_err(SessionError::Encoding)?;
-        Ok(object.into())
-    }
-
-    fn encode(&mut self, chunk: &[u8]) -> Result<Vec<u8>, SessionError> {
-        let compressed = self.compress(chunk)?;
-        self.close(compressed)
-    }
-
-    /// How [`seal`](Self::seal) would compress a chunk.
-    pub(crate) fn algorithm(&mut self, chunk: &[u8]) -> Result<Option<Algorithm>, SessionError> {
-        let mut payload = Vec::new();
-        self.compressor.compress(chunk, &mut payload)?;
-        Ok(Algorithm::detect(&payload))
-    }
-
-    /// Compresses, behind room for what comes in front of a payload.
-    fn compress(&mut self, chunk: &[u8]) -> Result<Vec<u8>, SessionError> {
-        let overhead = self.key.overhead();
-        // What does not compress grows a little before it is seen that it does not.
-        let mut object = Vec::with_capacity(overhead + chunk.len() + chunk.len() / 128 + 1024);
-        object.resize(overhead, 0);
-        self.compressor.compress(chunk, &mut object)?;
-        Ok(object)
-    }
-
-    /// Encrypts and authenticates.
-    fn close(&mut self, mut object: Vec<u8>) -> Result<Vec<u8>, SessionError> {
-        let payload_len = object.len() - self.key.overhead();
-        let nonce = self.nonces.take(self.key, payload_len, self.repository, self.state)?;
-        self.key.seal(nonce, &mut object);
-        Ok(object)
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -7,10 +7,10 @@
 use std::str::FromStr;
 
 use worldkeeper_compress::Decompressor;
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, is_equal};
 use worldkeeper_crypto::Key;
 
-use crate::objects::{MAX_CHUNK_SIZE, ObjectProblem};
+use crate::objects::{MAX_CHUNK_SIZE, ObjectProblem, Sealed};
 
 /// How a new object is checked before it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,40 +78,40 @@ impl Verifier {
         Self { how, ..Self::default() }
     }
 
-    /// Checks that `object` is `chunk` sealed. `id` is what the chunk was named before, if it has a name of its own.
+    pub(crate) fn is_on(&self) -> bool {
+        self.how != Verify::Off
+    }
+
+    /// Checks that what was sealed is `chunk`. `id` is what the chunk was named before, if it has a name of its own.
     pub(crate) fn check(
         &mut self,
         key: &Key,
         id: Option<&ChunkId>,
         chunk: &[u8],
-        object: &[u8],
+        sealed: &Sealed,
     ) -> Result<(), EncodingProblem> {
-        if self.how == Verify::Off {
+        if !self.is_on() {
             return Ok(());
         }
-        let opened;
-        let payload = if key.mode().encrypts() {
-            key.open_into(object, &mut self.payload).map_err(ObjectProblem::from)?;
-            &self.payload[..]
+        let object = sealed.as_ref();
+        // In the modes that do not encrypt there is no MAC, and any will do.
+        key.verify_mac(object, &sealed.mac.unwrap_or_default()).map_err(ObjectProblem::from)?;
+        let is_same = if let Some(header) = sealed.header {
+            key.decrypts_to(object, &[header, chunk])
         } else {
-            opened = key.open(object).map_err(ObjectProblem::from)?;
-            &opened[..]
-        };
-        let data = if let Some(data) = Decompressor::uncompressed(payload) {
-            data
-        } else {
-            let decompressed =
-                self.decompressor.decompress_into(payload, &mut self.data, Some(chunk.len()), MAX_CHUNK_SIZE);
+            key.decrypt_into(object, &mut self.payload).map_err(ObjectProblem::from)?;
+            let (size, data) = (Some(chunk.len()), &mut self.data);
+            let decompressed = self.decompressor.decompress_into(&self.payload, data, size, MAX_CHUNK_SIZE);
             decompressed.map_err(ObjectProblem::from)?;
-            &self.data[..]
+            is_equal(&self.data, chunk)
         };
-        if data != chunk {
+        if !is_same {
             return Err(EncodingProblem::Differs);
         }
         if self.how == Verify::Full
             && let Some(id) = id
         {
-            key.verify_id(id, data).map_err(ObjectProblem::from)?;
+            key.verify_id(id, chunk).map_err(ObjectProblem::from)?;
         }
         Ok(())
     }

@@ -16,7 +16,6 @@ use crate::session::SessionError;
 /// Takes the steps of an archive, in order. It borrows nothing: whoever has it may outlive the run.
 pub(crate) struct Feed {
     pub(super) shared: Arc<Shared>,
-    jobs: Sender<Job>,
     steps: Sender<Numbered>,
     next_number: u64,
     /// Steps that wait for company, and their weight.
@@ -27,16 +26,11 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        options: &CreateOptions,
-        jobs: Sender<Job>,
-        steps: Sender<Numbered>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, options: &CreateOptions, steps: Sender<Numbered>) -> Self {
         let chunker = Chunker::new(&options.chunker_params, shared.key.chunk_seed());
-        let pending = Pending::new(chunker.max_chunk_size());
+        let pending = Pending::new(chunker.max_chunk_size(), Arc::clone(&shared.buffers));
         let (next_number, waiting, waiting_weight) = (0, Vec::new(), 0);
-        Self { shared, jobs, steps, next_number, waiting, waiting_weight, chunker, pending }
+        Self { shared, steps, next_number, waiting, waiting_weight, chunker, pending }
     }
 
     /// Cuts content that comes as one stream; `fill` adds to what is pending, and returns how much: 0 at the end.
@@ -76,7 +70,7 @@ impl Feed {
 
     fn send_job(&mut self, plain: Plain) -> Result<(), Closed> {
         let number = self.take_number();
-        self.jobs.send(Job { number, plain }).map_err(|_| Closed)
+        self.shared.jobs.push(Job { number, plain })
     }
 
     /// Ends the work if that was asked for.
@@ -121,6 +115,12 @@ impl Feed {
     fn take_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number - 1
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.jobs.complete();
     }
 }
 

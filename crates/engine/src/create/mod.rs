@@ -20,6 +20,7 @@ mod checkpoint;
 mod content;
 mod feed;
 mod item_stream;
+mod jobs;
 mod judging;
 mod left_behind;
 mod pending;
@@ -54,14 +55,15 @@ use crate::attributes::Escaped;
 use crate::cache::{ChunkIndex, FilesCache, FoundFiles};
 use crate::monitor::{Monitor, Notice};
 use crate::patterns::Patterns;
-use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
+use crate::pipeline::{CloseOnDrop, default_workers, spawn};
 use crate::session::{Session, SessionError};
 use crate::source::{ExcludeTags, Pulse, RootError, Rules, Walker};
 use crate::verify::Verify;
 use checkpoint::Checkpoints;
 use left_behind::LeftBehind;
 use reader::Reader;
-use shared::Shared;
+use sealer::Sealer;
+use shared::{BUDGET, Shared};
 
 /// What to put into an archive, and how.
 #[derive(Clone, Debug)]
@@ -267,9 +269,6 @@ pub enum CreateError {
     Session(#[from] SessionError),
 }
 
-/// Bytes that may be under way between reading and storing.
-const BUDGET: usize = 16 * 1024 * 1024;
-
 /// Makes an archive.
 pub fn create(session: &mut Session, options: &CreateOptions, monitor: &dyn Monitor) -> Result<Created, CreateError> {
     let (pulse, left_behind) = (Pulse::default(), LeftBehind::of_this_process());
@@ -321,22 +320,18 @@ pub(crate) fn make(
     let index = session.take_index(monitor)?;
 
     let (steps_in, steps) = crossbeam_channel::unbounded();
-    let (jobs, jobs_out) = crossbeam_channel::unbounded();
-    let (running, ended) = crossbeam_channel::bounded(0);
-    let shared = Arc::new(Shared::new(session, index, files, Budget::new(BUDGET), watch.pulse().clone()));
+    let shared = Arc::new(Shared::new(session, index, files, watch.pulse().clone()));
     let Shared { index, budget, .. } = &*shared;
     let mut saved = None;
     let made = std::thread::scope(|scope| {
         // Whatever ends this closure, by error or panic, ends the threads.
-        let (_close, _running, steps) = (CloseOnDrop(budget), running, steps);
-        for number in 0..options.sealers.max(1) {
-            let (jobs, ended, steps) = (jobs_out.clone(), ended.clone(), steps_in.clone());
-            let session = &*session;
-            let sealer = move || sealer::run(session, index, options, &jobs, &ended, &steps);
-            spawn(scope, budget, &format!("sealer {number}"), sealer);
+        let (_no_room, _no_jobs, steps) = (CloseOnDrop(budget), jobs::CloseOnDrop(&shared.jobs), steps);
+        let sealers = options.sealers.max(1);
+        for number in 0..sealers {
+            let sealer = Sealer::new(session, options, &shared, steps_in.clone(), BUDGET / 5 * 3);
+            spawn(scope, budget, &format!("sealer {number}"), move || sealer.run());
         }
-        drop(jobs_out);
-        start(Feed::new(Arc::clone(&shared), options, jobs, steps_in), &mut watch);
+        start(Feed::new(Arc::clone(&shared), options, steps_in), &mut watch);
         let checkpoints = Checkpoints::new(session, options.checkpoint_interval, &archive.name, &shared, &mut saved);
         let writer = writer::Writer::begin(session, options, index, budget, monitor, archive, checkpoints)?;
         writer.run(&steps, &mut watch)

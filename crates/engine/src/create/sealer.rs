@@ -1,14 +1,19 @@
-//! The middle of the pipeline: names chunks and seals those that are new. Holds no state between chunks.
+//! The middle of the pipeline: names chunks and seals those that are new.
+//!
+//! Naming and sealing are digests above all, and those of several chunks go side by side: so a sealer has some chunks
+//! under way, each at a place of its own, and moves all of them on together.
 
-use std::convert::Infallible;
-use std::sync::RwLock;
-
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::Sender;
+use worldkeeper_core::ChunkId;
+use worldkeeper_crypto::{Digester, Key};
 
 use super::CreateOptions;
+use super::jobs::Batch;
+use super::shared::Shared;
 use super::step::{Numbered, SealedChunk, Step};
-use crate::cache::ChunkIndex;
-use crate::session::Session;
+use crate::objects::{ChunkSealer, Unfinished};
+use crate::pipeline::Buffer;
+use crate::session::{Session, SessionError};
 
 /// A chunk to be named and sealed.
 pub(super) struct Job {
@@ -20,50 +25,256 @@ pub(super) struct Job {
 /// The plaintext of a chunk.
 pub(super) enum Plain {
     /// As it was read.
-    Bytes(Vec<u8>),
+    Bytes(Buffer),
     /// So many zeros, of a hole.
     Zeros(usize),
 }
 
-/// Works until there are no more jobs, or the run ends: a reader that hangs never says that it has no more.
-pub(super) fn run(
-    session: &Session,
-    index: &RwLock<ChunkIndex>,
-    options: &CreateOptions,
-    jobs: &Receiver<Job>,
-    ended: &Receiver<Infallible>,
-    steps: &Sender<Numbered>,
-) {
-    let mut sealer = session.sealer(options.compression).verified(options.verify);
-    // A huge hole is one chunk many times over.
-    let mut last_zeros = None;
-    let mut step = |plain: Plain| {
-        // A large chunk can take seconds: none is begun that nobody wants any more.
-        session.check_stop()?;
-        let (id, size) = match &plain {
-            Plain::Bytes(bytes) => (session.key().id_hash(bytes), bytes.len()),
-            Plain::Zeros(size) => match last_zeros {
-                Some((id, last)) if last == *size => (id, last),
-                _ => {
-                    let id = session.key().id_hash(&vec![0; *size]);
-                    *last_zeros.insert((id, *size))
-                }
-            },
-        };
-        let is_known = super::read(index).get(&id).is_some();
-        let object = match plain {
-            _ if is_known => None,
-            Plain::Bytes(bytes) => Some(sealer.seal_chunk(&id, &bytes)?),
-            Plain::Zeros(size) => Some(sealer.seal_chunk(&id, &vec![0; size])?),
-        };
-        Ok(Step::Chunk(SealedChunk { id, size: size as u32, object }))
-    };
-    loop {
-        let job = select! { recv(jobs) -> job => job, recv(ended) -> _ => return };
-        let Ok(Job { number, plain }) = job else { return };
-        let step = step(plain);
-        if steps.send((number, step)).is_err() {
-            return;
+impl Plain {
+    /// In bytes.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Zeros(len) => *len,
         }
     }
 }
+
+/// Names and seals, until there are no more jobs, or the run ends.
+pub(super) struct Sealer<'a> {
+    session: &'a Session,
+    shared: &'a Shared,
+    steps: Sender<Numbered>,
+    key: &'a Key,
+    chunks: ChunkSealer<'a>,
+    /// How many digests pay side by side.
+    lanes: usize,
+    /// How many bytes it takes at most while it has some: others want something to do, too.
+    share: usize,
+    under_way: Vec<UnderWay>,
+    /// The way to compress costs more than all the rest.
+    is_laborious: bool,
+    /// Whether the last chunk had more than digests to be done with it.
+    was_laborious: bool,
+    /// A huge hole is one chunk many times over.
+    last_zeros: Option<(ChunkId, usize)>,
+}
+
+/// A chunk on its way.
+struct UnderWay {
+    number: u64,
+    chunk: Buffer,
+    stage: Stage,
+}
+
+enum Stage {
+    Naming { digester: Digester, digested: usize },
+    Sealing { id: ChunkId, unfinished: Unfinished },
+}
+
+impl UnderWay {
+    /// How many bytes its digests still have to take.
+    fn left(&self) -> usize {
+        match &self.stage {
+            Stage::Naming { digested, .. } => self.chunk.len() - digested,
+            Stage::Sealing { unfinished, .. } => unfinished.left(),
+        }
+    }
+
+    /// How many digests are in the making.
+    fn streams(&self) -> usize {
+        match &self.stage {
+            Stage::Naming { .. } => 1,
+            Stage::Sealing { unfinished, .. } => unfinished.streams(),
+        }
+    }
+
+    /// Adds the next `len` bytes, and who takes them, to the work.
+    fn next<'a>(&'a mut self, len: usize, work: &mut Vec<(&'a mut Digester, &'a [u8])>) {
+        match &mut self.stage {
+            Stage::Naming { digester, digested } => {
+                work.push((digester, &self.chunk[*digested..][..len]));
+                *digested += len;
+            }
+            Stage::Sealing { unfinished, .. } => work.extend(unfinished.next(len)),
+        }
+    }
+}
+
+/// Nobody wants any more.
+struct Ended;
+
+impl<'a> Sealer<'a> {
+    pub(super) fn new(
+        session: &'a Session,
+        options: &CreateOptions,
+        shared: &'a Shared,
+        steps: Sender<Numbered>,
+        share: usize,
+    ) -> Self {
+        let chunks = session.sealer(options.compression).verified(options.verify).with_buffers(&shared.buffers);
+        let key = session.key();
+        Self {
+            session,
+            shared,
+            steps,
+            key,
+            chunks,
+            lanes: key.lanes(),
+            share,
+            under_way: Vec::new(),
+            is_laborious: options.compression.is_laborious(),
+            was_laborious: false,
+            last_zeros: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        while let Some(Batch { jobs, leads }) = self.shared.jobs.wait() {
+            if self.work(jobs, leads).is_err() {
+                return;
+            }
+            if leads {
+                self.shared.jobs.lead_no_more();
+            }
+        }
+    }
+
+    /// Works as long as there is something to do.
+    fn work(&mut self, jobs: Vec<Job>, leads: bool) -> Result<(), Ended> {
+        jobs.into_iter().try_for_each(|job| self.take(job))?;
+        // Nobody waits twice for the same company.
+        let mut is_patient = true;
+        loop {
+            while leads && self.has_room() {
+                let is_lonely = is_patient && !self.under_way.is_empty();
+                let job = if is_lonely { self.shared.jobs.next_soon() } else { self.shared.jobs.next() };
+                is_patient = job.is_some();
+                match job {
+                    Some(job) => self.take(job)?,
+                    None => break,
+                }
+            }
+            if self.under_way.is_empty() {
+                return Ok(());
+            }
+            if self.shared.jobs.is_closed() {
+                return Err(Ended);
+            }
+            self.move_on()?;
+        }
+    }
+
+    /// Begins a job.
+    fn take(&mut self, Job { number, plain }: Job) -> Result<(), Ended> {
+        // A large chunk can take seconds: none is begun that nobody wants any more.
+        if let Err(stopped) = self.session.check_stop() {
+            return self.send(number, Err(stopped));
+        }
+        match plain {
+            Plain::Bytes(chunk) => {
+                let stage = Stage::Naming { digester: self.key.id_digester(), digested: 0 };
+                self.under_way.push(UnderWay { number, chunk, stage });
+                Ok(())
+            }
+            Plain::Zeros(size) => {
+                let sealed = self.zeros(size);
+                self.send(number, sealed)
+            }
+        }
+    }
+
+    /// Returns whether more would go side by side.
+    fn has_room(&self) -> bool {
+        let streams = self.under_way.iter().map(UnderWay::streams).sum::<usize>();
+        let bytes = self.under_way.iter().map(|chunk| chunk.chunk.len()).sum::<usize>();
+        self.under_way.is_empty() || (streams < self.lanes && bytes < self.share)
+    }
+
+    /// Moves on as many as go side by side, the oldest first, until something is done with its digest.
+    fn move_on(&mut self) -> Result<(), Ended> {
+        self.under_way.sort_unstable_by_key(|chunk| chunk.number);
+        let mut free = self.lanes.max(MOST_STREAMS);
+        let takes_room = |chunk: &&mut UnderWay| match free.checked_sub(chunk.streams()) {
+            Some(left) => {
+                free = left;
+                true
+            }
+            None => false,
+        };
+        let chosen: Vec<_> = self.under_way.iter_mut().filter(takes_room).collect();
+        let len = chosen.iter().map(|chunk| chunk.left()).min().unwrap_or(0).min(AT_ONCE);
+        let mut work = Vec::with_capacity(self.lanes);
+        for chunk in chosen {
+            chunk.next(len, &mut work);
+        }
+        Digester::update_side_by_side(&mut work);
+        for done in self.under_way.extract_if(.., |chunk| chunk.left() == 0).collect::<Vec<_>>() {
+            self.done(done)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with a chunk whose digests have all of it.
+    fn done(&mut self, UnderWay { number, chunk, stage }: UnderWay) -> Result<(), Ended> {
+        let (id, unfinished) = match stage {
+            Stage::Naming { digester, .. } => {
+                let id = ChunkId(digester.finish());
+                if self.is_known(&id) {
+                    return self.send(number, Ok(SealedChunk { id, size: chunk.len() as u32, object: None }));
+                }
+                (id, self.begin(&chunk))
+            }
+            Stage::Sealing { id, unfinished } => (id, Ok(unfinished)),
+        };
+        let finished = unfinished.and_then(|unfinished| {
+            if unfinished.left() > 0 {
+                self.under_way.push(UnderWay { number, chunk, stage: Stage::Sealing { id, unfinished } });
+                return Ok(None);
+            }
+            let object = self.chunks.finish(unfinished, &id, &chunk)?;
+            Ok(Some(SealedChunk { id, size: chunk.len() as u32, object: Some(object) }))
+        });
+        match finished.transpose() {
+            None => Ok(()),
+            Some(sealed) => self.send(number, sealed),
+        }
+    }
+
+    /// Compresses and encrypts, and tells whether that was much.
+    fn begin(&mut self, chunk: &[u8]) -> Result<Unfinished, SessionError> {
+        let unfinished = self.chunks.begin(chunk)?;
+        let is_laborious = self.is_laborious || unfinished.is_compressed();
+        if is_laborious != self.was_laborious {
+            self.was_laborious = is_laborious;
+            self.shared.jobs.laborious(is_laborious);
+        }
+        Ok(unfinished)
+    }
+
+    /// Names and seals a piece of a hole.
+    fn zeros(&mut self, size: usize) -> Result<SealedChunk, SessionError> {
+        let (id, _) = match self.last_zeros {
+            Some(last) if last.1 == size => last,
+            _ => *self.last_zeros.insert((self.key.id_hash(&vec![0; size]), size)),
+        };
+        let object = if self.is_known(&id) { None } else { Some(self.chunks.seal_chunk(&id, &vec![0; size])?) };
+        Ok(SealedChunk { id, size: size as u32, object })
+    }
+
+    fn is_known(&self, id: &ChunkId) -> bool {
+        super::read(&self.shared.index).get(id).is_some()
+    }
+
+    fn send(&self, number: u64, sealed: Result<SealedChunk, SessionError>) -> Result<(), Ended> {
+        if let Ok(chunk) = &sealed {
+            self.shared.jobs.sealed(chunk.size as usize);
+        }
+        self.steps.send((number, sealed.map(Step::Chunk))).map_err(|_| Ended)
+    }
+}
+
+/// How many digests of one chunk there are at a time: its MAC and the one that it is checked by.
+const MOST_STREAMS: usize = 2;
+/// How many bytes each digest takes before others may join.
+const AT_ONCE: usize = 128 * 1024;

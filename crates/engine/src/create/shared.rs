@@ -7,10 +7,17 @@ use jiff::Timestamp;
 use worldkeeper_core::{Clock, Stop};
 use worldkeeper_crypto::Key;
 
+use super::jobs::Jobs;
 use crate::cache::{ChunkIndex, FilesCache};
-use crate::pipeline::{Budget, Closed};
+use crate::pipeline::{Budget, Buffers, Closed};
 use crate::session::Session;
 use crate::source::Pulse;
+
+/// Bytes that may be under way between reading and storing.
+pub(super) const BUDGET: usize = 20 * 1024 * 1024;
+
+/// The memory that chunks and their objects share: what is under way, some of it twice, and what is not cut yet.
+const BUFFERS: usize = 60 * 1024 * 1024;
 
 /// What all of the pipeline uses, and nothing of the session itself.
 pub(super) struct Shared {
@@ -21,13 +28,18 @@ pub(super) struct Shared {
     /// The files cache as the run found it.
     files: RwLock<FilesCache>,
     pub budget: Budget,
+    pub buffers: Arc<Buffers>,
+    pub jobs: Jobs,
     pub pulse: Pulse,
 }
 
 impl Shared {
-    pub(super) fn new(session: &Session, index: ChunkIndex, files: FilesCache, budget: Budget, pulse: Pulse) -> Self {
+    pub(super) fn new(session: &Session, index: ChunkIndex, files: FilesCache, pulse: Pulse) -> Self {
+        let budget = Budget::new(BUDGET);
         let (key, clock, stop) = (session.shared_key(), session.clock(), session.stop());
-        Self { key, clock, stop, index: RwLock::new(index), files: RwLock::new(files), budget, pulse }
+        let (index, files, buffers) = (RwLock::new(index), RwLock::new(files), Buffers::new(BUFFERS));
+        let jobs = Jobs::new(key.lanes(), BUDGET);
+        Self { key, clock, stop, index, files, budget, buffers, jobs, pulse }
     }
 
     /// The files cache as the run found it.
@@ -46,7 +58,13 @@ impl Shared {
 
     /// Waits until the rest of the pipeline has room for so many bytes.
     pub(super) fn take_room(&self, bytes: usize) -> Result<(), Closed> {
-        self.pulse.while_waiting(|| self.budget.take(bytes))
+        if self.budget.try_take(bytes)? {
+            return Ok(());
+        }
+        self.jobs.full(true);
+        let taken = self.pulse.while_waiting(|| self.budget.take(bytes));
+        self.jobs.full(false);
+        taken
     }
 
     /// Takes what is large out, at the end of the run: a reader that hangs shall not keep it.

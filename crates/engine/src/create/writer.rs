@@ -169,6 +169,7 @@ impl<'a> Writer<'a> {
         };
         let chunk = ChunkRef { id, size, csize };
         super::write(self.index).reference(&chunk);
+        self.checkpoints.shared.jobs.stored(size as usize);
         self.chunks.push(chunk);
         self.chunks_size += u64::from(size);
         Ok(())
@@ -332,6 +333,8 @@ impl<'a> Writer<'a> {
         if let Some(lost) = self.roots.lost() {
             return Err(CreateError::Lost { path: lost.path.clone() });
         }
+        // What is read back after the commit needs some memory, too.
+        self.checkpoints.shared.buffers.give_up();
         let end = self.session.now();
         let items = self.items.finish(&mut self.change, self.index, &mut self.stats)?;
         let Archive { name, start } = &self.archive;

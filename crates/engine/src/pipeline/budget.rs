@@ -20,6 +20,18 @@ impl Budget {
         Self { available: Mutex::new(Some(bytes)), changed: Condvar::new(), total: bytes }
     }
 
+    /// Takes `bytes` if they are available; returns whether they were. More than the total counts as the total.
+    pub(crate) fn try_take(&self, bytes: usize) -> Result<bool, Closed> {
+        let bytes = bytes.min(self.total);
+        let mut available = self.available.lock().unwrap_or_else(PoisonError::into_inner);
+        let available = available.as_mut().ok_or(Closed)?;
+        let is_available = *available >= bytes;
+        if is_available {
+            *available -= bytes;
+        }
+        Ok(is_available)
+    }
+
     /// Waits until `bytes` are available and takes them. More than the total counts as the total.
     pub(crate) fn take(&self, bytes: usize) -> Result<(), Closed> {
         let bytes = bytes.min(self.total);
@@ -69,6 +81,9 @@ mod tests {
     fn what_is_larger_than_the_total_waits_for_all_of_it() {
         let budget = Budget::new(10);
         budget.take(100).unwrap();
+        assert_eq!(budget.try_take(1), Ok(false));
+        budget.give_back(100);
+        assert_eq!(budget.try_take(100), Ok(true));
         budget.give_back(100);
         budget.take(10).unwrap();
     }

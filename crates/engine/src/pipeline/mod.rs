@@ -6,10 +6,12 @@
 //! somebody is at work.
 
 mod budget;
+mod buffers;
 mod in_order;
 mod weight;
 
 pub(crate) use budget::{Budget, CloseOnDrop, Closed};
+pub(crate) use buffers::{Buffer, Buffers};
 pub(crate) use in_order::InOrder;
 pub(crate) use weight::{item_bytes, step_bytes};
 

@@ -5,13 +5,17 @@
 //! drawn so that each has the same chance: whoever drops one in ten is found out in 29 of 30 runs. A `check` reads them all.
 
 use tracing::warn;
+use worldkeeper_compress::Decompressor;
 use worldkeeper_core::{ChunkId, error_text};
 
 use super::{Session, SessionError};
+use crate::objects::{ObjectError, verify_objects};
 use crate::random;
 
 /// How many objects are read besides the last one.
 const SAMPLE: usize = 32;
+/// How many bytes are checked at a time.
+const AT_ONCE: usize = 8 * 1024 * 1024;
 
 /// Objects that were stored: a sample of them, and the last.
 #[derive(Debug, Default)]
@@ -53,20 +57,15 @@ impl Stored {
     pub(super) fn read_back(&self, session: &Session) -> Result<(), SessionError> {
         let sample = self.sample.iter().filter(|id| Some(**id) != self.last);
         let ids: Vec<_> = self.last.iter().chain(sample).copied().collect();
-        session.repository().will_read(&ids);
-        let mut reader = session.reader();
-        for id in &ids {
-            match reader.read(id, None) {
-                Ok(_) => {}
-                Err(error) if error.is_damage() => return Err(SessionError::NotStored(error)),
-                Err(error) => {
-                    // The commit was made and acknowledged; whoever cannot be asked is not a liar.
-                    warn!("what was stored could not be read back: {}", error_text(&error));
-                    return Ok(());
-                }
+        match read(session, &ids) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_damage() => Err(SessionError::NotStored(error)),
+            Err(error) => {
+                // The commit was made and acknowledged; whoever cannot be asked is not a liar.
+                warn!("what was stored could not be read back: {}", error_text(&error));
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// A number that nobody knows before. Marsaglia's xorshift, from a random beginning.
@@ -81,6 +80,31 @@ impl Stored {
         self.random ^= self.random << 17;
         Ok(self.random)
     }
+}
+
+/// Reads objects and checks them, as many at a time as fit into a bound.
+fn read(session: &Session, ids: &[ChunkId]) -> Result<(), ObjectError> {
+    let repository = session.repository();
+    repository.will_read(ids);
+    let mut decompressor = Decompressor::new();
+    let (mut objects, mut bytes) = (Vec::new(), 0);
+    for id in ids {
+        let object = match repository.get(id) {
+            Ok(object) => object,
+            Err(error) => {
+                // What came is looked at all the same.
+                verify_objects(session.key(), &mut decompressor, &objects)?;
+                return Err(ObjectError { id: *id, source: Box::new(error.into()) });
+            }
+        };
+        bytes += object.len();
+        objects.push((*id, object));
+        if bytes >= AT_ONCE {
+            verify_objects(session.key(), &mut decompressor, &objects)?;
+            (objects, bytes) = (Vec::new(), 0);
+        }
+    }
+    verify_objects(session.key(), &mut decompressor, &objects)
 }
 
 #[cfg(test)]

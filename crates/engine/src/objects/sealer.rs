@@ -1,0 +1,186 @@
+//! Makes objects of chunks.
+//!
+//! ```text
+//! chunk ─ compress ─ encrypt ─▶ Unfinished ─ digest ─▶ Sealed ─ check ─▶ object
+//! ```
+//!
+//! Digests are most of the work, and several side by side take little longer than one. So an object can be left
+//! [unfinished](Unfinished) until others are there. Its MAC is made twice: the second is what the first is checked by.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::warn;
+use worldkeeper_compress::{Algorithm, Compression, Compressor};
+use worldkeeper_core::{ChunkId, Repository, error_text};
+use worldkeeper_crypto::{Digester, Key};
+
+use crate::nonces::Nonces;
+use crate::pipeline::{Buffer, Buffers};
+use crate::random;
+use crate::session::SessionError;
+use crate::state::RepositoryState;
+use crate::verify::{Verifier, Verify};
+
+/// Seals chunks; keeps what one thread needs for that.
+pub(crate) struct ChunkSealer<'a> {
+    repository: &'a dyn Repository,
+    state: &'a RepositoryState,
+    key: &'a Key,
+    nonces: &'a Nonces,
+    compressor: Compressor<random::Fill>,
+    verifier: Verifier,
+    buffers: Arc<Buffers>,
+}
+
+/// An object that lacks its MAC.
+pub(crate) struct Unfinished {
+    object: Buffer,
+    /// What is in front of the chunk, if the payload is the chunk as it is.
+    header: Option<&'static [u8]>,
+    /// The MAC in the making, and the other one that it is checked by; none in the modes that do not encrypt.
+    macs: Vec<Digester>,
+    digested: usize,
+}
+
+/// An object as it would be stored.
+pub(crate) struct Sealed {
+    object: Buffer,
+    pub(crate) header: Option<&'static [u8]>,
+    /// The MAC that it should bear.
+    pub(crate) mac: Option<[u8; 32]>,
+}
+
+impl Unfinished {
+    /// How many bytes each MAC still has to take.
+    pub(crate) fn left(&self) -> usize {
+        if self.macs.is_empty() { 0 } else { Key::mac_input(&self.object).len() - self.digested }
+    }
+
+    /// Returns whether the payload is something else than the chunk.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.header.is_none()
+    }
+
+    /// How many MACs are in the making.
+    pub(crate) fn streams(&self) -> usize {
+        self.macs.len()
+    }
+
+    /// The next `len` bytes, and who takes them. They count as taken.
+    pub(crate) fn next(&mut self, len: usize) -> impl Iterator<Item = (&mut Digester, &[u8])> {
+        let bytes = &Key::mac_input(&self.object)[self.digested..][..len];
+        self.digested += len;
+        self.macs.iter_mut().map(move |mac| (mac, bytes))
+    }
+}
+
+impl<'a> ChunkSealer<'a> {
+    pub(crate) fn new(
+        repository: &'a dyn Repository,
+        state: &'a RepositoryState,
+        key: &'a Key,
+        nonces: &'a Nonces,
+        compression: Compression,
+    ) -> Self {
+        let compressor = Compressor::new(compression, random::fill as random::Fill);
+        let (verifier, buffers) = (Verifier::default(), Buffers::new(0));
+        Self { repository, state, key, nonces, compressor, verifier, buffers }
+    }
+
+    /// Checks what is sealed in another way than the usual one.
+    pub(crate) fn verified(self, how: Verify) -> Self {
+        Self { verifier: Verifier::new(how), ..self }
+    }
+
+    /// Puts objects into memory that was used before.
+    pub(crate) fn with_buffers(self, buffers: &Arc<Buffers>) -> Self {
+        Self { buffers: Arc::clone(buffers), ..self }
+    }
+
+    /// Compresses and seals what has no id of its own, and checks that it can be opened.
+    pub(crate) fn seal(&mut self, plain: &[u8]) -> Result<Bytes, SessionError> {
+        let sealed = self.encode(plain)?;
+        self.checked(sealed, None, plain)
+    }
+
+    /// Compresses and seals a chunk that was named `id`, and checks that it can be opened.
+    pub(crate) fn seal_chunk(&mut self, id: &ChunkId, chunk: &[u8]) -> Result<Bytes, SessionError> {
+        let sealed = self.encode(chunk)?;
+        self.checked(sealed, Some(id), chunk)
+    }
+
+    /// Compresses and encrypts; the digests of what comes back are the caller's to make.
+    pub(crate) fn begin(&mut self, chunk: &[u8]) -> Result<Unfinished, SessionError> {
+        let payload = self.compressor.payload(chunk)?;
+        let nonce = self.nonces.take(self.key, payload.len(), self.repository, self.state)?;
+        let mut object = self.buffers.take(self.key.overhead() + payload.len());
+        self.key.encrypt_from(nonce, &payload.pieces(), &mut object);
+        let mut macs = Vec::with_capacity(2);
+        macs.extend(self.key.mac_digester());
+        if self.verifier.is_on() {
+            macs.extend(macs.first().cloned());
+        }
+        Ok(Unfinished { object, header: payload.header_of_data(), macs, digested: 0 })
+    }
+
+    /// Takes an object whose digests are made, and checks that it is `chunk` sealed.
+    pub(crate) fn finish(&mut self, unfinished: Unfinished, id: &ChunkId, chunk: &[u8]) -> Result<Bytes, SessionError> {
+        let sealed = self.complete(unfinished);
+        self.checked(sealed, Some(id), chunk)
+    }
+
+    /// How [`seal`](Self::seal) would compress a chunk.
+    pub(crate) fn algorithm(&mut self, chunk: &[u8]) -> Result<Option<Algorithm>, SessionError> {
+        let mut payload = Vec::new();
+        self.compressor.compress(chunk, &mut payload)?;
+        Ok(Algorithm::detect(&payload))
+    }
+
+    fn encode(&mut self, chunk: &[u8]) -> Result<Sealed, SessionError> {
+        let mut unfinished = self.begin(chunk)?;
+        let mut work: Vec<_> = unfinished.next(unfinished.left()).collect();
+        Digester::update_side_by_side(&mut work);
+        Ok(self.complete(unfinished))
+    }
+
+    /// Puts the MAC in.
+    fn complete(&self, unfinished: Unfinished) -> Sealed {
+        let Unfinished { mut object, header, macs, .. } = unfinished;
+        let mut macs = macs.into_iter().map(Digester::finish);
+        if let Some(mac) = macs.next() {
+            self.key.put_mac(&mut object, &mac);
+        }
+        Sealed { object, header, mac: macs.next() }
+    }
+
+    fn checked(&mut self, sealed: Sealed, id: Option<&ChunkId>, chunk: &[u8]) -> Result<Bytes, SessionError> {
+        self.checked_or(sealed, id, chunk, |sealer| sealer.encode(chunk))
+    }
+
+    /// Checks an object, and makes another one if the first is not good: what flipped a bit once need not do so again.
+    fn checked_or(
+        &mut self,
+        mut sealed: Sealed,
+        id: Option<&ChunkId>,
+        chunk: &[u8],
+        again: impl FnOnce(&mut Self) -> Result<Sealed, SessionError>,
+    ) -> Result<Bytes, SessionError> {
+        if let Err(problem) = self.verifier.check(self.key, id, chunk, &sealed) {
+            warn!("an object was not good and is made again: {}", error_text(&problem));
+            drop(sealed);
+            sealed = again(self)?;
+            self.verifier.check(self.key, id, chunk, &sealed).map_err(SessionError::Encoding)?;
+        }
+        Ok(Bytes::from_owner(sealed.object))
+    }
+}
+
+impl AsRef<[u8]> for Sealed {
+    fn as_ref(&self) -> &[u8] {
+        &self.object
+    }
+}
+
+#[cfg(test)]
+mod tests;
