@@ -52,11 +52,14 @@ enum Supply {
 }
 
 /// What a sealer begins with.
-pub(super) struct Batch {
+pub(super) struct Batch<'a> {
     pub(super) jobs: Vec<Job>,
-    /// It takes what comes, too.
-    pub(super) leads: bool,
+    /// For the one that takes what comes, too.
+    pub(super) lead: Option<Lead<'a>>,
 }
+
+/// The lead among the sealers. Who drops it, by a panic too, leaves it to the others.
+pub(super) struct Lead<'a>(&'a Jobs);
 
 impl Jobs {
     /// For sealers that do `lanes` digests side by side, where `room` is all that may be under way, in bytes.
@@ -114,7 +117,7 @@ impl Jobs {
     }
 
     /// What a sealer that rests begins with; `None` at the end.
-    pub(super) fn wait(&self) -> Option<Batch> {
+    pub(super) fn wait(&self) -> Option<Batch<'_>> {
         let mut state = self.state();
         loop {
             let is_over = state.waiting.is_empty() && state.supply == Supply::IsComplete;
@@ -125,12 +128,12 @@ impl Jobs {
                 let jobs: Vec<_> = state.pop().into_iter().collect();
                 if !jobs.is_empty() {
                     state.is_led = true;
-                    return Some(Batch { jobs, leads: true });
+                    return Some(Batch { jobs, lead: Some(Lead(self)) });
                 }
             }
             if state.is_led && self.is_crowded(&state) {
                 let jobs = (0..self.lanes).map_while(|_| state.pop()).collect();
-                return Some(Batch { jobs, leads: false });
+                return Some(Batch { jobs, lead: None });
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -147,29 +150,9 @@ impl Jobs {
         (state.is_laborious || self.lanes == 1) && state.waiting_bytes >= self.room / 5 * 2
     }
 
-    /// The leader's next one, if there is one.
-    pub(super) fn next(&self) -> Option<Job> {
-        self.state().pop()
-    }
-
-    /// As [`next`](Self::next), for a leader with too little to do: waits a moment, where more can come.
-    pub(super) fn next_soon(&self) -> Option<Job> {
-        let state = self.state();
-        let patience = if state.sealed < self.room / ENOUGH { HASTE } else { PATIENCE };
-        let may_come = |state: &mut State| state.waiting.is_empty() && state.supply == Supply::Flows;
-        let waited = self.changed.wait_timeout_while(state, patience, may_come);
-        waited.unwrap_or_else(PoisonError::into_inner).0.pop()
-    }
-
     /// Says whether there is more to do than digests, which only suffer where they are shared out.
     pub(super) fn laborious(&self, is_laborious: bool) {
         self.state().is_laborious = is_laborious;
-        self.changed.notify_all();
-    }
-
-    /// The leader has nothing left.
-    pub(super) fn lead_no_more(&self) {
-        self.state().is_led = false;
         self.changed.notify_all();
     }
 
@@ -189,6 +172,29 @@ impl Jobs {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lead<'_> {
+    /// The next one, if there is one.
+    pub(super) fn next(&self) -> Option<Job> {
+        self.0.state().pop()
+    }
+
+    /// As [`next`](Self::next), for who has too little to do: waits a moment, where more can come.
+    pub(super) fn next_soon(&self) -> Option<Job> {
+        let state = self.0.state();
+        let patience = if state.sealed < self.0.room / ENOUGH { HASTE } else { PATIENCE };
+        let may_come = |state: &mut State| state.waiting.is_empty() && state.supply == Supply::Flows;
+        let waited = self.0.changed.wait_timeout_while(state, patience, may_come);
+        waited.unwrap_or_else(PoisonError::into_inner).0.pop()
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        self.0.state().is_led = false;
+        self.0.changed.notify_all();
     }
 }
 
@@ -229,29 +235,56 @@ mod tests {
         job.map(|job| job.number)
     }
 
-    /// The numbers of a batch, and whether who got it leads.
-    fn batch(batch: Option<Batch>) -> Option<(Vec<u64>, bool)> {
-        batch.map(|batch| (batch.jobs.iter().map(|job| job.number).collect(), batch.leads))
+    /// The numbers of a batch.
+    fn numbers(batch: Option<&Batch<'_>>) -> Vec<u64> {
+        batch.iter().flat_map(|batch| &batch.jobs).map(|job| job.number).collect()
+    }
+
+    /// Waits for a batch that leads.
+    #[track_caller]
+    fn lead(jobs: &Jobs, expected: u64) -> Lead<'_> {
+        let batch = jobs.wait();
+        assert_eq!(numbers(batch.as_ref()), [expected]);
+        batch.unwrap().lead.expect("nobody else leads")
     }
 
     #[test]
     fn one_leads_and_others_help_where_it_is_crowded() {
         let jobs = Jobs::new(2, 100);
         jobs.push(job(0, 10)).unwrap();
-        assert_eq!(batch(jobs.wait()), Some((vec![0], true)), "nothing is sealed, so it is time");
+        let leader = lead(&jobs, 0);
         std::thread::scope(|scope| {
-            let helper = scope.spawn(|| batch(jobs.wait()));
+            let helper = scope.spawn(|| {
+                let batch = jobs.wait();
+                assert!(batch.as_ref().is_some_and(|batch| batch.lead.is_none()));
+                numbers(batch.as_ref())
+            });
             (1..=4).for_each(|number| jobs.push(job(number, 10)).unwrap());
             assert!(!jobs.is_crowded(&jobs.state()), "there is nothing that could be shared out");
             jobs.laborious(true);
-            assert_eq!(helper.join().unwrap(), Some((vec![1, 2], false)), "as many as go side by side");
+            assert_eq!(helper.join().unwrap(), [1, 2], "as many as go side by side");
         });
-        assert_eq!(number(jobs.next()), Some(3), "the leader takes what there is");
+        assert_eq!(number(leader.next()), Some(3), "the leader takes what there is");
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| batch(jobs.wait()));
-            jobs.lead_no_more();
-            assert_eq!(other.join().unwrap(), Some((vec![4], true)), "nobody leads");
+            let other = scope.spawn(|| drop(lead(&jobs, 4)));
+            drop(leader);
+            other.join().unwrap();
         });
+    }
+
+    #[test]
+    fn a_leader_that_panics_leaves_the_lead_to_others() {
+        let jobs = Jobs::new(2, 100);
+        jobs.push(job(0, 10)).unwrap();
+        std::thread::scope(|scope| {
+            let dead = scope.spawn(|| {
+                let _lead = lead(&jobs, 0);
+                panic!("as a test wants it");
+            });
+            assert!(dead.join().is_err());
+        });
+        jobs.push(job(1, 10)).unwrap();
+        drop(lead(&jobs, 1));
     }
 
     #[test]
@@ -260,41 +293,42 @@ mod tests {
         jobs.sealed(30);
         jobs.push(job(0, 1)).unwrap();
         std::thread::scope(|scope| {
-            let leader = scope.spawn(|| batch(jobs.wait()));
+            let leader = scope.spawn(|| drop(lead(&jobs, 0)));
             jobs.stored(10);
-            assert_eq!(leader.join().unwrap(), Some((vec![0], true)), "what is sealed runs out");
+            leader.join().unwrap();
         });
-        jobs.lead_no_more();
         jobs.sealed(10);
         (1..4).for_each(|number| jobs.push(job(number, 1)).unwrap());
-        assert_eq!(batch(jobs.wait()), Some((vec![1], true)), "three are there");
-        jobs.lead_no_more();
+        drop(lead(&jobs, 1));
         jobs.full(true);
-        assert_eq!(batch(jobs.wait()), Some((vec![2], true)), "no more can come");
+        drop(lead(&jobs, 2));
         jobs.full(false);
-        jobs.lead_no_more();
         std::thread::scope(|scope| {
-            let leader = scope.spawn(|| (batch(jobs.wait()), batch(jobs.wait())));
+            let leader = scope.spawn(|| {
+                drop(lead(&jobs, 3));
+                jobs.wait().is_none()
+            });
             jobs.complete();
-            assert_eq!(leader.join().unwrap(), (Some((vec![3], true)), None), "no more will come");
+            assert!(leader.join().unwrap(), "no more will come");
         });
     }
 
     #[test]
     fn a_leader_waits_for_company_as_long_as_it_can_come() {
         let jobs = Jobs::new(3, 400);
+        let leader = Lead(&jobs);
         std::thread::scope(|scope| {
-            let leader = scope.spawn(|| number(jobs.next_soon()));
+            let waiting = scope.spawn(|| number(leader.next_soon()));
             jobs.push(job(0, 10)).unwrap();
             // It came in time, or is still there.
-            assert_eq!(leader.join().unwrap().or_else(|| number(jobs.next())), Some(0));
+            assert_eq!(waiting.join().unwrap().or_else(|| number(leader.next())), Some(0));
         });
         jobs.sealed(100);
         jobs.full(true);
-        assert_eq!(number(jobs.next_soon()), None);
+        assert_eq!(number(leader.next_soon()), None);
         jobs.full(false);
         jobs.complete();
-        assert_eq!(number(jobs.next_soon()), None);
+        assert_eq!(number(leader.next_soon()), None);
     }
 
     #[test]
@@ -303,11 +337,11 @@ mod tests {
         jobs.sealed(100);
         jobs.push(job(0, 10)).unwrap();
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| batch(jobs.wait()));
+            let other = scope.spawn(|| jobs.wait().is_none());
             drop(CloseOnDrop(&jobs));
-            assert_eq!(other.join().unwrap(), None);
+            assert!(other.join().unwrap());
         });
         assert!(jobs.is_closed() && jobs.push(job(2, 10)).is_err());
-        assert_eq!(number(jobs.next()), None, "what waited is gone");
+        assert_eq!(number(Lead(&jobs).next()), None, "what waited is gone");
     }
 }

@@ -8,7 +8,7 @@ use worldkeeper_core::ChunkId;
 use worldkeeper_crypto::{Digester, Key};
 
 use super::CreateOptions;
-use super::jobs::Batch;
+use super::jobs::{Batch, Lead};
 use super::shared::Shared;
 use super::step::{Numbered, SealedChunk, Step};
 use crate::objects::{ChunkSealer, Unfinished};
@@ -130,25 +130,22 @@ impl<'a> Sealer<'a> {
     }
 
     pub(super) fn run(mut self) {
-        while let Some(Batch { jobs, leads }) = self.shared.jobs.wait() {
-            if self.work(jobs, leads).is_err() {
+        while let Some(Batch { jobs, lead }) = self.shared.jobs.wait() {
+            if self.work(jobs, lead.as_ref()).is_err() {
                 return;
-            }
-            if leads {
-                self.shared.jobs.lead_no_more();
             }
         }
     }
 
     /// Works as long as there is something to do.
-    fn work(&mut self, jobs: Vec<Job>, leads: bool) -> Result<(), Ended> {
+    fn work(&mut self, jobs: Vec<Job>, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
         jobs.into_iter().try_for_each(|job| self.take(job))?;
         // Nobody waits twice for the same company.
         let mut is_patient = true;
         loop {
-            while leads && self.has_room() {
+            while let Some(lead) = lead.filter(|_| self.has_room()) {
                 let is_lonely = is_patient && !self.under_way.is_empty();
-                let job = if is_lonely { self.shared.jobs.next_soon() } else { self.shared.jobs.next() };
+                let job = if is_lonely { lead.next_soon() } else { lead.next() };
                 is_patient = job.is_some();
                 match job {
                     Some(job) => self.take(job)?,
