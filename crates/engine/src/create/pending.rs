@@ -6,22 +6,20 @@ use crate::pipeline::{Buffer, Buffers};
 
 /// A buffer that is filled behind and emptied in front.
 ///
-/// It is as large as the file where one chunk can be all of it, and then it becomes that chunk; else it is as large as
-/// the longest chunk and one read can be, from the beginning: growing would hold the old buffer beside the new one.
+/// It is as large as the longest chunk and one read can be, from the beginning; where nothing was read, memory costs
+/// nothing. It is not of the memory that chunks share: a reader that hangs keeps it.
 #[derive(Debug)]
 pub(crate) struct Pending {
     buffers: Arc<Buffers>,
     /// Holds something from `start` to `end`.
-    bytes: Buffer,
+    bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// What a buffer for several chunks has room for.
-    room: usize,
 }
 
 impl Pending {
     pub(super) fn new(max_chunk_size: usize, buffers: Arc<Buffers>) -> Self {
-        Self { bytes: buffers.take(0), buffers, start: 0, end: 0, room: max_chunk_size + READ_BYTES }
+        Self { buffers, bytes: vec![0; max_chunk_size + READ_BYTES], start: 0, end: 0 }
     }
 
     /// Appends what `read` puts into the buffer it is given, of at most `left` bytes; returns how much that was.
@@ -33,11 +31,8 @@ impl Pending {
         }
         let len = usize::try_from(left).map_or(READ_BYTES, |left| left.min(READ_BYTES));
         if self.bytes.len() < self.end + len {
-            let is_all = self.end == 0 && left == len as u64;
-            let room = if is_all { len } else { self.room.max(self.end + len) };
-            let mut larger = self.buffers.take(room);
-            larger[..self.end].copy_from_slice(self.bytes());
-            self.bytes = larger;
+            // Somebody wants more at once than the longest chunk.
+            self.bytes.resize(self.end + len, 0);
         }
         let read = read(&mut self.bytes[self.end..self.end + len])?;
         self.end += read;
@@ -51,14 +46,6 @@ impl Pending {
 
     /// Takes the first `len` bytes.
     pub(super) fn take(&mut self, len: usize) -> Buffer {
-        let is_all = (self.start, self.end) == (0, len);
-        let is_snug = is_all && self.bytes.len() - len <= len / 8;
-        if is_snug {
-            self.end = 0;
-            let mut taken = std::mem::replace(&mut self.bytes, self.buffers.take(0));
-            taken.truncate(len);
-            return taken;
-        }
         let mut taken = self.buffers.take(len);
         taken.copy_from_slice(&self.bytes()[..len]);
         self.start += len;
@@ -117,17 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_is_read_into_its_chunk() {
-        let mut pending = Pending::new(8 << 20, Buffers::new(0));
-        fill(&mut pending, 0, 300);
-        let read_to = pending.bytes().as_ptr();
-        pending.fill(0, |buffer| Ok::<_, ()>(buffer.len())).unwrap();
-        let chunk = pending.take(300);
-        assert_eq!((chunk.as_ptr(), chunk.len()), (read_to, 300));
-    }
-
-    #[test]
-    fn no_chunk_takes_the_buffer_for_many_which_never_moves() {
+    fn the_buffer_never_moves() {
         const MAX: usize = 8 << 20;
         let mut pending = Pending::new(MAX, Buffers::new(0));
         let more = |pending: &mut Pending| pending.fill(1 << 40, |buffer| Ok::<_, ()>(buffer.len())).unwrap();
@@ -140,9 +117,5 @@ mod tests {
             assert_eq!(pending.take(len).len(), len);
         }
         assert_eq!(pending.bytes.as_ptr(), buffer);
-        pending.clear();
-        fill(&mut pending, 0, 10);
-        let chunk = pending.take(10);
-        assert_ne!(chunk.as_ptr(), buffer, "what was for a large file is not for a small chunk");
     }
 }

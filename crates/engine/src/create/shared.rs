@@ -69,6 +69,7 @@ impl Shared {
 
     /// Takes what is large out, at the end of the run: a reader that hangs shall not keep it.
     pub(super) fn clear(&self) -> (ChunkIndex, FilesCache) {
+        self.buffers.give_up();
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         (std::mem::take(&mut *super::write(&self.index)), std::mem::take(&mut *files))
     }

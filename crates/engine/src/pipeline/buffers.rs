@@ -91,13 +91,6 @@ const SMALL: usize = 64 * 1024;
 /// Lengths of parts are multiples of this, so that no splinters are left.
 const STEP: usize = 64 * 1024;
 
-impl Buffer {
-    /// Holds only the first `len` bytes from now on.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
-    }
-}
-
 impl Deref for Buffer {
     type Target = [u8];
 
@@ -159,10 +152,7 @@ mod tests {
         assert!(more.home.is_none() && more.len() == STEP);
         more.fill(7);
         drop((more, all));
-        let mut small = buffers.take(300);
-        assert!(small.home.is_none());
-        small.truncate(7);
-        assert_eq!(small.len(), 7);
+        assert!(buffers.take(300).home.is_none());
         assert!(Buffers::new(0).take(STEP).home.is_none());
     }
 
