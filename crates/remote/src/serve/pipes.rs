@@ -15,8 +15,9 @@ use super::Pipes;
 /// How much is read at once: what a pipe holds.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How many pieces of the input wait to be looked at.
-const READ_AHEAD: usize = 4;
+/// How many pieces of the input wait to be looked at: an object of the usual size. What is not taken from the SSH server
+/// waits there, in a buffer that it enlarges and moves.
+const READ_AHEAD: usize = 32;
 
 /// Standard input and output, each with a thread of its own, so that a session can be ended whatever the client does.
 #[derive(Debug)]
@@ -68,12 +69,14 @@ fn blocking(stream: impl AsFd) -> io::Result<File> {
 }
 
 fn read(mut stdin: File, to_session: &Sender<Bytes>) {
-    let mut buffer = vec![0; READ_BYTES];
+    let (done, used) = bounded(READ_AHEAD);
     loop {
-        match stdin.read(&mut buffer) {
+        let mut bytes = used.try_recv().unwrap_or_else(|_| vec![0; READ_BYTES]);
+        match stdin.read(&mut bytes) {
             Ok(0) => return,
             Ok(len) => {
-                if to_session.send(Bytes::copy_from_slice(&buffer[..len])).is_err() {
+                let piece = Piece { bytes, len, done: done.clone() };
+                if to_session.send(Bytes::from_owner(piece)).is_err() {
                     return;
                 }
             }
@@ -81,6 +84,26 @@ fn read(mut stdin: File, to_session: &Sender<Bytes>) {
             // For a client that is gone, some systems have an error instead of an end.
             Err(_) => return,
         }
+    }
+}
+
+/// What was read at once; when it was looked at, its memory is used again.
+struct Piece {
+    bytes: Vec<u8>,
+    len: usize,
+    done: Sender<Vec<u8>>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // Where nobody reads any more, nobody needs it.
+        _ = self.done.try_send(std::mem::take(&mut self.bytes));
     }
 }
 
