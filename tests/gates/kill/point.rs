@@ -71,7 +71,11 @@ pub(super) fn at_any_call<S: Scene>(sample: usize, scene: impl Fn() -> S + Sync)
         &points,
         || take_first().unwrap_or_else(&scene),
         |scene, point| {
-            hit.fetch_add(usize::from(scene.killed_at(point)), Ordering::Relaxed);
+            if scene.killed_at(point) {
+                hit.fetch_add(1, Ordering::Relaxed);
+            } else {
+                println!("elsewhere than at {point}");
+            }
         },
     );
     // Those that were missed were killed as well, but elsewhere: a path that is drawn anew in a thread that another one

@@ -56,6 +56,8 @@ pub(super) fn calls(trace: &str, names: &str, folder: &Path) -> Vec<Call> {
         let Some((name, arguments)) = call.trim_start().split_once('(').filter(|(name, _)| !name.contains('<')) else {
             continue;
         };
+        // Another thread may have come between the beginning of the line and its end.
+        let arguments = arguments.trim_end().trim_end_matches(UNFINISHED);
         let paths = paths(name, arguments);
         let ordinal = next(&mut ordinals, (thread.to_owned(), name.to_owned()));
         let mut counted: Vec<_> = paths.iter().filter(|path| path.starts_with('/')).collect();
@@ -76,6 +78,9 @@ pub(super) fn calls(trace: &str, names: &str, folder: &Path) -> Vec<Call> {
     }
     calls
 }
+
+/// What a line ends with whose call returns on a later one.
+const UNFINISHED: &str = "<unfinished ...>";
 
 fn next<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) -> usize {
     let count = counts.entry(key).or_insert(0);
@@ -161,5 +166,16 @@ mod tests {
         );
         let same: Vec<_> = one.iter().map(|call| other.iter().position(|other| other.is_same(call))).collect();
         assert_eq!(same, [None, Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_call_is_the_same_whether_or_not_another_thread_came_between() {
+        let of = |trace: &str| calls(trace, "mkdirat", Path::new("/tmp/.f0f0"));
+        let one =
+            of("7 mkdirat(3</tmp/.f0f0>, \"a\", 0777 <unfinished ...>\n7 mkdirat(3</tmp/.f0f0>, \"a\", 0777) = -1");
+        let other =
+            of("7 mkdirat(3</tmp/.f0f0>, \"a\", 0777) = 0\n7 mkdirat(3</tmp/.f0f0>, \"a\", 0777 <unfinished ...>");
+        let same: Vec<_> = one.iter().map(|call| other.iter().position(|other| other.is_same(call))).collect();
+        assert_eq!(same, [Some(0), Some(1)]);
     }
 }
