@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tracing::{debug, info, warn};
 use worldkeeper_core::repository::{CheckEvent, Severity};
-use worldkeeper_engine::{Monitor, Notice, Progress};
+use worldkeeper_engine::{Monitor, Notice, Progress, Rebuilding};
 
 use crate::escape::{escape, escape_bytes};
 use crate::{report, words};
@@ -192,6 +192,12 @@ impl Monitor for Reporter {
         self.tell(format!("{}: {}, {}{added}", self.verb, words::count(files, "file"), words::bytes(bytes)));
     }
 
+    fn rebuilding(&self, so_far: Rebuilding) {
+        if self.is_due() {
+            self.tell(rebuilding(so_far));
+        }
+    }
+
     /// Somebody who reads only the first lines of the list has the rest done all the same.
     fn done(&self, path: &std::path::Path) {
         if self.lists {
@@ -213,6 +219,11 @@ fn spinner() -> ProgressBar {
         Ok(style) => spinner.with_style(style),
         Err(_) => spinner,
     }
+}
+
+fn rebuilding(Rebuilding { what, archives, done, references }: Rebuilding) -> String {
+    let archives = words::count(archives as u64, "archive");
+    format!("making the {what} anew: {done} of {archives}, {} so far", words::count(references, "chunk"))
 }
 
 /// A problem with the path it is about, unless it names that itself.
@@ -239,6 +250,12 @@ mod tests {
         reporter.notice(Notice::FileChanged(path));
         reporter.notice(Notice::ChunksMissing { count: 3 });
         assert_eq!(reporter.warnings(), 2);
+    }
+
+    #[test]
+    fn how_far_a_cache_is_made_anew() {
+        let so_far = Rebuilding { what: "chunk index", archives: 25, done: 3, references: 120_000 };
+        assert_eq!(rebuilding(so_far), "making the chunk index anew: 3 of 25 archives, 120,000 chunks so far");
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub use extract::{Destination, ExtractError, ExtractOptions, ExtractStats, Wante
 pub use find::{FindError, Found, Version, find};
 pub use info::{ArchiveStats, RepositoryStats, archive_stats, repository_stats};
 pub use key_store::{KeyStore, KeyStoreError, NoKeyFiles};
-pub use monitor::{Monitor, Notice, Progress, Silent};
+pub use monitor::{Monitor, Notice, Progress, Rebuilding, Silent};
 pub use objects::{ObjectError, ObjectProblem};
 pub use patterns::fuzz_patterns;
 pub use patterns::{NameGlob, PatternError, PatternTooSlow, Patterns, Selection, Verdict};

@@ -16,6 +16,9 @@ pub trait Monitor: Send + Sync {
     /// How far an operation has come.
     fn progress(&self, progress: Progress);
 
+    /// How far a cache is that is made anew.
+    fn rebuilding(&self, _so_far: Rebuilding) {}
+
     /// An item of an archive was restored or exported, or put into one from elsewhere.
     fn done(&self, _path: &Path) {}
 }
@@ -29,6 +32,19 @@ pub struct Progress {
     pub bytes: u64,
     /// Bytes the repository has grown by.
     pub stored_bytes: u64,
+}
+
+/// How far a cache is that is made anew. From archives behind a slow line that takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebuilding {
+    /// Which one.
+    pub what: &'static str,
+    /// From how many archives.
+    pub archives: usize,
+    /// How many of them are done.
+    pub done: usize,
+    /// Chunks that they refer to, counted as often as they do.
+    pub references: u64,
 }
 
 /// Something worth a line.

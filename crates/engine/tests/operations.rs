@@ -16,8 +16,8 @@ use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::prune::{self, Count, Period, Rules};
 use worldkeeper_engine::{
     CreateError, CreateOptions, Created, DeleteError, Destination, ExtractError, ExtractOptions, ExtractStats, Monitor,
-    NoKeyFiles, Notice, Progress, RestoreOptions, Session, SessionError, SessionOptions, Silent, StateDir, Suspicion,
-    Trust, create, delete, extract,
+    NoKeyFiles, Notice, Progress, Rebuilding, RestoreOptions, Session, SessionError, SessionOptions, Silent, StateDir,
+    Suspicion, Trust, create, delete, extract,
 };
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
@@ -127,6 +127,10 @@ impl Monitor for Notices {
     }
 
     fn progress(&self, _: Progress) {}
+
+    fn rebuilding(&self, Rebuilding { what, archives, done, references }: Rebuilding) {
+        self.0.lock().unwrap().push(format!("{what}: {done} of {archives}, {}", references.min(1)));
+    }
 }
 
 #[test]
@@ -139,6 +143,33 @@ fn what_is_archived_is_restored_in_every_mode() {
         house.assert_restores(&created.name, &house.world());
         house.assert_nothing_missing_or_left_over();
     }
+}
+
+#[test]
+fn whoever_waits_for_an_index_hears_how_far_it_is() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    tree::write(&house.world().join("long"), &vec![7; 100_000]);
+    let options = CreateOptions { chunker_params: ChunkerParams::fixed(64, 0).unwrap(), ..house.create_options() };
+    let backup = |monitor: &dyn Monitor| {
+        house.clock.advance(Duration::from_hours(1));
+        create(&mut house.open(), &options, monitor).unwrap();
+    };
+    backup(&Silent);
+    backup(&Silent);
+    std::fs::remove_dir_all(house.folder.path().join("state")).unwrap();
+    let notices = Notices::default();
+    backup(&notices);
+    let told = notices.0.into_inner().unwrap();
+    let begun = told.iter().position(|told| told.starts_with("Rebuilding")).unwrap();
+    let mut far: Vec<_> = told[begun + 1..].iter().filter(|told| told.starts_with("chunk index")).cloned().collect();
+    let all = far.len();
+    far.dedup();
+    assert_eq!(far, ["0 of 2", "1 of 2", "2 of 2"].map(|done| format!("chunk index: {done}, 1")));
+    assert!(all > 3, "an archive with thousands of chunks is told once only");
+    // What is at hand is not made anew.
+    let notices = Notices::default();
+    backup(&notices);
+    assert_eq!(notices.0.into_inner().unwrap(), [] as [String; 0]);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use tracing::debug;
+use worldkeeper_archive::ChunkRef;
 use worldkeeper_core::error_text;
 
 use super::{BrokenArchive, Session, SessionError};
 use crate::cache::ChunkIndex;
-use crate::monitor::{Monitor, Notice};
+use crate::monitor::{Monitor, Notice, Rebuilding};
 
 impl Session {
     /// Takes the chunk index: the one at hand, the stored one, or one made anew from all archives.
@@ -85,11 +86,21 @@ impl Session {
             monitor.notice(Notice::Rebuilding { what: "chunk index", archives: archives.len() });
         }
         let mut index = ChunkIndex::default();
+        let mut so_far = Rebuilding { what: "chunk index", archives: archives.len(), done: 0, references: 0 };
         for archive in &archives {
-            match self.for_each_reference(archive, &mut |chunk| index.reference(chunk)) {
+            let mut count = |chunk: &ChunkRef| {
+                index.reference(chunk);
+                so_far.references += 1;
+                if so_far.references.is_multiple_of(REFERENCES_TOLD) {
+                    monitor.rebuilding(so_far);
+                }
+            };
+            match self.for_each_reference(archive, &mut count) {
                 Err(SessionError::Archive(error)) => broken(&mut index, error)?,
                 done => done?,
             }
+            so_far.done += 1;
+            monitor.rebuilding(so_far);
         }
         let present: HashSet<_> = self.repository.ids()?.into_iter().collect();
         let missing = index.compare_with(&present);
@@ -106,3 +117,6 @@ impl Session {
         Ok(index)
     }
 }
+
+/// After how many references somebody is told: an archive may have millions.
+const REFERENCES_TOLD: u64 = 1000;
