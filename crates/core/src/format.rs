@@ -1,10 +1,22 @@
 //! What is known of the formats that games keep their worlds in: the seam through which that reaches whoever reads files.
 //!
 //! A format is asked once for each file that is read, with its name and what it begins with. Most files are none of its
-//! business and cost no more than that question. For those that are, it sends a [`Judge`], who sees the bytes as they
-//! pass: nothing is read for his sake, and he keeps little, however long the file is.
+//! business and cost no more than that question. For those that are, it can say three things. It sends a [`Judge`], who
+//! sees the bytes as they pass: nothing is read for his sake, and he keeps little, however long the file is. It makes a
+//! [`Plan`] of where the file is best cut, so that what a game rewrites is stored again and what lies beside it is not.
+//! And of a file that somebody writes to it names the parts that must be read again.
+//!
+//! All of it is plain numbers and bytes: who knows a format knows nothing of archives, and who makes archives nothing of
+//! formats.
+
+mod judge;
+mod plan;
 
 use std::fmt;
+use std::ops::Range;
+
+pub use judge::{Defects, Judge};
+pub use plan::{Known, Last, Plan, RangeReader};
 
 /// A format that files of games' worlds have. Knows nothing of archives.
 pub trait FileFormat: fmt::Debug + Send + Sync {
@@ -12,81 +24,30 @@ pub trait FileFormat: fmt::Debug + Send + Sync {
     ///
     /// `head` is what the file begins with: as much as the first read gave, nothing only if it is empty.
     fn judge(&self, path: &[u8], head: &[u8]) -> Option<Box<dyn Judge>>;
-}
 
-/// Tells from the bytes of one file whether it is whole.
-pub trait Judge: Send {
-    /// Takes the next bytes of the file, in pieces of any size, from its beginning on.
-    fn look(&mut self, bytes: &[u8]);
-
-    /// Takes notice that the file has ended, and says what is wrong with it.
-    fn finish(self: Box<Self>) -> Defects;
-}
-
-/// What is wrong with a file: the first few defects in words, and how many there are.
-///
-/// A defect is a sentence about the file, which it calls `it`: `it is empty`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Defects {
-    told: Vec<String>,
-    count: u64,
-}
-
-impl Defects {
-    /// How many are told. A file that is all wrong has thousands.
-    pub const MAX_TOLD: usize = 3;
-
-    /// Adds one.
-    pub fn add(&mut self, defect: fmt::Arguments<'_>) {
-        self.count += 1;
-        if self.told.len() < Self::MAX_TOLD {
-            self.told.push(defect.to_string());
-        }
+    /// Where the file at `path` is best cut; `None` if it has another format, makes no sense, or cannot be read.
+    ///
+    /// The same bytes and the same knowledge give the same plan. Of the file no more is read than the plan needs.
+    fn plan(&self, path: &[u8], file: &mut dyn RangeReader, known: &Known<'_>) -> Option<Plan> {
+        let _ = (path, file, known);
+        None
     }
 
-    /// Returns whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
+    /// Which ranges of a file of `len` bytes must be read again, after its head has turned from `before` into `now`.
+    ///
+    /// For files whose plan has a [head](Plan::head_len). If nothing differs, there are none, and what was read fits
+    /// together. Ranges are in order, do not overlap, and lie between the head, which whoever asks has read again, and
+    /// `len`; each is something that [can be seen to be whole](Self::is_whole). Of a head that was not known before
+    /// (`before` is empty), all of them.
+    fn again(&self, before: &[u8], now: &[u8], len: u64) -> Vec<Range<u64>> {
+        let _ = (before, now, len);
+        Vec::new()
     }
 
-    /// How many there are.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The first of them, in words.
-    pub fn told(&self) -> &[String] {
-        &self.told
-    }
-}
-
-/// All that is told, and how much is not.
-impl fmt::Display for Defects {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told.join("; "))?;
-        match self.count - self.told.len() as u64 {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_few_defects_are_told_and_all_are_counted() {
-        let mut defects = Defects::default();
-        assert!(defects.is_empty());
-        for number in 1..=3 {
-            defects.add(format_args!("lacks {number}"));
-        }
-        assert_eq!(defects.to_string(), "lacks 1; lacks 2; lacks 3");
-        for number in 4..=1000 {
-            defects.add(format_args!("lacks {number}"));
-        }
-        assert_eq!(defects.to_string(), "lacks 1; lacks 2; lacks 3; and 997 more");
-        assert_eq!((defects.count(), defects.told().len()), (1000, Defects::MAX_TOLD));
+    /// Returns whether the bytes of one of the [ranges](Self::again) fit together, as far as they can tell: `false` says
+    /// that they were read while somebody wrote them, or are damaged.
+    fn is_whole(&self, range: &[u8]) -> bool {
+        let _ = range;
+        true
     }
 }

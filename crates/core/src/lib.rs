@@ -24,7 +24,7 @@ pub use clock::{Clock, Moment};
 pub use disk::{Disk, DiskError};
 pub use equal::is_equal;
 pub use error_text::error_text;
-pub use format::{Defects, FileFormat, Judge};
+pub use format::{Defects, FileFormat, Judge, Known, Last, Plan, RangeReader};
 pub use id::{ChunkId, RepositoryId};
 pub use lock::LockIdentity;
 pub use pieces::{PIECE, Pieces};

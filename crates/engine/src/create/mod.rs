@@ -96,6 +96,9 @@ pub struct CreateOptions {
     pub read_special: bool,
     /// What is known of the formats of files: those that are broken are told.
     pub formats: &'static [&'static dyn FileFormat],
+    /// The formats by whose plans files are cut, whatever the parameters are; with none, all files are cut as stock cuts
+    /// them.
+    pub cuts: &'static [&'static dyn FileFormat],
     /// After how long the archive in the making is saved, again and again; zero for never.
     pub checkpoint_interval: Duration,
     /// How long a file system may take to answer, until the run gives up; zero for ever.
@@ -136,6 +139,7 @@ impl CreateOptions {
             one_file_system: false,
             read_special: false,
             formats: &[],
+            cuts: &[],
             checkpoint_interval: Duration::ZERO,
             read_timeout: Self::READ_TIMEOUT,
             comment: String::new(),
