@@ -1,7 +1,7 @@
-//! The body of a fuzz target: whatever the bytes of a file are, judging it ends, and says the same in whatever pieces they
-//! come.
+//! The bodies of fuzz targets: whatever the bytes of a file are, judging it ends, and says the same in whatever pieces they
+//! come; and each of them is in one piece of a plan.
 
-use worldkeeper_core::Defects;
+use worldkeeper_core::{Defects, Known, Last, Plan};
 
 use crate::FORMATS;
 
@@ -36,4 +36,37 @@ fn judged(path: &str, content: &[u8], piece: usize) -> Option<Defects> {
     let mut judge = FORMATS.iter().find_map(|format| format.judge(path.as_bytes(), content))?;
     content.chunks(piece).for_each(|piece| judge.look(piece));
     Some(judge.finish())
+}
+
+/// A file of a world: which kind, how long the pieces of the last time were, how full the repository is, and its content.
+///
+/// # Panics
+///
+/// If a plan does not cover each byte once, its pieces are too long, it is another one the second time, or what is to be
+/// read again does not lie in the file.
+pub fn fuzz_plans(bytes: &[u8]) {
+    let [kind, sizes, is_full, content @ ..] = bytes else { return };
+    let path = PATHS[usize::from(*kind) % PATHS.len()].as_bytes();
+    let sizes: Vec<u32> = (0..300).map(|number| u32::from(*sizes) * (number % 7 + 1) * 512).collect();
+    let now_s = 1_800_000_000;
+    let last = (is_full & 2 != 0).then_some(Last { sizes: &sizes, changed_s: 1_700_000_000 });
+    let known = Known { now_s, last, is_full: is_full & 1 != 0 };
+    for format in FORMATS {
+        let planned = || format.plan(path, &mut &content[..], &known);
+        let Some(plan) = planned() else { continue };
+        assert_eq!(Some(&plan), planned().as_ref());
+        let sizes: Vec<_> =
+            std::iter::once(&0).chain(plan.ends()).zip(plan.ends()).map(|(from, to)| to - from).collect();
+        assert!(sizes.iter().all(|size| (1..=Plan::MAX_PIECE).contains(size)));
+        assert_eq!(sizes.iter().sum::<u64>(), content.len() as u64);
+        let Some(head_len) = plan.head_len() else { continue };
+        let head = &content[..head_len as usize];
+        assert!(format.again(head, head, content.len() as u64).is_empty());
+        let mut covered = head_len;
+        for range in format.again(&[], head, content.len() as u64) {
+            assert!(covered <= range.start && range.start < range.end && range.end <= content.len() as u64);
+            covered = range.end;
+            let _ = format.is_whole(&content[range.start as usize..range.end as usize]);
+        }
+    }
 }

@@ -1,9 +1,12 @@
 //! SQLite databases, by what they begin with: Luanti, Vintage Story, ARK, Project Zomboid, and plugins of every game.
 //!
 //! Only the file itself is judged. A `-wal` or `-journal` beside it is a part of the database, and lies in the archive as
-//! a file of its own; what it would add or take back is not known here.
+//! a file of its own; what it would add or take back is not known here. And it is cut at its pages, which are what is
+//! written.
 
-use worldkeeper_core::{Defects, FileFormat, Judge};
+mod plan;
+
+use worldkeeper_core::{Defects, FileFormat, Judge, Known, Plan, RangeReader};
 
 /// SQLite's database file.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +15,10 @@ pub struct Sqlite;
 impl FileFormat for Sqlite {
     fn judge(&self, _: &[u8], head: &[u8]) -> Option<Box<dyn Judge>> {
         head.starts_with(MAGIC).then(|| Box::new(Database { header: [0; HEADER_LEN], len: 0 }) as Box<dyn Judge>)
+    }
+
+    fn plan(&self, _: &[u8], file: &mut dyn RangeReader, _: &Known<'_>) -> Option<Plan> {
+        plan::plan(file)
     }
 }
 
@@ -52,11 +59,8 @@ impl Judge for Database {
             defects.add(format_args!("it ends within its header, after {} bytes", self.len));
             return defects;
         }
-        let page_size = match u32::from(u16::from_be_bytes([self.header[16], self.header[17]])) {
-            1 => 65_536,
-            size => size,
-        };
-        if page_size < 512 || !page_size.is_power_of_two() {
+        let page_size = page_size(&self.header);
+        if !is_possible(page_size) {
             defects.add(format_args!("it has pages of {page_size} bytes, which no database has"));
             return defects;
         }
@@ -85,4 +89,17 @@ impl Database {
     fn word(&self, at: usize) -> u32 {
         u32::from_be_bytes([self.header[at], self.header[at + 1], self.header[at + 2], self.header[at + 3]])
     }
+}
+
+/// How long the pages of a database are, in bytes.
+fn page_size(header: &[u8; HEADER_LEN]) -> u32 {
+    match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => size.into(),
+    }
+}
+
+/// Returns whether databases have such pages.
+fn is_possible(page_size: u32) -> bool {
+    page_size >= 512 && page_size.is_power_of_two()
 }

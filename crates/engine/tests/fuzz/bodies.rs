@@ -36,6 +36,8 @@ pub(crate) const TARGETS: &[Target] = &[
     target("known_hosts", worldkeeper_remote::fuzz_known_hosts, SMALL),
     // A window, and a buffer.
     target("worlds", worldkeeper_games::fuzz_worlds, SMALL),
+    // A few windows at a time, and the longest block that a stream may have.
+    target("plans", worldkeeper_games::fuzz_plans, 40 << 20),
     // Regular expressions are compiled.
     target("patterns", worldkeeper_engine::fuzz_patterns, 64 << 20),
 ];

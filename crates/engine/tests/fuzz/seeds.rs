@@ -31,6 +31,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "archive" => archives(),
         "patterns" => patterns(),
         "worlds" => files_of_worlds(),
+        "plans" => files_to_cut(),
         "rpc_client" => messages("server->client", "hex"),
         "rpc_server" => messages("client->server", "hex"),
         "rpc_stderr" => messages("server stderr", "line"),
@@ -122,6 +123,13 @@ fn files_of_worlds() -> Vec<Vec<u8>> {
     let (database, current) = (worlds::sqlite(512, 4), b"MANIFEST-000001\n".to_vec());
     let files = [&region, &region, &level, &level, &database, &current, &current, &level];
     files.into_iter().enumerate().map(|(kind, file)| [&[kind as u8, 40][..], file].concat()).collect()
+}
+
+/// Files that games write in place, behind what picks a name for them, how they were cut before, and how full it is.
+fn files_to_cut() -> Vec<Vec<u8>> {
+    let (region, database) = (worlds::region("plans", 24_000), worlds::sqlite(4096, 3));
+    let known = (0..4).flat_map(|is_full| [[0, 8, is_full], [4, 8, is_full]]);
+    known.map(|known| [&known[..], if known[0] == 0 { &region[..] } else { &database[..] }].concat()).collect()
 }
 
 /// What was said in a session in one direction, and how its bytes are to be cut in front of it.
