@@ -21,6 +21,10 @@ pub(crate) struct CreateFlags {
     /// default on)
     #[arg(long, value_name = "HOW", global = true, help_heading = WHAT)]
     pub(crate) world_checks: Option<String>,
+    /// Whether files of games' worlds are cut where games write them, so that little is stored again: on or off
+    /// (WORLD_CUTS; default on)
+    #[arg(long, value_name = "HOW", global = true, help_heading = WHAT)]
+    pub(crate) world_cuts: Option<String>,
     /// How files are cut: default, buzhash,MIN_EXP,MAX_EXP,MASK_BITS,WINDOW or fixed,BLOCK,HEADER
     /// (BORG_CHUNKER_PARAMS; default buzhash,19,23,21,4095)
     #[arg(long, value_name = "PARAMS", global = true, help_heading = WHERE)]

@@ -18,7 +18,8 @@ const SERIES: &[&str] = &["name"];
 /// How a repository is made.
 const MAKE: &[&str] = &["encryption", "append_only", "make_parent_dirs", "storage_quota"];
 /// What is read, and how.
-const READ: &[&str] = &["sources", "one_file_system", "read_special", "world_checks", "sparse", "read_timeout"];
+const READ: &[&str] =
+    &["sources", "one_file_system", "read_special", "world_checks", "world_cuts", "sparse", "read_timeout"];
 /// How chunks are made.
 const CHUNKS: &[&str] = &["compression", "chunker_params"];
 /// How archives are stored.

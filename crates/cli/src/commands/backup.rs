@@ -133,7 +133,7 @@ pub(super) fn create_options(place: &Place) -> CreateOptions {
         one_file_system: settings.create.one_file_system.value,
         read_special: settings.create.read_special.value,
         formats: if settings.create.world_checks.value { worldkeeper_games::FORMATS } else { &[] },
-        cuts: &[],
+        cuts: if settings.create.world_cuts.value { worldkeeper_games::FORMATS } else { &[] },
         checkpoint_interval: settings.create.checkpoint_interval.value,
         read_timeout: settings.create.read_timeout.value,
         comment: String::new(),

@@ -23,6 +23,8 @@ pub(crate) struct CreateSettings {
     pub(crate) read_special: Setting<bool>,
     /// The files of games' worlds are judged.
     pub(crate) world_checks: Setting<bool>,
+    /// The files of games' worlds are cut where games write them.
+    pub(crate) world_cuts: Setting<bool>,
     /// How files are cut.
     pub(crate) chunker_params: Setting<ChunkerParams>,
     /// Holes restart fixed blocks.
@@ -48,6 +50,11 @@ impl CreateSettings {
             read_special: switch("--read-special", flags.read_special, "READ_SPECIAL")?,
             world_checks: or_default(
                 text("--world-checks", &flags.world_checks, "WORLD_CHECKS")?,
+                |said| said.parse(on_or_off),
+                || true,
+            )?,
+            world_cuts: or_default(
+                text("--world-cuts", &flags.world_cuts, "WORLD_CUTS")?,
                 |said| said.parse(on_or_off),
                 || true,
             )?,
@@ -78,6 +85,7 @@ impl CreateSettings {
     /// Every setting in words, with where it was said.
     pub(super) fn describe(&self) -> Vec<(&'static str, String, Origin)> {
         let switch = |setting: &Setting<bool>| if setting.value { "yes" } else { "no" }.to_owned();
+        let on = |setting: &Setting<bool>| if setting.value { "on" } else { "off" }.to_owned();
         let unless_zero = |setting: &Setting<Duration>, zero: &str| match setting.value {
             Duration::ZERO => zero.to_owned(),
             duration => duration_text(duration),
@@ -86,7 +94,8 @@ impl CreateSettings {
         described.extend([
             ("one file system", switch(&self.one_file_system), self.one_file_system.origin),
             ("read special", switch(&self.read_special), self.read_special.origin),
-            ("world checks", if self.world_checks.value { "on" } else { "off" }.to_owned(), self.world_checks.origin),
+            ("world checks", on(&self.world_checks), self.world_checks.origin),
+            ("world cuts", on(&self.world_cuts), self.world_cuts.origin),
             ("chunker params", self.chunker_params.value.to_string(), self.chunker_params.origin),
             ("sparse", switch(&self.sparse), self.sparse.origin),
             ("checkpoint interval", unless_zero(&self.checkpoint_interval, "never"), self.checkpoint_interval.origin),

@@ -41,6 +41,7 @@ const KNOWN: [&str; 49] = [
     "ONE_FILE_SYSTEM",
     "READ_SPECIAL",
     "WORLD_CHECKS",
+    "WORLD_CUTS",
     "BACKUP_INTERVAL",
     "GAME_CONTAINER_NAME",
     "DOCKER_HOST",

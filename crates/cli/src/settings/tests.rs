@@ -50,6 +50,7 @@ fn without_anything_the_defaults_are_those_of_the_documentation() {
         ("sparse", "no"),
         ("one file system", "no"),
         ("world checks", "on"),
+        ("world cuts", "on"),
         ("checkpoint interval", "5m"),
         ("verify", "on"),
     ] {
@@ -92,6 +93,7 @@ fn variables_are_read() {
             ("ONE_FILE_SYSTEM", "yes"),
             ("READ_SPECIAL", "no"),
             ("WORLD_CHECKS", "off"),
+            ("WORLD_CUTS", "off"),
             ("BORG_CHUNKER_PARAMS", "fixed,4096,512"),
             ("SPARSE", "1"),
             ("CHECKPOINT_INTERVAL", "0"),
@@ -131,6 +133,7 @@ fn variables_are_read() {
             "no",
             "yes",
             "no",
+            "off",
             "off",
             "fixed,4096,512",
             "yes",
@@ -213,6 +216,7 @@ fn bad_values_are_named_with_their_origin() {
     refuses(&[], &[("BACKUP_SOURCES", "/a,/a")], "the source /a is named twice");
     refuses(&[], &[("GAME_CONTAINER_NAME", "a/b")], "GAME_CONTAINER_NAME cannot be \"a/b\"");
     refuses(&[], &[("WORLD_CHECKS", "maybe")], "WORLD_CHECKS cannot be \"maybe\": expected on or off");
+    refuses(&["--world-cuts", "fine"], &[], "--world-cuts cannot be \"fine\": expected on or off");
     refuses(&[], &[("DOCKER_HOST", "https://x")], "DOCKER_HOST cannot be \"https://x\"");
     refuses(&[], &[("WORLDKEEPER_LOG", "loud")], "WORLDKEEPER_LOG cannot be \"loud\": expected one of debug");
     refuses(&[], &[("WORLDKEEPER_NAME", "a/b")], "WORLDKEEPER_NAME cannot be \"a/b\"");
