@@ -77,6 +77,14 @@ impl ChunkerParams {
         }
     }
 
+    /// Length in bytes below which only the last chunk of a stream can be; `None` if no chunk is too short to be another.
+    pub fn min_chunk_size(&self) -> Option<u32> {
+        match *self {
+            Self::Buzhash { min_exp, .. } => Some(1 << min_exp),
+            Self::Fixed { .. } => None,
+        }
+    }
+
     /// Length of the longest chunk these parameters can make, in bytes.
     pub fn max_chunk_size(&self) -> usize {
         match *self {

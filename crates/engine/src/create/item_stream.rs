@@ -1,7 +1,10 @@
-//! The items of an archive as one stream, cut into chunks where stock cuts it.
+//! The items of an archive as one stream, cut into chunks where stock cuts it, up to the first file that was cut by a
+//! plan; from there on by [`ItemCuts`].
 //!
-//! Equal cuts mean equal chunks: a run that changed nothing stores no item chunk, whichever client made the last one.
+//! Equal cuts mean equal chunks: a run that changed nothing stores no item chunk, whichever client made the last one. That a
+//! file was cut by a plan is seen from its chunks, so it makes no difference whether it was read now or long ago.
 
+use std::ops::Range;
 use std::sync::RwLock;
 
 use worldkeeper_archive::{ChunkRef, Item};
@@ -11,6 +14,7 @@ use worldkeeper_core::msgpack::Encoder;
 use worldkeeper_crypto::Key;
 
 use super::CreateStats;
+use super::item_cuts::ItemCuts;
 use crate::cache::ChunkIndex;
 use crate::objects::ChunkSealer;
 use crate::session::{Change, SessionError};
@@ -19,15 +23,31 @@ use crate::session::{Change, SessionError};
 pub(crate) struct ItemStream<'a> {
     key: &'a Key,
     sealer: ChunkSealer<'a>,
-    chunker: Chunker,
+    /// Chunks of files that stock's rule has cut are no shorter; `None` if that says nothing.
+    shortest: Option<u32>,
+    cutter: Cutter,
     pending: Vec<u8>,
     ids: Vec<ChunkId>,
 }
 
+/// Who cuts.
+enum Cutter {
+    Stock(Chunker),
+    Own(ItemCuts),
+}
+
 impl<'a> ItemStream<'a> {
+    /// A stream that is cut as stock does, to its end.
     pub(crate) fn new(key: &'a Key, sealer: ChunkSealer<'a>) -> Self {
         let chunker = Chunker::new(&ChunkerParams::ITEMS, key.chunk_seed());
-        Self { key, sealer, chunker, pending: Vec::new(), ids: Vec::new() }
+        let (pending, ids) = (Vec::new(), Vec::new());
+        Self { key, sealer, shortest: None, cutter: Cutter::Stock(chunker), pending, ids }
+    }
+
+    /// The same, but from the first file on that was cut by a plan it is cut in a way that suits such files. All others
+    /// are cut by `params`.
+    pub(crate) fn with_plans(self, params: &ChunkerParams) -> Self {
+        Self { shortest: params.min_chunk_size(), ..self }
     }
 
     /// Adds an item.
@@ -38,14 +58,29 @@ impl<'a> ItemStream<'a> {
         index: &RwLock<ChunkIndex>,
         stats: &mut CreateStats,
     ) -> Result<(), SessionError> {
+        if matches!(self.cutter, Cutter::Stock(_)) && self.shortest.is_some_and(|size| ItemCuts::are_for(item, size)) {
+            // What came so far is a list of its own, so that it is what it was the next time.
+            self.cut(true, change, index, stats)?;
+            self.cutter = Cutter::Own(ItemCuts::default());
+        }
+        let start = self.pending.len();
         let mut encoder = Encoder::append_to(std::mem::take(&mut self.pending));
         item.encode(&mut encoder);
         self.pending = encoder.finish();
-        // Looking for a cut costs a pass over what is new; below this there is not enough to look at.
-        if self.pending.len() >= BATCH {
-            self.cut(false, change, index, stats)?;
+        match &mut self.cutter {
+            Cutter::Own(cuts) => {
+                let ends = cuts.find(self.key, item, &self.pending, start);
+                let begins = std::iter::once(0).chain(ends.iter().copied());
+                for (begin, end) in begins.zip(ends.iter().copied()) {
+                    self.store(begin..end, change, index, stats)?;
+                }
+                self.pending.drain(..ends.last().copied().unwrap_or(0));
+                Ok(())
+            }
+            // Looking for a cut costs a pass over what is new; below this there is not enough to look at.
+            Cutter::Stock(_) if self.pending.len() < BATCH => Ok(()),
+            Cutter::Stock(_) => self.cut(false, change, index, stats),
         }
-        Ok(())
     }
 
     /// Stores what is left; returns the ids of all chunks, in order.
@@ -82,13 +117,30 @@ impl<'a> ItemStream<'a> {
         stats: &mut CreateStats,
     ) -> Result<(), SessionError> {
         let mut start = 0;
-        while let Some(len) = self.chunker.next_cut(&self.pending[start..], at_end) {
-            let chunk = &self.pending[start..start + len];
-            let stored = store(chunk, self.key, &mut self.sealer, change, index, stats)?;
-            self.ids.push(stored.id);
+        loop {
+            let rest = &self.pending[start..];
+            let len = match &mut self.cutter {
+                Cutter::Stock(chunker) => chunker.next_cut(rest, at_end),
+                Cutter::Own(_) => Some(rest.len()).filter(|len| at_end && *len > 0),
+            };
+            let Some(len) = len else { break };
+            self.store(start..start + len, change, index, stats)?;
             start += len;
         }
         self.pending.drain(..start);
+        Ok(())
+    }
+
+    /// Stores some of what is pending as a chunk.
+    fn store(
+        &mut self,
+        range: Range<usize>,
+        change: &mut Change<'_>,
+        index: &RwLock<ChunkIndex>,
+        stats: &mut CreateStats,
+    ) -> Result<(), SessionError> {
+        let stored = store(&self.pending[range], self.key, &mut self.sealer, change, index, stats)?;
+        self.ids.push(stored.id);
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ mod amiss;
 mod checkpoint;
 mod content;
 mod feed;
+mod item_cuts;
 mod item_stream;
 mod jobs;
 mod judging;
