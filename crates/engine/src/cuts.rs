@@ -21,16 +21,32 @@ pub(crate) fn to_value(params: &ChunkerParams) -> Value {
 ///
 /// Source: borg 1.4 `helpers/parseformat.py`, `normalize_chunker_params`.
 pub(crate) fn are_equal(one: &Value, other: &Value) -> bool {
-    fn numbers(params: &Value) -> (&[u8], &[Value]) {
-        match params {
-            Value::Array(list) => match list.split_first() {
-                Some((Value::Raw(name), numbers)) => (name, numbers),
-                _ => (b"buzhash", list),
-            },
-            _ => (b"", &[]),
-        }
-    }
     numbers(one) == numbers(other)
+}
+
+/// The parameters that an archive recorded, if they are such as there can be.
+pub(crate) fn of_value(value: &Value) -> Option<ChunkerParams> {
+    let (name, numbers) = numbers(value);
+    let number = |place: usize| match numbers.get(place) {
+        Some(Value::Int(number)) => u32::try_from(*number).ok(),
+        _ => None,
+    };
+    match name {
+        b"buzhash" => ChunkerParams::buzhash(number(0)?, number(1)?, number(2)?, number(3)?).ok(),
+        b"fixed" => ChunkerParams::fixed(number(0)?, number(1).unwrap_or(0)).ok(),
+        _ => None,
+    }
+}
+
+/// The algorithm and its numbers.
+fn numbers(params: &Value) -> (&[u8], &[Value]) {
+    match params {
+        Value::Array(list) => match list.split_first() {
+            Some((Value::Raw(name), numbers)) => (name, numbers),
+            _ => (b"buzhash", list),
+        },
+        _ => (b"", &[]),
+    }
 }
 
 #[cfg(test)]
@@ -43,5 +59,16 @@ mod tests {
         assert!(are_equal(&old, &to_value(&ChunkerParams::DEFAULT)));
         assert!(!are_equal(&old, &to_value(&ChunkerParams::ITEMS)));
         assert!(!are_equal(&old, &to_value(&ChunkerParams::fixed(4096, 0).unwrap())));
+    }
+
+    #[test]
+    fn what_was_recorded_is_understood() {
+        for params in [ChunkerParams::DEFAULT, ChunkerParams::ITEMS, ChunkerParams::fixed(4096, 512).unwrap()] {
+            assert_eq!(of_value(&to_value(&params)), Some(params));
+        }
+        assert_eq!(of_value(&Value::Array([19, 23, 21, 4095].map(Value::Int).to_vec())), Some(ChunkerParams::DEFAULT));
+        for odd in [Value::Nil, Value::Array(vec![]), Value::Array([19, 23, -1, 4095].map(Value::Int).to_vec())] {
+            assert_eq!(of_value(&odd), None, "{odd:?}");
+        }
     }
 }

@@ -62,10 +62,14 @@ impl ChunkIndex {
         self.chunks.iter().map(|chunk| &chunk.entry)
     }
 
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
     /// Returns whether archives refer to nothing.
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.iter().next().is_none()
+        self.len() == 0
     }
 
     /// Counts one reference more. Sizes that are known stay as they are: one id has one size.

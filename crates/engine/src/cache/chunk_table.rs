@@ -36,6 +36,10 @@ impl ChunkTable {
         Self { chunks, numbers }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     pub(super) fn get(&self, id: &ChunkId) -> Option<&ChunkEntry> {
         self.number(id).map(|number| &self.chunks[number as usize].entry)
     }

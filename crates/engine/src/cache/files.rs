@@ -86,6 +86,12 @@ impl FilesCache {
         (file.look == look).then(|| (number, self.files.chunks_of(file)))
     }
 
+    /// How the file looked, and its chunks, whatever it looks like now.
+    pub(crate) fn last(&self, key: &PathKey) -> Option<(Look, impl Iterator<Item = &ChunkId> + use<'_>)> {
+        let file = &self.files.files[self.number(key)? as usize];
+        Some((file.look, self.files.chunks_of(file)))
+    }
+
     /// Returns whether the file was there at all.
     pub(crate) fn contains(&self, key: &PathKey) -> bool {
         self.number(key).is_some()
@@ -197,6 +203,8 @@ mod tests {
         };
         assert_eq!(unchanged([8; 16], look(8)), Some((8, vec![ChunkId([8; 32]); 8])));
         assert_eq!(unchanged([8; 16], look(9)), None);
+        let last = cache.last(&[8; 16]).map(|(look, chunks)| (look, chunks.count()));
+        assert_eq!((last, cache.last(&[200; 16]).is_none()), (Some((look(8), 8)), true));
         assert_eq!(unchanged([7; 16], look(7)), None);
         assert_eq!(unchanged([7; 16], look(200)), Some((100, vec![ChunkId([1; 32])])));
         assert_eq!(unchanged([0; 16], look(0)), Some((0, vec![])));

@@ -4,43 +4,65 @@
 use worldkeeper_chunker::ChunkerParams;
 
 use super::judging::Judging;
+use super::plan::Asked;
+use super::planned::Taken;
 use super::reader::{Interrupted, Reader};
 use super::step::Reading;
 use crate::source::{FileReader, SourceError, Verdict};
 
 impl Reader {
     /// Reads a file and hands out its chunks.
-    pub(super) fn content(&mut self, mut file: FileReader, mut judging: Judging<'_>) -> Result<Reading, Interrupted> {
-        let read_bytes = match self.blocks {
-            Some(blocks) => self.ranges(&mut file, &mut judging, blocks)?,
-            None => self.stream(&mut file, &mut judging)?,
+    pub(super) fn content(
+        &mut self,
+        mut file: FileReader,
+        mut judging: Judging<'_>,
+        asked: &Asked<'_>,
+    ) -> Result<Reading, Interrupted> {
+        let Taken { read_bytes, is_settled } = match self.blocks {
+            Some(blocks) => {
+                let read_bytes = self.ranges(&mut file, &mut judging, blocks)?;
+                Taken { read_bytes, is_settled: false }
+            }
+            None => self.stream(&mut file, &mut judging, asked)?,
         };
         let defects = judging.finish(file.position());
-        Ok(Reading { torn: file.finish()? == Verdict::Changed, defects, read_bytes })
+        let torn = file.finish()? == Verdict::Changed && !is_settled;
+        Ok(Reading { torn, defects, read_bytes })
     }
 
-    /// Cuts the file as the one stream that it is for most.
-    fn stream(&mut self, file: &mut FileReader, judging: &mut Judging<'_>) -> Result<u64, Interrupted> {
-        let mut read_bytes = 0;
+    /// Cuts the file by its plan, if it has one; what lies behind that, as the one stream that it is for most.
+    fn stream(
+        &mut self,
+        file: &mut FileReader,
+        judging: &mut Judging<'_>,
+        asked: &Asked<'_>,
+    ) -> Result<Taken, Interrupted> {
         self.pass_over_hole(file)?;
+        let mut taken = self.planned(file, judging, asked)?;
         loop {
-            let read = self.feed.pending.fill(file.remaining(), |buffer| read(file, judging, buffer))?;
-            read_bytes += read as u64;
+            let read = self.more(file, judging)?;
+            taken.read_bytes += read;
             let at_end = read == 0;
             while let Some(len) = self.feed.chunker.next_cut(self.feed.pending.bytes(), at_end) {
                 self.feed.send_chunk(len)?;
                 self.pass_over_hole(file)?;
             }
             if at_end {
-                return Ok(read_bytes);
+                return Ok(taken);
             }
             self.feed.go_on()?;
         }
     }
 
+    /// Reads on; returns how much came, nothing at the end.
+    pub(super) fn more(&mut self, file: &mut FileReader, judging: &mut Judging<'_>) -> Result<u64, Interrupted> {
+        Ok(self.feed.pending.fill(file.remaining(), |buffer| read(file, judging, buffer))? as u64)
+    }
+
     /// Hands out chunks of zeros as long as they lie wholly within a hole. Called where a chunk begins.
-    fn pass_over_hole(&mut self, file: &mut FileReader) -> Result<(), Interrupted> {
-        if file.size() < self.feed.chunker.max_chunk_size() as u64 {
+    pub(super) fn pass_over_hole(&mut self, file: &mut FileReader) -> Result<(), Interrupted> {
+        // What was read to its end is cut from memory, whatever has become of the file.
+        if file.size() < self.feed.chunker.max_chunk_size() as u64 || file.remaining() == 0 {
             return Ok(());
         }
         let mut start = file.position() - self.feed.pending.bytes().len() as u64;

@@ -20,8 +20,8 @@ pub(super) struct ItemCuts {
 }
 
 impl ItemCuts {
-    /// Returns whether a file was cut by a plan: one of its chunks is `shortest` than the rule that cuts other files makes
-    /// them, and not because the file ends there.
+    /// Returns whether a file was cut by a plan: the rule that cuts other files makes no chunk below `shortest` bytes but
+    /// where the file ends, and here is one.
     pub(super) fn are_for(item: &Item, shortest: u32) -> bool {
         let chunks = item.chunks.as_deref().unwrap_or_default();
         chunks.split_last().is_some_and(|(_, before)| before.iter().any(|chunk| chunk.size < shortest))

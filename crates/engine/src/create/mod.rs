@@ -25,9 +25,12 @@ mod jobs;
 mod judging;
 mod left_behind;
 mod pending;
+mod plan;
+mod planned;
 mod reader;
 mod roots;
 mod sealer;
+mod settle;
 mod shared;
 mod step;
 #[cfg(test)]
@@ -97,8 +100,8 @@ pub struct CreateOptions {
     pub read_special: bool,
     /// What is known of the formats of files: those that are broken are told.
     pub formats: &'static [&'static dyn FileFormat],
-    /// The formats by whose plans files are cut, whatever the parameters are; with none, all files are cut as stock cuts
-    /// them.
+    /// The formats by whose plans files are cut, unless fixed blocks are asked for; with none, all files are cut as stock
+    /// cuts them.
     pub cuts: &'static [&'static dyn FileFormat],
     /// After how long the archive in the making is saved, again and again; zero for never.
     pub checkpoint_interval: Duration,

@@ -7,7 +7,7 @@ use crate::pipeline::{Buffer, Buffers};
 /// A buffer that is filled behind and emptied in front.
 ///
 /// It is as large as the longest chunk and one read can be, from the beginning; where nothing was read, memory costs
-/// nothing. It is not of the memory that chunks share: a reader that hangs keeps it.
+/// nothing. A file that is wholly in it may be a little larger, and it stays so. It is not of the memory that chunks share: a reader that hangs keeps it.
 #[derive(Debug)]
 pub(crate) struct Pending {
     buffers: Arc<Buffers>,
@@ -42,6 +42,21 @@ impl Pending {
     /// What is there.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
+    }
+
+    /// What is there, to be brought up to date.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// Appends as many zeros, for what is yet to be read.
+    pub(super) fn extend(&mut self, len: usize) {
+        let end = self.end + len;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        self.bytes[self.end..end].fill(0);
+        self.end = end;
     }
 
     /// Takes the first `len` bytes.
@@ -92,6 +107,22 @@ mod tests {
         pending.clear();
         fill(&mut pending, 3, 1);
         assert_eq!(pending.take(1)[..], [3]);
+    }
+
+    #[test]
+    fn what_is_there_can_be_brought_up_to_date_and_more_appended() {
+        let mut pending = Pending::new(0, Buffers::new(0));
+        fill(&mut pending, 1, 3);
+        pending.take(1);
+        pending.bytes_mut()[1] = 9;
+        pending.extend(READ_BYTES);
+        assert_eq!(pending.bytes()[..3], [2, 9, 0]);
+        assert_eq!(pending.bytes().len(), 2 + READ_BYTES);
+        pending.clear();
+        fill(&mut pending, 1, 3);
+        pending.clear();
+        pending.extend(2);
+        assert_eq!(pending.bytes(), [0, 0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::CreateOptions;
 use super::content::Blocks;
 use super::feed::Feed;
 use super::judging::Judging;
+use super::plan::{Asked, Planner};
 use super::step::{FileState, FinishedFile, Reading, Remembered, Step};
 use crate::cache::{FilesCache, Look, PathKey};
 use crate::pipeline::Closed;
@@ -20,7 +21,9 @@ pub(super) struct Reader {
     pub(super) feed: Feed,
     /// How files are cut if holes count.
     pub(super) blocks: Option<Blocks>,
-    /// What is known of formats.
+    /// How files are cut whose formats somebody knows.
+    pub(super) planner: Planner,
+    /// What is known of formats, to tell whether files are whole.
     formats: &'static [&'static dyn FileFormat],
 }
 
@@ -45,7 +48,8 @@ impl From<SourceError> for Interrupted {
 impl Reader {
     pub(super) fn new(walker: Walker, options: &CreateOptions, feed: Feed) -> Self {
         let blocks = Blocks::of(&options.chunker_params).filter(|_| options.sparse);
-        Self { walker, feed, blocks, formats: options.formats }
+        let planner = Planner::new(options, &feed.shared);
+        Self { walker, feed, blocks, planner, formats: options.formats }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -89,7 +93,7 @@ impl Reader {
         }
         let is_known = !is_special && self.feed.shared.files().contains(&key);
         let state = if is_known { FileState::Changed } else { FileState::New };
-        match self.read_until_still(&mut entry) {
+        match self.read_until_still(&mut entry, &key) {
             Ok((reading, looked)) => {
                 // A broken file is read again the next time, and told again: nobody should believe that it was mended.
                 let is_known_next_time = !is_special && reading.is_good() && may_be_remembered(&entry.stat, looked);
@@ -107,7 +111,7 @@ impl Reader {
 
     /// Reads a file, and reads it again a few times if it is written to meanwhile, or is broken and may just be in the
     /// middle of being written: most games write in short bursts. Returns when it was opened, too.
-    fn read_until_still(&mut self, entry: &mut Entry) -> Result<(Reading, Timestamp), Interrupted> {
+    fn read_until_still(&mut self, entry: &mut Entry, key: &PathKey) -> Result<(Reading, Timestamp), Interrupted> {
         let mut all_read_bytes = 0;
         let mut last: Option<(Reading, Timestamp)> = None;
         for _ in 0..READINGS {
@@ -128,7 +132,8 @@ impl Reader {
             }
             let is_long = file.size() > LONG;
             let formats = if entry.is_special() { &[] } else { self.formats };
-            let reading = self.content(file, Judging::new(formats, &entry.path))?;
+            let asked = Asked { path: &entry.path, key: (!entry.is_special()).then_some(key), looked };
+            let reading = self.content(file, Judging::new(formats, &entry.path), &asked)?;
             all_read_bytes += reading.read_bytes;
             let is_still = !reading.torn && (reading.is_good() || !may_be_half_written(&entry.stat, looked));
             let reading = Reading { read_bytes: all_read_bytes, ..reading };
@@ -181,7 +186,7 @@ fn look(stat: &Stat) -> Look {
 
 /// Returns whether the next change of a file will show in its ctime. Clocks of file systems tick: two changes within
 /// one tick look like one, and we may have read between them.
-fn may_be_remembered(stat: &Stat, looked: Timestamp) -> bool {
+pub(super) fn may_be_remembered(stat: &Stat, looked: Timestamp) -> bool {
     // A time without a fraction is most likely from a file system that has none.
     let tick_ns = if stat.ctime_ns % 1_000_000_000 == 0 { COARSE_TICK_NS } else { FINE_TICK_NS };
     i128::from(stat.ctime_ns) + tick_ns < looked.as_nanosecond()

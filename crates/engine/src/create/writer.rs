@@ -69,6 +69,10 @@ impl<'a> Writer<'a> {
         checkpoints: Checkpoints<'a>,
     ) -> Result<Self, SessionError> {
         let sealer = || session.sealer(options.compression).verified(options.verify);
+        let mut items = ItemStream::new(session.key(), sealer());
+        if !options.cuts.is_empty() {
+            items = items.with_plans(&options.chunker_params);
+        }
         Ok(Self {
             session,
             options,
@@ -77,7 +81,7 @@ impl<'a> Writer<'a> {
             monitor,
             archive,
             change: session.begin()?,
-            items: ItemStream::new(session.key(), sealer()),
+            items,
             sealer: sealer(),
             begun: None,
             chunks: Vec::new(),

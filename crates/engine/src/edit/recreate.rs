@@ -128,7 +128,8 @@ impl<'a> Recreater<'a> {
         let mut done = std::mem::take(&mut self.done);
         let sealer = || session.sealer(options.compression);
         let mut content = Content::new(session, &index, sealer(), options.recompress, &mut done, params.as_ref());
-        let mut stream = ItemStream::new(session.key(), sealer());
+        let cuts = params.or_else(|| recorded.and_then(cuts::of_value)).unwrap_or_default();
+        let mut stream = ItemStream::new(session.key(), sealer()).with_plans(&cuts);
         let mut change = session.begin()?;
         let (mut stats, mut stored) = (RecreateStats::default(), CreateStats::default());
         let mut each = |mut item: Item| {

@@ -2,6 +2,7 @@
 //!
 //! Where the file system tells of a hole, the reader can be told to pass over it.
 
+use std::io as std_io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Advice, Mode, OFlags, SeekFrom, fadvise, openat, seek};
@@ -97,6 +98,40 @@ impl FileReader {
         Ok(read)
     }
 
+    /// Fills `buffer` with what lies at `offset` now, wherever the next read begins.
+    pub(crate) fn read_exact_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> std_io::Result<()> {
+        while !buffer.is_empty() {
+            match io::pread(&self.file, &mut *buffer, offset) {
+                Err(Errno::INTR) => {}
+                Ok(0) => return Err(std_io::ErrorKind::UnexpectedEof.into()),
+                read => {
+                    let read = read?;
+                    offset += read as u64;
+                    buffer = &mut buffer[read..];
+                }
+            }
+            self.pulse.goes_on();
+        }
+        Ok(())
+    }
+
+    /// What the kernel said of the file when it was opened.
+    pub(crate) fn opened(&self) -> &Stat {
+        &self.opened
+    }
+
+    /// What it says now.
+    pub(crate) fn stat(&self) -> std_io::Result<Stat> {
+        Ok(Stat::of_open(&self.file)?)
+    }
+
+    /// Returns whether it was written to since it was opened, as far as its times and its size tell.
+    pub(crate) fn has_changed(&self) -> std_io::Result<bool> {
+        let now = self.stat()?;
+        let opened = &self.opened;
+        Ok((now.ctime_ns, now.mtime_ns, now.size) != (opened.ctime_ns, opened.mtime_ns, opened.size))
+    }
+
     /// Where the next read begins.
     pub(crate) fn position(&self) -> u64 {
         self.position
@@ -155,9 +190,8 @@ impl FileReader {
         if self.is_stream {
             return Ok(Verdict::Unchanged);
         }
-        let now = Stat::of_open(&self.file).map_err(|error| SourceError::new(&self.path, Action::Stat, error))?;
-        let same = self.position == self.opened.size
-            && (now.ctime_ns, now.mtime_ns, now.size) == (self.opened.ctime_ns, self.opened.mtime_ns, self.opened.size);
+        let has_changed = self.has_changed().map_err(|error| SourceError::new(&self.path, Action::Stat, error))?;
+        let same = self.position == self.opened.size && !has_changed;
         Ok(if same { Verdict::Unchanged } else { Verdict::Changed })
     }
 

@@ -5,6 +5,7 @@ mod checkpoints;
 #[path = "../common/mod.rs"]
 mod common;
 mod live_tree;
+mod planned;
 mod roots;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::{Clock, Disk, FileFormat, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::{
@@ -33,13 +35,17 @@ struct House {
     repository: MemoryRepository,
     clock: Arc<ManualClock>,
     formats: &'static [&'static dyn FileFormat],
+    cuts: &'static [&'static dyn FileFormat],
+    chunker_params: ChunkerParams,
 }
 
 impl House {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z").ticking());
-        let house = Self { folder, repository: MemoryRepository::new(1), clock, formats: &[] };
+        let chunker_params = "fixed,65536".parse().unwrap();
+        let house =
+            Self { folder, repository: MemoryRepository::new(1), clock, formats: &[], cuts: &[], chunker_params };
         tree::world(&house.world(), 40, "checkpoints");
         tree::write(&house.world().join("region/long"), &sha_stream("long", 1_500_000));
         let repository = Box::new(house.repository.clone());
@@ -84,9 +90,10 @@ impl House {
         self.clock.advance(Duration::from_hours(1));
         let options = CreateOptions {
             checkpoint_interval: Duration::from_secs(interval),
-            chunker_params: "fixed,65536".parse().unwrap(),
+            chunker_params: self.chunker_params,
             sealers: 2,
             formats: self.formats,
+            cuts: self.cuts,
             ..CreateOptions::new("mc", [self.world()])
         };
         create(&mut self.open(), &options, monitor)
