@@ -29,6 +29,7 @@ mod taking_turns;
 mod tar;
 mod undelete;
 mod unproven;
+mod world_cuts;
 mod worlds;
 
 use std::fs;
