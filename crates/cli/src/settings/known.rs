@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 49] = [
+const KNOWN: [&str; 50] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",

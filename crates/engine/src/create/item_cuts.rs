@@ -147,7 +147,9 @@ mod tests {
     fn chunks_are_the_stream_and_neither_tiny_nor_huge() {
         let world = world();
         let mut stream = Encoder::new();
-        world.iter().for_each(|item| item.encode(&mut stream));
+        for item in &world {
+            item.encode(&mut stream);
+        }
         let (stream, chunks) = (stream.finish(), chunks(&world));
         assert_eq!(chunks.concat(), stream);
         assert!(chunks.iter().all(|chunk| chunk.len() <= AT_MOST + 200));
@@ -176,7 +178,7 @@ mod tests {
         moved.remove(310);
         assert!(new(&world, &moved) < 40_000, "{}", new(&world, &moved));
         let size: usize = chunks(&world).iter().map(Vec::len).sum();
-        assert!(size > 900_000, "{size}");
+        assert!(size > 800_000, "{size}");
     }
 
     #[test]

@@ -357,19 +357,19 @@ fn a_file_that_is_cut_off_while_it_is_read_is_what_was_there() {
     house.assert_restores(&again);
 }
 
-/// Where a game has put its pages.
-struct Places {
+/// A game, and where it has put its pages.
+struct Game {
     random: Random,
     places: [u32; SLOTS],
     stamp: u32,
 }
 
-impl Places {
+impl Game {
     /// Writes some pages as servers do: to the first place that is free, then the head; and only then the old place is.
     fn play(&mut self, path: &Path) {
         for _ in 0..self.random.below(20) {
             let slot = self.random.below(SLOTS);
-            let place = (1..).find(|place| !self.places.contains(place)).expect("there are more places than pages");
+            let place = (1..=SLOTS as u32 + 1).find(|place| !self.places.contains(place)).expect("one more than pages");
             self.stamp += 1;
             write(path, slot, place, self.stamp);
             self.places[slot] = place;
@@ -383,7 +383,7 @@ fn gate_copies_of_a_book_that_is_played_on_are_whole() {
     let book = Book::place(&mut house, Book::default());
     let content = content();
     let places = std::array::from_fn(|slot| entry(&content, slot).0);
-    let game = Arc::new(Mutex::new(Places { random: Random::of(0), places, stamp: 1 }));
+    let game = Arc::new(Mutex::new(Game { random: Random::of(0), places, stamp: 1 }));
     let mut moved = 0;
     for case in 0..gate::amount(10, 1000) {
         let mut random = Random::of(case as u64 + 1);
@@ -391,7 +391,7 @@ fn gate_copies_of_a_book_that_is_played_on_are_whole() {
             let game = Arc::clone(&game);
             Box::new(move |path| game.lock().unwrap().play(path))
         };
-        *book.turns.lock().unwrap() = (0..1 + random.below(30)).map(turn).collect();
+        *book.turns.lock().unwrap() = (0..=random.below(30)).map(turn).collect();
         let before = game.lock().unwrap().stamp;
         let created = house.backup(0).unwrap();
         moved += game.lock().unwrap().stamp - before;
