@@ -1,6 +1,7 @@
 //! Chunks into objects and back.
 
 mod sealer;
+mod several;
 mod side_by_side;
 
 use std::borrow::Cow;

@@ -2,6 +2,7 @@
 
 use worldkeeper_core::{ChunkId, RepositoryError};
 
+use super::verify::Verified;
 use crate::objects::{ChunkReader, ObjectError, ObjectProblem};
 use crate::session::{Session, SessionError};
 
@@ -36,10 +37,30 @@ impl<'s> Reading<'s> {
     /// When the repository fails in a way that says nothing about the object. In a repair that counts for a failing disk
     /// too: what it cannot read now may still be there.
     pub(super) fn read(&mut self, id: &ChunkId) -> Result<Read, SessionError> {
-        let mut problem = match self.reader.read_with_csize(id, None) {
-            Ok((csize, content)) => return Ok(Read::Whole { content, csize }),
-            Err(problem) => self.require_damage(problem)?,
-        };
+        match self.reader.read_with_csize(id, None) {
+            Ok((csize, content)) => Ok(Read::Whole { content, csize }),
+            Err(problem) => self.read_again(id, problem),
+        }
+    }
+
+    /// Reads objects whose content nobody needs, as [`read`](Self::read) does each of them; `each` is told of all.
+    pub(super) fn verify(&mut self, ids: &[ChunkId], mut each: impl FnMut(ChunkId, Result<Verified, SessionError>)) {
+        let mut first = Vec::with_capacity(ids.len());
+        self.reader.read_several(ids.iter().map(|id| (*id, None)), |id, read| {
+            first.push((id, read.map(|(csize, content)| (content.len() as u32, csize))));
+        });
+        for (id, read) in first {
+            let verified = match read {
+                Ok((size, csize)) => Ok(Verified::Whole { size, csize }),
+                Err(problem) => self.read_again(&id, problem).map(Verified::from),
+            };
+            each(id, verified);
+        }
+    }
+
+    /// Reads an object that was not read at first.
+    fn read_again(&mut self, id: &ChunkId, problem: ObjectError) -> Result<Read, SessionError> {
+        let mut problem = self.require_damage(problem)?;
         for _ in 1..if self.repair { TRIES } else { 1 } {
             match self.reader.read_with_csize(id, None) {
                 Ok((csize, content)) => return Ok(Read::Unsteady { content, csize, problem }),

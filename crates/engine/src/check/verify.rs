@@ -1,6 +1,6 @@
 //! `--verify-data`: reads every object, and checks that its content is what its id says.
 //!
-//! Objects are independent of each other, so all processors read. Each of them holds one object at a time.
+//! Objects are independent of each other, so all processors read, each several objects at a time.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -36,12 +36,16 @@ pub(super) fn verify(
             let work = move || {
                 let mut reading = Reading::new(session, repair);
                 while !stop.load(Ordering::Relaxed)
-                    && let place = next.fetch_add(1, Ordering::Relaxed)
-                    && let Some(id) = ids.get(place)
+                    && let place = next.fetch_add(AT_ONCE, Ordering::Relaxed)
+                    && let Some(rest) = ids.get(place..).filter(|rest| !rest.is_empty())
                 {
                     announce(session, ids, place);
-                    let result = session.check_stop().and_then(|()| reading.read(id)).map(verified);
-                    if results.send((*id, result)).is_err() {
+                    let mut told = Vec::with_capacity(AT_ONCE);
+                    match session.check_stop() {
+                        Ok(()) => reading.verify(&rest[..rest.len().min(AT_ONCE)], |id, read| told.push((id, read))),
+                        Err(error) => told.push((rest[0], Err(error))),
+                    }
+                    if results.send(told).is_err() {
                         return;
                     }
                 }
@@ -50,7 +54,7 @@ pub(super) fn verify(
             thread.spawn_scoped(scope, work).expect("the system starts a handful of threads");
         }
         drop(results_in);
-        let told = results.iter().try_for_each(|(id, result)| each(id, result?));
+        let told = results.iter().flatten().try_for_each(|(id, result)| each(id, result?));
         // Whoever is reading ends with what it is at; nobody takes it any more.
         stop.store(true, Ordering::Relaxed);
         drop(results);
@@ -67,16 +71,21 @@ fn announce(session: &Session, ids: &[ChunkId], place: usize) {
     }
 }
 
-fn verified(read: Read) -> Verified {
-    match read {
-        Read::Whole { content, csize } => Verified::Whole { size: content.len() as u32, csize },
-        Read::Unsteady { content, csize, problem } => Verified::Unsteady { size: content.len() as u32, csize, problem },
-        Read::Lost(problem) => Verified::Defect(problem),
+impl From<Read> for Verified {
+    fn from(read: Read) -> Self {
+        match read {
+            Read::Whole { content, csize } => Self::Whole { size: content.len() as u32, csize },
+            Read::Unsteady { content, csize, problem } => Self::Unsteady { size: content.len() as u32, csize, problem },
+            Read::Lost(problem) => Self::Defect(problem),
+        }
     }
 }
 
-/// How many objects are announced at a time.
+/// How many objects a reader takes at a time.
+const AT_ONCE: usize = 32;
+
+/// How many objects are announced at a time; a multiple of those that are taken.
 const ANNOUNCED: usize = 256;
 
-/// How far the readers may be ahead of who takes what they found.
-const RESULTS: usize = 256;
+/// How often the readers may have taken some before who takes what they found takes that.
+const RESULTS: usize = 8;
