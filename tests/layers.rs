@@ -35,11 +35,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "compress",
             "crypto",
             "core",
+            "bench",
         ],
     ),
     ("testkit", &["core"]),
     ("tests", &["testkit", "engine", "repository", "remote", "rpc", "core"]),
-    ("bench", &[]),
+    ("bench", &["chunker", "compress", "crypto", "core"]),
 ];
 
 /// The crates without I/O: time and randomness are their arguments.

@@ -169,6 +169,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measures this program: its parts alone, and the whole beside stock borg, restic and rustic
+    #[cfg(feature = "bench")]
+    Bench(worldkeeper_bench::Bench),
     /// Serves repositories of this machine to borg clients, stock's and ours: what SSH starts on a backup host
     #[command(disable_help_flag = true)]
     Serve {
@@ -242,6 +245,8 @@ impl Command {
             | Self::SshKey
             | Self::Status { .. }
             | Self::Doctor { .. } => false,
+            #[cfg(feature = "bench")]
+            Self::Bench(_) => false,
             Self::TrustHost(said) => !said.names_host(),
             _ => true,
         }

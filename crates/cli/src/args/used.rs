@@ -33,7 +33,7 @@ const KEPT: &[&str] =
     &["keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"];
 
 /// The verbs, and what each uses.
-const USED: [(&str, &[&[&str]]); 25] = [
+const USED: &[(&str, &[&[&str]])] = &[
     ("run", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME, DUE, KEPT]),
     ("backup", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME]),
     ("list", &[OPEN, REACH, SERIES]),
@@ -56,6 +56,8 @@ const USED: [(&str, &[&[&str]]); 25] = [
     ("adopt", &[REACH, &["passphrase_file", "state_dir", "lock_wait", "log_level"]]),
     ("trust-host", &[&["repository", "state_dir", "log_level"]]),
     ("ssh-key", &[&["repository", "remote_path", "state_dir", "log_level"]]),
+    #[cfg(feature = "bench")]
+    ("bench", &[&["log_level"]]),
     ("serve", &[]),
     ("status", &[&["repository", "state_dir", "log_level"], SERIES, GAME, DUE]),
     ("doctor", &[OPEN, REACH, SERIES, &["sources"], GAME]),
@@ -69,7 +71,7 @@ const SETTINGS: &str = "Settings";
 /// The command line, with the help of each verb cut down to what it uses.
 pub(super) fn command(command: Command) -> Command {
     let settings: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
-    USED.into_iter().fold(command, |command, (verb, used)| {
+    USED.iter().fold(command, |command, (verb, used)| {
         command.mut_subcommand(verb, |verb| {
             let is_own = |setting: &&Arg| verb.get_arguments().any(|own| own.get_id() == setting.get_id());
             let shown = |setting: &Arg| shown(setting, verb.get_name(), used);
@@ -108,7 +110,7 @@ mod tests {
     fn every_verb_and_every_setting_is_in_the_table() {
         let command = Args::command();
         let verbs: BTreeSet<_> = command.get_subcommands().map(Command::get_name).collect();
-        assert_eq!(USED.map(|(verb, _)| verb).into_iter().collect::<BTreeSet<_>>(), verbs);
+        assert_eq!(USED.iter().map(|(verb, _)| *verb).collect::<BTreeSet<_>>(), verbs);
         let settings = command.get_arguments().filter(|arg| arg.is_global_set());
         let settings: BTreeSet<_> = settings.map(|arg| arg.get_id().as_str()).collect();
         let used: BTreeSet<_> = USED.iter().flat_map(|(_, used)| used.concat()).collect();

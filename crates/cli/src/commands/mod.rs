@@ -3,6 +3,8 @@
 mod adopt;
 mod archives;
 mod backup;
+#[cfg(feature = "bench")]
+mod bench;
 mod break_lock;
 mod check;
 mod compact;
@@ -87,6 +89,11 @@ pub(crate) fn run(
         if matches!(command, Command::Serve { .. }) {
             return Err(ServeIsNotFirst.into());
         }
+        // It uses no repository of ours, and none of our settings.
+        #[cfg(feature = "bench")]
+        if let Command::Bench(options) = &command {
+            return bench::bench(options, stop).map(Next::Ended);
+        }
         let place = Arc::new(Place::open(settings, environment, screen)?);
         let done = match command {
             Command::Run(options) => return run::begin(place, &options, stop),
@@ -116,6 +123,8 @@ pub(crate) fn run(
             Command::Status { json } => status::status(&place, json),
             Command::Doctor { json } => doctor::doctor(&place, json, stop),
             Command::Serve { .. } => Err(ServeIsNotFirst.into()),
+            #[cfg(feature = "bench")]
+            Command::Bench(options) => bench::bench(&options, stop),
         };
         done.map(Next::Ended)
     };

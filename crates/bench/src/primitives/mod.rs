@@ -1,0 +1,130 @@
+//! What the parts of a backup can do on one core, and what a pipeline would need that never stands still.
+//!
+//! The parts are those that the product is made of, called as it calls them: chunks of borg's average size, digests side
+//! by side. The best of many short rounds counts, since whoever else uses the machine can only make it slower.
+
+mod ideal;
+mod in_memory;
+mod on_files;
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use worldkeeper_core::Stop;
+
+use crate::args::{Measuring, Primitives};
+use crate::measure::go_on;
+use crate::report::{Bar, Plot, Report, Table};
+use crate::room::Room;
+
+pub(crate) use ideal::Ideal;
+
+/// Everything that was measured.
+#[derive(Serialize)]
+pub(crate) struct Rates {
+    parts: Vec<Part>,
+    ideal: Ideal,
+}
+
+/// One part, done in one way.
+#[derive(Serialize)]
+struct Part {
+    /// Such as `cut`.
+    name: &'static str,
+    way: String,
+    ns_per_byte: f64,
+}
+
+impl Part {
+    fn new(name: &'static str, way: impl Into<String>, ns_per_byte: f64) -> Self {
+        Self { name, way: way.into(), ns_per_byte }
+    }
+
+    /// Nanoseconds per byte are the inverse of this.
+    fn gb_per_second(&self) -> f64 {
+        1.0 / self.ns_per_byte
+    }
+}
+
+/// How rounds are counted.
+struct Rounds<'a> {
+    /// Bytes in memory.
+    working_set: usize,
+    count: u32,
+    stop: &'a Stop,
+}
+
+impl<'a> Rounds<'a> {
+    fn new(measuring: Measuring, stop: &'a Stop) -> Self {
+        Self { working_set: (measuring.working_set << 20) as usize, count: measuring.rounds, stop }
+    }
+
+    /// What each of so many bytes costs in the best round, in ns.
+    fn best(&self, bytes: usize, round: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+        self.best_after(bytes, || (), round)
+    }
+
+    /// As [`best`](Self::best), with something to be done before each round that does not count.
+    fn best_after(
+        &self,
+        bytes: usize,
+        mut before: impl FnMut(),
+        mut round: impl FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<f64> {
+        let mut best = Duration::MAX;
+        for _ in 0..self.count {
+            go_on(self.stop)?;
+            before();
+            let start = Instant::now();
+            round()?;
+            best = best.min(start.elapsed());
+        }
+        Ok(best.as_secs_f64() * 1e9 / bytes as f64)
+    }
+
+    /// The length of chunks: borg's average, unless that would leave no eight of them.
+    fn chunk(&self) -> usize {
+        (self.working_set / 8).min(2 << 20)
+    }
+}
+
+/// Measures all parts in all ways.
+pub(crate) fn measure(options: &Primitives, stop: &Stop) -> anyhow::Result<Rates> {
+    let rounds = Rounds::new(options.measuring, stop);
+    let room = Room::make(options.common.dir.as_deref(), rounds.working_set as u64 * 4)?;
+    let mut parts = in_memory::cut(&rounds)?;
+    parts.extend(in_memory::digest(&rounds)?);
+    parts.extend(in_memory::seal(&rounds)?);
+    parts.extend(in_memory::compress(&rounds)?);
+    parts.extend(in_memory::crc(&rounds)?);
+    parts.extend(on_files::read_and_write(&rounds, room.path())?);
+    Ok(Rates { parts, ideal: ideal::measure(&rounds, room.path())? })
+}
+
+/// Measures only what a perfect pipeline would do.
+pub(crate) fn ideal(room: &Room, quick: bool, stop: &Stop) -> anyhow::Result<Ideal> {
+    let (working_set, rounds) = if quick { (8, 2) } else { (64, 7) };
+    let place = room.place()?;
+    ideal::measure(&Rounds::new(Measuring { working_set, rounds }, stop), place.path())
+}
+
+impl Report for Rates {
+    fn text(&self) -> String {
+        let mut table = Table::new(["one core", "GB/s", "ns per byte"]);
+        let mut last = "";
+        for part in &self.parts {
+            if part.name != last {
+                last = part.name;
+                table.row([format!("**{last}**")]);
+            }
+            table.row([part.way.clone(), format!("{:.2}", part.gb_per_second()), format!("{:.3}", part.ns_per_byte)]);
+        }
+        format!("{table}\n{}", self.ideal)
+    }
+
+    fn plot(&self) -> Plot {
+        let bar =
+            |part: &Part| Bar { group: part.name.to_owned(), label: part.way.clone(), value: part.gb_per_second() };
+        Plot::Bars { title: "GB/s on one core".to_owned(), bars: self.parts.iter().map(bar).collect() }
+    }
+}

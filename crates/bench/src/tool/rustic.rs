@@ -1,0 +1,21 @@
+//! rustic. It compresses with zstd at its own default, and has no lz4; over SSH it reaches nothing by itself.
+
+use std::process::Command;
+
+use super::{PASSPHRASE, Place, Work};
+
+/// Adds what the work needs; false if it is none.
+pub(super) fn add(command: &mut Command, place: &Place, work: Work<'_>) -> bool {
+    command
+        .env("RUSTIC_PASSWORD", PASSPHRASE)
+        .env("RUSTIC_REPOSITORY", &place.repository)
+        .env("RUSTIC_CACHE_DIR", place.root.join("cache"))
+        .env("RUSTIC_NO_PROGRESS", "true");
+    match work {
+        Work::Init => command.arg("init"),
+        Work::Create(source, _) => command.arg("backup").arg(source),
+        Work::Extract(target, _) => command.args(["restore", "latest"]).arg(target),
+        Work::Check => command.args(["check", "--read-data"]),
+    };
+    true
+}
