@@ -12,7 +12,7 @@ use worldkeeper_core::Stop;
 use crate::args;
 use crate::corpus::{Corpus, Kind, Size};
 use crate::measure::{self, Usage, go_on};
-use crate::report::{Line, Plot, Report, Table};
+use crate::report::{Line, Plot, Report, Table, progress};
 use crate::room::Room;
 use crate::tool::{self, Place, Tool, Work};
 
@@ -98,7 +98,9 @@ pub(crate) fn measure(options: &args::Scale, ours: &Path, stop: &Stop) -> anyhow
                     let work = Work::Create(corpus.root(), 0);
                     let mut command = tool.command(&Place::here(place.path()), work).context("it can make archives")?;
                     command.env("BORG_CHUNKER_PARAMS", unit.chunker_params);
-                    usages.push(measure::run(command, stop)?);
+                    let usage = measure::run(command, stop)?;
+                    progress(&format!("{number} {}s, {:.2} s", unit.name, usage.wall));
+                    usages.push(usage);
                 }
             }
             for (series, usages) in [&mut create, &mut rerun].into_iter().zip(usages) {

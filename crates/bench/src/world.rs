@@ -15,7 +15,7 @@ use worldkeeper_core::Stop;
 use crate::args;
 use crate::corpus::{self, Kind, Size, Total};
 use crate::measure::{self, go_on};
-use crate::report::{Bar, Plot, Report, Table};
+use crate::report::{Bar, Plot, Report, Table, progress};
 use crate::room::Room;
 use crate::tool::{self, Place, Tool, Work};
 
@@ -67,6 +67,7 @@ pub(crate) fn measure(options: &args::World, ours: &Path, stop: &Stop) -> anyhow
         for ((stored, place), (_, setting)) in stored.iter_mut().zip(&places).zip(CUTS) {
             *stored = store(&tool, place, setting, &directory, stop)?;
         }
+        progress(&format!("{label}: stored"));
         states.push(State { label, size: size(&directory)? as f64 / 1e6, stored });
     }
     Ok(Costs { directory: source.directory().to_owned(), states })

@@ -16,7 +16,7 @@ use crate::corpus::{Corpus, Kind, Total};
 use crate::measure::{self, Usage, go_on};
 use crate::primitives;
 use crate::remote::FarEnd;
-use crate::report::Machine;
+use crate::report::{Machine, progress};
 use crate::room::Room;
 use crate::tool::{self, Place, Tool, Work};
 
@@ -198,7 +198,9 @@ impl<'a> Bench<'a> {
 
     fn run(&self, tool: &Tool, place: &Place, work: Work<'_>) -> anyhow::Result<Usage> {
         let command = tool.command(place, work).with_context(|| format!("{} cannot do this", tool.kind.name()))?;
-        measure::run(command, self.stop)
+        let usage = measure::run(command, self.stop)?;
+        progress(&format!("{}: {work}, {}, {:.2} s", self.corpus, tool.version, usage.wall));
+        Ok(usage)
     }
 }
 

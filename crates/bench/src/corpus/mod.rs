@@ -62,8 +62,8 @@ impl Kind {
         match self {
             Self::Noise | Self::Text => size.mebibytes << 20,
             Self::World => (size.mebibytes << 20) * 3 / 2 + (world::REGION * 2),
-            // Files take whole pages, and their names have a place too.
-            Self::Mixed => size.files * (trees::MIXED_MEAN + 4096),
+            // Files take whole pages, and their names have a place too; of few, many may be large.
+            Self::Mixed => size.files * (trees::MIXED_MEAN + 4096) + (8 << 20),
             Self::Small => size.files * (4096 + 1024),
             Self::Tiny => size.files * trees::TINY + (1 << 20),
         }

@@ -5,7 +5,7 @@ mod svg;
 mod table;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -33,12 +33,17 @@ struct Whole<'a, R> {
     results: &'a R,
 }
 
+/// Tells somebody who looks on how far it is.
+pub(crate) fn progress(what: &str) {
+    let mut screen = io::stderr();
+    if screen.is_terminal() {
+        // Where nobody can be told, it goes on all the same.
+        let _ = writeln!(screen, "{what}");
+    }
+}
+
 /// Shows results as it was asked for.
 pub(crate) fn show<R: Report>(results: &R, machine: &Machine, common: &Common) -> anyhow::Result<()> {
-    if let Some(path) = &common.svg {
-        let svg = results.plot().to_string();
-        fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))?;
-    }
     let text = if common.json {
         let command = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let whole = Whole { command, version: env!("CARGO_PKG_VERSION"), machine, results };
@@ -46,5 +51,11 @@ pub(crate) fn show<R: Report>(results: &R, machine: &Machine, common: &Common) -
     } else {
         format!("{machine}\n\n{}", results.text())
     };
-    io::stdout().write_all(text.as_bytes()).context("cannot write the results")
+    io::stdout().write_all(text.as_bytes()).context("cannot write the results")?;
+    // What took an hour is not lost with a picture of it.
+    if let Some(path) = &common.svg {
+        let svg = results.plot().to_string();
+        fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }

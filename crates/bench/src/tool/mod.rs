@@ -7,6 +7,7 @@ mod rustic;
 mod worldkeeper;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,6 +52,17 @@ pub(crate) enum Work<'a> {
     Extract(&'a Path, u32),
     /// Reads and verifies everything that is stored.
     Check,
+}
+
+impl fmt::Display for Work<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Init => "init",
+            Self::Create(..) => "create",
+            Self::Extract(..) => "extract",
+            Self::Check => "check",
+        })
+    }
 }
 
 /// A repository of one tool, with all that the tool keeps beside it.

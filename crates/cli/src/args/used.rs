@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn help_shows_what_the_verb_uses_and_no_line_is_too_wide() {
-        for (verb, used) in USED {
+        for &(verb, used) in USED {
             let help = help(verb);
             for setting in Args::command().get_arguments().filter(|arg| arg.is_global_set()) {
                 let flag = format!("--{} ", setting.get_long().unwrap());
