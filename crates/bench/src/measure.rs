@@ -22,7 +22,7 @@ pub(crate) struct Usage {
     pub(crate) wall: f64,
     /// Seconds of CPU, user and system, of the command and all that it waited for.
     pub(crate) cpu: f64,
-    /// Peak resident memory in MiB. A child starts with the memory of this program counted, which is a few MiB.
+    /// Peak resident memory in MiB. A child starts with the most that this program has ever had counted, which is a few MiB.
     pub(crate) peak: f64,
     /// MB that it gave to `write` and its like: more than was stored where something is written twice.
     pub(crate) written: f64,

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use worldkeeper_core::Stop;
 
 use crate::args::{Compare, Peers};
-use crate::corpus::{Corpus, Kind, Total};
+use crate::corpus::{Corpus, Total};
 use crate::measure::{self, Usage, go_on};
 use crate::primitives;
 use crate::remote::FarEnd;
@@ -76,7 +76,7 @@ pub(crate) fn compare(
         let folder = room.place()?;
         let corpus = Corpus::make(*kind, folder.path(), options.size())?;
         let bench = Bench { tools: &tools, corpus: &corpus, room: &room, far, runs: options.runs(), stop };
-        let (mut rows_of, mut kept) = (Vec::new(), None);
+        let mut kept = None;
         for operation in operations {
             let runs = if *operation == Operation::Create {
                 bench.create()?
@@ -87,17 +87,15 @@ pub(crate) fn compare(
                 };
                 bench.again(*operation, kept)?
             };
-            rows_of.push(Row::of(&corpus.to_string(), *operation, &runs));
+            rows.push(Row::of(&corpus, *operation, &runs));
         }
-        drop(kept);
-        // Only now, since a child begins with as much memory as its parent has.
-        if *kind == Kind::Noise && far.is_none() && operations.contains(&Operation::Create) {
-            let ideal = primitives::ideal(&room, options.quick, stop)?;
-            for row in &mut rows_of {
-                row.reckon(corpus.total(), &ideal, machine.cores);
-            }
+    }
+    // Only now: a child begins with as much memory counted as its parent has ever had, and this takes some.
+    if far.is_none() && rows.iter().any(Row::is_ideal) {
+        let ideal = primitives::ideal(&room, options.quick, stop)?;
+        for row in &mut rows {
+            row.reckon(&ideal, machine.cores);
         }
-        rows.extend(rows_of);
     }
     Ok(Comparison { runs: options.runs(), rows })
 }

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
+use serde::Serialize;
 
 pub(crate) use noise::{Noise, Text};
 pub(crate) use world::World;
 
 /// What a tree is like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// Large files that do not compress
     Noise,
@@ -91,6 +93,10 @@ impl Corpus {
     /// Where it lies.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(crate) fn total(&self) -> Total {

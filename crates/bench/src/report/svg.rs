@@ -45,22 +45,21 @@ impl fmt::Display for Plot {
     }
 }
 
-const WIDTH: f64 = 760.0;
 /// Where a title is done with.
 const TOP: f64 = 48.0;
-/// Room for labels at the left.
-const LEFT: f64 = 190.0;
-/// Room for figures at the right.
-const RIGHT: f64 = 70.0;
+/// How much a picture shows in, from left to right, without labels.
+const ACROSS: f64 = 500.0;
 const BAR: f64 = 20.0;
+/// What a letter takes, at most on the average.
+const LETTER: f64 = 7.2;
 /// Told apart by people who see no red or no green, too.
 const COLOURS: [&str; 6] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"];
 const GREY: &str = "#999";
 
-fn begin(f: &mut fmt::Formatter<'_>, height: f64, title: &str) -> fmt::Result {
+fn begin(f: &mut fmt::Formatter<'_>, width: f64, height: f64, title: &str) -> fmt::Result {
     writeln!(
         f,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="sans-serif" font-size="13">"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="sans-serif" font-size="13">"#
     )?;
     writeln!(f, r#"<rect width="100%" height="100%" fill="white"/>"#)?;
     text(f, (16.0, 26.0), "start", title, r#" font-size="16""#)
@@ -81,27 +80,30 @@ fn draw_bars(f: &mut fmt::Formatter<'_>, title: &str, bars: &[Bar]) -> fmt::Resu
     let is_first = |at: usize| at == 0 || bars[at].group != bars[at - 1].group;
     let headings = (0..bars.len()).filter(|at| is_first(*at) && !bars[*at].group.is_empty()).count();
     let height = TOP + BAR * 1.4 * (bars.len() + headings) as f64 + 36.0;
-    begin(f, height, title)?;
+    let labels = labels(bars.iter().map(|bar| bar.label.as_str()));
+    let left = width_of(&labels).max(150.0) + 32.0;
+    begin(f, left + ACROSS + 70.0, height, title)?;
     let most = bars.iter().map(|bar| bar.value).filter(|value| value.is_finite()).fold(0.0, f64::max);
     let ticks = ticks(most);
-    let scale = (WIDTH - LEFT - RIGHT) / ticks.last().copied().unwrap_or(1.0);
+    let scale = ACROSS / ticks.last().copied().unwrap_or(1.0);
     for tick in &ticks {
-        let x = LEFT + tick * scale;
+        let x = left + tick * scale;
         stroke(f, (x, TOP), (x, height - 30.0))?;
         text(f, (x, height - 14.0), "middle", &figure(*tick), &format!(r#" fill="{GREY}""#))?;
     }
-    let labels = labels(bars.iter().map(|bar| bar.label.as_str()));
+    // More labels than colours are told apart by their names alone.
+    let colours = if labels.len() > COLOURS.len() { &COLOURS[..1] } else { &COLOURS };
     let mut y = TOP;
     for (at, Bar { group, label, value }) in bars.iter().enumerate() {
         if is_first(at) && !group.is_empty() {
             text(f, (16.0, y + BAR * 0.8), "start", group, r#" font-weight="bold""#)?;
             y += BAR * 1.4;
         }
-        let colour = COLOURS[labels.iter().position(|known| known == label).unwrap_or_default() % COLOURS.len()];
+        let colour = colours[labels.iter().position(|known| known == label).unwrap_or_default() % colours.len()];
         let width = if value.is_finite() { value.max(0.0) * scale } else { 0.0 };
-        text(f, (LEFT - 8.0, y + BAR * 0.75), "end", label, "")?;
-        writeln!(f, r#"<rect x="{LEFT}" y="{y:.1}" width="{width:.1}" height="{BAR}" fill="{colour}"/>"#)?;
-        text(f, (LEFT + width + 6.0, y + BAR * 0.75), "start", &figure(*value), "")?;
+        text(f, (left - 8.0, y + BAR * 0.75), "end", label, "")?;
+        writeln!(f, r#"<rect x="{left:.1}" y="{y:.1}" width="{width:.1}" height="{BAR}" fill="{colour}"/>"#)?;
+        text(f, (left + width + 6.0, y + BAR * 0.75), "start", &figure(*value), "")?;
         y += BAR * 1.4;
     }
     writeln!(f, "</svg>")
@@ -111,18 +113,20 @@ fn draw_lines(f: &mut fmt::Formatter<'_>, title: &str, [x_name, y_name]: [&str; 
     const HEIGHT: f64 = 420.0;
     const BOTTOM: f64 = HEIGHT - 56.0;
     const SIDE: f64 = 80.0;
-    begin(f, HEIGHT, title)?;
+    const RIGHT: f64 = SIDE + ACROSS;
+    let names: Vec<_> = lines.iter().map(|line| line.label.as_str()).collect();
+    begin(f, RIGHT + 50.0 + width_of(&names), HEIGHT, title)?;
     let points = || lines.iter().flat_map(|line| &line.points).filter(|(x, y)| *x > 0.0 && y.is_finite());
     let least = points().map(|(x, _)| x.log10()).fold(f64::INFINITY, f64::min);
     let most = points().map(|(x, _)| x.log10()).fold(f64::NEG_INFINITY, f64::max);
     let ticks = ticks(points().map(|(_, y)| *y).fold(0.0, f64::max));
     let top = ticks.last().copied().unwrap_or(1.0);
     // One decade at least, so that a single point has a place.
-    let across = |x: f64| SIDE + (x.log10() - least) / (most - least).max(1.0) * (WIDTH - SIDE - LEFT);
+    let across = |x: f64| SIDE + (x.log10() - least) / (most - least).max(1.0) * ACROSS;
     let up = |y: f64| BOTTOM - y / top * (BOTTOM - TOP - 16.0);
     text(f, (16.0, TOP), "start", y_name, &format!(r#" fill="{GREY}""#))?;
     for tick in &ticks {
-        stroke(f, (SIDE, up(*tick)), (WIDTH - LEFT, up(*tick)))?;
+        stroke(f, (SIDE, up(*tick)), (RIGHT, up(*tick)))?;
         text(f, (SIDE - 8.0, up(*tick) + 4.0), "end", &figure(*tick), &format!(r#" fill="{GREY}""#))?;
     }
     let mut xs: Vec<_> = points().map(|(x, _)| *x).collect();
@@ -131,7 +135,7 @@ fn draw_lines(f: &mut fmt::Formatter<'_>, title: &str, [x_name, y_name]: [&str; 
     for x in xs {
         text(f, (across(x), BOTTOM + 20.0), "middle", &figure(x), &format!(r#" fill="{GREY}""#))?;
     }
-    text(f, (SIDE + (WIDTH - SIDE - LEFT) / 2.0, BOTTOM + 42.0), "middle", x_name, &format!(r#" fill="{GREY}""#))?;
+    text(f, (SIDE + ACROSS / 2.0, BOTTOM + 42.0), "middle", x_name, &format!(r#" fill="{GREY}""#))?;
     for (number, Line { label, points }) in lines.iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
         let places: Vec<_> = points.iter().filter(|(x, _)| *x > 0.0).map(|(x, y)| (across(*x), up(*y))).collect();
@@ -141,15 +145,15 @@ fn draw_lines(f: &mut fmt::Formatter<'_>, title: &str, [x_name, y_name]: [&str; 
             writeln!(f, r#"<circle cx="{x:.1}" cy="{y:.1}" r="3.5" fill="{colour}"/>"#)?;
         }
         let y = TOP + 20.0 * (number + 1) as f64;
-        writeln!(
-            f,
-            r#"<rect x="{:.1}" y="{:.1}" width="12" height="12" fill="{colour}"/>"#,
-            WIDTH - LEFT + 16.0,
-            y - 11.0
-        )?;
-        text(f, (WIDTH - LEFT + 34.0, y), "start", label, "")?;
+        writeln!(f, r#"<rect x="{:.1}" y="{:.1}" width="12" height="12" fill="{colour}"/>"#, RIGHT + 16.0, y - 11.0)?;
+        text(f, (RIGHT + 34.0, y), "start", label, "")?;
     }
     writeln!(f, "</svg>")
+}
+
+/// What the longest of some labels takes.
+fn width_of(labels: &[&str]) -> f64 {
+    labels.iter().map(|label| label.chars().count()).max().unwrap_or_default() as f64 * LETTER
 }
 
 /// Each label once, in the order in which they come.
