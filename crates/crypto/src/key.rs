@@ -191,6 +191,11 @@ impl Key {
         require_id(*id, self.id_hash(plaintext))
     }
 
+    /// As [`verify_id`](Self::verify_id), where the [digest](Self::id_digester) is at hand.
+    pub fn verify_id_digest(id: &ChunkId, digest: [u8; 32]) -> Result<(), IdMismatch> {
+        require_id(*id, ChunkId(digest))
+    }
+
     /// As [`verify_id`](Self::verify_id) for several, side by side.
     pub fn verify_ids(&self, chunks: &[(ChunkId, Vec<u8>)]) -> Result<(), IdMismatch> {
         let plaintexts: Vec<_> = chunks.iter().map(|(_, plaintext)| &plaintext[..]).collect();

@@ -7,6 +7,7 @@
 //!
 //! Source: borg 1.4 `crypto/key.py`, `crypto/low_level.pyx`, `crypto/nonces.py`.
 
+mod awaited;
 mod blake2b;
 mod blob;
 mod counter;
@@ -22,6 +23,7 @@ mod object;
 mod paper;
 pub mod tam;
 
+pub use awaited::Awaited;
 pub use blob::{KeyBlob, KeyBlobError, fuzz_key_blob};
 pub use counter::{Exhausted, NonceCounter};
 pub use digester::{Digester, bench_digest_all};

@@ -211,6 +211,17 @@ impl Key {
         Ok(())
     }
 
+    /// Decrypts an object where it lies: its payload is what follows the first [`overhead`](Self::overhead) bytes then.
+    /// Nothing happens in the modes that do not encrypt. Proves nothing of one that was not
+    /// [verified](Self::verify_mac).
+    pub fn decrypt_in_place(&self, object: &mut [u8]) -> Result<(), OpenError> {
+        self.sealed(object)?;
+        if let Some(cipher) = &self.states.cipher {
+            cipher.keystream(nonce(object)).apply_in_place(&mut object[ENCRYPTED_OVERHEAD..]);
+        }
+        Ok(())
+    }
+
     /// Checks everything but decrypts nothing; returns what follows the header.
     fn authenticate<'a>(&self, object: &'a [u8]) -> Result<&'a [u8], OpenError> {
         let sealed = self.sealed(object)?;

@@ -12,6 +12,7 @@ use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 
 pub(crate) use sealer::{ChunkSealer, Sealed, Unfinished};
+pub(crate) use several::WantedChunk;
 pub(crate) use side_by_side::verify_objects;
 
 /// No chunk is larger than this before it is compressed: borg's largest object.

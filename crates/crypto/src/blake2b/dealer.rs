@@ -58,8 +58,14 @@ impl<const N: usize> Drop for States<N> {
 
 impl<const N: usize> ZeroizeOnDrop for States<N> {}
 
-/// Compresses all streams, as many at once as there are lanes.
-pub(super) fn deal_out<'a, const N: usize, K: Kernel<N>>(kernel: K, mut streams: impl Iterator<Item = Stream<'a>>) {
+/// Compresses all streams, as many at once as there are lanes. With a `width` that is more than worthwhile, only until so
+/// many lanes are not in use any more; what is left then [can be gone on with](Stream::suspend).
+pub(super) fn deal_out<'a, const N: usize, K: Kernel<N>>(
+    kernel: K,
+    mut streams: impl Iterator<Item = Stream<'a>>,
+    width: usize,
+) {
+    let width = width.min(N);
     let mut states = States::new();
     let mut lanes: [Option<Stream<'a>>; N] = [const { None }; N];
     loop {
@@ -72,7 +78,7 @@ pub(super) fn deal_out<'a, const N: usize, K: Kernel<N>>(kernel: K, mut streams:
         let runs = lanes.each_ref().map(|stream| stream.as_ref().and_then(Stream::run));
         let running = runs.iter().flatten();
         let Some(shortest) = running.clone().map(|run| run.blocks).min_by_key(|blocks| blocks.len()) else { break };
-        if running.count() < K::WORTHWHILE {
+        if running.count() < width.max(K::WORTHWHILE) {
             break;
         }
         // A lane without a stream takes what another one takes, and nobody looks at what becomes of it.
@@ -99,7 +105,7 @@ pub(super) fn deal_out<'a, const N: usize, K: Kernel<N>>(kernel: K, mut streams:
     for (lane, stream) in lanes.into_iter().enumerate() {
         if let Some(mut stream) = stream {
             states.give_back(lane, &mut stream);
-            stream.finish_plainly();
+            if width > K::WORTHWHILE { stream.suspend() } else { stream.finish_plainly() }
         }
     }
 }

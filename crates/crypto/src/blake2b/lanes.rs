@@ -24,6 +24,17 @@ pub(crate) enum Lanes {
     Plain,
 }
 
+/// A message that is not taken to its end yet.
+pub(crate) struct Unfinished<'a> {
+    pub(crate) digest: &'a mut Blake2b,
+    /// Those that were not taken.
+    pub(crate) bytes: &'a [u8],
+    /// Where the digest goes.
+    pub(crate) place: &'a mut [u8; 32],
+    /// How many bytes are left; becomes `None` when the digest is there.
+    pub(crate) left: &'a mut Option<usize>,
+}
+
 impl Lanes {
     /// The ways there are on this machine, the fastest first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
@@ -52,7 +63,7 @@ impl Lanes {
 
     /// Gives each state its bytes.
     pub(crate) fn update<'a>(self, work: impl Iterator<Item = (&'a mut Blake2b, &'a [u8])>) {
-        self.compress(work.map(|(digest, bytes)| Stream::piece(digest, bytes)));
+        self.compress(work.map(|(digest, bytes)| Stream::piece(digest, bytes)), 0);
     }
 
     /// The digest of each message, as if a clone of `begun` had taken it.
@@ -60,16 +71,25 @@ impl Lanes {
         let mut places = vec![[0; 32]; messages.len()];
         let mut digests = vec![begun.clone(); messages.len()];
         let work = digests.iter_mut().zip(messages).zip(&mut places);
-        self.compress(work.map(|((digest, message), place)| Stream::end(digest, message, place)));
+        self.compress(work.map(|((digest, message), place)| Stream::end(digest, message, place)), 0);
         places
     }
 
-    pub(super) fn compress<'a>(self, streams: impl Iterator<Item = Stream<'a>>) {
+    /// Takes messages whose ends are at hand to them, or with a `width` some way there: until so many lanes are not in use
+    /// any more.
+    pub(crate) fn go_on<'a>(self, messages: impl Iterator<Item = Unfinished<'a>>, width: usize) {
+        self.compress(
+            messages.map(|Unfinished { digest, bytes, place, left }| Stream::end_or_later(digest, bytes, place, left)),
+            width,
+        );
+    }
+
+    pub(super) fn compress<'a>(self, streams: impl Iterator<Item = Stream<'a>>, width: usize) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(kernel) => deal_out(kernel, streams),
+            Self::Avx512(kernel) => deal_out(kernel, streams, width),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(kernel) => deal_out(kernel, streams),
+            Self::Avx2(kernel) => deal_out(kernel, streams, width),
             Self::Plain => streams.for_each(Stream::finish_plainly),
         }
     }

@@ -50,7 +50,7 @@ mod stream;
 
 use zeroize::ZeroizeOnDrop;
 
-pub(crate) use lanes::Lanes;
+pub(crate) use lanes::{Lanes, Unfinished};
 use stream::Stream;
 
 /// Bytes that are compressed at once.

@@ -11,6 +11,8 @@ pub(super) struct Stream<'a> {
     rest: &'a [u8],
     /// Where the digest goes, if these are the last bytes of the message.
     end: Option<&'a mut [u8; 32]>,
+    /// Where to say how many bytes are left, for who goes on with them later; `None` once the digest is there.
+    left: Option<&'a mut Option<usize>>,
 }
 
 /// Blocks that can be compressed one after the other, without a look at anything else.
@@ -25,7 +27,7 @@ pub(super) struct Run<'a> {
 impl<'a> Stream<'a> {
     /// Bytes that others may follow.
     pub(super) fn piece(digest: &'a mut Blake2b, bytes: &'a [u8]) -> Self {
-        let mut stream = Self { digest, rest: bytes, end: None };
+        let mut stream = Self { digest, rest: bytes, end: None, left: None };
         stream.settle();
         stream
     }
@@ -34,11 +36,21 @@ impl<'a> Stream<'a> {
     pub(super) fn end(digest: &'a mut Blake2b, bytes: &'a [u8], place: &'a mut [u8; 32]) -> Self {
         if digest.waiting == 0 && bytes.is_empty() {
             place.copy_from_slice(&digest.block[..32]);
-            return Self { digest, rest: bytes, end: None };
+            return Self { digest, rest: bytes, end: None, left: None };
         }
-        let mut stream = Self { digest, rest: bytes, end: Some(place) };
+        let mut stream = Self { digest, rest: bytes, end: Some(place), left: None };
         stream.settle();
         stream
+    }
+
+    /// The last bytes of a message, of which some may [be left](Self::suspend).
+    pub(super) fn end_or_later(
+        digest: &'a mut Blake2b,
+        bytes: &'a [u8],
+        place: &'a mut [u8; 32],
+        left: &'a mut Option<usize>,
+    ) -> Self {
+        Self { left: Some(left), ..Self::end(digest, bytes, place) }
     }
 
     /// Goes on behind the first `len` bytes of the run, which were compressed.
@@ -83,6 +95,9 @@ impl<'a> Stream<'a> {
         if let Some(place) = self.end {
             *place = self.digest.digest();
         }
+        if let Some(left) = self.left {
+            *left = None;
+        }
     }
 }
 
@@ -92,6 +107,13 @@ impl Stream<'_> {
     /// The next run, if there is one.
     pub(super) fn run(&self) -> Option<Run<'_>> {
         Run::next(&self.digest.block, self.digest.waiting, self.rest, self.end.is_some())
+    }
+
+    /// Leaves the bytes that were not taken for later.
+    pub(super) fn suspend(self) {
+        if let Some(left) = self.left {
+            *left = Some(self.rest.len());
+        }
     }
 
     /// The state, which is taken from here and put back by whoever compresses the runs elsewhere.

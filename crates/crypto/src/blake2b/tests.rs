@@ -41,13 +41,13 @@ impl Way {
         Lanes::all().map(Self::Lanes).chain([Self::TwinOf8, Self::TwinOf4, Self::TwinOf3, Self::TwinOf1])
     }
 
-    fn compress<'a>(self, streams: impl Iterator<Item = Stream<'a>>) {
+    fn compress<'a>(self, streams: impl Iterator<Item = Stream<'a>>, width: usize) {
         match self {
-            Self::Lanes(lanes) => lanes.compress(streams),
-            Self::TwinOf8 => deal_out::<8, _>(Twin::<3>, streams),
-            Self::TwinOf4 => deal_out::<4, _>(Twin::<1>, streams),
-            Self::TwinOf3 => deal_out::<3, _>(Twin::<2>, streams),
-            Self::TwinOf1 => deal_out::<1, _>(Twin::<0>, streams),
+            Self::Lanes(lanes) => lanes.compress(streams, width),
+            Self::TwinOf8 => deal_out::<8, _>(Twin::<3>, streams, width),
+            Self::TwinOf4 => deal_out::<4, _>(Twin::<1>, streams, width),
+            Self::TwinOf3 => deal_out::<3, _>(Twin::<2>, streams, width),
+            Self::TwinOf1 => deal_out::<1, _>(Twin::<0>, streams, width),
         }
     }
 
@@ -65,7 +65,7 @@ impl Way {
                     rest.split_off(..len).expect("there are as many")
                 })
                 .collect();
-            self.compress(digests.iter_mut().zip(&pieces).map(|(digest, piece)| Stream::piece(digest, piece)));
+            self.compress(digests.iter_mut().zip(&pieces).map(|(digest, piece)| Stream::piece(digest, piece)), 0);
             round += 1;
         }
         digests.into_iter().map(Blake2b::finish).collect()
@@ -75,8 +75,29 @@ impl Way {
         let mut digests = vec![Blake2b::keyed(&key()); messages.len()];
         let mut places = vec![[0; 32]; messages.len()];
         let work = digests.iter_mut().zip(messages).zip(&mut places);
-        self.compress(work.map(|((digest, message), place)| Stream::end(digest, message, place)));
+        self.compress(work.map(|((digest, message), place)| Stream::end(digest, message, place)), 0);
         places
+    }
+
+    /// Lets so many messages take their bytes at a time, while `width` lanes are in use; who is done makes room for the next.
+    fn by_and_by(self, messages: &[Vec<u8>], at_a_time: usize, width: usize) -> Vec<[u8; 32]> {
+        let mut work: Vec<_> =
+            messages.iter().map(|message| (Blake2b::keyed(&key()), [0; 32], Some(message.len()))).collect();
+        loop {
+            let unfinished = work.iter_mut().zip(messages).filter(|((.., left), _)| left.is_some());
+            let unfinished: Vec<_> = unfinished.take(at_a_time).collect();
+            if unfinished.is_empty() {
+                return work.into_iter().map(|(_, digest, _)| digest).collect();
+            }
+            let (before, width) = (unfinished.len(), width.min(unfinished.len()));
+            let streams = unfinished.into_iter().map(|((digest, place, left), message)| {
+                let rest = &message[message.len() - left.expect("it is not finished")..];
+                Stream::end_or_later(digest, rest, place, left)
+            });
+            self.compress(streams, width);
+            let first = work.iter().filter(|(.., left)| left.is_some()).count();
+            assert!(first < messages.len() || before == 0, "one at least is done");
+        }
     }
 }
 
@@ -117,6 +138,10 @@ fn any_number_of_messages_around_the_ends_of_blocks() {
                 assert_eq!(way.at_once(&messages), expected, "{way:?}, {count} messages from {first}");
                 let in_pieces = way.in_pieces(&messages, &[128, 256, 1, 127, 4096]);
                 assert_eq!(in_pieces, expected, "{way:?}, {count} messages from {first} in pieces");
+                for (at_a_time, width) in [(1, 1), (3, 2), (9, 4), (9, 8), (20, 0)] {
+                    let by_and_by = way.by_and_by(&messages, at_a_time, width);
+                    assert_eq!(by_and_by, expected, "{way:?}, {count} messages from {first}, {at_a_time}, {width}");
+                }
             }
         }
     }
@@ -139,7 +164,7 @@ fn counters_are_carried_far_beyond_32_bits() {
         for way in Way::all() {
             let (mut clones, mut places) = (vec![begun.clone(); 9], [[0; 32]; 9]);
             let work = clones.iter_mut().zip(&mut places);
-            way.compress(work.map(|(clone, place)| Stream::end(clone, &message, place)));
+            way.compress(work.map(|(clone, place)| Stream::end(clone, &message, place)), 0);
             assert_eq!(places, [digest; 9], "{way:?}, {counter}");
         }
     }

@@ -1,9 +1,11 @@
 //! Reads objects, and tells those that are damaged from a repository that fails.
 
+use std::cell::RefCell;
+
 use worldkeeper_core::{ChunkId, RepositoryError};
 
 use super::verify::Verified;
-use crate::objects::{ChunkReader, ObjectError, ObjectProblem};
+use crate::objects::{ChunkReader, ObjectError, ObjectProblem, WantedChunk};
 use crate::session::{Session, SessionError};
 
 /// How often a repair reads what it is about to give up. Memory, cables and networks fail in ways that pass.
@@ -39,30 +41,42 @@ impl<'s> Reading<'s> {
     pub(super) fn read(&mut self, id: &ChunkId) -> Result<Read, SessionError> {
         match self.reader.read_with_csize(id, None) {
             Ok((csize, content)) => Ok(Read::Whole { content, csize }),
-            Err(problem) => self.read_again(id, problem),
+            Err(problem) => self.read_again(problem),
         }
     }
 
-    /// Reads objects whose content nobody needs, as [`read`](Self::read) does each of them; `each` is told of all.
-    pub(super) fn verify(&mut self, ids: &[ChunkId], mut each: impl FnMut(ChunkId, Result<Verified, SessionError>)) {
-        let mut first = Vec::with_capacity(ids.len());
-        self.reader.read_several(ids.iter().map(|id| (*id, None)), |id, read| {
-            first.push((id, read.map(|(csize, content)| (content.len() as u32, csize))));
-        });
-        for (id, read) in first {
-            let verified = match read {
-                Ok((size, csize)) => Ok(Verified::Whole { size, csize }),
-                Err(problem) => self.read_again(&id, problem).map(Verified::from),
+    /// Reads objects whose content nobody needs, as [`read`](Self::read) does each of them, until `next` has no more; `each`
+    /// is told of all.
+    pub(super) fn verify(
+        &mut self,
+        mut next: impl FnMut() -> Option<ChunkId>,
+        mut each: impl FnMut(ChunkId, Result<Verified, SessionError>),
+    ) {
+        let mut is_done = false;
+        while !is_done {
+            let unread = RefCell::new(Vec::new());
+            let coming = |_| {
+                // Whether the repository fails is found out before more is asked of it.
+                let id = if unread.borrow().is_empty() { next() } else { return None };
+                is_done = id.is_none();
+                id.map(|id| WantedChunk { purpose: (), id, size: None })
             };
-            each(id, verified);
+            self.reader.read_several(coming, |(), id, read| match read {
+                Ok((csize, content)) => each(id, Ok(Verified::Whole { size: content.len() as u32, csize })),
+                Err(problem) => unread.borrow_mut().push(problem),
+            });
+            for problem in unread.into_inner() {
+                each(problem.id, self.read_again(problem).map(Verified::from));
+            }
         }
     }
 
     /// Reads an object that was not read at first.
-    fn read_again(&mut self, id: &ChunkId, problem: ObjectError) -> Result<Read, SessionError> {
+    fn read_again(&mut self, problem: ObjectError) -> Result<Read, SessionError> {
+        let id = problem.id;
         let mut problem = self.require_damage(problem)?;
         for _ in 1..if self.repair { TRIES } else { 1 } {
-            match self.reader.read_with_csize(id, None) {
+            match self.reader.read_with_csize(&id, None) {
                 Ok((csize, content)) => return Ok(Read::Unsteady { content, csize, problem }),
                 Err(again) => problem = self.require_damage(again)?,
             }

@@ -34,21 +34,24 @@ pub(super) fn verify(
         for number in 0..workers.max(1) {
             let (results, next, stop) = (results_in.clone(), &next, &stop);
             let work = move || {
-                let mut reading = Reading::new(session, repair);
-                while !stop.load(Ordering::Relaxed)
-                    && let place = next.fetch_add(AT_ONCE, Ordering::Relaxed)
-                    && let Some(rest) = ids.get(place..).filter(|rest| !rest.is_empty())
-                {
+                let next = || {
+                    if stop.load(Ordering::Relaxed) || session.check_stop().is_err() {
+                        return None;
+                    }
+                    let place = next.fetch_add(1, Ordering::Relaxed);
                     announce(session, ids, place);
-                    let mut told = Vec::with_capacity(AT_ONCE);
-                    match session.check_stop() {
-                        Ok(()) => reading.verify(&rest[..rest.len().min(AT_ONCE)], |id, read| told.push((id, read))),
-                        Err(error) => told.push((rest[0], Err(error))),
+                    ids.get(place).copied()
+                };
+                let mut told = Vec::with_capacity(TOLD);
+                // Nobody takes it any more if something went wrong; then there will be no next one.
+                Reading::new(session, repair).verify(next, |id, read| {
+                    let is_urgent = read.is_err();
+                    told.push((id, read));
+                    if told.len() == TOLD || is_urgent {
+                        let _ = results.send(std::mem::replace(&mut told, Vec::with_capacity(TOLD)));
                     }
-                    if results.send(told).is_err() {
-                        return;
-                    }
-                }
+                });
+                let _ = results.send(told);
             };
             let thread = std::thread::Builder::new().name(format!("verifier {number}"));
             thread.spawn_scoped(scope, work).expect("the system starts a handful of threads");
@@ -58,7 +61,7 @@ pub(super) fn verify(
         // Whoever is reading ends with what it is at; nobody takes it any more.
         stop.store(true, Ordering::Relaxed);
         drop(results);
-        told
+        told.and_then(|()| session.check_stop())
     })
 }
 
@@ -81,11 +84,11 @@ impl From<Read> for Verified {
     }
 }
 
-/// How many objects a reader takes at a time.
-const AT_ONCE: usize = 32;
+/// How many objects a reader tells of at a time.
+const TOLD: usize = 32;
 
-/// How many objects are announced at a time; a multiple of those that are taken.
+/// How many objects are announced at a time.
 const ANNOUNCED: usize = 256;
 
-/// How often the readers may have taken some before who takes what they found takes that.
+/// How often the readers may have told of some before who takes what they found takes that.
 const RESULTS: usize = 8;

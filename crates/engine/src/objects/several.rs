@@ -1,99 +1,180 @@
 //! Reads several chunks at a time: what each of them alone would be told, with their digests side by side.
+//!
+//! ```text
+//! get ─ MAC ─ decrypt, where it lies ─ decompress, if need be ─ id
+//! ```
+//!
+//! MACs and ids are digests of messages that have nothing to do with each other, and are taken [as they come](Awaited).
 
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use worldkeeper_compress::Decompressor;
 use worldkeeper_core::ChunkId;
-use worldkeeper_crypto::Key;
+use worldkeeper_crypto::{Awaited, Key};
 
 use super::{ChunkReader, MAX_CHUNK_SIZE, ObjectError, ObjectProblem};
 
 /// A chunk and the length of its object, or why there is none.
-pub(crate) type ReadChunk = Result<(u32, Vec<u8>), ObjectError>;
+pub(crate) type ReadChunk = Result<(u32, Bytes), ObjectError>;
+
+/// A chunk that is wanted.
+pub(crate) struct WantedChunk<T> {
+    /// What it is wanted for.
+    pub(crate) purpose: T,
+    pub(crate) id: ChunkId,
+    /// Its size, if that is known; a wrong one costs time and changes nothing.
+    pub(crate) size: Option<u32>,
+}
 
 /// How many bytes of objects, and of chunks, are at hand at a time; the last of them may go beyond.
 const AT_ONCE: usize = 12 * 1024 * 1024;
 
-impl ChunkReader<'_> {
-    /// Reads chunks as [`read_with_csize`](Self::read_with_csize) does each of them, whose sizes are known or not; `each`
-    /// is told of them in order.
-    pub(crate) fn read_several(
-        &mut self,
-        wanted: impl IntoIterator<Item = (ChunkId, Option<u32>)>,
-        mut each: impl FnMut(ChunkId, ReadChunk),
-    ) {
-        let mut wanted = wanted.into_iter();
-        loop {
-            let (mut objects, mut bytes) = (Vec::new(), 0);
-            while bytes < AT_ONCE
-                && let Some((id, size)) = wanted.next()
-            {
-                let object = self.repository.get(&id);
-                bytes += object.as_ref().map_or(0, bytes::Bytes::len);
-                objects.push((id, size, object));
-            }
-            if objects.is_empty() {
-                return;
-            }
-            let inputs: Vec<_> = objects
-                .iter()
-                .map(|(.., object)| object.as_ref().map_or(&[][..], |object| Key::mac_input(object)))
-                .collect();
-            // The modes that do not encrypt have no MAC, and any will do.
-            let macs = self.key.mac_digester().map(|digester| digester.digest_all(&inputs));
-            let mut opened = Opened::default();
-            for (place, (id, size, object)) in objects.into_iter().enumerate() {
-                let mac = macs.as_ref().map_or([0; 32], |macs| macs[place]);
-                let chunk = object.map_err(ObjectProblem::from).and_then(|object| {
-                    self.key.verify_mac(&object, &mac)?;
-                    self.key.decrypt_into(&object, &mut self.payload)?;
-                    let csize = object.len() as u32;
-                    // It is not needed any more, and chunks are large.
-                    drop(object);
-                    let size = size.map(|size| size as usize);
-                    Ok((csize, self.decompressor.decompress(&self.payload, size, MAX_CHUNK_SIZE)?))
-                });
-                opened.push(id, chunk);
-                if opened.bytes >= AT_ONCE {
-                    std::mem::take(&mut opened).tell(self.key, &mut each);
-                }
-            }
-            opened.tell(self.key, &mut each);
+/// What was begun and is not done.
+struct UnderWay<T> {
+    messages: Vec<(WantedChunk<T>, Awaited<Message>)>,
+    /// Objects whose MACs are right.
+    proven: VecDeque<(WantedChunk<T>, Bytes)>,
+    /// Of all objects, proven or not.
+    object_bytes: usize,
+    /// Of the chunks whose ids are awaited.
+    chunk_bytes: usize,
+}
+
+/// What a digest is awaited of.
+enum Message {
+    Object(Bytes),
+    Chunk { csize: u32, chunk: Bytes },
+}
+
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Object(object) => Key::mac_input(object),
+            Self::Chunk { chunk, .. } => chunk,
         }
     }
 }
 
-/// Chunks whose ids are not looked at yet.
-#[derive(Default)]
-struct Opened {
-    /// The length of each object, or why there is no chunk.
-    results: Vec<(ChunkId, Result<u32, ObjectProblem>)>,
-    /// Those that there are, in the same order.
-    chunks: Vec<(ChunkId, Vec<u8>)>,
-    bytes: usize,
+impl<T> UnderWay<T> {
+    fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.proven.is_empty()
+    }
 }
 
-impl Opened {
-    fn push(&mut self, id: ChunkId, chunk: Result<(u32, Vec<u8>), ObjectProblem>) {
-        let csize = chunk.map(|(csize, chunk)| {
-            self.bytes += chunk.len();
-            self.chunks.push((id, chunk));
-            csize
-        });
-        self.results.push((id, csize));
+impl ChunkReader<'_> {
+    /// Reads chunks as [`read_with_csize`](Self::read_with_csize) does each of them; `each` is told of them in the order
+    /// in which they are done.
+    ///
+    /// `next` says what to read next. It is told whether something is under way. If so, it does not wait, and may have
+    /// more later; if not, none is the end.
+    pub(crate) fn read_several<T>(
+        &mut self,
+        mut next: impl FnMut(bool) -> Option<WantedChunk<T>>,
+        mut each: impl FnMut(T, ChunkId, ReadChunk),
+    ) {
+        let mut tell = |WantedChunk { purpose, id, .. }, chunk: Result<_, ObjectProblem>| {
+            each(purpose, id, chunk.map_err(|source| ObjectError { id, source: Box::new(source) }));
+        };
+        let (messages, proven) = Default::default();
+        let mut under_way = UnderWay { messages, proven, object_bytes: 0, chunk_bytes: 0 };
+        loop {
+            while under_way.chunk_bytes < AT_ONCE
+                && let Some((wanted, object)) = under_way.proven.pop_front()
+            {
+                under_way.object_bytes -= object.len();
+                self.open_proven(wanted, object, &mut under_way, &mut tell);
+            }
+            let mut has_more = true;
+            while has_more && under_way.object_bytes < AT_ONCE {
+                match next(!under_way.is_empty()) {
+                    Some(wanted) => self.fetch(wanted, &mut under_way, &mut tell),
+                    None => has_more = false,
+                }
+            }
+            if under_way.is_empty() && !has_more {
+                return;
+            }
+            // Who is left alone is not finished, if others may come to go beside it.
+            let width = if has_more { self.key.lanes() } else { 1 };
+            Awaited::go_on(under_way.messages.iter_mut().map(|(_, awaited)| awaited), width);
+            self.take_digests(&mut under_way, &mut tell);
+        }
     }
 
-    /// Checks the ids, and tells of each chunk.
-    fn tell(self, key: &Key, each: &mut impl FnMut(ChunkId, ReadChunk)) {
-        let all_are_right = key.verify_ids(&self.chunks).is_ok();
-        let mut chunks = self.chunks.into_iter();
-        for (id, csize) in self.results {
-            let chunk = csize.and_then(|csize| {
-                let (_, chunk) = chunks.next().expect("there is one for each that did not fail");
-                if !all_are_right {
-                    // Which of them are not, and what they are instead.
-                    key.verify_id(&id, &chunk)?;
+    fn fetch<T>(
+        &self,
+        wanted: WantedChunk<T>,
+        under_way: &mut UnderWay<T>,
+        tell: &mut impl FnMut(WantedChunk<T>, Result<(u32, Bytes), ObjectProblem>),
+    ) {
+        let object = match self.repository.get(&wanted.id) {
+            Ok(object) => object,
+            Err(error) => return tell(wanted, Err(error.into())),
+        };
+        under_way.object_bytes += object.len();
+        match self.key.mac_digester() {
+            Some(digester) => {
+                under_way.messages.push((wanted, Awaited::new(digester, Message::Object(object))));
+            }
+            None => under_way.proven.push_back((wanted, object)),
+        }
+    }
+
+    /// Takes the chunk out of an object whose MAC, if there is one, is right.
+    fn open_proven<T>(
+        &mut self,
+        wanted: WantedChunk<T>,
+        object: Bytes,
+        under_way: &mut UnderWay<T>,
+        tell: &mut impl FnMut(WantedChunk<T>, Result<(u32, Bytes), ObjectProblem>),
+    ) {
+        let csize = object.len() as u32;
+        match self.chunk_of(object, wanted.size) {
+            Ok(chunk) => {
+                under_way.chunk_bytes += chunk.len();
+                let awaited = Awaited::new(self.key.id_digester(), Message::Chunk { csize, chunk });
+                under_way.messages.push((wanted, awaited));
+            }
+            Err(problem) => tell(wanted, Err(problem)),
+        }
+    }
+
+    fn chunk_of(&mut self, object: Bytes, size: Option<u32>) -> Result<Bytes, ObjectProblem> {
+        // Nobody else has it, unless the repository keeps what it gives.
+        let mut object = object.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        self.key.decrypt_in_place(&mut object)?;
+        let payload = object.freeze().slice(self.key.overhead()..);
+        if let Some(chunk) = Decompressor::uncompressed(&payload).filter(|chunk| chunk.len() <= MAX_CHUNK_SIZE) {
+            return Ok(payload.slice_ref(chunk));
+        }
+        let size = size.map(|size| size as usize);
+        Ok(self.decompressor.decompress(&payload, size, MAX_CHUNK_SIZE)?.into())
+    }
+
+    /// Goes on with the messages whose digests are there.
+    fn take_digests<T>(
+        &self,
+        under_way: &mut UnderWay<T>,
+        tell: &mut impl FnMut(WantedChunk<T>, Result<(u32, Bytes), ObjectProblem>),
+    ) {
+        for (wanted, awaited) in under_way.messages.extract_if(.., |(_, awaited)| awaited.is_finished()) {
+            let (message, digest) = awaited.into_parts();
+            let digest = digest.expect("it is finished");
+            match message {
+                Message::Object(object) => match self.key.verify_mac(&object, &digest) {
+                    Ok(()) => under_way.proven.push_back((wanted, object)),
+                    Err(error) => {
+                        under_way.object_bytes -= object.len();
+                        tell(wanted, Err(error.into()));
+                    }
+                },
+                Message::Chunk { csize, chunk } => {
+                    under_way.chunk_bytes -= chunk.len();
+                    let verified = Key::verify_id_digest(&wanted.id, digest);
+                    tell(wanted, verified.map(|()| (csize, chunk)).map_err(ObjectProblem::from));
                 }
-                Ok((csize, chunk))
-            });
-            each(id, chunk.map_err(|source| ObjectError { id, source: Box::new(source) }));
+            }
         }
     }
 }
@@ -109,8 +190,9 @@ mod tests {
     use crate::random;
 
     /// What a reader says of a chunk, for comparing.
-    fn said(read: ReadChunk) -> Result<(u32, Vec<u8>), String> {
-        read.map_err(|error| format!("{error}: {}", error_text(&error.source)))
+    fn said<B: Into<Vec<u8>>>(read: Result<(u32, B), ObjectError>) -> Result<(u32, Vec<u8>), String> {
+        read.map(|(csize, chunk)| (csize, chunk.into()))
+            .map_err(|error| format!("{error}: {}", error_text(&error.source)))
     }
 
     #[test]
@@ -149,12 +231,22 @@ mod tests {
                 wanted.iter().map(|(id, size)| (*id, said(one_by_one.read_with_csize(id, *size)))).collect();
             let failed = expected.iter().filter(|(_, read)| read.is_err()).count();
             assert_eq!(failed, 6, "{mode}: all that were damaged");
-            for order in [wanted.clone(), wanted[8..].to_vec(), wanted[..8].to_vec(), wanted[4..5].to_vec(), vec![]] {
-                let mut told = Vec::new();
-                let mut reader = ChunkReader::new(&repository, &key);
-                reader.read_several(order.iter().copied(), |id, read| told.push((id, said(read))));
-                let expected = expected.iter().filter(|(id, _)| order.iter().any(|(wanted, _)| wanted == id));
-                assert!(told.iter().eq(expected), "{mode}");
+            let size = expected.len();
+            let orders = [(0..size, false), (8..size, true), (0..8, true), (4..5, false), (0..0, true)];
+            for (range, comes_late) in orders {
+                let (mut told, mut coming, mut turn) = (vec![None; size], range.clone(), 0);
+                let next = |is_busy: bool| {
+                    turn += 1;
+                    let is_there = !comes_late || !is_busy || turn % 3 > 0;
+                    let place = if is_there { coming.next() } else { None };
+                    place.map(|place| WantedChunk { purpose: place, id: wanted[place].0, size: wanted[place].1 })
+                };
+                ChunkReader::new(&repository, &key).read_several(next, |place, id, read| {
+                    assert_eq!(told[place].replace((id, said(read))), None, "{mode}: it is told once");
+                });
+                for (place, told) in told.into_iter().enumerate() {
+                    assert_eq!(told.as_ref(), range.contains(&place).then_some(&expected[place]), "{mode}, {place}");
+                }
             }
         }
     }

@@ -154,12 +154,15 @@ impl Segments {
         let read = file.read_at(&mut first, offset.into())?;
         let put = PutHeader::decode_put(&first[..read], id).map_err(|error| damaged(segment, offset, &error))?;
         let rest = &first[PutHeader::LEN..read];
-        let mut data = vec![0; put.header.size as usize - PutHeader::LEN];
-        let known = rest.len().min(data.len());
-        data[..known].copy_from_slice(&rest[..known]);
-        if known < data.len() {
-            let read = file.read_at(&mut data[known..], u64::from(offset) + (PutHeader::LEN + known) as u64)?;
-            let missing = data.len() - known - read;
+        let len = put.header.size as usize - PutHeader::LEN;
+        let mut data = Vec::with_capacity(len);
+        data.extend_from_slice(&rest[..rest.len().min(len)]);
+        if data.len() < len {
+            let behind = u64::from(offset) + (PutHeader::LEN + data.len()) as u64;
+            file.read_into_room(&mut data, behind)?;
+            // What it was given may be larger than what it asked for.
+            data.truncate(len);
+            let missing = len - data.len();
             if missing > 0 {
                 return Err(damaged(
                     segment,
