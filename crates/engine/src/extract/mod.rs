@@ -126,7 +126,7 @@ pub enum ExtractError {
 }
 
 /// Bytes that may be under way between the repository and the target.
-const BUDGET: usize = 16 * 1024 * 1024;
+const BUDGET: usize = 32 * 1024 * 1024;
 
 /// Restores an archive, or what is selected of it.
 pub fn extract(

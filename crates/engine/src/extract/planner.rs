@@ -15,10 +15,25 @@ pub(super) struct Planner<'a> {
     archive: &'a OpenArchive,
     wanted: &'a Wanted,
     budget: &'a Budget,
-    jobs: Sender<Job>,
-    steps: Sender<Numbered>,
+    jobs: Sender<Vec<Job>>,
+    steps: Sender<Vec<Numbered>>,
     next_number: u64,
+    /// What is not handed over yet.
+    planned: Planned,
 }
+
+/// Steps and jobs that go together: to hand over each costs more than to do what a small file takes.
+#[derive(Default)]
+struct Planned {
+    jobs: Vec<Job>,
+    steps: Vec<Numbered>,
+    /// Of the chunks.
+    bytes: usize,
+}
+
+/// As many steps and jobs go together at most, and as many bytes of chunks, so that there is work for all openers.
+const TOGETHER: usize = 64;
+const BYTES_TOGETHER: usize = 256 * 1024;
 
 impl<'a> Planner<'a> {
     pub(super) fn new(
@@ -26,16 +41,16 @@ impl<'a> Planner<'a> {
         archive: &'a OpenArchive,
         wanted: &'a Wanted,
         budget: &'a Budget,
-        jobs: Sender<Job>,
-        steps: Sender<Numbered>,
+        jobs: Sender<Vec<Job>>,
+        steps: Sender<Vec<Numbered>>,
     ) -> Self {
-        Self { session, archive, wanted, budget, jobs, steps, next_number: 0 }
+        Self { session, archive, wanted, budget, jobs, steps, next_number: 0, planned: Planned::default() }
     }
 
     /// Works until the items end or nobody listens any more.
     pub(super) fn run(mut self) {
         // An error says that the writer ended first and knows why.
-        let _ = self.plan();
+        let _ = self.plan().and_then(|()| self.hand_over());
     }
 
     fn plan(&mut self) -> Result<(), Closed> {
@@ -65,17 +80,43 @@ impl<'a> Planner<'a> {
         let ids: Vec<_> = chunks.iter().flatten().map(|chunk| chunk.id).collect();
         self.session.repository().will_read(&ids);
         for chunk in chunks.into_iter().flatten() {
-            self.budget.take(step_bytes(chunk.size as usize))?;
+            self.take(step_bytes(chunk.size as usize))?;
             let number = self.number();
-            self.jobs.send(Job { number, chunk }).map_err(|_| Closed)?;
+            self.planned.bytes += chunk.size as usize;
+            self.planned.jobs.push(Job { number, chunk });
+            self.hand_over_if_many()?;
         }
         Ok(())
     }
 
     fn send(&mut self, step: Step) -> Result<(), Closed> {
-        self.budget.take(step.weight())?;
+        self.take(step.weight())?;
         let number = self.number();
-        self.steps.send((number, step)).map_err(|_| Closed)
+        self.planned.steps.push((number, step));
+        self.hand_over_if_many()
+    }
+
+    /// Takes from the budget; before it waits, everybody gets what there is to do.
+    fn take(&mut self, bytes: usize) -> Result<(), Closed> {
+        if self.budget.try_take(bytes)? {
+            return Ok(());
+        }
+        self.hand_over()?;
+        self.budget.take(bytes)
+    }
+
+    fn hand_over_if_many(&mut self) -> Result<(), Closed> {
+        let Planned { jobs, steps, bytes } = &self.planned;
+        let is_many = jobs.len() + steps.len() >= TOGETHER || *bytes >= BYTES_TOGETHER;
+        if is_many { self.hand_over() } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self) -> Result<(), Closed> {
+        let Planned { jobs, steps, .. } = std::mem::take(&mut self.planned);
+        if !jobs.is_empty() {
+            self.jobs.send(jobs).map_err(|_| Closed)?;
+        }
+        if steps.is_empty() { Ok(()) } else { self.steps.send(steps).map_err(|_| Closed) }
     }
 
     fn number(&mut self) -> u64 {

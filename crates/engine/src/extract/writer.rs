@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use worldkeeper_archive::Item;
 
@@ -19,7 +20,7 @@ pub(super) enum Step {
     /// The next item; so many chunks with so many bytes follow if it has content.
     Item { item: Box<Item>, chunks: Option<usize>, size: u64 },
     /// The next chunk of the last item.
-    Chunk { content: Result<Vec<u8>, ObjectError>, size: u32 },
+    Chunk { content: Result<Bytes, ObjectError>, size: u32 },
     /// The list of items ends here, before its end.
     Broken(ExtractError),
     /// That was all.
@@ -72,7 +73,7 @@ impl<'a, S: Sink> Writer<'a, S> {
     }
 
     /// Takes the steps until the last. When it returns, nobody listens to further steps.
-    pub(super) fn run(mut self, steps: Receiver<Numbered>) -> Result<ExtractStats, ExtractError> {
+    pub(super) fn run(mut self, steps: Receiver<Vec<Numbered>>) -> Result<ExtractStats, ExtractError> {
         let ended = self.steps(steps);
         let Self { sink, unset, mut stats, monitor, .. } = self;
         sink.finish();
@@ -80,10 +81,12 @@ impl<'a, S: Sink> Writer<'a, S> {
         ended.map(|()| stats)
     }
 
-    fn steps(&mut self, steps: Receiver<Numbered>) -> Result<(), ExtractError> {
+    fn steps(&mut self, steps: Receiver<Vec<Numbered>>) -> Result<(), ExtractError> {
         let mut in_order = InOrder::new();
-        for (number, step) in steps {
-            in_order.insert(number, step);
+        for steps in steps {
+            for (number, step) in steps {
+                in_order.insert(number, step);
+            }
             while let Some(step) = in_order.pop() {
                 self.session.check_stop()?;
                 let weight = step.weight();
@@ -115,11 +118,11 @@ impl<'a, S: Sink> Writer<'a, S> {
         self.close_if_done()
     }
 
-    fn chunk(&mut self, content: Result<Vec<u8>, ObjectError>) -> Result<(), ExtractError> {
+    fn chunk(&mut self, content: Result<Bytes, ObjectError>) -> Result<(), ExtractError> {
         let open = self.open.as_mut().expect("chunks follow their item");
         open.chunks_left -= 1;
         if open.is_wanted {
-            let len = content.as_ref().map_or(0, Vec::len);
+            let len = content.as_ref().map_or(0, Bytes::len);
             let written = content.map_err(SinkError::item).and_then(|content| self.sink.write(&content));
             if let Err(error) = written {
                 open.is_wanted = false;

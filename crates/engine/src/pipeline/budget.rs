@@ -1,14 +1,21 @@
 //! The bound on the bytes that are under way.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A number of bytes that threads take from and give back to.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// `None` once it is closed.
-    available: Mutex<Option<usize>>,
+    state: Mutex<State>,
     changed: Condvar,
     total: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    /// `None` once it is closed.
+    available: Option<usize>,
+    /// How many threads wait: to wake nobody is a system call, too.
+    waiting: usize,
 }
 
 /// The pipeline ends: nothing more is to be made.
@@ -17,14 +24,15 @@ pub(crate) struct Closed;
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { available: Mutex::new(Some(bytes)), changed: Condvar::new(), total: bytes }
+        let state = State { available: Some(bytes), waiting: 0 };
+        Self { state: Mutex::new(state), changed: Condvar::new(), total: bytes }
     }
 
     /// Takes `bytes` if they are available; returns whether they were. More than the total counts as the total.
     pub(crate) fn try_take(&self, bytes: usize) -> Result<bool, Closed> {
         let bytes = bytes.min(self.total);
-        let mut available = self.available.lock().unwrap_or_else(PoisonError::into_inner);
-        let available = available.as_mut().ok_or(Closed)?;
+        let mut state = self.state();
+        let available = state.available.as_mut().ok_or(Closed)?;
         let is_available = *available >= bytes;
         if is_available {
             *available -= bytes;
@@ -35,32 +43,42 @@ impl Budget {
     /// Waits until `bytes` are available and takes them. More than the total counts as the total.
     pub(crate) fn take(&self, bytes: usize) -> Result<(), Closed> {
         let bytes = bytes.min(self.total);
-        let mut available = self.available.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         loop {
-            match available.as_mut() {
+            match state.available.as_mut() {
                 None => return Err(Closed),
                 Some(available) if *available >= bytes => {
                     *available -= bytes;
                     return Ok(());
                 }
-                Some(_) => available = self.changed.wait(available).unwrap_or_else(PoisonError::into_inner),
+                Some(_) => {
+                    state.waiting += 1;
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.waiting -= 1;
+                }
             }
         }
     }
 
     /// Gives back what was taken by a call with the same number.
     pub(crate) fn give_back(&self, bytes: usize) {
-        let mut available = self.available.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(available) = available.as_mut() {
+        let mut state = self.state();
+        if let Some(available) = state.available.as_mut() {
             *available += bytes.min(self.total);
         }
-        self.changed.notify_all();
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Ends every wait, now and later.
     pub(crate) fn close(&self) {
-        *self.available.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.state().available = None;
         self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
