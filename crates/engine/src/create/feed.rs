@@ -9,28 +9,38 @@ use super::CreateOptions;
 use super::pending::Pending;
 use super::sealer::{Job, Plain};
 use super::shared::Shared;
-use super::step::{Numbered, Step};
+use super::step::{Step, Steps};
 use crate::pipeline::{Closed, step_bytes};
 use crate::session::SessionError;
 
 /// Takes the steps of an archive, in order. It borrows nothing: whoever has it may outlive the run.
 pub(crate) struct Feed {
     pub(super) shared: Arc<Shared>,
-    steps: Sender<Numbered>,
+    steps: Sender<Steps>,
     next_number: u64,
-    /// Steps that wait for company, and their weight.
-    waiting: Vec<Step>,
-    waiting_weight: usize,
+    waiting: Waiting,
     pub(super) chunker: Chunker,
     pub(super) pending: Pending,
 }
 
+/// What waits for company: to hand each small thing over would cost more than to do it.
+#[derive(Default)]
+struct Waiting {
+    /// Chunks.
+    jobs: Vec<Job>,
+    /// Steps between and before them.
+    steps: Steps,
+    /// Steps behind them, that have no place yet.
+    last: Vec<Step>,
+    /// Of all of it.
+    weight: usize,
+}
+
 impl Feed {
-    pub(super) fn new(shared: Arc<Shared>, options: &CreateOptions, steps: Sender<Numbered>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, options: &CreateOptions, steps: Sender<Steps>) -> Self {
         let chunker = Chunker::new(&options.chunker_params, shared.key.chunk_seed());
         let pending = Pending::new(chunker.max_chunk_size(), Arc::clone(&shared.buffers));
-        let (next_number, waiting, waiting_weight) = (0, Vec::new(), 0);
-        Self { shared, steps, next_number, waiting, waiting_weight, chunker, pending }
+        Self { shared, steps, next_number: 0, waiting: Waiting::default(), chunker, pending }
     }
 
     /// Cuts content that comes as one stream; `fill` adds to what is pending, and returns how much: 0 at the end.
@@ -52,25 +62,39 @@ impl Feed {
 
     /// Hands out the next `len` bytes of what is pending.
     pub(super) fn send_chunk(&mut self, len: usize) -> Result<(), Closed> {
-        self.begin_job(len)?;
+        if len < SMALL {
+            let plain = Plain::Bytes(self.pending.take(len));
+            return self.add_job(plain);
+        }
+        // What is large takes its room first, and its memory only then.
+        self.begin_large(len)?;
         let plain = Plain::Bytes(self.pending.take(len));
-        self.send_job(plain)
+        self.send_large(plain)
     }
 
     /// Hands out as many zeros.
     pub(super) fn send_zeros(&mut self, len: usize) -> Result<(), Closed> {
-        self.begin_job(len)?;
-        self.send_job(Plain::Zeros(len))
+        self.begin_large(len)?;
+        self.send_large(Plain::Zeros(len))
     }
 
-    fn begin_job(&mut self, len: usize) -> Result<(), Closed> {
+    fn begin_large(&mut self, len: usize) -> Result<(), Closed> {
         self.flush()?;
         self.shared.take_room(step_bytes(len))
     }
 
-    fn send_job(&mut self, plain: Plain) -> Result<(), Closed> {
+    fn send_large(&mut self, plain: Plain) -> Result<(), Closed> {
         let number = self.take_number();
-        self.shared.jobs.push(Job { number, plain })
+        self.shared.jobs.push([Job { number, plain }])
+    }
+
+    /// Hands over a small chunk, now or with what comes next.
+    fn add_job(&mut self, plain: Plain) -> Result<(), Closed> {
+        self.place_last();
+        self.waiting.weight += step_bytes(plain.len());
+        let number = self.take_number();
+        self.waiting.jobs.push(Job { number, plain });
+        self.flush_if_enough()
     }
 
     /// Ends the work if that was asked for.
@@ -81,34 +105,44 @@ impl Feed {
     /// Hands over a step, now or with the next ones.
     pub(crate) fn send(&mut self, step: Step) -> Result<(), Closed> {
         let is_last = matches!(step, Step::End | Step::RootFailed(_));
-        self.waiting_weight += step.weight();
-        self.waiting.push(step);
-        if is_last || self.waiting.len() >= TOGETHER || self.waiting_weight >= TOGETHER_BYTES {
-            self.flush()
-        } else {
-            Ok(())
+        self.waiting.weight += step.weight();
+        self.waiting.last.push(step);
+        if is_last { self.flush() } else { self.flush_if_enough() }
+    }
+
+    fn flush_if_enough(&mut self) -> Result<(), Closed> {
+        let Waiting { jobs, last, weight, .. } = &self.waiting;
+        if jobs.len() + last.len() >= TOGETHER || *weight >= TOGETHER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Gives the steps that have none a place, one for all.
+    fn place_last(&mut self) {
+        if !self.waiting.last.is_empty() {
+            let several = Step::Several(std::mem::take(&mut self.waiting.last));
+            self.waiting.weight += step_bytes(0);
+            let number = self.take_number();
+            self.waiting.steps.push((number, Ok(several)));
         }
     }
 
-    /// Hands the waiting steps over.
+    /// Hands over what waits.
     fn flush(&mut self) -> Result<(), Closed> {
-        if self.waiting.is_empty() {
-            return Ok(());
+        self.place_last();
+        let Waiting { jobs, steps, weight, .. } = std::mem::take(&mut self.waiting);
+        if weight > 0 {
+            self.shared.take_room(weight)?;
         }
-        self.waiting_weight = 0;
-        let several = Step::Several(std::mem::take(&mut self.waiting));
-        self.shared.take_room(several.weight())?;
-        self.send_unweighed(Ok(several))
+        if !jobs.is_empty() {
+            self.shared.jobs.push(jobs)?;
+        }
+        if steps.is_empty() { Ok(()) } else { self.steps.send(steps).map_err(|_| Closed) }
     }
 
     /// Ends the pipeline without an archive.
     pub(crate) fn send_error(&mut self, error: SessionError) -> Result<(), Closed> {
-        self.send_unweighed(Err(error))
-    }
-
-    fn send_unweighed(&mut self, step: Result<Step, SessionError>) -> Result<(), Closed> {
+        self.flush()?;
         let number = self.take_number();
-        self.steps.send((number, step)).map_err(|_| Closed)
+        self.steps.send(vec![(number, Err(error))]).map_err(|_| Closed)
     }
 
     /// The place of the next step.
@@ -124,7 +158,9 @@ impl Drop for Feed {
     }
 }
 
-/// How many steps wait for one another at most: most files of a world do not change, and are steps of microseconds.
+/// Chunks of fewer bytes wait for one another.
+const SMALL: usize = 32 * 1024;
+/// How many steps and chunks do at most: most files of a world do not change, and are steps of microseconds.
 const TOGETHER: usize = 100;
-/// How much they may weigh together.
+/// How much they may weigh together, in bytes.
 const TOGETHER_BYTES: usize = 256 * 1024;

@@ -17,7 +17,11 @@ use crate::pipeline::Closed;
 #[derive(Default)]
 pub(super) struct Jobs {
     state: Mutex<State>,
-    changed: Condvar,
+    /// Rung where a sealer that rests may have something to do.
+    rest: Condvar,
+    /// Rung where the leader waits for company, and some may have come. To wake somebody costs more than to seal a small
+    /// chunk does, so it is not done for nothing.
+    company: Condvar,
     /// How many go side by side.
     lanes: usize,
     /// All that may be under way, in bytes.
@@ -32,6 +36,8 @@ struct State {
     sealed: usize,
     /// A sealer leads.
     is_led: bool,
+    /// It waits for company.
+    is_lonely: bool,
     /// It has more to do than digests.
     is_laborious: bool,
     supply: Supply,
@@ -67,16 +73,34 @@ impl Jobs {
         Self { lanes, room, ..Self::default() }
     }
 
-    pub(super) fn push(&self, job: Job) -> Result<(), Closed> {
+    /// Adds some to those that wait.
+    pub(super) fn push(&self, jobs: impl IntoIterator<Item = Job>) -> Result<(), Closed> {
         let mut state = self.state();
         if state.supply == Supply::IsClosed {
             return Err(Closed);
         }
-        state.waiting_bytes += job.plain.len();
-        state.waiting.push_back(job);
+        for job in jobs {
+            state.waiting_bytes += job.plain.len();
+            state.waiting.push_back(job);
+        }
+        let is_for_others = if state.is_led { self.is_crowded(&state) } else { self.is_time(&state) };
+        let is_for_leader = std::mem::take(&mut state.is_lonely);
         drop(state);
-        self.changed.notify_all();
+        if is_for_leader {
+            self.company.notify_one();
+        }
+        if is_for_others {
+            self.rest.notify_all();
+        }
         Ok(())
+    }
+
+    /// Everybody looks what has become of it.
+    fn ring(&self, mut state: MutexGuard<'_, State>) {
+        state.is_lonely = false;
+        drop(state);
+        self.company.notify_one();
+        self.rest.notify_all();
     }
 
     /// Says that there is no room for more, or that there is again.
@@ -87,8 +111,7 @@ impl Jobs {
             (_, true) => Supply::IsFull,
             (_, false) => Supply::Flows,
         };
-        drop(state);
-        self.changed.notify_all();
+        self.ring(state);
     }
 
     /// Says that this was all.
@@ -97,8 +120,7 @@ impl Jobs {
         if state.supply != Supply::IsClosed {
             state.supply = Supply::IsComplete;
         }
-        drop(state);
-        self.changed.notify_all();
+        self.ring(state);
     }
 
     /// Ends the work, whatever waits: a reader that hangs never says that it has no more.
@@ -107,8 +129,7 @@ impl Jobs {
         state.supply = Supply::IsClosed;
         // Memory goes back where it came from without the lock.
         let unwanted = std::mem::take(&mut state.waiting);
-        drop(state);
-        self.changed.notify_all();
+        self.ring(state);
         drop(unwanted);
     }
 
@@ -135,7 +156,7 @@ impl Jobs {
                 let jobs = (0..self.lanes).map_while(|_| state.pop()).collect();
                 return Some(Batch { jobs, lead: None });
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.rest.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -153,10 +174,10 @@ impl Jobs {
     /// Says whether there is more to do than digests, which only suffer where they are shared out.
     pub(super) fn laborious(&self, is_laborious: bool) {
         self.state().is_laborious = is_laborious;
-        self.changed.notify_all();
+        self.rest.notify_all();
     }
 
-    /// A chunk of so many bytes was sealed.
+    /// Chunks of so many bytes were sealed.
     pub(super) fn sealed(&self, bytes: usize) {
         self.state().sealed += bytes;
     }
@@ -166,7 +187,8 @@ impl Jobs {
         let mut state = self.state();
         state.sealed -= bytes;
         if !state.is_led && !state.waiting.is_empty() && self.is_time(&state) {
-            self.changed.notify_all();
+            drop(state);
+            self.rest.notify_all();
         }
     }
 
@@ -185,16 +207,21 @@ impl Lead<'_> {
     pub(super) fn next_soon(&self) -> Option<Job> {
         let state = self.0.state();
         let patience = if state.sealed < self.0.room / ENOUGH { HASTE } else { PATIENCE };
-        let may_come = |state: &mut State| state.waiting.is_empty() && state.supply == Supply::Flows;
-        let waited = self.0.changed.wait_timeout_while(state, patience, may_come);
-        waited.unwrap_or_else(PoisonError::into_inner).0.pop()
+        let may_come = |state: &mut State| {
+            state.is_lonely = state.waiting.is_empty() && state.supply == Supply::Flows;
+            state.is_lonely
+        };
+        let waited = self.0.company.wait_timeout_while(state, patience, may_come);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.is_lonely = false;
+        state.pop()
     }
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         self.0.state().is_led = false;
-        self.0.changed.notify_all();
+        self.0.rest.notify_all();
     }
 }
 
@@ -251,7 +278,7 @@ mod tests {
     #[test]
     fn one_leads_and_others_help_where_it_is_crowded() {
         let jobs = Jobs::new(2, 100);
-        jobs.push(job(0, 10)).unwrap();
+        jobs.push([job(0, 10)]).unwrap();
         let leader = lead(&jobs, 0);
         std::thread::scope(|scope| {
             let helper = scope.spawn(|| {
@@ -259,7 +286,7 @@ mod tests {
                 assert!(batch.as_ref().is_some_and(|batch| batch.lead.is_none()));
                 numbers(batch.as_ref())
             });
-            (1..=4).for_each(|number| jobs.push(job(number, 10)).unwrap());
+            (1..=4).for_each(|number| jobs.push([job(number, 10)]).unwrap());
             assert!(!jobs.is_crowded(&jobs.state()), "there is nothing that could be shared out");
             jobs.laborious(true);
             assert_eq!(helper.join().unwrap(), [1, 2], "as many as go side by side");
@@ -275,7 +302,7 @@ mod tests {
     #[test]
     fn a_leader_that_panics_leaves_the_lead_to_others() {
         let jobs = Jobs::new(2, 100);
-        jobs.push(job(0, 10)).unwrap();
+        jobs.push([job(0, 10)]).unwrap();
         std::thread::scope(|scope| {
             let dead = scope.spawn(|| {
                 let _lead = lead(&jobs, 0);
@@ -283,7 +310,7 @@ mod tests {
             });
             assert!(dead.join().is_err());
         });
-        jobs.push(job(1, 10)).unwrap();
+        jobs.push([job(1, 10)]).unwrap();
         drop(lead(&jobs, 1));
     }
 
@@ -291,14 +318,14 @@ mod tests {
     fn nobody_begins_to_lead_as_long_as_there_is_enough_to_store() {
         let jobs = Jobs::new(3, 100);
         jobs.sealed(30);
-        jobs.push(job(0, 1)).unwrap();
+        jobs.push([job(0, 1)]).unwrap();
         std::thread::scope(|scope| {
             let leader = scope.spawn(|| drop(lead(&jobs, 0)));
             jobs.stored(10);
             leader.join().unwrap();
         });
         jobs.sealed(10);
-        (1..4).for_each(|number| jobs.push(job(number, 1)).unwrap());
+        (1..4).for_each(|number| jobs.push([job(number, 1)]).unwrap());
         drop(lead(&jobs, 1));
         jobs.full(true);
         drop(lead(&jobs, 2));
@@ -319,7 +346,7 @@ mod tests {
         let leader = Lead(&jobs);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| number(leader.next_soon()));
-            jobs.push(job(0, 10)).unwrap();
+            jobs.push([job(0, 10)]).unwrap();
             // It came in time, or is still there.
             assert_eq!(waiting.join().unwrap().or_else(|| number(leader.next())), Some(0));
         });
@@ -335,13 +362,13 @@ mod tests {
     fn the_end_of_the_run_ends_every_wait_and_lets_nothing_in() {
         let jobs = Jobs::new(3, 400);
         jobs.sealed(100);
-        jobs.push(job(0, 10)).unwrap();
+        jobs.push([job(0, 10)]).unwrap();
         std::thread::scope(|scope| {
             let other = scope.spawn(|| jobs.wait().is_none());
             drop(CloseOnDrop(&jobs));
             assert!(other.join().unwrap());
         });
-        assert!(jobs.is_closed() && jobs.push(job(2, 10)).is_err());
+        assert!(jobs.is_closed() && jobs.push([job(2, 10)]).is_err());
         assert_eq!(number(Lead(&jobs).next()), None, "what waited is gone");
     }
 }

@@ -10,7 +10,7 @@ use worldkeeper_crypto::{Digester, Key};
 use super::CreateOptions;
 use super::jobs::{Batch, Lead};
 use super::shared::Shared;
-use super::step::{Numbered, SealedChunk, Step};
+use super::step::{SealedChunk, Step, Steps};
 use crate::objects::{ChunkSealer, Unfinished};
 use crate::pipeline::Buffer;
 use crate::session::{Session, SessionError};
@@ -44,7 +44,10 @@ impl Plain {
 pub(super) struct Sealer<'a> {
     session: &'a Session,
     shared: &'a Shared,
-    steps: Sender<Numbered>,
+    steps: Sender<Steps>,
+    /// Steps that wait for company, and the bytes of their chunks.
+    done: Steps,
+    done_bytes: usize,
     key: &'a Key,
     chunks: ChunkSealer<'a>,
     /// How many digests pay side by side.
@@ -109,7 +112,7 @@ impl<'a> Sealer<'a> {
         session: &'a Session,
         options: &CreateOptions,
         shared: &'a Shared,
-        steps: Sender<Numbered>,
+        steps: Sender<Steps>,
         share: usize,
     ) -> Self {
         let chunks = session.sealer(options.compression).verified(options.verify).with_buffers(&shared.buffers);
@@ -118,6 +121,8 @@ impl<'a> Sealer<'a> {
             session,
             shared,
             steps,
+            done: Vec::new(),
+            done_bytes: 0,
             key,
             chunks,
             lanes: key.lanes(),
@@ -166,7 +171,8 @@ impl<'a> Sealer<'a> {
     fn take(&mut self, Job { number, plain }: Job) -> Result<(), Ended> {
         // A large chunk can take seconds: none is begun that nobody wants any more.
         if let Err(stopped) = self.session.check_stop() {
-            return self.send(number, Err(stopped));
+            self.send(number, Err(stopped))?;
+            return self.hand_over();
         }
         match plain {
             Plain::Bytes(chunk) => {
@@ -176,7 +182,8 @@ impl<'a> Sealer<'a> {
             }
             Plain::Zeros(size) => {
                 let sealed = self.zeros(size);
-                self.send(number, sealed)
+                self.send(number, sealed)?;
+                self.hand_over()
             }
         }
     }
@@ -209,7 +216,7 @@ impl<'a> Sealer<'a> {
         for done in self.under_way.extract_if(.., |chunk| chunk.left() == 0).collect::<Vec<_>>() {
             self.done(done)?;
         }
-        Ok(())
+        self.hand_over()
     }
 
     /// Goes on with a chunk whose digests have all of it.
@@ -263,15 +270,26 @@ impl<'a> Sealer<'a> {
         super::read(&self.shared.index).get(id).is_some()
     }
 
-    fn send(&self, number: u64, sealed: Result<SealedChunk, SessionError>) -> Result<(), Ended> {
-        if let Ok(chunk) = &sealed {
-            self.shared.jobs.sealed(chunk.size as usize);
+    /// Hands a step over, now or with the next ones.
+    fn send(&mut self, number: u64, sealed: Result<SealedChunk, SessionError>) -> Result<(), Ended> {
+        self.done_bytes += sealed.as_ref().map_or(0, |chunk| chunk.size as usize);
+        self.done.push((number, sealed.map(Step::Chunk)));
+        if self.done_bytes >= TOGETHER { self.hand_over() } else { Ok(()) }
+    }
+
+    /// Hands over what waits for company.
+    fn hand_over(&mut self) -> Result<(), Ended> {
+        if self.done.is_empty() {
+            return Ok(());
         }
-        self.steps.send((number, sealed.map(Step::Chunk))).map_err(|_| Ended)
+        self.shared.jobs.sealed(std::mem::take(&mut self.done_bytes));
+        self.steps.send(std::mem::take(&mut self.done)).map_err(|_| Ended)
     }
 }
 
 /// How many digests of one chunk there are at a time: its MAC and the one that it is checked by.
 const MOST_STREAMS: usize = 2;
+/// From how many bytes on what is done is handed over at once.
+const TOGETHER: usize = 64 * 1024;
 /// How many bytes each digest takes before others may join.
 const AT_ONCE: usize = 128 * 1024;

@@ -12,6 +12,9 @@ use crate::source::{Reason, RootError, SourceError};
 /// A step and its place; or why there will be no archive.
 pub(super) type Numbered = (u64, Result<Step, SessionError>);
 
+/// Steps that are handed over together, because to hand each over would cost more than to do it.
+pub(super) type Steps = Vec<Numbered>;
+
 /// One thing for the writer to do.
 pub(crate) enum Step {
     /// The next chunk of the file whose step comes next.
@@ -30,7 +33,7 @@ pub(crate) enum Step {
     LeftOut { path: Vec<u8>, reason: Reason },
     /// Something could not be read; chunks of it that came are not used.
     Failed(SourceError),
-    /// Steps that go together, because to hand each over would cost more than to do it.
+    /// Steps that follow one another.
     Several(Vec<Step>),
     /// A source cannot be read: there will be no archive.
     RootFailed(RootError),

@@ -12,7 +12,7 @@ use super::amiss::{Amiss, Flaw};
 use super::checkpoint::Checkpoints;
 use super::item_stream::{ItemStream, store};
 use super::roots::Roots;
-use super::step::{FileState, FinishedFile, Numbered, Remembered, SealedChunk, Step};
+use super::step::{FileState, FinishedFile, Remembered, SealedChunk, Step, Steps};
 use super::watch::Watch;
 use super::{CreateError, CreateOptions, CreateStats, Created};
 use crate::cache::{ChunkIndex, FoundFiles};
@@ -99,12 +99,14 @@ impl<'a> Writer<'a> {
     /// Takes the steps until the last, then commits.
     pub(super) fn run(
         mut self,
-        steps: &Receiver<Numbered>,
+        steps: &Receiver<Steps>,
         watch: &mut Watch,
     ) -> Result<(Committed, Created, FoundFiles), CreateError> {
         let mut in_order = InOrder::new();
-        while let Some((number, step)) = watch.receive(steps)? {
-            in_order.insert(number, step);
+        while let Some(steps) = watch.receive(steps)? {
+            for (number, step) in steps {
+                in_order.insert(number, step);
+            }
             while let Some(step) = in_order.pop() {
                 self.session.check_stop()?;
                 if self.step(step?)? {

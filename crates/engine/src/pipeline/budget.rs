@@ -5,17 +5,17 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// A number of bytes that threads take from and give back to.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    state: Mutex<State>,
+    /// `None` once it is closed.
+    state: Mutex<Option<State>>,
     changed: Condvar,
     total: usize,
 }
 
 #[derive(Debug)]
 struct State {
-    /// `None` once it is closed.
-    available: Option<usize>,
-    /// How many threads wait: to wake nobody is a system call, too.
-    waiting: usize,
+    available: usize,
+    /// The least that anybody waits for. To wake somebody costs more than most steps, and many give back little.
+    wanted: Option<usize>,
 }
 
 /// The pipeline ends: nothing more is to be made.
@@ -24,61 +24,62 @@ pub(crate) struct Closed;
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        let state = State { available: Some(bytes), waiting: 0 };
-        Self { state: Mutex::new(state), changed: Condvar::new(), total: bytes }
+        let state = State { available: bytes, wanted: None };
+        Self { state: Mutex::new(Some(state)), changed: Condvar::new(), total: bytes }
     }
 
     /// Takes `bytes` if they are available; returns whether they were. More than the total counts as the total.
     pub(crate) fn try_take(&self, bytes: usize) -> Result<bool, Closed> {
         let bytes = bytes.min(self.total);
-        let mut state = self.state();
-        let available = state.available.as_mut().ok_or(Closed)?;
-        let is_available = *available >= bytes;
-        if is_available {
-            *available -= bytes;
-        }
-        Ok(is_available)
+        Ok(self.state().as_mut().ok_or(Closed)?.take(bytes))
     }
 
     /// Waits until `bytes` are available and takes them. More than the total counts as the total.
     pub(crate) fn take(&self, bytes: usize) -> Result<(), Closed> {
         let bytes = bytes.min(self.total);
-        let mut state = self.state();
+        let mut guard = self.state();
         loop {
-            match state.available.as_mut() {
-                None => return Err(Closed),
-                Some(available) if *available >= bytes => {
-                    *available -= bytes;
-                    return Ok(());
-                }
-                Some(_) => {
-                    state.waiting += 1;
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                    state.waiting -= 1;
-                }
+            let state = guard.as_mut().ok_or(Closed)?;
+            if state.take(bytes) {
+                return Ok(());
             }
+            state.wanted = Some(state.wanted.map_or(bytes, |wanted| wanted.min(bytes)));
+            guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Gives back what was taken by a call with the same number.
     pub(crate) fn give_back(&self, bytes: usize) {
-        let mut state = self.state();
-        if let Some(available) = state.available.as_mut() {
-            *available += bytes.min(self.total);
-        }
-        if state.waiting > 0 {
+        let mut guard = self.state();
+        let Some(state) = guard.as_mut() else { return };
+        state.available = (state.available + bytes).min(self.total);
+        // Who still finds too little says again what it wants.
+        let is_awaited = state.wanted.take_if(|wanted| *wanted <= state.available).is_some();
+        drop(guard);
+        if is_awaited {
             self.changed.notify_all();
         }
     }
 
     /// Ends every wait, now and later.
     pub(crate) fn close(&self) {
-        self.state().available = None;
+        *self.state() = None;
         self.changed.notify_all();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes that much if it is there; returns whether it was.
+    fn take(&mut self, bytes: usize) -> bool {
+        let is_available = self.available >= bytes;
+        if is_available {
+            self.available -= bytes;
+        }
+        is_available
     }
 }
 
@@ -104,6 +105,26 @@ mod tests {
         assert_eq!(budget.try_take(100), Ok(true));
         budget.give_back(100);
         budget.take(10).unwrap();
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_as_soon_as_there_is_enough() {
+        let budget = Budget::new(1000);
+        budget.take(1000).unwrap();
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = [5, 700, 290]
+                .map(|bytes| {
+                    scope.spawn({
+                        let budget = &budget;
+                        move || budget.take(bytes)
+                    })
+                })
+                .into_iter()
+                .collect();
+            (0..1000).for_each(|_| budget.give_back(1));
+            waiting.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        });
+        assert_eq!((budget.try_take(6), budget.try_take(5)), (Ok(false), Ok(true)));
     }
 
     #[test]
