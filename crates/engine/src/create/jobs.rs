@@ -3,14 +3,15 @@
 //! Digests of several chunks side by side cost little more than one, so that one sealer with much to do takes less of the
 //! processor than two with little. One leads: it takes what comes, and waits a moment for company. It begins where enough
 //! wait, or whoever stores is about to run out: the slower the repository, the less is taken from the game. The others
-//! help where it is the leader that all wait for, and where there is more to do than digests: with a batch at a time, which
-//! they finish before they look again.
+//! help with all that is no digest: each large chunk is handed over when its id is made, and when its MAC is, and comes
+//! back if it needs more digests. Where that is much, they also take a batch of chunks at a time, which they finish before
+//! they look again.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::sealer::Job;
+use super::sealer::{Ended, Job, UnderWay};
 use crate::pipeline::Closed;
 
 /// What waits, first come, first served.
@@ -38,6 +39,12 @@ struct State {
     is_led: bool,
     /// It waits for company.
     is_lonely: bool,
+    /// Chunks that the leader has handed over, until somebody takes them.
+    handed: Vec<UnderWay>,
+    /// How many it has handed over that are not done and not back.
+    in_hands: usize,
+    /// Those that are back.
+    back: Vec<UnderWay>,
     /// It has more to do than digests.
     is_laborious: bool,
     supply: Supply,
@@ -57,11 +64,39 @@ enum Supply {
     IsClosed,
 }
 
-/// What a sealer begins with.
-pub(super) struct Batch<'a> {
-    pub(super) jobs: Vec<Job>,
-    /// For the one that takes what comes, too.
-    pub(super) lead: Option<Lead<'a>>,
+/// What a sealer that rests goes on with.
+pub(super) enum Work<'a> {
+    /// It leads: takes what comes.
+    Lead(Option<Job>, Lead<'a>),
+    /// It takes something off the leader's hands.
+    Help(Vec<Job>),
+    /// It does something that is no digest.
+    Hand(Hand<'a>),
+}
+
+/// What a leader could go on with.
+#[derive(Clone, Copy)]
+pub(super) struct Wants {
+    pub job: bool,
+    /// Something that is no digest.
+    pub hand: bool,
+    /// It has too little to do: a moment is waited, where more can come.
+    pub waits: bool,
+}
+
+/// What a leader goes on with.
+pub(super) enum Next<'a> {
+    Job(Job),
+    /// A chunk that needs digests again.
+    Back(UnderWay),
+    /// What it handed over, and nobody took.
+    Hand(Hand<'a>),
+}
+
+/// A chunk that was handed over. Who drops it, by a panic too, lets nobody wait for it.
+pub(super) struct Hand<'a> {
+    jobs: &'a Jobs,
+    chunk: Option<UnderWay>,
 }
 
 /// The lead among the sealers. Who drops it, by a panic too, leaves it to the others.
@@ -128,7 +163,8 @@ impl Jobs {
         let mut state = self.state();
         state.supply = Supply::IsClosed;
         // Memory goes back where it came from without the lock.
-        let unwanted = std::mem::take(&mut state.waiting);
+        let unwanted =
+            (std::mem::take(&mut state.waiting), std::mem::take(&mut state.handed), std::mem::take(&mut state.back));
         self.ring(state);
         drop(unwanted);
     }
@@ -137,33 +173,39 @@ impl Jobs {
         self.state().supply == Supply::IsClosed
     }
 
-    /// What a sealer that rests begins with; `None` at the end.
-    pub(super) fn wait(&self) -> Option<Batch<'_>> {
+    /// What a sealer that rests goes on with; `None` at the end.
+    pub(super) fn wait(&self) -> Option<Work<'_>> {
         let mut state = self.state();
         loop {
-            let is_over = state.waiting.is_empty() && state.supply == Supply::IsComplete;
+            let nothing_waits = state.waiting.is_empty() && state.back.is_empty();
+            let is_over = nothing_waits && state.in_hands == 0 && !state.is_led && state.supply == Supply::IsComplete;
             if is_over || state.supply == Supply::IsClosed {
                 return None;
             }
-            if !state.is_led && self.is_time(&state) {
-                let jobs: Vec<_> = state.pop().into_iter().collect();
-                if !jobs.is_empty() {
-                    state.is_led = true;
-                    return Some(Batch { jobs, lead: Some(Lead(self)) });
-                }
+            if !state.is_led && !nothing_waits && self.is_time(&state) {
+                state.is_led = true;
+                return Some(Work::Lead(state.pop(), Lead(self)));
+            }
+            if let Some(hand) = self.hand(&mut state) {
+                return Some(Work::Hand(hand));
             }
             if state.is_led && self.is_crowded(&state) {
-                let jobs = (0..self.lanes).map_while(|_| state.pop()).collect();
-                return Some(Batch { jobs, lead: None });
+                return Some(Work::Help((0..self.lanes).map_while(|_| state.pop()).collect()));
             }
             state = self.rest.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
+    /// Of what was handed over, what is waited for first.
+    fn hand(&self, state: &mut State) -> Option<Hand<'_>> {
+        let (first, _) = state.handed.iter().enumerate().min_by_key(|(_, chunk)| chunk.number)?;
+        Some(Hand { jobs: self, chunk: Some(state.handed.swap_remove(first)) })
+    }
+
     /// Returns whether it is time for a leader.
     fn is_time(&self, state: &State) -> bool {
         let has_company = state.waiting.len() >= self.lanes || state.waiting_bytes >= self.room / 3;
-        has_company || state.supply != Supply::Flows || state.sealed < self.room / ENOUGH
+        has_company || !state.back.is_empty() || state.supply != Supply::Flows || state.sealed < self.room / ENOUGH
     }
 
     /// Returns whether the leader is who all the rest waits for, and others can take something off its hands.
@@ -197,24 +239,58 @@ impl Jobs {
     }
 }
 
-impl Lead<'_> {
-    /// The next one, if there is one.
-    pub(super) fn next(&self) -> Option<Job> {
-        self.0.state().pop()
+impl<'a> Lead<'a> {
+    /// What there is to go on with.
+    pub(super) fn next(&self, wants: Wants) -> Option<Next<'a>> {
+        let jobs = self.0;
+        let mut state = jobs.state();
+        if wants.waits {
+            let patience = if state.sealed < jobs.room / ENOUGH { HASTE } else { PATIENCE };
+            let may_come = |state: &mut State| {
+                let is_there =
+                    !state.waiting.is_empty() || !state.back.is_empty() || (wants.hand && !state.handed.is_empty());
+                let may_come = state.supply == Supply::Flows || state.in_hands > 0 && state.supply != Supply::IsClosed;
+                state.is_lonely = !is_there && may_come;
+                state.is_lonely
+            };
+            let waited = jobs.company.wait_timeout_while(state, patience, may_come);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.is_lonely = false;
+        }
+        if let Some(chunk) = state.back.pop() {
+            return Some(Next::Back(chunk));
+        }
+        if let Some(job) = Some(&mut state).filter(|_| wants.job).and_then(|state| state.pop()) {
+            return Some(Next::Job(job));
+        }
+        if wants.hand { jobs.hand(&mut state).map(Next::Hand) } else { None }
     }
 
-    /// As [`next`](Self::next), for who has too little to do: waits a moment, where more can come.
-    pub(super) fn next_soon(&self) -> Option<Job> {
-        let state = self.0.state();
-        let patience = if state.sealed < self.0.room / ENOUGH { HASTE } else { PATIENCE };
-        let may_come = |state: &mut State| {
-            state.is_lonely = state.waiting.is_empty() && state.supply == Supply::Flows;
-            state.is_lonely
-        };
-        let waited = self.0.company.wait_timeout_while(state, patience, may_come);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        state.is_lonely = false;
-        state.pop()
+    /// Leaves a chunk to whoever has time.
+    pub(super) fn hand_over(&self, chunk: UnderWay) {
+        let mut state = self.0.state();
+        state.in_hands += 1;
+        state.handed.push(chunk);
+        drop(state);
+        self.0.rest.notify_one();
+    }
+}
+
+impl Hand<'_> {
+    /// Has it done by `work`, and gives it back if it is returned.
+    pub(super) fn work(mut self, work: impl FnOnce(UnderWay) -> Result<Option<UnderWay>, Ended>) -> Result<(), Ended> {
+        let chunk = self.chunk.take().expect("it is there until it is worked on");
+        self.chunk = work(chunk)?;
+        Ok(())
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        let mut state = self.jobs.state();
+        state.in_hands -= 1;
+        state.back.extend(self.chunk.take());
+        self.jobs.ring(state);
     }
 }
 
@@ -258,21 +334,36 @@ mod tests {
         Job { number, plain: Plain::Zeros(bytes) }
     }
 
-    fn number(job: Option<Job>) -> Option<u64> {
-        job.map(|job| job.number)
+    /// What a leader wants who has room, and who has nothing to do but digests.
+    const JOB: Wants = Wants { job: true, hand: false, waits: false };
+    const SOON: Wants = Wants { waits: true, ..JOB };
+    const ANY: Wants = Wants { hand: true, ..JOB };
+
+    /// What a leader goes on with, in a word.
+    fn name(next: Option<Next<'_>>) -> String {
+        match next {
+            Some(Next::Job(job)) => format!("job {}", job.number),
+            Some(Next::Back(chunk)) => format!("back {}", chunk.number),
+            Some(Next::Hand(hand)) => format!("hand {}", hand.chunk.as_ref().unwrap().number),
+            None => "nothing".to_owned(),
+        }
     }
 
-    /// The numbers of a batch.
-    fn numbers(batch: Option<&Batch<'_>>) -> Vec<u64> {
-        batch.iter().flat_map(|batch| &batch.jobs).map(|job| job.number).collect()
-    }
-
-    /// Waits for a batch that leads.
+    /// Waits until it leads.
     #[track_caller]
     fn lead(jobs: &Jobs, expected: u64) -> Lead<'_> {
-        let batch = jobs.wait();
-        assert_eq!(numbers(batch.as_ref()), [expected]);
-        batch.unwrap().lead.expect("nobody else leads")
+        let Some(Work::Lead(job, lead)) = jobs.wait() else { panic!("somebody else leads") };
+        assert_eq!(job.unwrap().number, expected);
+        lead
+    }
+
+    /// What somebody does who does not lead.
+    fn helps(jobs: &Jobs) -> Vec<u64> {
+        match jobs.wait() {
+            Some(Work::Help(jobs)) => jobs.iter().map(|job| job.number).collect(),
+            Some(Work::Hand(hand)) => vec![hand.chunk.as_ref().unwrap().number],
+            _ => panic!("there is nothing to help with"),
+        }
     }
 
     #[test]
@@ -281,22 +372,69 @@ mod tests {
         jobs.push([job(0, 10)]).unwrap();
         let leader = lead(&jobs, 0);
         std::thread::scope(|scope| {
-            let helper = scope.spawn(|| {
-                let batch = jobs.wait();
-                assert!(batch.as_ref().is_some_and(|batch| batch.lead.is_none()));
-                numbers(batch.as_ref())
-            });
+            let helper = scope.spawn(|| helps(&jobs));
             (1..=4).for_each(|number| jobs.push([job(number, 10)]).unwrap());
             assert!(!jobs.is_crowded(&jobs.state()), "there is nothing that could be shared out");
             jobs.laborious(true);
             assert_eq!(helper.join().unwrap(), [1, 2], "as many as go side by side");
         });
-        assert_eq!(number(leader.next()), Some(3), "the leader takes what there is");
+        assert_eq!(name(leader.next(JOB)), "job 3", "the leader takes what there is");
         std::thread::scope(|scope| {
             let other = scope.spawn(|| drop(lead(&jobs, 4)));
             drop(leader);
             other.join().unwrap();
         });
+    }
+
+    #[test]
+    fn what_is_handed_over_is_done_by_whoever_has_time_and_comes_back() {
+        let jobs = Jobs::new(2, 100);
+        jobs.push([job(0, 10)]).unwrap();
+        let leader = lead(&jobs, 0);
+        for number in [3, 1, 2] {
+            leader.hand_over(UnderWay::named(number));
+        }
+        assert_eq!(name(leader.next(JOB)), "nothing", "it has enough to do");
+        std::thread::scope(|scope| {
+            let helper = scope.spawn(|| {
+                let Some(Work::Hand(hand)) = jobs.wait() else { panic!("there is something to do") };
+                let mut done = 0;
+                assert!(hand.work(|chunk| Ok(Some(chunk).inspect(|chunk| done = chunk.number))).is_ok());
+                assert_eq!(done, 1, "the first in the archive is the one that is waited for");
+            });
+            helper.join().unwrap();
+        });
+        assert_eq!(name(leader.next(JOB)), "back 1");
+        let Some(Next::Hand(hand)) = leader.next(ANY) else { panic!("nobody has taken it") };
+        assert!(hand.work(|_| Ok(None)).is_ok(), "it is done");
+        jobs.complete();
+        drop(leader);
+        // Nobody goes as long as something may come back, and whoever is there leads then.
+        std::thread::scope(|scope| {
+            let last = scope.spawn(|| {
+                let Some(Work::Hand(hand)) = jobs.wait() else { panic!("there is one left") };
+                assert!(hand.work(|chunk| Ok(Some(chunk))).is_ok());
+                let Some(Work::Lead(None, leader)) = jobs.wait() else { panic!("it needs digests") };
+                assert_eq!(name(leader.next(JOB)), "back 3");
+            });
+            last.join().unwrap();
+        });
+        assert!(jobs.wait().is_none());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_hand_that_is_dead() {
+        let jobs = Jobs::new(2, 100);
+        Lead(&jobs).hand_over(UnderWay::named(0));
+        jobs.complete();
+        std::thread::scope(|scope| {
+            let dead = scope.spawn(|| {
+                let Some(Work::Hand(hand)) = jobs.wait() else { panic!("there is something to do") };
+                let _ = hand.work(|_| panic!("as a test wants it"));
+            });
+            assert!(dead.join().is_err());
+        });
+        assert!(jobs.wait().is_none());
     }
 
     #[test]
@@ -345,17 +483,18 @@ mod tests {
         let jobs = Jobs::new(3, 400);
         let leader = Lead(&jobs);
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| number(leader.next_soon()));
+            let waiting = scope.spawn(|| name(leader.next(SOON)));
             jobs.push([job(0, 10)]).unwrap();
             // It came in time, or is still there.
-            assert_eq!(waiting.join().unwrap().or_else(|| number(leader.next())), Some(0));
+            let came = waiting.join().unwrap();
+            assert_eq!(if came == "nothing" { name(leader.next(JOB)) } else { came }, "job 0");
         });
         jobs.sealed(100);
         jobs.full(true);
-        assert_eq!(number(leader.next_soon()), None);
+        assert_eq!(name(leader.next(SOON)), "nothing");
         jobs.full(false);
         jobs.complete();
-        assert_eq!(number(leader.next_soon()), None);
+        assert_eq!(name(leader.next(SOON)), "nothing");
     }
 
     #[test]
@@ -369,6 +508,6 @@ mod tests {
             assert!(other.join().unwrap());
         });
         assert!(jobs.is_closed() && jobs.push([job(2, 10)]).is_err());
-        assert_eq!(number(Lead(&jobs).next()), None, "what waited is gone");
+        assert_eq!(name(Lead(&jobs).next(ANY)), "nothing", "what waited is gone");
     }
 }

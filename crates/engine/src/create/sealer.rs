@@ -1,14 +1,15 @@
 //! The middle of the pipeline: names chunks and seals those that are new.
 //!
 //! Naming and sealing are digests above all, and those of several chunks go side by side: so a sealer has some chunks
-//! under way, each at a place of its own, and moves all of them on together.
+//! under way, each at a place of its own, and moves all of them on together. What is to be done with a large chunk between
+//! its digests (to compress, encrypt and check it) is any sealer's to do.
 
 use crossbeam_channel::Sender;
 use worldkeeper_core::ChunkId;
 use worldkeeper_crypto::{Digester, Key};
 
 use super::CreateOptions;
-use super::jobs::{Batch, Lead};
+use super::jobs::{Lead, Next, Wants, Work};
 use super::shared::Shared;
 use super::step::{SealedChunk, Step, Steps};
 use crate::objects::{ChunkSealer, Unfinished};
@@ -64,14 +65,19 @@ pub(super) struct Sealer<'a> {
 }
 
 /// A chunk on its way.
-struct UnderWay {
-    number: u64,
+pub(super) struct UnderWay {
+    /// Its place among the steps.
+    pub number: u64,
     chunk: Buffer,
     stage: Stage,
 }
 
 enum Stage {
+    /// Its id is in the making.
     Naming { digester: Digester, digested: usize },
+    /// It is new, and to be compressed and encrypted.
+    Named(ChunkId),
+    /// Its MACs are in the making, or are made, and it is to be checked.
     Sealing { id: ChunkId, unfinished: Unfinished },
 }
 
@@ -80,6 +86,7 @@ impl UnderWay {
     fn left(&self) -> usize {
         match &self.stage {
             Stage::Naming { digested, .. } => self.chunk.len() - digested,
+            Stage::Named(_) => 0,
             Stage::Sealing { unfinished, .. } => unfinished.left(),
         }
     }
@@ -88,6 +95,7 @@ impl UnderWay {
     fn streams(&self) -> usize {
         match &self.stage {
             Stage::Naming { .. } => 1,
+            Stage::Named(_) => 0,
             Stage::Sealing { unfinished, .. } => unfinished.streams(),
         }
     }
@@ -99,13 +107,22 @@ impl UnderWay {
                 work.push((digester, &self.chunk[*digested..][..len]));
                 *digested += len;
             }
+            Stage::Named(_) => {}
             Stage::Sealing { unfinished, .. } => work.extend(unfinished.next(len)),
         }
     }
 }
 
+#[cfg(test)]
+impl UnderWay {
+    /// One that is to be encrypted.
+    pub(super) fn named(number: u64) -> Self {
+        Self { number, chunk: crate::pipeline::Buffers::new(0).take(1), stage: Stage::Named(ChunkId([0; 32])) }
+    }
+}
+
 /// Nobody wants any more.
-struct Ended;
+pub(super) struct Ended;
 
 impl<'a> Sealer<'a> {
     pub(super) fn new(
@@ -135,25 +152,38 @@ impl<'a> Sealer<'a> {
     }
 
     pub(super) fn run(mut self) {
-        while let Some(Batch { jobs, lead }) = self.shared.jobs.wait() {
-            if self.work(jobs, lead.as_ref()).is_err() {
+        let shared = self.shared;
+        while let Some(work) = shared.jobs.wait() {
+            let done = match work {
+                Work::Lead(job, lead) => self.work(job, Some(&lead)),
+                Work::Help(jobs) => self.work(jobs, None),
+                Work::Hand(hand) => hand.work(|chunk| self.by_hand(chunk)).and_then(|()| self.hand_over()),
+            };
+            if done.is_err() {
                 return;
             }
         }
     }
 
     /// Works as long as there is something to do.
-    fn work(&mut self, jobs: Vec<Job>, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
+    fn work(&mut self, jobs: impl IntoIterator<Item = Job>, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
         jobs.into_iter().try_for_each(|job| self.take(job))?;
         // Nobody waits twice for the same company.
         let mut is_patient = true;
         loop {
-            while let Some(lead) = lead.filter(|_| self.has_room()) {
-                let is_lonely = is_patient && !self.under_way.is_empty();
-                let job = if is_lonely { lead.next_soon() } else { lead.next() };
-                is_patient = job.is_some();
-                match job {
-                    Some(job) => self.take(job)?,
+            while let Some(lead) = lead {
+                let (streams, has_room) = (self.streams(), self.has_room());
+                let is_lonely = has_room && is_patient && !self.under_way.is_empty();
+                let wants = Wants { job: has_room, hand: streams * 2 < self.lanes, waits: is_lonely };
+                let next = lead.next(wants);
+                is_patient = next.is_some() || !is_lonely && is_patient;
+                match next {
+                    Some(Next::Job(job)) => self.take(job)?,
+                    Some(Next::Back(chunk)) => self.under_way.push(chunk),
+                    Some(Next::Hand(hand)) => {
+                        hand.work(|chunk| self.by_hand(chunk))?;
+                        self.hand_over()?;
+                    }
                     None => break,
                 }
             }
@@ -163,7 +193,7 @@ impl<'a> Sealer<'a> {
             if self.shared.jobs.is_closed() {
                 return Err(Ended);
             }
-            self.move_on()?;
+            self.move_on(lead)?;
         }
     }
 
@@ -190,13 +220,17 @@ impl<'a> Sealer<'a> {
 
     /// Returns whether more would go side by side.
     fn has_room(&self) -> bool {
-        let streams = self.under_way.iter().map(UnderWay::streams).sum::<usize>();
         let bytes = self.under_way.iter().map(|chunk| chunk.chunk.len()).sum::<usize>();
-        self.under_way.is_empty() || (streams < self.lanes && bytes < self.share)
+        self.under_way.is_empty() || (self.streams() < self.lanes && bytes < self.share)
+    }
+
+    /// How many digests are in the making.
+    fn streams(&self) -> usize {
+        self.under_way.iter().map(UnderWay::streams).sum()
     }
 
     /// Moves on as many as go side by side, the oldest first, until something is done with its digest.
-    fn move_on(&mut self) -> Result<(), Ended> {
+    fn move_on(&mut self, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
         self.under_way.sort_unstable_by_key(|chunk| chunk.number);
         let mut free = self.lanes.max(MOST_STREAMS);
         let takes_room = |chunk: &&mut UnderWay| match free.checked_sub(chunk.streams()) {
@@ -214,35 +248,45 @@ impl<'a> Sealer<'a> {
         }
         Digester::update_side_by_side(&mut work);
         for done in self.under_way.extract_if(.., |chunk| chunk.left() == 0).collect::<Vec<_>>() {
-            self.done(done)?;
+            self.done(done, lead)?;
         }
         self.hand_over()
     }
 
     /// Goes on with a chunk whose digests have all of it.
-    fn done(&mut self, UnderWay { number, chunk, stage }: UnderWay) -> Result<(), Ended> {
-        let (id, unfinished) = match stage {
-            Stage::Naming { digester, .. } => {
-                let id = ChunkId(digester.finish());
-                if self.is_known(&id) {
-                    return self.send(number, Ok(SealedChunk { id, size: chunk.len() as u32, object: None }));
-                }
-                (id, self.begin(&chunk))
+    fn done(&mut self, mut done: UnderWay, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
+        if let Stage::Naming { digester, .. } = done.stage {
+            let id = ChunkId(digester.finish());
+            if self.is_known(&id) {
+                let size = done.chunk.len() as u32;
+                return self.send(done.number, Ok(SealedChunk { id, size, object: None }));
             }
+            done.stage = Stage::Named(id);
+        }
+        if let Some(lead) = lead.filter(|_| done.chunk.len() >= HANDED_OVER) {
+            lead.hand_over(done);
+        } else if let Some(chunk) = self.by_hand(done)? {
+            self.under_way.push(chunk);
+        }
+        Ok(())
+    }
+
+    /// Does with a chunk what is done between digests, and behind them; returns it if it needs more of them.
+    fn by_hand(&mut self, UnderWay { number, chunk, stage }: UnderWay) -> Result<Option<UnderWay>, Ended> {
+        let (id, unfinished) = match stage {
+            Stage::Naming { .. } => return Ok(Some(UnderWay { number, chunk, stage })),
+            Stage::Named(id) => (id, self.begin(&chunk)),
             Stage::Sealing { id, unfinished } => (id, Ok(unfinished)),
         };
-        let finished = unfinished.and_then(|unfinished| {
-            if unfinished.left() > 0 {
-                self.under_way.push(UnderWay { number, chunk, stage: Stage::Sealing { id, unfinished } });
-                return Ok(None);
+        let sealed = match unfinished {
+            Ok(unfinished) if unfinished.left() > 0 => {
+                return Ok(Some(UnderWay { number, chunk, stage: Stage::Sealing { id, unfinished } }));
             }
-            let object = self.chunks.finish(unfinished, &id, &chunk)?;
-            Ok(Some(SealedChunk { id, size: chunk.len() as u32, object: Some(object) }))
-        });
-        match finished.transpose() {
-            None => Ok(()),
-            Some(sealed) => self.send(number, sealed),
-        }
+            Ok(unfinished) => self.chunks.finish(unfinished, &id, &chunk),
+            Err(error) => Err(error),
+        };
+        let sealed = sealed.map(|object| SealedChunk { id, size: chunk.len() as u32, object: Some(object) });
+        self.send(number, sealed).map(|()| None)
     }
 
     /// Compresses and encrypts, and tells whether that was much.
@@ -291,5 +335,7 @@ impl<'a> Sealer<'a> {
 const MOST_STREAMS: usize = 2;
 /// From how many bytes on what is done is handed over at once.
 const TOGETHER: usize = 64 * 1024;
+/// From how many bytes on it pays to let another thread do what is no digest.
+const HANDED_OVER: usize = 64 * 1024;
 /// How many bytes each digest takes before others may join.
 const AT_ONCE: usize = 128 * 1024;
