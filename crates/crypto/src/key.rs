@@ -195,13 +195,6 @@ impl Key {
     pub fn verify_id_digest(id: &ChunkId, digest: [u8; 32]) -> Result<(), IdMismatch> {
         require_id(*id, ChunkId(digest))
     }
-
-    /// As [`verify_id`](Self::verify_id) for several, side by side.
-    pub fn verify_ids(&self, chunks: &[(ChunkId, Vec<u8>)]) -> Result<(), IdMismatch> {
-        let plaintexts: Vec<_> = chunks.iter().map(|(_, plaintext)| &plaintext[..]).collect();
-        let found = self.id_digester().digest_all(&plaintexts);
-        chunks.iter().zip(found).try_for_each(|((expected, _), found)| require_id(*expected, ChunkId(found)))
-    }
 }
 
 fn require_id(expected: ChunkId, found: ChunkId) -> Result<(), IdMismatch> {

@@ -2,7 +2,6 @@
 
 mod sealer;
 mod several;
-mod side_by_side;
 
 use std::borrow::Cow;
 
@@ -12,8 +11,7 @@ use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 
 pub(crate) use sealer::{ChunkSealer, Sealed, Unfinished};
-pub(crate) use several::WantedChunk;
-pub(crate) use side_by_side::verify_objects;
+pub(crate) use several::{ReadChunk, WantedChunk};
 
 /// No chunk is larger than this before it is compressed: borg's largest object.
 pub(crate) const MAX_CHUNK_SIZE: usize = worldkeeper_core::MAX_DATA_SIZE;

@@ -4,25 +4,17 @@
 //! What was stored last is always read: it is what all the rest hangs on, the archive itself. Of the others, a sample is,
 //! drawn so that each has the same chance: whoever drops one in ten is found out in 29 of 30 runs. A `check` reads them all.
 
-use std::panic::resume_unwind;
-use std::thread;
+use std::cell::RefCell;
 
-use bytes::Bytes;
-use crossbeam_channel::Receiver;
 use tracing::warn;
-use worldkeeper_compress::Decompressor;
-use worldkeeper_core::{ChunkId, Repository, error_text};
+use worldkeeper_core::{ChunkId, error_text};
 
 use super::{Session, SessionError};
-use crate::objects::{ObjectError, verify_objects};
+use crate::objects::{ChunkReader, ObjectError, ReadChunk, WantedChunk};
 use crate::random;
 
 /// How many objects are read besides the last one.
 const SAMPLE: usize = 32;
-/// How many bytes are checked at a time.
-const AT_ONCE: usize = 4 * 1024 * 1024;
-/// How many threads do that.
-const CHECKERS: usize = 2;
 
 /// Objects that were stored: a sample of them, and the last.
 #[derive(Debug, Default)]
@@ -89,54 +81,28 @@ impl Stored {
     }
 }
 
-/// Reads objects, and checks them meanwhile, as many at a time as fit into a bound.
+/// Reads objects and checks them, until one is not what it should be.
 fn read(session: &Session, ids: &[ChunkId]) -> Result<(), ObjectError> {
     let repository = session.repository();
     repository.will_read(ids);
-    let (batches, to_check) = crossbeam_channel::bounded(1);
-    // Each has an end of its own: when the last is gone, nobody waits for it.
-    let check = |to_check: Receiver<Vec<_>>| {
-        let mut decompressor = Decompressor::new();
-        to_check.iter().try_for_each(|batch| verify_objects(session.key(), &mut decompressor, &batch))
+    let mut ids = ids.iter();
+    // The one side asks whether the other has found anything.
+    let failed = RefCell::new(None::<ObjectError>);
+    let next = |_| {
+        let id = ids.next().filter(|_| failed.borrow().is_none())?;
+        Some(WantedChunk { purpose: (), id: *id, size: None })
     };
-    thread::scope(|scope| {
-        let ends = std::iter::repeat_n(to_check, CHECKERS);
-        let checkers: Vec<_> = ends.map(|end| scope.spawn(move || check(end))).collect();
-        let read = read_in_batches(repository, ids, |batch| batches.send(batch).is_ok());
-        drop(batches);
-        // What came is looked at all the same, and damage is worth more than silence.
-        let checked = checkers.into_iter().map(|checker| checker.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        checked.collect::<Result<(), _>>().and(read)
-    })
-}
-
-/// Reads objects, and hands them on as long as somebody wants them.
-fn read_in_batches(
-    repository: &dyn Repository,
-    ids: &[ChunkId],
-    mut hand_on: impl FnMut(Vec<(ChunkId, Bytes)>) -> bool,
-) -> Result<(), ObjectError> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    for id in ids {
-        match repository.get(id) {
-            Ok(object) => {
-                bytes += object.len();
-                batch.push((*id, object));
-            }
-            Err(error) => {
-                hand_on(batch);
-                return Err(ObjectError { id: *id, source: Box::new(error.into()) });
+    let each = |(), _, chunk: ReadChunk| {
+        if let Err(error) = chunk {
+            // What came is looked at all the same, and damage is worth more than silence.
+            let mut failed = failed.borrow_mut();
+            if failed.as_ref().is_none_or(|before| error.is_damage() && !before.is_damage()) {
+                *failed = Some(error);
             }
         }
-        if bytes >= AT_ONCE {
-            bytes = 0;
-            if !hand_on(std::mem::take(&mut batch)) {
-                return Ok(());
-            }
-        }
-    }
-    hand_on(batch);
-    Ok(())
+    };
+    ChunkReader::new(repository, session.key()).read_several(next, each);
+    failed.into_inner().map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
