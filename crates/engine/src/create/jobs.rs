@@ -65,6 +65,7 @@ enum Supply {
 }
 
 /// What a sealer that rests goes on with.
+#[expect(clippy::large_enum_variant, reason = "each sealer has one at a time")]
 pub(super) enum Work<'a> {
     /// It leads: takes what comes.
     Lead(Option<Job>, Lead<'a>),

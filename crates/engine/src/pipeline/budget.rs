@@ -122,7 +122,9 @@ mod tests {
                 .into_iter()
                 .collect();
             (0..1000).for_each(|_| budget.give_back(1));
-            waiting.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+            for thread in waiting {
+                thread.join().unwrap().unwrap();
+            }
         });
         assert_eq!((budget.try_take(6), budget.try_take(5)), (Ok(false), Ok(true)));
     }
