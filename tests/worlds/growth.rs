@@ -9,8 +9,8 @@ use worldkeeper_testkit::tree::assert_same;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
 
 /// A world, and the two repositories.
-pub struct Growth {
-    pub keeper: Worldkeeper,
+pub(crate) struct Growth {
+    pub(crate) keeper: Worldkeeper,
     folder: TempDir,
     borg: Borg,
     steps: usize,
@@ -18,14 +18,14 @@ pub struct Growth {
 
 /// By how much they have grown, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Grown {
-    pub ours: u64,
-    pub stock: u64,
+pub(crate) struct Grown {
+    pub(crate) ours: u64,
+    pub(crate) stock: u64,
 }
 
 impl Growth {
     /// `None` where there is no stock.
-    pub fn begin() -> Option<Self> {
+    pub(crate) fn begin() -> Option<Self> {
         let borg = Borg::newest()?.with_passphrase(PASSPHRASE);
         let folder = tempfile::tempdir().expect("temporary directories can be made");
         let keeper = Worldkeeper::at(folder.path());
@@ -35,7 +35,7 @@ impl Growth {
     }
 
     /// Backs the world up into both, and has stock prove that ours is whole and holds the world as it is.
-    pub fn step(&mut self) -> Grown {
+    pub(crate) fn step(&mut self) -> Grown {
         let world = self.keeper.world();
         let (ours, stock) = (size(&self.keeper.repository()), size(&self.stocks()));
         let archive = self.keeper.backup();

@@ -10,13 +10,13 @@ use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::peers;
 
 /// The simulator, and the Python that runs it.
-pub struct Simulator {
+pub(crate) struct Simulator {
     python: PathBuf,
 }
 
 /// What a way of cutting would store.
 #[derive(Debug, Deserialize)]
-pub struct Estimate {
+pub(crate) struct Estimate {
     /// Chunks of files, in bytes.
     data: u64,
     /// The archive and its list of items, cut as ours is.
@@ -25,25 +25,25 @@ pub struct Estimate {
 
 impl Estimate {
     /// In bytes.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.data + self.meta_cut
     }
 }
 
 impl Simulator {
     /// `None` where there is no Python with what it needs.
-    pub fn found() -> Option<Self> {
+    pub(crate) fn found() -> Option<Self> {
         peers::or_skip("numpy", python()).map(|python| Self { python })
     }
 
     /// Makes a world.
-    pub fn create(&self, world: &Path, regions: usize) {
+    pub(crate) fn create(&self, world: &Path, regions: usize) {
         let _: serde_json::Value = self.run(world, "create", &["--regions", &regions.to_string(), "--seed", "1"]);
         unlock(world);
     }
 
     /// Plays an hour; what the players did depends on its number. Returns what they did.
-    pub fn play(&self, world: &Path, hour: usize) -> serde_json::Value {
+    pub(crate) fn play(&self, world: &Path, hour: usize) -> serde_json::Value {
         let seed = (100 + hour).to_string();
         let played = self.run(world, "play", &["--minutes", "60", "--players", "4", "--seed", &seed]);
         unlock(world);
@@ -51,18 +51,18 @@ impl Simulator {
     }
 
     /// Makes a database of so many blocks of a map.
-    pub fn database(&self, world: &Path, blocks: usize) {
+    pub(crate) fn database(&self, world: &Path, blocks: usize) {
         let _: serde_json::Value = self.run(world, "sqlite", &["--blocks", &blocks.to_string()]);
     }
 
     /// Plays twenty minutes in it.
-    pub fn play_in_database(&self, world: &Path, turn: usize) {
+    pub(crate) fn play_in_database(&self, world: &Path, turn: usize) {
         let seed = (1 + turn).to_string();
         let _: serde_json::Value = self.run(world, "sqlite", &["--play", "20", "--seed", &seed]);
     }
 
     /// What would be stored now if files were cut that way, after what was stored each time before.
-    pub fn estimate(&self, world: &Path, cut: &str, options: &[&str]) -> Estimate {
+    pub(crate) fn estimate(&self, world: &Path, cut: &str, options: &[&str]) -> Estimate {
         let state = world.with_extension("estimate");
         let state = state.to_str().expect("a plain name");
         self.run(world, "estimate", &[&["--state", state, "--only", cut, "--json"], options].concat())
