@@ -44,6 +44,7 @@ pub(super) fn settle(
     // What has to be asked whether it is whole; all of it, as soon as anything was written.
     let mut unsure: Option<Vec<Range<usize>>> = None;
     let mut is_settled = false;
+    let mut was_same = false;
     for _ in 0..ROUNDS {
         let Some(before) = content.bytes().get(..head_len).map(<[u8]>::to_vec) else { break };
         if !read(content, &(0..head_len))? {
@@ -74,6 +75,10 @@ pub(super) fn settle(
                 is_settled = true;
                 break;
             }
+            // It was read again, and nobody writes: what is broken was so before.
+            if was_same && !file.has_changed()? {
+                break;
+            }
             known.clone()
         } else {
             let named = all();
@@ -82,6 +87,7 @@ pub(super) fn settle(
             known.retain(|range| named.contains(range));
             moved
         };
+        was_same = is_same;
         unsure = Some(known);
         for range in &again {
             _ = read(content, range)?;

@@ -15,6 +15,7 @@ use worldkeeper_archive::Item;
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::{ChunkId, FileFormat, Judge, Known, Plan, RangeReader};
 use worldkeeper_engine::{Created, Destination, ExtractOptions, Silent, extract};
+use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::random::Random;
 use worldkeeper_testkit::{gate, tree};
@@ -327,6 +328,28 @@ fn what_is_rewritten_in_its_place_is_seen_to_be_broken_and_read_again() {
     let stored = house.book(&created);
     let place = entry(&stored, SLOT).0 as usize * PAGE;
     assert!(stored[place..][..PAGE] == page(SLOT, 1 << 8));
+}
+
+#[test]
+fn what_is_broken_and_rests_is_not_read_again_and_again() {
+    let mut house = House::new();
+    // Files are never older than that: times alone cannot tell that nobody writes to them.
+    house.clock = Arc::new(ManualClock::at("2001-01-01T00:00:00Z").ticking());
+    let mut broken = content();
+    for slot in 0..SLOTS {
+        let place = entry(&broken, slot).0 as usize * PAGE;
+        broken[place + PAGE - 1] ^= 1;
+    }
+    fs::create_dir_all(house.world().join("region")).unwrap();
+    fs::write(house.world().join("region/1.book"), &broken).unwrap();
+    let nothing = |_| -> Turn { Box::new(|_| {}) };
+    let turns = Mutex::new((0..100).map(nothing).collect());
+    let book = Book::place(&mut house, Book { turns, ..Book::default() });
+    let created = house.backup(0).unwrap();
+    assert!(house.book(&created) == broken, "it is stored as it is");
+    assert_eq!(created.stats.files_torn, 0, "nobody has written to it");
+    let asked = 100 - book.turns.lock().unwrap().len();
+    assert!(asked < 10, "{asked} questions");
 }
 
 #[test]
