@@ -252,6 +252,17 @@ impl Command {
         }
     }
 
+    /// Returns whether it may work beside a game. A server may be all that its machine is there for, and a benchmark measures
+    /// others, too.
+    pub(crate) fn is_beside_a_game(&self) -> bool {
+        match self {
+            Self::Serve { .. } => false,
+            #[cfg(feature = "bench")]
+            Self::Bench(_) => false,
+            _ => true,
+        }
+    }
+
     /// Which tags leave directories out of archives.
     pub(crate) fn tags(&self) -> Option<&TagFlags> {
         match self {
@@ -324,6 +335,9 @@ pub(crate) struct Flags {
     /// Where Docker listens: a socket, unix://PATH or tcp://HOST:PORT (DOCKER_HOST; default the usual socket)
     #[arg(long, value_name = "ENDPOINT", global = true, help_heading = WHEN)]
     pub(crate) docker_host: Option<String>,
+    /// How many processors are used while the game runs (PROCESSORS_PLAYING; default half of them)
+    #[arg(long, value_name = "N", global = true, help_heading = WHEN)]
+    pub(crate) processors_playing: Option<String>,
     /// Keeps the newest N archives (-1: all) (KEEP_LAST)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_last: Option<String>,

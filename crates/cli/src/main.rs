@@ -8,6 +8,7 @@
 mod args;
 mod borg;
 mod commands;
+mod courtesy;
 mod demo;
 mod hardening;
 mod json;
@@ -57,5 +58,8 @@ fn run(args: Args, signals: &mut Signals) -> anyhow::Result<Done> {
     logging::start(settings.log_level.value, stream, screen.clone());
     hardening::start();
     pages::start();
+    if args.command.is_beside_a_game() {
+        courtesy::start();
+    }
     commands::run(args.command, settings, environment, screen, signals)
 }

@@ -13,6 +13,7 @@ use worldkeeper_remote::UploadLimit;
 use worldkeeper_repository::OsDisk;
 use worldkeeper_scheduler::History;
 
+use crate::courtesy;
 use crate::key_files::KeyFiles;
 use crate::secrets::{self, Passphrase};
 use crate::settings::{Environment, Origin, Settings};
@@ -95,9 +96,11 @@ impl Place {
         History::new(Arc::clone(&self.disk), Arc::clone(&self.clock), self.state.path())
     }
 
-    /// Sends as much as may be while the game runs, or while it does not.
+    /// Takes as much of the line and of the processors as may be while the game runs, or while it does not.
     pub(crate) fn game_may_run(&self, may_run: bool) {
         self.upload_limit.set(self.settings.remote.upload_rate(may_run));
+        let playing = self.settings.processors_playing.value.or_else(courtesy::half);
+        courtesy::use_processors(playing.filter(|_| may_run));
     }
 
     /// The series this is about.

@@ -26,6 +26,8 @@ const CHUNKS: &[&str] = &["compression", "chunker_params"];
 const STORE: &[&str] = &["checkpoint_interval", "verify"];
 /// Whether the game runs.
 const GAME: &[&str] = &["containers", "docker_host"];
+/// What is left to it.
+const PLAYING: &[&str] = &["processors_playing"];
 /// When a backup is due.
 const DUE: &[&str] = &["interval"];
 /// What a pruning keeps.
@@ -34,8 +36,8 @@ const KEPT: &[&str] =
 
 /// The verbs, and what each uses.
 const USED: &[(&str, &[&[&str]])] = &[
-    ("run", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME, DUE, KEPT]),
-    ("backup", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME]),
+    ("run", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME, PLAYING, DUE, KEPT]),
+    ("backup", &[OPEN, REACH, UPLOAD, SERIES, MAKE, READ, CHUNKS, STORE, GAME, PLAYING]),
     ("list", &[OPEN, REACH, SERIES]),
     ("info", &[OPEN, REACH, SERIES]),
     ("find", &[OPEN, REACH]),

@@ -34,7 +34,10 @@ pub(super) fn require(place: &Place) -> anyhow::Result<()> {
     warn_without_socket(place);
     let states = states(place)?;
     let rests = |state: &Result<State, DockerError>| matches!(state, Ok(State::NotRunning(_) | State::Missing));
-    place.game_may_run(states.is_empty() || !states.iter().all(|(_, state)| rests(state)));
+    // Where no game is named, somebody has asked for a backup and waits for it.
+    if !place.settings.containers.value.is_empty() {
+        place.game_may_run(states.is_empty() || !states.iter().all(|(_, state)| rests(state)));
+    }
     for (name, state) in states {
         match state {
             Ok(State::Running) => {}

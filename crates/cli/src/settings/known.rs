@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 50] = [
+const KNOWN: [&str; 51] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -45,6 +45,7 @@ const KNOWN: [&str; 50] = [
     "BACKUP_INTERVAL",
     "GAME_CONTAINER_NAME",
     "DOCKER_HOST",
+    "PROCESSORS_PLAYING",
     "KEEP_LAST",
     "KEEP_HOURLY",
     "KEEP_DAILY",

@@ -18,6 +18,7 @@ mod tags;
 mod when;
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -76,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) containers: Setting<Vec<ContainerName>>,
     /// Where the Docker daemon listens; `None` without one.
     pub(crate) docker: Setting<Option<Endpoint>>,
+    /// How many processors are used while the game runs; `None` for half of them.
+    pub(crate) processors_playing: Setting<Option<NonZeroUsize>>,
     /// How new chunks are compressed.
     pub(crate) compression: Setting<Compression>,
     /// How archives are made.
@@ -152,6 +155,11 @@ impl Settings {
                 || Duration::from_hours(1),
             )?,
             docker: docker(text("--docker-host", &flags.docker_host, "DOCKER_HOST")?)?,
+            processors_playing: or_default(
+                text("--processors-playing", &flags.processors_playing, "PROCESSORS_PLAYING")?,
+                |said| said.parse(processors),
+                || None,
+            )?,
             compression: or_default(
                 text("--compression", &flags.compression, "BORG_COMPRESSION")?,
                 |said| said.parse(Compression::from_str),
@@ -188,6 +196,7 @@ impl Settings {
         let repositories: Vec<_> = self.repositories.chosen.value.iter().map(ToString::to_string).collect();
         let docker = self.docker.value.as_ref().map_or("none".into(), ToString::to_string);
         let lock_wait = self.lock_wait.value.map_or("as the command needs".into(), duration_text);
+        let processors_playing = self.processors_playing.value.map_or("half".into(), |count| count.to_string());
         let mut described = vec![
             ("name", self.name.value.clone(), self.name.origin),
             ("repository", repositories.join(", "), self.repository.origin),
@@ -203,6 +212,7 @@ impl Settings {
             ("interval", duration_text(self.interval.value), self.interval.origin),
             ("containers", containers, self.containers.origin),
             ("docker host", docker, self.docker.origin),
+            ("processors playing", processors_playing, self.processors_playing.origin),
             ("compression", self.compression.value.to_string(), self.compression.origin),
             ("retention", retention_text(&self.retention.value), self.retention.origin),
             ("state directory", self.state_dir.value.display().to_string(), self.state_dir.origin),
@@ -275,6 +285,15 @@ fn docker(said: Option<Said>) -> Result<Setting<Option<Endpoint>>, SettingsError
         Some(said) => said.parse(|text| Endpoint::resolve(Some(text))),
         None => Ok(Setting::default(Endpoint::resolve(None).unwrap_or_default())),
     }
+}
+
+/// No number of processors.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a number of processors, at least 1")]
+struct NoProcessors;
+
+fn processors(text: &str) -> Result<Option<NonZeroUsize>, NoProcessors> {
+    text.parse().map(Some).map_err(|_| NoProcessors)
 }
 
 /// No mode of borg's.

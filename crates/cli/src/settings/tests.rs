@@ -42,6 +42,7 @@ fn without_anything_the_defaults_are_those_of_the_documentation() {
         ("sources", "/data"),
         ("interval", "1h"),
         ("containers", ""),
+        ("processors playing", "half"),
         ("compression", "lz4"),
         ("retention", "24 hourly, 7 daily, 4 weekly, 6 monthly"),
         ("state directory", "/home/steve/.local/state/worldkeeper"),
@@ -82,6 +83,7 @@ fn variables_are_read() {
             ("BACKUP_INTERVAL", "1h30m"),
             ("GAME_CONTAINER_NAME", "mc,proxy"),
             ("DOCKER_HOST", "tcp://proxy:2375"),
+            ("PROCESSORS_PLAYING", "3"),
             ("BORG_COMPRESSION", "zstd,3"),
             ("WORLDKEEPER_STATE_DIR", "/state"),
             ("LOCK_WAIT", "0"),
@@ -116,6 +118,7 @@ fn variables_are_read() {
             "1h30m",
             "mc, proxy",
             "tcp://proxy:2375",
+            "3",
             "zstd,3",
             "24 hourly, 7 daily, 4 weekly, 6 monthly",
             "/state",
@@ -202,6 +205,7 @@ fn bad_values_are_named_with_their_origin() {
     refuses(&["--rsh", " "], &[], "--rsh cannot be \" \": a command is expected");
     refuses(&["--remote-path", ""], &[], "--remote-path cannot be \"\": the name or path of borg");
     refuses(&["--ssh-key", ""], &[], "--ssh-key cannot be \"\"");
+    refuses(&[], &[("PROCESSORS_PLAYING", "0")], "PROCESSORS_PLAYING cannot be \"0\": expected a number of processors");
     refuses(&[], &[("UPLOAD_RATE_LIMIT", "fast")], "UPLOAD_RATE_LIMIT cannot be \"fast\": expected how much");
     refuses(
         &["--upload-rate-limit-playing", "8kbit"],

@@ -1,0 +1,93 @@
+//! The game comes first: what processors we use, and when.
+//!
+//! All threads have the lowest priority, so that whoever else wants a processor gets it. That alone does not do. A scheduler
+//! lets each of our threads run before the game now and then, for as long as it takes until it looks again, and that is 4 ms
+//! of a tick that has 50; measured, one tick in ten was late. And between containers priorities mean nothing. So while the
+//! game may run, some processors are not ours: there is always one on which the game waits for nobody.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+
+use rustix::io;
+use rustix::process::setpriority_process;
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
+use tracing::debug;
+
+/// Begins with it: gives the processors to whoever wants them. Where the system refuses, the work goes on.
+pub(crate) fn start() {
+    if let Err(error) = all() {
+        debug!("which processors may be used is not known: {error}");
+    }
+    if let Err(error) = each_thread(|thread| setpriority_process(Some(thread), LOWEST)) {
+        debug!("the priority stays as it is: {error}");
+    }
+}
+
+/// Uses that many processors from now on, in all threads; all there are with `None`.
+pub(crate) fn use_processors(count: Option<NonZeroUsize>) {
+    let done = all().and_then(|all| {
+        let ours = ours(all, count.map_or(usize::MAX, NonZeroUsize::get));
+        // A thread that another one starts meanwhile has what that one had: so it is looked twice.
+        (0..2).try_for_each(|_| each_thread(|thread| sched_setaffinity(Some(thread), &ours)))
+    });
+    if let Err(error) = done {
+        debug!("the processors cannot be chosen: {error}");
+    }
+}
+
+/// How many processors are ours while the game may run, if nobody says otherwise: half of them.
+pub(crate) fn half() -> Option<NonZeroUsize> {
+    all().ok().and_then(|all| NonZeroUsize::new((all.count() as usize / 2).max(1)))
+}
+
+/// All that this process may use, as it was begun.
+fn all() -> io::Result<&'static CpuSet> {
+    static ALL: OnceLock<io::Result<CpuSet>> = OnceLock::new();
+    ALL.get_or_init(|| sched_getaffinity(None)).as_ref().map_err(|error| *error)
+}
+
+/// The last `count` of them, at least one: the first is where many systems handle what devices say.
+fn ours(all: &CpuSet, count: usize) -> CpuSet {
+    let mut ours = CpuSet::new();
+    (0..CpuSet::MAX_CPU)
+        .rev()
+        .filter(|number| all.is_set(*number))
+        .take(count.max(1))
+        .for_each(|number| ours.set(number));
+    ours
+}
+
+/// Asks something of the system for each thread of this process.
+fn each_thread(ask: impl Fn(Pid) -> io::Result<()>) -> io::Result<()> {
+    let failed = |error| io::Errno::from_io_error(&error).unwrap_or(io::Errno::IO);
+    let threads = fs::read_dir("/proc/self/task").map_err(failed)?;
+    let numbers = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse().ok());
+    numbers.filter_map(Pid::from_raw).try_for_each(|thread| match ask(thread) {
+        // It has ended.
+        Err(io::Errno::SRCH) => Ok(()),
+        done => done,
+    })
+}
+
+/// The lowest priority there is; disks go by it, too.
+const LOWEST: i32 = 19;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(numbers: impl IntoIterator<Item = usize>) -> CpuSet {
+        let mut set = CpuSet::new();
+        numbers.into_iter().for_each(|number| set.set(number));
+        set
+    }
+
+    #[test]
+    fn the_last_processors_are_ours_and_never_none() {
+        let all = set([1, 2, 5, 70]);
+        assert!(ours(&all, 2) == set([5, 70]));
+        assert!(ours(&all, 0) == set([70]));
+        assert!(ours(&all, 4) == all && ours(&all, usize::MAX) == all);
+    }
+}
