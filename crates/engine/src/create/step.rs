@@ -1,7 +1,7 @@
 //! What goes through the pipeline of a create, from where it is made to where it is done.
 
 use bytes::Bytes;
-use worldkeeper_archive::Item;
+use worldkeeper_archive::{ChunkRef, Item};
 use worldkeeper_core::{ChunkId, Defects};
 
 use crate::cache::{Look, PathKey};
@@ -19,6 +19,8 @@ pub(super) type Steps = Vec<Numbered>;
 pub(crate) enum Step {
     /// The next chunk of the file whose step comes next.
     Chunk(SealedChunk),
+    /// The same, and it is stored.
+    Stored(ChunkRef),
     /// The chunks that follow are of this file, and there may be many.
     Begun(Box<Item>),
     /// The chunks that came are not used: the file is read again.
@@ -107,7 +109,7 @@ impl Step {
             Self::Begun(item) | Self::Other(item) => item_bytes(item),
             Self::LeftOut { path, .. } | Self::TimeClamped(path) => path.len(),
             Self::Failed(error) => error.path.len(),
-            Self::RootFailed(_) | Self::Again | Self::End => 0,
+            Self::Stored(_) | Self::RootFailed(_) | Self::Again | Self::End => 0,
         })
     }
 }

@@ -41,6 +41,9 @@ pub(super) struct Writer<'a> {
     /// Chunks of a file that is not finished, and their size in bytes.
     pub(super) chunks: Vec<ChunkRef>,
     chunks_size: u64,
+    /// How many chunks were stored and referred to whose place has not come, and whether more may be.
+    stored_early: usize,
+    stores_early: bool,
     /// Chunks that were stored for files that then failed.
     pub(super) orphans: Vec<ChunkRef>,
     roots: Roots,
@@ -86,6 +89,8 @@ impl<'a> Writer<'a> {
             begun: None,
             chunks: Vec::new(),
             chunks_size: 0,
+            stored_early: 0,
+            stores_early: true,
             orphans: Vec::new(),
             roots: Roots::new(&options.sources),
             found: FoundFiles::default(),
@@ -105,6 +110,7 @@ impl<'a> Writer<'a> {
         let mut in_order = InOrder::new();
         while let Some(steps) = watch.receive(steps)? {
             for (number, step) in steps {
+                let step = step.map_err(CreateError::from).and_then(|step| self.arrived(step));
                 in_order.insert(number, step);
             }
             while let Some(step) = in_order.pop() {
@@ -113,11 +119,29 @@ impl<'a> Writer<'a> {
                     return self.finish();
                 }
                 if self.is_checkpoint_due() {
-                    self = self.checkpoint()?;
+                    // What was stored early is yet to be referred to by something that the checkpoint holds.
+                    self.stores_early = false;
+                    if self.stored_early == 0 {
+                        self = self.checkpoint()?;
+                        self.stores_early = true;
+                    }
                 }
             }
         }
         unreachable!("whoever feeds the steps ends with one that says so, unless a thread panicked and has said why");
+    }
+
+    /// Stores a chunk that comes, wherever its place is: else each would wait for the longest before it, and take room
+    /// meanwhile.
+    fn arrived(&mut self, step: Step) -> Result<Step, CreateError> {
+        let Step::Chunk(chunk) = step else { return Ok(step) };
+        if !self.stores_early {
+            return Ok(Step::Chunk(chunk));
+        }
+        let chunk = self.store(chunk)?;
+        self.stored_early += 1;
+        self.budget.give_back(chunk.size as usize);
+        Ok(Step::Stored(chunk))
     }
 
     /// Does one step and gives its weight back; returns whether it was the last.
@@ -133,7 +157,14 @@ impl<'a> Writer<'a> {
 
     fn apply(&mut self, step: Step) -> Result<bool, CreateError> {
         match step {
-            Step::Chunk(chunk) => self.chunk(chunk)?,
+            Step::Chunk(chunk) => {
+                let chunk = self.store(chunk)?;
+                self.chunk(chunk);
+            }
+            Step::Stored(chunk) => {
+                self.stored_early -= 1;
+                self.chunk(chunk);
+            }
             Step::Begun(item) => self.begun = Some(item),
             Step::Again => self.discard_chunks(),
             Step::File(file) => self.file(*file)?,
@@ -160,7 +191,8 @@ impl<'a> Writer<'a> {
         Ok(false)
     }
 
-    fn chunk(&mut self, SealedChunk { id, size, object }: SealedChunk) -> Result<(), SessionError> {
+    /// Stores a chunk, unless the repository has it, and refers to it.
+    fn store(&mut self, SealedChunk { id, size, object }: SealedChunk) -> Result<ChunkRef, SessionError> {
         let known = super::read(self.index).get(&id).map(|entry| entry.csize);
         let csize = match (known, object) {
             (Some(csize), _) => csize,
@@ -176,9 +208,13 @@ impl<'a> Writer<'a> {
         let chunk = ChunkRef { id, size, csize };
         super::write(self.index).reference(&chunk);
         self.checkpoints.shared.jobs.stored(size as usize);
+        Ok(chunk)
+    }
+
+    /// Takes the next chunk of the file whose chunks come.
+    fn chunk(&mut self, chunk: ChunkRef) {
         self.chunks.push(chunk);
-        self.chunks_size += u64::from(size);
-        Ok(())
+        self.chunks_size += u64::from(chunk.size);
     }
 
     fn file(&mut self, file: FinishedFile) -> Result<(), SessionError> {
