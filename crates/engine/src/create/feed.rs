@@ -10,7 +10,7 @@ use super::pending::Pending;
 use super::sealer::{Job, Plain};
 use super::shared::Shared;
 use super::step::{Step, Steps};
-use crate::pipeline::{Closed, step_bytes};
+use crate::pipeline::{Closed, chunk_bytes, step_bytes};
 use crate::session::SessionError;
 
 /// Takes the steps of an archive, in order. It borrows nothing: whoever has it may outlive the run.
@@ -80,7 +80,7 @@ impl Feed {
 
     fn begin_large(&mut self, len: usize) -> Result<(), Closed> {
         self.flush()?;
-        self.shared.take_room(step_bytes(len))
+        self.shared.take_room(step_bytes(chunk_bytes(len)))
     }
 
     fn send_large(&mut self, plain: Plain) -> Result<(), Closed> {
@@ -91,7 +91,7 @@ impl Feed {
     /// Hands over a small chunk, now or with what comes next.
     fn add_job(&mut self, plain: Plain) -> Result<(), Closed> {
         self.place_last();
-        self.waiting.weight += step_bytes(plain.len());
+        self.waiting.weight += step_bytes(chunk_bytes(plain.len()));
         let number = self.take_number();
         self.waiting.jobs.push(Job { number, plain });
         self.flush_if_enough()

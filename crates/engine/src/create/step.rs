@@ -5,7 +5,7 @@ use worldkeeper_archive::{ChunkRef, Item};
 use worldkeeper_core::{ChunkId, Defects};
 
 use crate::cache::{Look, PathKey};
-use crate::pipeline::{item_bytes, step_bytes};
+use crate::pipeline::{chunk_bytes, item_bytes, step_bytes};
 use crate::session::SessionError;
 use crate::source::{Reason, RootError, SourceError};
 
@@ -101,7 +101,7 @@ impl Step {
     pub(super) fn weight(&self) -> usize {
         step_bytes(match self {
             Self::Several(steps) => steps.iter().map(Self::weight).sum(),
-            Self::Chunk(chunk) => chunk.size as usize,
+            Self::Chunk(chunk) => chunk_bytes(chunk.size as usize),
             Self::File(file) => {
                 let told = file.reading.defects.told().iter().map(String::len).sum::<usize>();
                 item_bytes(&file.item) + file.path.len() + told

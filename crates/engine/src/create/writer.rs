@@ -20,7 +20,7 @@ use crate::cuts;
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ChunkSealer;
 use crate::paths::as_path;
-use crate::pipeline::{Budget, InOrder};
+use crate::pipeline::{Budget, InOrder, chunk_bytes};
 use crate::random;
 use crate::session::{Change, Committed, Session, SessionError};
 use crate::source::{Action, Reason, SourceError};
@@ -140,7 +140,7 @@ impl<'a> Writer<'a> {
         }
         let chunk = self.store(chunk)?;
         self.stored_early += 1;
-        self.budget.give_back(chunk.size as usize);
+        self.budget.give_back(chunk_bytes(chunk.size as usize));
         Ok(Step::Stored(chunk))
     }
 

@@ -87,7 +87,7 @@ fn join(parts: &mut Vec<BytesMut>, place: usize) {
 }
 
 /// What is shorter, in bytes, the allocator has at hand.
-const SMALL: usize = 64 * 1024;
+pub(super) const SMALL: usize = 64 * 1024;
 /// Lengths of parts are multiples of this, so that no splinters are left.
 const STEP: usize = 64 * 1024;
 

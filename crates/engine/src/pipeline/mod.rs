@@ -13,7 +13,7 @@ mod weight;
 pub(crate) use budget::{Budget, CloseOnDrop, Closed};
 pub(crate) use buffers::{Buffer, Buffers};
 pub(crate) use in_order::InOrder;
-pub(crate) use weight::{item_bytes, step_bytes};
+pub(crate) use weight::{chunk_bytes, item_bytes, step_bytes};
 
 /// How many threads do work that can be shared, if nobody says otherwise: as many as the system lets run at once.
 pub(crate) fn default_workers() -> usize {

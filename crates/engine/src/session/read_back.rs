@@ -4,13 +4,15 @@
 //! What was stored last is always read: it is what all the rest hangs on, the archive itself. Of the others, a sample is,
 //! drawn so that each has the same chance: whoever drops one in ten is found out in 29 of 30 runs. A `check` reads them all.
 
-use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
 use worldkeeper_core::{ChunkId, error_text};
 
 use super::{Session, SessionError};
 use crate::objects::{ChunkReader, ObjectError, ReadChunk, WantedChunk};
+use crate::pipeline::default_workers;
 use crate::random;
 
 /// How many objects are read besides the last one.
@@ -85,25 +87,36 @@ impl Stored {
 fn read(session: &Session, ids: &[ChunkId]) -> Result<(), ObjectError> {
     let repository = session.repository();
     repository.will_read(ids);
-    let mut ids = ids.iter();
-    // The one side asks whether the other has found anything.
-    let failed = RefCell::new(None::<ObjectError>);
-    let next = |_| {
-        let id = ids.next().filter(|_| failed.borrow().is_none())?;
-        Some(WantedChunk { purpose: (), id: *id, size: None })
-    };
-    let each = |(), _, chunk: ReadChunk| {
-        if let Err(error) = chunk {
-            // What came is looked at all the same, and damage is worth more than silence.
-            let mut failed = failed.borrow_mut();
-            if failed.as_ref().is_none_or(|before| error.is_damage() && !before.is_damage()) {
-                *failed = Some(error);
+    let (places, failed) = (AtomicUsize::new(0), Mutex::new(None::<ObjectError>));
+    let failed_now = || failed.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = || {
+        let next = |_| {
+            let id = ids.get(places.fetch_add(1, Ordering::Relaxed)).filter(|_| failed_now().is_none())?;
+            Some(WantedChunk { purpose: (), id: *id, size: None })
+        };
+        let each = |(), _, chunk: ReadChunk| {
+            if let Err(error) = chunk {
+                // What came is looked at all the same, and damage is worth more than silence.
+                let mut failed = failed_now();
+                if failed.as_ref().is_none_or(|before| error.is_damage() && !before.is_damage()) {
+                    *failed = Some(error);
+                }
             }
-        }
+        };
+        ChunkReader::new(repository, session.key()).read_several(next, each);
     };
-    ChunkReader::new(repository, session.key()).read_several(next, each);
-    failed.into_inner().map_or(Ok(()), Err)
+    let others = default_workers().min(ids.len() / WORTH_A_THREAD).saturating_sub(1);
+    std::thread::scope(|scope| {
+        for _ in 0..others {
+            scope.spawn(work);
+        }
+        work();
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
+
+/// From how many objects for each on it pays to read with several threads.
+const WORTH_A_THREAD: usize = 8;
 
 #[cfg(test)]
 mod tests {
