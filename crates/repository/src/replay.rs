@@ -6,7 +6,7 @@ use worldkeeper_core::{ChunkId, RepositoryError};
 
 use crate::hints::Hints;
 use crate::index::Index;
-use crate::segment::{Body, Entry, Location, Segments};
+use crate::segment::{Body, Location, Segments};
 
 /// Applies segments, one after the other, to an index and its hints.
 pub(crate) struct Replay<'a> {
@@ -33,7 +33,7 @@ impl<'a> Replay<'a> {
         self.begin_segment(number);
         let mut reader = self.segments.read(number)?;
         while let Some(entry) = reader.next()? {
-            self.entry(number, &entry)?;
+            self.entry(number, entry.offset, entry.bytes.len() as u32, entry.body)?;
         }
         self.end_segment(number, len);
         Ok(())
@@ -45,10 +45,9 @@ impl<'a> Replay<'a> {
         self.hints.segments.insert(number, 0);
     }
 
-    /// Applies the next entry of a segment.
-    pub(crate) fn entry(&mut self, segment: u32, entry: &Entry<'_>) -> Result<(), RepositoryError> {
-        let size = entry.bytes.len() as u32;
-        match entry.body {
+    /// Applies the next entry of a segment, `size` bytes with its header.
+    pub(crate) fn entry(&mut self, segment: u32, offset: u32, size: u32, body: Body) -> Result<(), RepositoryError> {
+        match body {
             Body::Put(id) => {
                 if let Some(old) = self.index.get(&id)
                     && !self.supersede(id, old)?
@@ -56,7 +55,7 @@ impl<'a> Replay<'a> {
                     // A compaction has moved it: what was counted of it there is not there any more.
                     self.hints.uncount(size.into());
                 }
-                self.index.insert(&id, Location { segment, offset: entry.offset });
+                self.index.insert(&id, Location { segment, offset });
                 self.hints.put(segment, size);
             }
             Body::Delete(id) => {

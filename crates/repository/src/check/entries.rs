@@ -6,6 +6,8 @@ use worldkeeper_core::RepositoryError;
 
 use super::Report;
 use super::extent::Extent;
+use super::pieces::Pieces;
+use super::survey::check_segment;
 use crate::LocalRepository;
 use crate::config::Config;
 
@@ -19,6 +21,8 @@ impl LocalRepository {
     ) -> Result<(), RepositoryError> {
         let begin = self.clock.monotonic();
         let checked = Config::load(&*self.disk, &self.path)?.last_segment_checked();
+        // One after the other: how many there is time for is not known.
+        let mut pieces = Pieces::Here { segments: &self.segments, stop: &self.stop };
         let mut ended_at = None;
         for (done, segment) in extent.segments.iter().copied().enumerate() {
             if Some(segment) <= checked {
@@ -26,7 +30,7 @@ impl LocalRepository {
             }
             self.require_going_on()?;
             report.progress(done, extent.segments.len());
-            match self.check_segment(segment, report, |_| Ok(())) {
+            match check_segment(segment, &mut pieces, report, |_, _, _| Ok(())) {
                 Ok(_) | Err(RepositoryError::Disk(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -12,8 +12,8 @@ mod writer;
 
 pub(crate) use entry::{Body, EntryError, Header, MAX_ENTRY_SIZE, PutHeader};
 pub(crate) use files::{Segments, is_beside, parse_number};
-pub(crate) use reader::{Entry, SegmentReader};
-pub(crate) use salvage::{SalvageReader, Salvaged};
+pub(crate) use reader::SegmentReader;
+pub(crate) use salvage::{Damage, SalvageReader, Salvaged};
 pub(crate) use writer::SegmentWriter;
 
 use std::fmt;
