@@ -93,9 +93,14 @@ impl<'a> ItemSalvage<'a> {
         }
     }
 
+    /// How many of the bytes that were pushed belong to nothing that was taken.
+    pub fn pending(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// Ends the stream; all items have been taken. Returns how many bytes are left of one that was not whole.
     pub fn finish(self) -> usize {
-        if self.scanner.is_some() { self.buffer.len() - self.start } else { 0 }
+        if self.scanner.is_some() { self.pending() } else { 0 }
     }
 
     /// Gives up what begins at the start: the next item is looked for behind it.

@@ -40,6 +40,8 @@ pub struct Store {
     pub keeps_manifest: bool,
     /// Commits are acknowledged, but each so many of the new objects, in the order of their ids, are dropped.
     pub drops_each: Option<usize>,
+    /// Whenever this object is to be read, the connection is lost.
+    pub out_of_reach: Option<ChunkId>,
     changes: u64,
 }
 
@@ -98,14 +100,17 @@ impl Store {
         if self.losses.front().is_some_and(|after| self.changes > *after) {
             self.losses.pop_front();
             self.restart_counting();
-            let location = "/memory".to_owned();
-            return Err(RepositoryError::ConnectionLost { location, reason: "as a test wants it".into() });
+            return Err(connection_lost());
         }
         match self.fail_after {
             Some(limit) if self.changes > limit => Err(RepositoryError::Other("made to fail".into())),
             _ => Ok(()),
         }
     }
+}
+
+fn connection_lost() -> RepositoryError {
+    RepositoryError::ConnectionLost { location: "/memory".into(), reason: "as a test wants it".into() }
 }
 
 impl Repository for MemoryRepository {
@@ -120,6 +125,9 @@ impl Repository for MemoryRepository {
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
         let mut store = self.store();
         store.reads += 1;
+        if store.out_of_reach == Some(*id) {
+            return Err(connection_lost());
+        }
         store.objects.get(id).cloned().ok_or(RepositoryError::ObjectNotFound(*id))
     }
 

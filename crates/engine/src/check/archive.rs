@@ -36,11 +36,12 @@ impl Checker<'_> {
         let Some(opened) = self.open(info)? else { return Ok(()) };
         let can_mend = self.options.repair && !opened.is_unproven;
         let item_keys = self.manifest.item_keys.clone();
-        let reading = || Reading::new(self.session, self.options.repair);
-        let mut walk = ItemWalk::new(reading(), &opened.metadata.items, &item_keys, &self.objects);
+        let (session, options) = (self.session, self.options);
+        let reading = || Reading::new(session, options.repair);
+        let walk = ItemWalk::new(reading(), &opened.metadata.items, &item_keys, &self.objects);
         let mut is_changed = false;
-        while let Some(step) = walk.next()? {
-            self.session.check_stop()?;
+        walk.for_each(options.workers, |step| {
+            session.check_stop()?;
             match step {
                 Step::Item(item) => is_changed |= self.item(&info.name, &item, can_mend),
                 Step::Problem { chunk, what } => {
@@ -49,7 +50,8 @@ impl Checker<'_> {
                     self.found(&Finding::problem(what).in_archive(&info.name).of(chunk).mended(can_mend));
                 }
             }
-        }
+            Ok(())
+        })?;
         if can_mend && is_changed {
             return self.rewrite(&opened, ItemWalk::new(reading(), &opened.metadata.items, &item_keys, &self.objects));
         }

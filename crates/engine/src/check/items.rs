@@ -18,6 +18,7 @@ pub(super) struct ItemWalk<'a> {
     /// How many chunks were taken, and the last one of them.
     taken: usize,
     current: ChunkId,
+    walked_bytes: usize,
 }
 
 /// What stands in a list of items.
@@ -41,14 +42,17 @@ impl<'a> ItemWalk<'a> {
     ) -> Self {
         let chunks = chunks.iter().map(|id| (*id, objects.contains(id))).collect();
         let salvage = Some(ItemSalvage::new(item_keys));
-        Self { reading, salvage, chunks, taken: 0, current: ChunkId::MANIFEST }
+        Self { reading, salvage, chunks, taken: 0, current: ChunkId::MANIFEST, walked_bytes: 0 }
     }
 
     /// The next thing there is; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Step>, SessionError> {
         loop {
             let Some(salvage) = &mut self.salvage else { return Ok(None) };
-            match salvage.next_item() {
+            let pending = salvage.pending();
+            let item = salvage.next_item();
+            self.walked_bytes += pending - salvage.pending();
+            match item {
                 Some(Ok(item)) => return Ok(Some(Step::Item(Box::new(item)))),
                 Some(Err(error)) => return Ok(Some(self.problem(&error_text(&error)))),
                 None => {}
@@ -74,6 +78,11 @@ impl<'a> ItemWalk<'a> {
                 }
             }
         }
+    }
+
+    /// How many bytes were packed of what was walked over.
+    pub(super) fn walked_bytes(&self) -> usize {
+        self.walked_bytes
     }
 
     fn problem(&self, what: &str) -> Step {

@@ -13,6 +13,7 @@
 //!
 //! Source: borg 1.4 `archive.py`, `ArchiveChecker`.
 
+mod ahead;
 mod archive;
 mod file;
 mod finding;
@@ -48,7 +49,7 @@ pub struct CheckOptions<'a> {
     pub verify_data: bool,
     /// Chooses the archives that are checked, of all, oldest first. With `None`, all are, and orphans are looked for.
     pub choose: Option<&'a dyn Fn(Vec<ArchiveInfo>) -> Vec<ArchiveInfo>>,
-    /// Threads that read objects; at least one.
+    /// Threads that read objects; at least one. With one, lists of items are not read ahead either.
     pub workers: usize,
 }
 

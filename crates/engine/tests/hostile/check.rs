@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use worldkeeper_archive::{ArchiveMetadata, ArchiveName, ChunkRef, Item};
 use worldkeeper_core::msgpack::Encoder;
-use worldkeeper_core::{ChunkId, Clock};
+use worldkeeper_core::{ChunkId, Clock, Stop, error_text};
 use worldkeeper_crypto::tam::Context;
-use worldkeeper_engine::{ArchivesCheck, CheckOptions, Monitor, Notice, Progress, Session, StateDir, check};
+use worldkeeper_engine::{
+    ArchivesCheck, CheckOptions, Monitor, Notice, Progress, Session, SessionError, SessionOptions, StateDir, check,
+};
 use worldkeeper_testkit::disk::MemoryDisk;
 
 use crate::house::{House, replaced, signed, unsigned};
@@ -265,4 +267,102 @@ fn a_list_of_very_many_items() {
     let (repaired, _) = house.checked(&CheckOptions { repair: true, ..CheckOptions::default() });
     assert_eq!(repaired.remaining, 0);
     assert_eq!(house.paths(&house.archives[0]), [b"0"]);
+}
+
+/// Findings, and what is done at a certain number of files.
+struct Looking<F> {
+    findings: Findings,
+    at: u64,
+    act: F,
+}
+
+impl<F: Fn() + Send + Sync> Monitor for Looking<F> {
+    fn notice(&self, notice: Notice<'_>) {
+        self.findings.notice(notice);
+    }
+
+    fn progress(&self, progress: Progress) {
+        if progress.files == self.at {
+            (self.act)();
+        }
+    }
+}
+
+impl House {
+    /// Checks with so many workers, and does something at the 700th file. Returns what came of it, and what was found.
+    fn looked(
+        &self,
+        workers: usize,
+        act: impl Fn(&Stop) + Send + Sync,
+    ) -> (Result<ArchivesCheck, String>, Vec<String>) {
+        let state = StateDir::open(Arc::new(MemoryDisk::new()), "/state".as_ref(), "test").unwrap();
+        let stop = Stop::default();
+        let options = SessionOptions { stop: stop.clone(), ..self.options(&state) };
+        let (mut session, _) = Session::open_for_check(Box::new(self.repository.clone()), &options).unwrap();
+        let looking = Looking { findings: Findings::default(), at: 700, act: || act(&stop) };
+        let options = CheckOptions { workers, ..CheckOptions::default() };
+        let report = check(&mut session, None, &options, &looking).map_err(|error| error_text(&error));
+        (report, looking.findings.0.into_inner().unwrap())
+    }
+
+    /// Gives the first archive a list of 3003 items in 30 pieces, with something wrong in every hundred. Returns the
+    /// pieces.
+    fn with_a_long_list(&self) -> Vec<ChunkId> {
+        let lost = [ChunkRef { id: ChunkId([9; 32]), size: 100, csize: 20 }];
+        let piece = |number: usize| {
+            let items = (0..100).map(|item| file(&format!("{number}/{item}"), &lost[usize::from(item != 50)..]));
+            let garbage: &[u8] = if number % 7 == 3 { b"\x07\xc1\xc1" } else { b"" };
+            // Some items are larger than all that may be read ahead.
+            let large = (number % 9 == 8).then(|| file(&"l".repeat(number * 150_000), &[]));
+            [&packed(&items.chain(large).collect::<Vec<_>>()), garbage].concat()
+        };
+        let pieces: Vec<_> = (0..30).map(piece).collect();
+        self.with_items(&pieces);
+        pieces.iter().map(|piece| self.key.id_hash(piece)).collect()
+    }
+}
+
+#[test]
+fn who_reads_ahead_finds_the_same_in_the_same_order() {
+    let house = House::new();
+    let pieces = house.with_a_long_list();
+    house.repository.store().objects.remove(&pieces[5]);
+    house.repository.store().objects.remove(&pieces[20]);
+    let damaged = house.repository.store().objects[&pieces[12]].slice(..90);
+    house.repository.store().objects.insert(pieces[12], damaged);
+    let (report, findings) = house.looked(1, |_| {});
+    assert_eq!(report.as_ref().unwrap().items, 2703 + 2);
+    assert!(findings.len() > 27 + 3 + 3, "{findings:#?}");
+    for workers in [2, 5] {
+        assert_eq!(house.looked(workers, |_| {}), (report.clone(), findings.clone()));
+    }
+    // A repair mends the same, and has nothing to do the second time.
+    house.is_survived(&["is missing", "is no item", "cannot be decoded", "cannot be read", "bytes 0 to 100 are lost"]);
+}
+
+#[test]
+fn what_ends_the_reading_is_told_at_its_place() {
+    let house = House::new();
+    let pieces = house.with_a_long_list();
+    house.repository.store().out_of_reach = Some(pieces[12]);
+    for workers in [1, 2, 5] {
+        let (report, findings) = house.looked(workers, |_| {});
+        let error = report.unwrap_err();
+        assert!(error.contains("as a test wants it"), "{error}");
+        let lost = findings.iter().filter(|finding| finding.contains("bytes 0 to 100 are lost")).count();
+        assert_eq!((lost, findings.len()), (12, 12 + 2 * 2), "{workers} workers: {findings:#?}");
+    }
+}
+
+#[test]
+fn who_reads_ahead_ends_with_who_examines() {
+    let house = House::new();
+    house.with_a_long_list();
+    for workers in [1, 2] {
+        let (report, findings) = house.looked(workers, Stop::request);
+        let stopped = error_text(&SessionError::Stopped);
+        assert_eq!((report, findings.len()), (Err(stopped), 7 + 2), "{workers} workers: {findings:#?}");
+    }
+    let panics = || house.looked(2, |_| panic!("as a test wants it"));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
 }
