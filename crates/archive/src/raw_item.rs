@@ -46,12 +46,15 @@ impl RawItem {
         let Value::Map(pairs) = value else { return Err(RawItemError::NotAMap) };
         let mut fields = BTreeMap::new();
         let mut unknown = Vec::new();
-        for (key, value) in pairs {
+        for (key, mut value) in pairs {
             match key {
                 // Attic 0.13 gave one to every item, without a meaning; stock passes over it, too.
                 Value::Raw(key) if key == b"acl" => {}
                 // The last of several counts, as in Python's maps.
-                Value::Raw(key) => _ = fields.insert(key, canonical(value)),
+                Value::Raw(key) => {
+                    make_canonical(&mut value);
+                    fields.insert(key, value);
+                }
                 other => unknown.push(format!("{other:?}")),
             }
         }
@@ -115,26 +118,30 @@ impl RawItem {
 
     /// Says whether it can be listed and restored: more is needed for that than to be an item.
     pub fn read(&self) -> Result<Item, ItemError> {
-        let mut encoder = Encoder::new();
+        let references = self.chunks().unwrap_or_default().len() + self.chunks_healthy().unwrap_or_default().len();
+        // As much as nearly all take, so that it need not grow again and again.
+        let capacity = 512 + self.path.len() + references * PACKED_REFERENCE_LEN;
+        let mut encoder = Encoder::append_to(Vec::with_capacity(capacity));
         self.encode(&mut encoder);
         Item::decode(&encoder.finish())
     }
 }
 
 /// Sorts the keys of maps, on every level, as stock does when it packs what it has unpacked.
-fn canonical(value: Value) -> Value {
+fn make_canonical(value: &mut Value) {
     match value {
-        Value::Array(members) => Value::Array(members.into_iter().map(canonical).collect()),
+        Value::Array(members) => members.iter_mut().for_each(make_canonical),
         Value::Map(pairs) => {
-            let mut pairs: Vec<_> = pairs.into_iter().map(|(key, value)| (key, canonical(value))).collect();
+            for (_, value) in pairs.iter_mut() {
+                make_canonical(value);
+            }
             // Stable, and of keys that are equal the last one stays.
             pairs.sort_by(|(left, _), (right, _)| left.as_raw().cmp(&right.as_raw()));
             pairs.reverse();
             pairs.dedup_by(|(later, _), (first, _)| later == first);
             pairs.reverse();
-            Value::Map(pairs)
         }
-        other => other,
+        _ => {}
     }
 }
 
@@ -156,6 +163,9 @@ fn packed(chunks: &[ChunkRef]) -> Value {
     };
     Value::Array(chunks.iter().map(reference).collect())
 }
+
+/// The most that a chunk reference takes: the heads of a list and of an id, the id, two sizes.
+const PACKED_REFERENCE_LEN: usize = 1 + 3 + 32 + 2 * 5;
 
 const PATH: &str = "path";
 const MTIME: &str = "mtime";

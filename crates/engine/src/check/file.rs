@@ -57,7 +57,8 @@ pub(super) fn examine(item: &RawItem, is_present: impl Fn(&ChunkId) -> bool) -> 
     let current = item.chunks()?;
     let kept = item.chunks_healthy().filter(|healthy| healthy.len() == current.len());
     let is_healthy_invalid = kept.is_none() && item.chunks_healthy().is_some();
-    let mut examined = Examined { is_healthy_invalid, ..Examined::default() };
+    let slots = Vec::with_capacity(current.len());
+    let mut examined = Examined { slots, is_healthy_invalid, ..Examined::default() };
     let (mut offset, mut is_hurt) = (0, false);
     for (current, healthy) in current.iter().zip(kept.unwrap_or(current)) {
         let (slot, what) = match (is_present(&healthy.id), current == healthy) {
