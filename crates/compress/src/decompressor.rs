@@ -50,6 +50,13 @@ impl Decompressor {
         result
     }
 
+    /// Puts the data of a payload that lz4 made into a place that is as long as the data should be; how long it is, or an
+    /// error if it is longer. `None` for any other payload.
+    pub fn lz4_to(payload: &[u8], out: &mut [u8]) -> Option<Result<usize, DecompressError>> {
+        let (header, block) = payload.split_first_chunk::<HEADER_LEN>()?;
+        (header == Algorithm::Lz4.header()).then(|| lz4::decode_to(block, out))
+    }
+
     /// The data of a payload that is not compressed, without a copy; `None` for any other.
     pub fn uncompressed(payload: &[u8]) -> Option<&[u8]> {
         payload.strip_prefix(Algorithm::None.header())

@@ -68,6 +68,11 @@ pub(crate) fn decode(
     Ok(())
 }
 
+/// Puts the data of `block` into a place that is as long as the data should be; how long it is.
+pub(crate) fn decode_to(block: &[u8], out: &mut [u8]) -> Result<usize, DecompressError> {
+    decompress_into(block, out).map_err(|reason| DecompressError::damaged(Algorithm::Lz4, reason))
+}
+
 /// How long the data of `block` is, without making it; `None` if a sequence is cut off.
 ///
 /// A block is a row of sequences: a token with two lengths of 4 bits, more bytes of the first length, that many

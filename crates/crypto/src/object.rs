@@ -211,6 +211,20 @@ impl Key {
         Ok(())
     }
 
+    /// As [`decrypt_into`](Self::decrypt_into), into a place that is as long as the payload.
+    ///
+    /// # Panics
+    ///
+    /// If the place is of another length.
+    pub fn decrypt_to(&self, object: &[u8], payload: &mut [u8]) -> Result<(), OpenError> {
+        let sealed = self.sealed(object)?;
+        match &self.states.cipher {
+            Some(cipher) => cipher.decrypt(object, payload),
+            None => payload.copy_from_slice(sealed),
+        }
+        Ok(())
+    }
+
     /// Decrypts an object where it lies: its payload is what follows the first [`overhead`](Self::overhead) bytes then.
     /// Nothing happens in the modes that do not encrypt. Proves nothing of one that was not
     /// [verified](Self::verify_mac).

@@ -5,12 +5,14 @@
 //! there to make another one of.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use worldkeeper_compress::Decompressor;
 use worldkeeper_core::{ChunkId, is_equal};
 use worldkeeper_crypto::Key;
 
 use crate::objects::{MAX_CHUNK_SIZE, ObjectProblem, Sealed};
+use crate::pipeline::Buffers;
 
 /// How a new object is checked before it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,12 +66,12 @@ pub enum EncodingProblem {
     Differs,
 }
 
-/// Checks new objects; keeps the buffers that one thread needs for that.
+/// Checks new objects.
 #[derive(Default)]
 pub(crate) struct Verifier {
     how: Verify,
     decompressor: Decompressor,
-    payload: Vec<u8>,
+    /// What comes of the slower algorithms, whose output has to be a buffer of its own.
     data: Vec<u8>,
 }
 
@@ -82,13 +84,15 @@ impl Verifier {
         self.how != Verify::Off
     }
 
-    /// Checks that what was sealed is `chunk`. `id` is what the chunk was named before, if it has a name of its own.
+    /// Checks that what was sealed is `chunk`. `id` is what the chunk was named before, if it has a name of its own. What it is
+    /// compared with meanwhile lies in `buffers`.
     pub(crate) fn check(
         &mut self,
         key: &Key,
         id: Option<&ChunkId>,
         chunk: &[u8],
         sealed: &Sealed,
+        buffers: &Arc<Buffers>,
     ) -> Result<(), EncodingProblem> {
         if !self.is_on() {
             return Ok(());
@@ -99,11 +103,19 @@ impl Verifier {
         let is_same = if let Some(header) = sealed.header {
             key.decrypts_to(object, &[header, chunk])
         } else {
-            key.decrypt_into(object, &mut self.payload).map_err(ObjectProblem::from)?;
-            let (size, data) = (Some(chunk.len()), &mut self.data);
-            let decompressed = self.decompressor.decompress_into(&self.payload, data, size, MAX_CHUNK_SIZE);
-            decompressed.map_err(ObjectProblem::from)?;
-            is_equal(&self.data, chunk)
+            let mut payload = buffers.take(object.len() - key.overhead());
+            key.decrypt_to(object, &mut payload).map_err(ObjectProblem::from)?;
+            let mut data = buffers.take(chunk.len());
+            if let Some(decompressed) = Decompressor::lz4_to(&payload, &mut data) {
+                let len = decompressed.map_err(ObjectProblem::from)?;
+                is_equal(&data[..len], chunk)
+            } else {
+                drop(data);
+                let size = Some(chunk.len());
+                let decompressed = self.decompressor.decompress_into(&payload, &mut self.data, size, MAX_CHUNK_SIZE);
+                decompressed.map_err(ObjectProblem::from)?;
+                is_equal(&self.data, chunk)
+            }
         };
         if !is_same {
             return Err(EncodingProblem::Differs);

@@ -10,7 +10,7 @@ use worldkeeper_crypto::{Digester, Key};
 
 use super::CreateOptions;
 use super::jobs::{Lead, Next, Wants, Work};
-use super::shared::Shared;
+use super::shared::{BUDGET, Shared};
 use super::step::{SealedChunk, Step, Steps};
 use crate::objects::{ChunkSealer, Unfinished};
 use crate::pipeline::Buffer;
@@ -296,6 +296,7 @@ impl<'a> Sealer<'a> {
         if is_laborious != self.was_laborious {
             self.was_laborious = is_laborious;
             self.shared.jobs.laborious(is_laborious);
+            self.shared.budget.withhold(if is_laborious { SCRATCH } else { 0 });
         }
         Ok(unfinished)
     }
@@ -335,6 +336,9 @@ impl<'a> Sealer<'a> {
 const MOST_STREAMS: usize = 2;
 /// From how many bytes on what is done is handed over at once.
 const TOGETHER: usize = 64 * 1024;
+/// What is under way less where chunks become smaller, in bytes: sealers need as much to compress and to check, and lanes that
+/// are not full matter little there.
+const SCRATCH: usize = BUDGET / 3;
 /// From how many bytes on it pays to let another thread do what is no digest.
 const HANDED_OVER: usize = 64 * 1024;
 /// How many bytes each digest takes before others may join.

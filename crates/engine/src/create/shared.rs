@@ -15,10 +15,10 @@ use crate::source::Pulse;
 
 /// Bytes that may be under way between reading and storing: enough chunks for all lanes of the digests, and some that
 /// are read and stored meanwhile.
-pub(super) const BUDGET: usize = 32 * 1024 * 1024;
+pub(super) const BUDGET: usize = 28 * 1024 * 1024;
 
 /// The memory that chunks and their objects share: what is under way, some of it twice, and what is not cut yet.
-const BUFFERS: usize = 96 * 1024 * 1024;
+const BUFFERS: usize = 88 * 1024 * 1024;
 
 /// What all of the pipeline uses, and nothing of the session itself.
 pub(super) struct Shared {

@@ -166,11 +166,11 @@ impl<'a> ChunkSealer<'a> {
         chunk: &[u8],
         again: impl FnOnce(&mut Self) -> Result<Sealed, SessionError>,
     ) -> Result<Bytes, SessionError> {
-        if let Err(problem) = self.verifier.check(self.key, id, chunk, &sealed) {
+        if let Err(problem) = self.verifier.check(self.key, id, chunk, &sealed, &self.buffers) {
             warn!("an object was not good and is made again: {}", error_text(&problem));
             drop(sealed);
             sealed = again(self)?;
-            self.verifier.check(self.key, id, chunk, &sealed).map_err(SessionError::Encoding)?;
+            self.verifier.check(self.key, id, chunk, &sealed, &self.buffers).map_err(SessionError::Encoding)?;
         }
         Ok(Bytes::from_owner(sealed.object))
     }

@@ -14,7 +14,9 @@ pub(crate) struct Budget {
 #[derive(Debug)]
 struct State {
     available: usize,
-    /// The least that anybody waits for. To wake somebody costs more than most steps, and many give back little.
+    /// What is there and must not be taken.
+    withheld: usize,
+    /// The least that anybody waits for, with what is withheld. To wake somebody costs more than most steps, and many give back little.
     wanted: Option<usize>,
 }
 
@@ -24,14 +26,14 @@ pub(crate) struct Closed;
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        let state = State { available: bytes, wanted: None };
+        let state = State { available: bytes, withheld: 0, wanted: None };
         Self { state: Mutex::new(Some(state)), changed: Condvar::new(), total: bytes }
     }
 
     /// Takes `bytes` if they are available; returns whether they were. More than the total counts as the total.
     pub(crate) fn try_take(&self, bytes: usize) -> Result<bool, Closed> {
         let bytes = bytes.min(self.total);
-        Ok(self.state().as_mut().ok_or(Closed)?.take(bytes))
+        Ok(self.state().as_mut().ok_or(Closed)?.take(bytes, self.total).is_ok())
     }
 
     /// Waits until `bytes` are available and takes them. More than the total counts as the total.
@@ -40,10 +42,8 @@ impl Budget {
         let mut guard = self.state();
         loop {
             let state = guard.as_mut().ok_or(Closed)?;
-            if state.take(bytes) {
-                return Ok(());
-            }
-            state.wanted = Some(state.wanted.map_or(bytes, |wanted| wanted.min(bytes)));
+            let Err(wanted) = state.take(bytes, self.total) else { return Ok(()) };
+            state.wanted = Some(state.wanted.map_or(wanted, |least| least.min(wanted)));
             guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -61,6 +61,16 @@ impl Budget {
         }
     }
 
+    /// Says that so much of the total must not be taken from now on, but where more is asked for than that leaves. What was
+    /// taken before is not asked back.
+    pub(crate) fn withhold(&self, bytes: usize) {
+        if let Some(state) = self.state().as_mut() {
+            state.withheld = bytes.min(self.total);
+            state.wanted = None;
+        }
+        self.changed.notify_all();
+    }
+
     /// Ends every wait, now and later.
     pub(crate) fn close(&self) {
         *self.state() = None;
@@ -73,13 +83,14 @@ impl Budget {
 }
 
 impl State {
-    /// Takes that much if it is there; returns whether it was.
-    fn take(&mut self, bytes: usize) -> bool {
-        let is_available = self.available >= bytes;
-        if is_available {
-            self.available -= bytes;
+    /// Takes that much of the total if it is there; else returns how much has to be.
+    fn take(&mut self, bytes: usize, total: usize) -> Result<(), usize> {
+        let wanted = (bytes + self.withheld).min(total);
+        if self.available < wanted {
+            return Err(wanted);
         }
-        is_available
+        self.available -= bytes;
+        Ok(())
     }
 }
 
@@ -105,6 +116,23 @@ mod tests {
         assert_eq!(budget.try_take(100), Ok(true));
         budget.give_back(100);
         budget.take(10).unwrap();
+    }
+
+    #[test]
+    fn what_is_withheld_is_taken_only_by_who_wants_more_than_is_left() {
+        let budget = Budget::new(10);
+        budget.take(2).unwrap();
+        budget.withhold(4);
+        assert_eq!((budget.try_take(5), budget.try_take(4)), (Ok(false), Ok(true)));
+        assert_eq!(budget.try_take(9), Ok(false), "all of it has to be there");
+        budget.give_back(6);
+        assert_eq!(budget.try_take(9), Ok(true));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| budget.take(1));
+            budget.withhold(0);
+            waiting.join().unwrap().unwrap();
+        });
+        assert_eq!(budget.try_take(1), Ok(false));
     }
 
     #[test]

@@ -29,13 +29,13 @@ fn checkpoints_leave_no_trace_in_the_archive() {
 fn what_a_cut_off_run_and_the_one_before_it_knew_of_files_is_still_known() {
     let house = House::new();
     let _ = house.backup(0).unwrap();
-    // Which of these comes first, the file system decides. With all the checkpoints each takes about 200 changes.
+    // Which of these comes first, the file system decides. With all the checkpoints each takes about 100 changes.
     let new = sha_stream("new", 1_500_000);
     let changed = sha_stream("changed", 1_600_000);
     tree::write(&house.world().join("new"), &new);
     tree::write(&house.world().join("region/long"), &changed);
     house.repository.store().restart_counting();
-    house.repository.store().fail_after = Some(300);
+    house.repository.store().fail_after = Some(150);
     house.backup(1).unwrap_err();
     house.repository.store().fail_after = None;
     assert_eq!(house.names().len(), 2, "there is a checkpoint");
