@@ -109,8 +109,9 @@ impl<'a> Writer<'a> {
     ) -> Result<(Committed, Created, FoundFiles), CreateError> {
         let mut in_order = InOrder::new();
         while let Some(steps) = watch.receive(steps)? {
+            let mut arrived = Vec::with_capacity(steps.len());
             for (number, step) in steps {
-                let step = step.map_err(CreateError::from).and_then(|step| self.arrived(step));
+                arrived.push(number);
                 in_order.insert(number, step);
             }
             while let Some(step) = in_order.pop() {
@@ -127,21 +128,27 @@ impl<'a> Writer<'a> {
                     }
                 }
             }
+            for number in arrived {
+                if let Some(Ok(step)) = in_order.waiting(number) {
+                    self.arrived(step)?;
+                }
+            }
         }
         unreachable!("whoever feeds the steps ends with one that says so, unless a thread panicked and has said why");
     }
 
-    /// Stores a chunk that comes, wherever its place is: else each would wait for the longest before it, and take room
-    /// meanwhile.
-    fn arrived(&mut self, step: Step) -> Result<Step, CreateError> {
-        let Step::Chunk(chunk) = step else { return Ok(step) };
-        if !self.stores_early {
-            return Ok(Step::Chunk(chunk));
+    /// Stores a large chunk before its turn has come: else it would wait for the longest before it, and take room meanwhile.
+    fn arrived(&mut self, step: &mut Step) -> Result<(), SessionError> {
+        if let Step::Chunk(chunk) = step
+            && self.stores_early
+            && chunk.size >= LARGE
+        {
+            let chunk = self.store(chunk)?;
+            self.stored_early += 1;
+            self.budget.give_back(chunk_bytes(chunk.size as usize));
+            *step = Step::Stored(chunk);
         }
-        let chunk = self.store(chunk)?;
-        self.stored_early += 1;
-        self.budget.give_back(chunk_bytes(chunk.size as usize));
-        Ok(Step::Stored(chunk))
+        Ok(())
     }
 
     /// Does one step and gives its weight back; returns whether it was the last.
@@ -157,8 +164,8 @@ impl<'a> Writer<'a> {
 
     fn apply(&mut self, step: Step) -> Result<bool, CreateError> {
         match step {
-            Step::Chunk(chunk) => {
-                let chunk = self.store(chunk)?;
+            Step::Chunk(mut chunk) => {
+                let chunk = self.store(&mut chunk)?;
                 self.chunk(chunk);
             }
             Step::Stored(chunk) => {
@@ -192,7 +199,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Stores a chunk, unless the repository has it, and refers to it.
-    fn store(&mut self, SealedChunk { id, size, object }: SealedChunk) -> Result<ChunkRef, SessionError> {
+    fn store(&mut self, chunk: &mut SealedChunk) -> Result<ChunkRef, SessionError> {
+        let SealedChunk { id, size, object } = SealedChunk { object: chunk.object.take(), ..*chunk };
         let known = super::read(self.index).get(&id).map(|entry| entry.csize);
         let csize = match (known, object) {
             (Some(csize), _) => csize,
@@ -394,3 +402,6 @@ impl<'a> Writer<'a> {
         Ok((committed, created, self.found))
     }
 }
+
+/// Chunks of so many bytes do not wait for their turn; smaller ones take little room.
+const LARGE: u32 = 256 * 1024;

@@ -24,6 +24,12 @@ impl<T> InOrder<T> {
         self.waiting[slot] = Some(step);
     }
 
+    /// A step that has come and waits for earlier ones.
+    pub(crate) fn waiting(&mut self, number: u64) -> Option<&mut T> {
+        let slot = usize::try_from(number.checked_sub(self.next)?).ok()?;
+        self.waiting.get_mut(slot)?.as_mut()
+    }
+
     /// Gives out the next step, if it has come.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let step = self.waiting.front_mut()?.take()?;
@@ -43,8 +49,10 @@ mod tests {
         steps.insert(2, 'c');
         steps.insert(1, 'b');
         assert_eq!(steps.pop(), None);
+        assert_eq!([0, 1, 2, 3].map(|number| steps.waiting(number).copied()), [None, Some('b'), Some('c'), None]);
         steps.insert(0, 'a');
         assert_eq!([steps.pop(), steps.pop(), steps.pop(), steps.pop()], [Some('a'), Some('b'), Some('c'), None]);
+        assert_eq!(steps.waiting(2), None, "it was given out");
         steps.insert(3, 'd');
         assert_eq!(steps.pop(), Some('d'));
     }

@@ -1,5 +1,6 @@
 //! A run may end anywhere, and nothing is lost, left over or counted wrongly.
 
+use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_engine::series;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::{gate, tree};
@@ -29,13 +30,13 @@ fn checkpoints_leave_no_trace_in_the_archive() {
 fn what_a_cut_off_run_and_the_one_before_it_knew_of_files_is_still_known() {
     let house = House::new();
     let _ = house.backup(0).unwrap();
-    // Which of these comes first, the file system decides. With all the checkpoints each takes about 100 changes.
+    // Which of these comes first, the file system decides. With all the checkpoints each takes about 200 changes.
     let new = sha_stream("new", 1_500_000);
     let changed = sha_stream("changed", 1_600_000);
     tree::write(&house.world().join("new"), &new);
     tree::write(&house.world().join("region/long"), &changed);
     house.repository.store().restart_counting();
-    house.repository.store().fail_after = Some(150);
+    house.repository.store().fail_after = Some(300);
     house.backup(1).unwrap_err();
     house.repository.store().fail_after = None;
     assert_eq!(house.names().len(), 2, "there is a checkpoint");
@@ -75,4 +76,37 @@ fn gate_a_run_that_is_cut_off_loses_what_came_after_the_last_checkpoint() {
         house.assert_all_can_go(&case);
     }
     assert!(resumed * 2 > samples, "only {resumed} of {samples} runs had a checkpoint");
+}
+
+/// Large chunks are stored before their turn has come; what a checkpoint does not refer to must not be in it.
+#[test]
+fn gate_of_large_chunks_nothing_is_left_over_either_wherever_a_run_is_cut_off() {
+    let house = || {
+        let house = House { chunker_params: ChunkerParams::DEFAULT, ..House::new() };
+        tree::write(&house.world().join("region/vast"), &sha_stream("vast", 40_000_000));
+        house
+    };
+    let whole = house();
+    let created = whole.backup(2).unwrap();
+    whole.assert_nothing_missing_or_left_over("after the archive");
+    whole.assert_restores(&created);
+    let changes = whole.repository.store().changes();
+    let samples = gate::amount(8, 100) as u64;
+    let mut saved = 0;
+    for cut in (1..=samples).map(|sample| sample * changes / (samples + 1)) {
+        let case = format!("cut off after {cut} changes of {changes}");
+        let house = house();
+        house.repository.store().restart_counting();
+        house.repository.store().fail_after = Some(cut);
+        if house.backup(2).is_ok() {
+            continue;
+        }
+        house.repository.store().fail_after = None;
+        saved += house.names().len();
+        house.assert_nothing_missing_or_left_over(&case);
+        house.backup(0).unwrap();
+        house.assert_nothing_missing_or_left_over(&case);
+        house.assert_all_can_go(&case);
+    }
+    assert!(saved > 0, "no run had a checkpoint");
 }
