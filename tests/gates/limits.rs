@@ -124,7 +124,7 @@ fn gate_memory_ends() {
         return;
     }
     let count = gate::amount(8, 200);
-    let limits: Vec<_> = (1..=count).map(|step| (200 << 20) * step / count).collect();
+    let limits: Vec<_> = (1..=count).map(|step| (320 << 20) * step / count).collect();
     let failed = AtomicUsize::new(0);
     gate::each(&limits, borgs, |borgs, limit| {
         borgs.iter_mut().for_each(Borg::forget);

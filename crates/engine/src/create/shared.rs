@@ -18,7 +18,7 @@ use crate::source::Pulse;
 pub(super) const BUDGET: usize = 28 * 1024 * 1024;
 
 /// The memory that chunks and their objects share: what is under way, some of it twice, and what is not cut yet.
-const BUFFERS: usize = 88 * 1024 * 1024;
+const BUFFERS: usize = 72 * 1024 * 1024;
 
 /// What all of the pipeline uses, and nothing of the session itself.
 pub(super) struct Shared {
