@@ -53,6 +53,8 @@ pub(super) struct Sealer<'a> {
     chunks: ChunkSealer<'a>,
     /// How many digests pay side by side.
     lanes: usize,
+    /// There are others, who take what is handed over; else it would be waited for in vain.
+    has_help: bool,
     /// How many bytes it takes at most while it has some: others want something to do, too.
     share: usize,
     under_way: Vec<UnderWay>,
@@ -143,6 +145,7 @@ impl<'a> Sealer<'a> {
             key,
             chunks,
             lanes: key.lanes(),
+            has_help: options.sealers > 1,
             share,
             under_way: Vec::new(),
             is_laborious: options.compression.is_laborious(),
@@ -263,7 +266,7 @@ impl<'a> Sealer<'a> {
             }
             done.stage = Stage::Named(id);
         }
-        if let Some(lead) = lead.filter(|_| done.chunk.len() >= HANDED_OVER) {
+        if let Some(lead) = lead.filter(|_| self.has_help && done.chunk.len() >= HANDED_OVER) {
             lead.hand_over(done);
         } else if let Some(chunk) = self.by_hand(done)? {
             self.under_way.push(chunk);
