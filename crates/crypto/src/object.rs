@@ -158,8 +158,8 @@ impl Key {
 
     /// As [`open`](Self::open), into a buffer that is used again and again; what it held is gone.
     pub fn open_into(&self, object: &[u8], payload: &mut Vec<u8>) -> Result<(), OpenError> {
-        self.authenticate(object)?;
-        self.decrypt_into(object, payload)
+        payload.resize(self.authenticate(object)?.len(), 0);
+        self.decrypt_to(object, payload)
     }
 
     /// The first counter value behind those that sealed `object`, as stock counts it: by the whole object's length,
@@ -197,21 +197,8 @@ impl Key {
             .all(|piece| sealed.split_off(..piece.len()).is_some_and(|found| keystream.is_equal(found, piece)))
     }
 
-    /// Decrypts an object, or copies it in the modes that do not encrypt. Proves nothing of one that was not
-    /// [verified](Self::verify_mac).
-    pub fn decrypt_into(&self, object: &[u8], payload: &mut Vec<u8>) -> Result<(), OpenError> {
-        let sealed = self.sealed(object)?;
-        payload.clear();
-        if let Some(cipher) = &self.states.cipher {
-            payload.resize(sealed.len(), 0);
-            cipher.decrypt(object, payload);
-        } else {
-            payload.extend_from_slice(sealed);
-        }
-        Ok(())
-    }
-
-    /// As [`decrypt_into`](Self::decrypt_into), into a place that is as long as the payload.
+    /// Decrypts an object, or copies it in the modes that do not encrypt, into a place that is as long as the payload. Proves
+    /// nothing of one that was not [verified](Self::verify_mac).
     ///
     /// # Panics
     ///
