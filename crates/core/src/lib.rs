@@ -4,6 +4,7 @@
 //! outside is reached: [`Repository`] and [`Transaction`], [`Disk`], [`Clock`], and [`FileFormat`] for what is known of
 //! games. This crate does no I/O and starts no thread; who owns a file, a socket or a clock implements a trait from here.
 
+mod append;
 pub mod clock;
 pub mod disk;
 mod equal;
@@ -20,6 +21,7 @@ pub mod shell;
 mod stop;
 pub mod time;
 
+pub use append::{append, copied};
 pub use clock::{Clock, Moment};
 pub use disk::{Disk, DiskError};
 pub use equal::is_equal;

@@ -224,6 +224,34 @@ fn a_changed_file_is_read_again_and_the_rest_is_not() {
     house.assert_restores(&second.name, &house.world());
 }
 
+/// Extended attributes are not asked for where it is known that there are none.
+#[test]
+fn attributes_stay_where_nothing_changed_and_are_seen_when_somebody_sets_some() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let set = |name: &str, value: &[u8]| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(house.world().join(name), "user.world", value, flags).unwrap();
+    };
+    for name in ["level.dat", "level.dat_old"] {
+        std::fs::write(house.world().join(name), name).unwrap();
+    }
+    set("level.dat", b"old");
+    for (files_changed, change) in [
+        (0, &(|| {}) as &dyn Fn()),
+        (1, &|| set("level.dat", b"new")),
+        (1, &|| set("level.dat_old", b"first")),
+        (1, &|| rustix::fs::removexattr(house.world().join("level.dat"), "user.world").unwrap()),
+        (0, &|| {}),
+    ] {
+        house.backup();
+        change();
+        let created = house.backup();
+        assert_eq!(created.stats.files_changed, files_changed, "{:?}", created.stats);
+        house.assert_restores(&created.name, &house.world());
+        house.assert_restores(&house.backup().name, &house.world());
+    }
+}
+
 /// The repository in memory watches over the counter in all of these tests; here it is seen that it does.
 #[test]
 fn no_counter_value_is_ever_used_twice() {

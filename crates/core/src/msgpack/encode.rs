@@ -2,6 +2,8 @@
 
 use rmp::encode as rmp;
 
+use crate::append;
+
 /// Packs values one after the other, each in the smallest form that borg 1.x writes.
 ///
 /// A map or an array is announced with its length and then its members; that they follow is the caller's duty.
@@ -90,7 +92,7 @@ impl Encoder {
 
     /// Puts in bytes that are packed already.
     pub fn packed(&mut self, bytes: &[u8]) -> &mut Self {
-        self.out.extend_from_slice(bytes);
+        append(&mut self.out, bytes);
         self
     }
 

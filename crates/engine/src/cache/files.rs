@@ -4,6 +4,9 @@
 //! ctime cannot. A file that changed so shortly before it was read that a second change could have carried the same
 //! ctime is not remembered.
 //!
+//! Of a file without extended attributes and ACLs that is remembered, too: it need not be asked for them again where a
+//! change of them shows in ctime.
+//!
 //! The stored form is, for each file:
 //!
 //! | bytes  | field    | meaning                                  |
@@ -12,8 +15,9 @@
 //! | 16..24 | inode    | u64                                      |
 //! | 24..32 | size     | u64, bytes                               |
 //! | 32..40 | ctime    | i64, nanoseconds since 1970              |
-//! | 40..44 | chunks   | u32, how many                            |
-//! | 44..   | ids      | 32 bytes for each chunk                  |
+//! | 40     | bare     | u8, [`Bare`]                             |
+//! | 41..45 | chunks   | u32, how many                            |
+//! | 45..   | ids      | 32 bytes for each chunk                  |
 //!
 //! Where a file is there twice, the later one counts.
 
@@ -27,7 +31,7 @@ use super::stored::{self, CacheReader, CacheWriter, Kind};
 use crate::state::RepositoryState;
 
 /// With the number of the form.
-pub(super) const KIND: Kind = *b"WKFILES2";
+pub(super) const KIND: Kind = *b"WKFILES3";
 
 /// Finds a file again: half of the id hash of its path in the archive.
 pub(crate) type PathKey = [u8; 16];
@@ -41,6 +45,24 @@ pub(crate) struct Look {
     pub size: u64,
     /// Its ctime, nanoseconds since 1970.
     pub ctime_ns: i64,
+}
+
+/// Whether a file was seen to have no extended attributes and no ACLs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Bare {
+    /// It has some, or may have.
+    #[default]
+    No,
+    /// It has none that are shown to those who are not `CAP_SYS_ADMIN`.
+    AsFarAsShown,
+    /// It has none.
+    Wholly,
+}
+
+impl Bare {
+    fn from_u8(byte: u8) -> Option<Self> {
+        [Self::No, Self::AsFarAsShown, Self::Wholly].into_iter().find(|bare| *bare as u8 == byte)
+    }
 }
 
 /// The files of one series as the last archive found them.
@@ -64,6 +86,7 @@ pub(super) struct FileList {
 pub(super) struct CachedFile {
     pub key: PathKey,
     pub look: Look,
+    bare: Bare,
     /// Its content: so many of all chunks, from here on.
     first_chunk: u32,
     chunk_count: u32,
@@ -75,15 +98,15 @@ impl FilesCache {
         *key.id_hash(path).0.first_chunk().expect("an id is longer")
     }
 
-    /// The number and the chunks of the file, if it looks as it did.
+    /// The number of the file, whether it is bare, and its chunks, if it looks as it did.
     pub(crate) fn unchanged(
         &self,
         key: &PathKey,
         look: Look,
-    ) -> Option<(u32, impl Iterator<Item = &ChunkId> + use<'_>)> {
+    ) -> Option<(u32, Bare, impl Iterator<Item = &ChunkId> + use<'_>)> {
         let number = self.number(key)?;
         let file = &self.files.files[number as usize];
-        (file.look == look).then(|| (number, self.files.chunks_of(file)))
+        (file.look == look).then(|| (number, file.bare, self.files.chunks_of(file)))
     }
 
     /// How the file looked, and its chunks, whatever it looks like now.
@@ -133,7 +156,7 @@ impl FilesCache {
 }
 
 impl FileList {
-    pub(super) fn push(&mut self, key: PathKey, look: Look, chunks: impl IntoIterator<Item = ChunkId>) {
+    pub(super) fn push(&mut self, key: PathKey, look: Look, bare: Bare, chunks: impl IntoIterator<Item = ChunkId>) {
         // More than four thousand million chunks are petabytes: what comes then is read again next time.
         let Ok(first_chunk) = u32::try_from(self.chunks.len()) else { return };
         if u32::try_from(self.files.len()).is_err() {
@@ -141,7 +164,11 @@ impl FileList {
         }
         self.chunks.extend(chunks);
         let chunk_count = (self.chunks.len() - first_chunk as usize) as u32;
-        self.files.push(CachedFile { key, look, first_chunk, chunk_count });
+        self.files.push(CachedFile { key, look, bare, first_chunk, chunk_count });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &CachedFile> {
@@ -158,6 +185,7 @@ impl FileList {
         writer.put(&inode.to_le_bytes())?;
         writer.put(&size.to_le_bytes())?;
         writer.put(&ctime_ns.to_le_bytes())?;
+        writer.put(&[file.bare as u8])?;
         writer.put(&file.chunk_count.to_le_bytes())?;
         self.chunks_of(file).try_for_each(|id| writer.put(&id.0))
     }
@@ -165,13 +193,15 @@ impl FileList {
     fn read(&mut self, reader: &mut CacheReader) -> Result<(), String> {
         let key = reader.array()?;
         let look = Look { inode: reader.u64()?, size: reader.u64()?, ctime_ns: reader.i64()? };
+        let [bare] = reader.array()?;
+        let bare = Bare::from_u8(bare).ok_or("a file in it is bare in an unknown way")?;
         let count = reader.u32()?;
         let first = self.chunks.len();
         for _ in 0..count {
             self.chunks.push(ChunkId(reader.array()?));
         }
         let first_chunk = u32::try_from(first).map_err(|_| "there are too many chunks in it")?;
-        self.files.push(CachedFile { key, look, first_chunk, chunk_count: count });
+        self.files.push(CachedFile { key, look, bare, first_chunk, chunk_count: count });
         Ok(())
     }
 }
@@ -193,21 +223,22 @@ mod tests {
     fn a_file_is_found_only_as_it_was_and_the_later_look_counts() {
         let mut files = FileList::default();
         for number in 0..100 {
-            files.push([number; 16], look(number.into()), std::iter::repeat_n(ChunkId([number; 32]), number.into()));
+            let chunks = std::iter::repeat_n(ChunkId([number; 32]), number.into());
+            files.push([number; 16], look(number.into()), Bare::No, chunks);
         }
-        files.push([7; 16], look(200), [ChunkId([1; 32])]);
+        files.push([7; 16], look(200), Bare::Wholly, [ChunkId([1; 32])]);
         let cache = FilesCache::of(files);
         let unchanged = |key, look| {
-            let (number, chunks) = cache.unchanged(&key, look)?;
-            Some((number, chunks.copied().collect::<Vec<_>>()))
+            let (number, bare, chunks) = cache.unchanged(&key, look)?;
+            Some((number, bare, chunks.copied().collect::<Vec<_>>()))
         };
-        assert_eq!(unchanged([8; 16], look(8)), Some((8, vec![ChunkId([8; 32]); 8])));
+        assert_eq!(unchanged([8; 16], look(8)), Some((8, Bare::No, vec![ChunkId([8; 32]); 8])));
         assert_eq!(unchanged([8; 16], look(9)), None);
         let last = cache.last(&[8; 16]).map(|(look, chunks)| (look, chunks.count()));
         assert_eq!((last, cache.last(&[200; 16]).is_none()), (Some((look(8), 8)), true));
         assert_eq!(unchanged([7; 16], look(7)), None);
-        assert_eq!(unchanged([7; 16], look(200)), Some((100, vec![ChunkId([1; 32])])));
-        assert_eq!(unchanged([0; 16], look(0)), Some((0, vec![])));
+        assert_eq!(unchanged([7; 16], look(200)), Some((100, Bare::Wholly, vec![ChunkId([1; 32])])));
+        assert_eq!(unchanged([0; 16], look(0)), Some((0, Bare::No, vec![])));
         assert!(cache.contains(&[99; 16]) && !cache.contains(&[100; 16]));
     }
 }

@@ -5,7 +5,7 @@
 use worldkeeper_core::{ChunkId, DiskError};
 use worldkeeper_crypto::Key;
 
-use super::files::{FileList, FilesCache, KIND, Look, PathKey, name};
+use super::files::{Bare, FileList, FilesCache, KIND, Look, PathKey, name};
 use super::stored::{self, CacheWriter};
 use crate::state::{RepositoryState, StateError};
 
@@ -37,15 +37,17 @@ impl FoundFiles {
         last: &FilesCache,
         key: PathKey,
         look: Look,
+        bare: Bare,
         chunks: impl IntoIterator<Item = ChunkId>,
     ) {
         if let Some(number) = last.number(&key) {
             self.mark(number, Mark::Changed);
         }
-        self.changed.push(key, look, chunks);
+        self.changed.push(key, look, bare, chunks);
     }
 
-    /// Stores what was found as the cache of a series; `last` is what numbers mean.
+    /// Stores what was found as the cache of a series; `last` is what numbers mean, and what is stored. If all is as it
+    /// was, so is that.
     pub(crate) fn store(
         &self,
         last: &FilesCache,
@@ -53,6 +55,9 @@ impl FoundFiles {
         key: &Key,
         series: &str,
     ) -> Result<(), StateError> {
+        if self.is_all_of(last) {
+            return Ok(());
+        }
         self.store_with(last, |mark| mark == Mark::Unchanged, state, key, series)
     }
 
@@ -65,6 +70,12 @@ impl FoundFiles {
         series: &str,
     ) -> Result<(), StateError> {
         self.store_with(last, |mark| mark != Mark::Changed, state, key, series)
+    }
+
+    /// Returns whether every file is as it was, and there is no other; a cache of no files may be one that was lost.
+    fn is_all_of(&self, last: &FilesCache) -> bool {
+        let unchanged = self.marks.iter().filter(|mark| **mark == Mark::Unchanged).count();
+        unchanged > 0 && unchanged == last.files().len() && self.changed.len() == 0
     }
 
     fn store_with(
@@ -117,21 +128,24 @@ mod tests {
         let chunk = |number: u8| std::iter::once(ChunkId([number; 32]));
         let mut first = FoundFiles::default();
         for number in 0..10 {
-            first.changed(&FilesCache::default(), [number; 16], look(number.into()), chunk(number));
+            let bare = if number == 3 { Bare::Wholly } else { Bare::No };
+            first.changed(&FilesCache::default(), [number; 16], look(number.into()), bare, chunk(number));
         }
         first.store(&FilesCache::default(), &state, &key, "world").unwrap();
         let last = FilesCache::load(&state, &key, "world").unwrap();
         let mut found = FoundFiles::default();
         found.unchanged(last.unchanged(&[3; 16], look(3)).unwrap().0);
         for number in [4, 20] {
-            found.changed(&last, [number; 16], look(100), chunk(100));
+            found.changed(&last, [number; 16], look(100), Bare::AsFarAsShown, chunk(100));
         }
         let looks = || {
             let cache = FilesCache::load(&state, &key, "world").unwrap();
             let look = |number| (0..=100).find(|inode| cache.unchanged(&[number; 16], look(*inode)).is_some());
             let looks: Vec<_> = (0..30).filter_map(|number| Some((number, look(number)?))).collect();
             for (number, inode) in &looks {
-                let (_, mut chunks) = cache.unchanged(&[*number; 16], self::look(*inode)).unwrap();
+                let (_, bare, mut chunks) = cache.unchanged(&[*number; 16], self::look(*inode)).unwrap();
+                let expected = [(3, Bare::Wholly), (100, Bare::AsFarAsShown)].into_iter().find(|(it, _)| it == inode);
+                assert_eq!(bare, expected.map_or(Bare::No, |(_, bare)| bare));
                 assert_eq!((chunks.next(), chunks.next()), (Some(&ChunkId([*inode as u8; 32])), None));
             }
             assert_eq!(cache.files().iter().count(), looks.len());
@@ -142,6 +156,18 @@ mod tests {
         found.store_over(&last, &state, &key, "world").unwrap();
         let all = [(0, 0), (1, 1), (2, 2), (3, 3), (4, 100), (5, 5), (6, 6), (7, 7), (8, 8), (9, 9), (20, 100)];
         assert_eq!(looks(), all);
+
+        let last = FilesCache::load(&state, &key, "world").unwrap();
+        let mut found = FoundFiles::default();
+        for (number, inode) in all {
+            found.unchanged(last.unchanged(&[number; 16], look(inode)).unwrap().0);
+        }
+        state.remove(&name(&key, "world")).unwrap();
+        found.store(&last, &state, &key, "world").unwrap();
+        assert_eq!(looks(), [], "what is as it was is not stored again");
+        found.changed(&last, [21; 16], look(3), Bare::Wholly, chunk(3));
+        found.store(&last, &state, &key, "world").unwrap();
+        assert_eq!(looks().len(), 12);
         assert!(!FilesCache::load(&state, &key, "another").unwrap().contains(&[3; 16]));
     }
 }

@@ -15,6 +15,6 @@ mod id_hasher;
 mod stored;
 
 pub(crate) use chunk_index::ChunkIndex;
-pub(crate) use files::{FilesCache, Look, PathKey};
+pub(crate) use files::{Bare, FilesCache, Look, PathKey};
 pub(crate) use found_files::FoundFiles;
 pub(crate) use id_hasher::IdHasher;

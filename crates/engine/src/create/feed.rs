@@ -161,6 +161,6 @@ impl Drop for Feed {
 /// Chunks of fewer bytes wait for one another.
 const SMALL: usize = 32 * 1024;
 /// How many steps and chunks do at most: most files of a world do not change, and are steps of microseconds.
-const TOGETHER: usize = 100;
+const TOGETHER: usize = 400;
 /// How much they may weigh together, in bytes.
 const TOGETHER_BYTES: usize = 256 * 1024;

@@ -298,35 +298,50 @@ fn create_watched(
     let start = session.now();
     let is_taken = |name: &str| session.archive_info(&ArchiveName::from_bytes(name)).is_some();
     let name = ArchiveName::from_bytes(crate::series::archive_name(&options.series, start, is_taken));
-    let files = FilesCache::load(session.state(), session.key(), &options.series).unwrap_or_else(|problem| {
-        monitor.notice(Notice::CacheLost { what: "files cache", problem: &problem });
-        FilesCache::default()
-    });
+    let caches = caches(session, options, monitor)?;
     let archive = Archive { name, start };
     let read = |feed, watch: &mut Watch| {
         let reader = Reader::new(walker, options, feed);
         watch.spawn("reader", move || reader.run());
     };
-    let (created, (found, files)) = make(session, options, archive, files, monitor, watch, read)?;
+    let (created, (found, files)) = make(session, options, archive, caches, monitor, watch, read)?;
     if let Err(error) = found.store(&files, session.state(), session.key(), &options.series) {
         monitor.notice(Notice::CacheLost { what: "files cache", problem: &worldkeeper_core::error_text(&error) });
     }
     Ok(created)
 }
 
+/// Loads the caches, side by side.
+fn caches(
+    session: &mut Session,
+    options: &CreateOptions,
+    monitor: &dyn Monitor,
+) -> Result<(ChunkIndex, FilesCache), SessionError> {
+    let (state, key) = (session.state().clone(), session.shared_key());
+    let load = || FilesCache::load(&state, &key, &options.series);
+    let (index, files) = std::thread::scope(|scope| {
+        let files = std::thread::Builder::new().name("files cache".into()).spawn_scoped(scope, load);
+        let files = files.expect("the system starts a handful of threads");
+        (session.take_index(monitor), files.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let files = files.unwrap_or_else(|problem| {
+        monitor.notice(Notice::CacheLost { what: "files cache", problem: &problem });
+        FilesCache::default()
+    });
+    Ok((index?, files))
+}
+
 /// Makes an archive of the steps that are fed by a thread that `start` starts, and that is watched; returns what it found
-/// of files, and `files` again, the files cache so far, of which the next one will be made.
+/// of files, and the files cache so far again, of which the next one will be made.
 pub(crate) fn make(
     session: &mut Session,
     options: &CreateOptions,
     archive: Archive,
-    files: FilesCache,
+    (index, files): (ChunkIndex, FilesCache),
     monitor: &dyn Monitor,
     mut watch: Watch,
     start: impl FnOnce(Feed, &mut Watch),
 ) -> Result<(Created, (FoundFiles, FilesCache)), CreateError> {
-    let index = session.take_index(monitor)?;
-
     let (steps_in, steps) = crossbeam_channel::unbounded();
     let shared = Arc::new(Shared::new(session, index, files, watch.pulse().clone()));
     let Shared { index, budget, .. } = &*shared;

@@ -1,6 +1,7 @@
 //! The front of the pipeline: walks the sources, passes over what did not change, cuts what did.
 
 use jiff::Timestamp;
+use rustix::thread::{CapabilitySet, capabilities};
 use worldkeeper_archive::ChunkRef;
 use worldkeeper_core::{ChunkId, FileFormat};
 
@@ -10,7 +11,7 @@ use super::feed::Feed;
 use super::judging::Judging;
 use super::plan::{Asked, Planner};
 use super::step::{FileState, FinishedFile, Reading, Remembered, Step};
-use crate::cache::{FilesCache, Look, PathKey};
+use crate::cache::{Bare, FilesCache, Look, PathKey};
 use crate::pipeline::Closed;
 use crate::session::SessionError;
 use crate::source::{Entry, Found, SourceError, Stat, Walker};
@@ -25,6 +26,8 @@ pub(super) struct Reader {
     pub(super) planner: Planner,
     /// What is known of formats, to tell whether files are whole.
     formats: &'static [&'static dyn FileFormat],
+    /// What it means that a file shows no extended attributes and no ACLs.
+    bare: Bare,
 }
 
 /// Why a file's content ended early.
@@ -49,7 +52,9 @@ impl Reader {
     pub(super) fn new(walker: Walker, options: &CreateOptions, feed: Feed) -> Self {
         let blocks = Blocks::of(&options.chunker_params).filter(|_| options.sparse);
         let planner = Planner::new(options, &feed.shared);
-        Self { walker, feed, blocks, planner, formats: options.formats }
+        let shows_all = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
+        let bare = if shows_all { Bare::Wholly } else { Bare::AsFarAsShown };
+        Self { walker, feed, blocks, planner, formats: options.formats, bare }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -76,7 +81,7 @@ impl Reader {
             Found::Entry(entry) if entry.has_content() => self.file(entry),
             Found::Entry(entry) => {
                 self.archived(&entry)?;
-                self.feed.send(Step::Other(Box::new(entry.item)))
+                self.feed.send(Step::Other(entry.item))
             }
             Found::LeftOut { path, reason } => self.feed.send(Step::LeftOut { path, reason }),
             Found::Failed(error) => self.feed.send(Step::Failed(error)),
@@ -86,7 +91,14 @@ impl Reader {
     fn file(&mut self, mut entry: Entry) -> Result<(), Closed> {
         let key = FilesCache::key_of(&self.feed.shared.key, &entry.item.path);
         let is_special = entry.is_special();
-        if !is_special && let Some((number, chunks)) = self.unchanged(&key, look(&entry.stat)) {
+        let unchanged = if is_special { None } else { self.unchanged(&key, look(&entry.stat)) };
+        let is_bare = unchanged.as_ref().is_some_and(|(_, bare, _)| *bare >= self.bare);
+        if !(is_bare && entry.shows_attributes())
+            && let Err(error) = self.walker.read_attributes(&mut entry)
+        {
+            return self.feed.send(Step::Failed(error));
+        }
+        if let Some((number, _, chunks)) = unchanged {
             entry.item.chunks = Some(chunks);
             let remembered = Some(Remembered::Unchanged(number));
             return self.finish_file(entry, FileState::Unchanged, remembered, Reading::default());
@@ -97,7 +109,11 @@ impl Reader {
             Ok((reading, looked)) => {
                 // A broken file is read again the next time, and told again: nobody should believe that it was mended.
                 let is_known_next_time = !is_special && reading.is_good() && may_be_remembered(&entry.stat, looked);
-                let remembered = is_known_next_time.then(|| Remembered::Changed { key, look: look(&entry.stat) });
+                let remembered = is_known_next_time.then(|| Remembered::Changed {
+                    key,
+                    look: look(&entry.stat),
+                    bare: if entry.is_bare() { self.bare } else { Bare::No },
+                });
                 self.finish_file(entry, state, remembered, reading)
             }
             Err(Interrupted::Closed) => Err(Closed),
@@ -128,7 +144,7 @@ impl Reader {
                 (Err(_), Some(torn)) => return Ok(torn),
             };
             if file.size() > self.feed.chunker.max_chunk_size() as u64 {
-                self.feed.send(Step::Begun(Box::new(entry.item.clone())))?;
+                self.feed.send(Step::Begun(entry.item.clone()))?;
             }
             let is_long = file.size() > LONG;
             let formats = if entry.is_special() { &[] } else { self.formats };
@@ -153,7 +169,8 @@ impl Reader {
         reading: Reading,
     ) -> Result<(), Closed> {
         self.archived(&entry)?;
-        let file = FinishedFile { item: entry.item, path: entry.path, state, remembered, reading };
+        let path = if reading.is_good() { Vec::new() } else { entry.path };
+        let file = FinishedFile { item: entry.item, path, state, remembered, reading };
         self.feed.send(Step::File(Box::new(file)))
     }
 
@@ -163,15 +180,15 @@ impl Reader {
         if entry.has_clamped_time() { self.feed.send(Step::TimeClamped(entry.path.clone())) } else { Ok(()) }
     }
 
-    /// The number in the files cache and the chunks of a file that did not change; `None` if it did, or the repository
-    /// lost one of them.
-    fn unchanged(&self, key: &PathKey, look: Look) -> Option<(u32, Vec<ChunkRef>)> {
+    /// Of a file that did not change the number in the files cache, whether it was bare, and its chunks; `None` if it did,
+    /// or the repository lost one of them.
+    fn unchanged(&self, key: &PathKey, look: Look) -> Option<(u32, Bare, Vec<ChunkRef>)> {
         let files = self.feed.shared.files();
-        let (number, chunks) = files.unchanged(key, look)?;
+        let (number, bare, chunks) = files.unchanged(key, look)?;
         let index = super::read(&self.feed.shared.index);
         let chunk_ref =
             |id: &ChunkId| index.get(id).map(|entry| ChunkRef { id: *id, size: entry.size, csize: entry.csize });
-        Some((number, chunks.map(chunk_ref).collect::<Option<_>>()?))
+        Some((number, bare, chunks.map(chunk_ref).collect::<Option<_>>()?))
     }
 }
 

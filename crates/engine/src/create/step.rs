@@ -4,7 +4,7 @@ use bytes::Bytes;
 use worldkeeper_archive::{ChunkRef, Item};
 use worldkeeper_core::{ChunkId, Defects};
 
-use crate::cache::{Look, PathKey};
+use crate::cache::{Bare, Look, PathKey};
 use crate::pipeline::{chunk_bytes, item_bytes, step_bytes};
 use crate::session::SessionError;
 use crate::source::{Reason, RootError, SourceError};
@@ -55,8 +55,8 @@ pub(crate) struct SealedChunk {
 /// A regular file as it was read, or as it was.
 pub(crate) struct FinishedFile {
     /// Without chunks, unless the file was unchanged.
-    pub item: Item,
-    /// Where it is, as walked.
+    pub item: Box<Item>,
+    /// Where it is, as walked, if somebody has to be told about it.
     pub path: Vec<u8>,
     pub state: FileState,
     /// For the files cache, if it may be trusted next time.
@@ -86,7 +86,7 @@ pub(crate) enum Remembered {
     /// The file is what the last archive's cache has under this number.
     Unchanged(u32),
     /// It was read.
-    Changed { key: PathKey, look: Look },
+    Changed { key: PathKey, look: Look, bare: Bare },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

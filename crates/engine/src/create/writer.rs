@@ -241,9 +241,9 @@ impl<'a> Writer<'a> {
         self.csize += chunks.iter().map(|chunk| u64::from(chunk.csize)).sum::<u64>();
         match remembered {
             Some(Remembered::Unchanged(number)) => self.found.unchanged(number),
-            Some(Remembered::Changed { key, look }) => {
+            Some(Remembered::Changed { key, look, bare }) => {
                 let last = self.checkpoints.shared.files();
-                self.found.changed(&last, key, look, chunks.iter().map(|chunk| chunk.id));
+                self.found.changed(&last, key, look, bare, chunks.iter().map(|chunk| chunk.id));
             }
             None => {}
         }

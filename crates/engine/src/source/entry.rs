@@ -11,8 +11,9 @@ use super::stat::Stat;
 /// One object of the tree: its item but for content, and how to get at that.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Complete, but for `chunks` and `size` where [`has_content`](Self::has_content).
-    pub item: Item,
+    /// Complete, but for `chunks` and `size` where [`has_content`](Self::has_content), and for extended attributes and
+    /// ACLs as long as nobody asks the [walker](super::Walker::read_attributes) for them.
+    pub item: Box<Item>,
     /// What the item's fields were taken from; the files cache compares it.
     pub stat: Stat,
     /// Where it is, as walked: for messages.
@@ -22,6 +23,21 @@ pub(crate) struct Entry {
     pub(super) name: Vec<u8>,
     /// How it is read although it is no file; the item says that it is one.
     pub(super) special: Option<Special>,
+    /// What is known of its extended attributes and ACLs.
+    pub(super) attributes: Attributes,
+    /// It lies where a change of those shows in its ctime.
+    pub(super) shows_attributes: bool,
+}
+
+/// What is known of the extended attributes and ACLs of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attributes {
+    /// They are yet to be read.
+    Unread,
+    /// They were read, as far as that could be done.
+    Read,
+    /// There are none.
+    None,
 }
 
 /// A FIFO or device whose content is taken as a regular file's.
@@ -43,6 +59,16 @@ impl Entry {
     /// link to one.
     pub(crate) fn has_content(&self) -> bool {
         (self.stat.file_type() == FileType::RegularFile || self.is_special()) && self.item.source.is_none()
+    }
+
+    /// Returns whether it was seen to have no extended attributes and no ACLs.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.attributes == Attributes::None
+    }
+
+    /// Returns whether its extended attributes and ACLs are what they were, if its ctime is.
+    pub(crate) fn shows_attributes(&self) -> bool {
+        self.shows_attributes
     }
 
     /// Returns whether its content is a FIFO's or device's: nothing that is known of it tells whether that changed.

@@ -7,6 +7,7 @@ use rustix::fs::{FileType, fgetxattr, flistxattr, getxattr, lgetxattr, listxattr
 use rustix::io::{self, Errno};
 use worldkeeper_archive::Item;
 
+use super::entry::Attributes;
 use super::error::{Action, SourceError};
 use super::stat::Stat;
 use crate::attributes::Names;
@@ -19,6 +20,9 @@ pub(crate) const MAX_TIME_NS: i64 = (0x7fff_ffff - 48 * 3600) * 1_000_000_000;
 
 /// The kernel's limit for one value and for the list of names.
 const MAX_XATTR_BYTES: usize = 65_536;
+
+/// Enough for nearly every list of names.
+const FEW_BYTES: usize = 512;
 
 /// Where an object's attributes are read: beneath a directory by name, without opening it, or from a descriptor.
 #[derive(Clone, Copy)]
@@ -71,17 +75,18 @@ impl Collector {
         at: At<'_>,
         path: &[u8],
         report: &mut dyn FnMut(SourceError),
-    ) -> Result<(), SourceError> {
+    ) -> Result<Attributes, SourceError> {
         (item.xattrs, item.acl_access, item.acl_default) = (None, None, None);
         self.locate(at);
         let listed = match self.list(at) {
-            Ok(0) | Err(Errno::NOTSUP | Errno::PERM) => return Ok(()),
+            Ok(0) => return Ok(Attributes::None),
+            Err(Errno::NOTSUP | Errno::PERM) => return Ok(Attributes::Read),
             Ok(listed) => listed,
             // It is the object that vanished: an object without attributes has an empty list.
             Err(error @ (Errno::NOENT | Errno::STALE)) => return Err(SourceError::new(path, Action::Stat, error)),
             Err(error) => {
                 report(SourceError::new(path, Action::ReadAttributes, error));
-                return Ok(());
+                return Ok(Attributes::Read);
             }
         };
         let names = self.list[..listed].to_vec();
@@ -115,7 +120,7 @@ impl Collector {
                 item.acl_default = Some(default.unwrap_or_default().to_text(&mut self.names));
             }
         }
-        Ok(())
+        Ok(Attributes::Read)
     }
 
     /// Makes the path by which a name beneath a directory is reached; there are no system calls for attributes that
@@ -128,11 +133,20 @@ impl Collector {
         }
     }
 
+    /// Most have no names or few: the kernel takes as much memory as it is offered.
     fn list(&mut self, at: At<'_>) -> io::Result<usize> {
+        match self.list_at_most(FEW_BYTES, at) {
+            Err(Errno::RANGE) => self.list_at_most(MAX_XATTR_BYTES, at),
+            listed => listed,
+        }
+    }
+
+    fn list_at_most(&mut self, bytes: usize, at: At<'_>) -> io::Result<usize> {
+        let list = &mut self.list[..bytes];
         match at {
-            At::Name(..) => llistxattr(self.path.as_slice(), self.list.as_mut_slice()),
-            At::Target(..) => listxattr(self.path.as_slice(), self.list.as_mut_slice()),
-            At::Open(file) => flistxattr(file.as_fd(), self.list.as_mut_slice()),
+            At::Name(..) => llistxattr(self.path.as_slice(), list),
+            At::Target(..) => listxattr(self.path.as_slice(), list),
+            At::Open(file) => flistxattr(file.as_fd(), list),
         }
     }
 

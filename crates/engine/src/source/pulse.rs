@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use worldkeeper_core::append;
+
 /// What a reader says and a watcher hears; clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Pulse {
@@ -35,7 +37,7 @@ impl Pulse {
         let mut beat = self.beat();
         beat.number += 1;
         beat.path.clear();
-        beat.path.extend_from_slice(path);
+        append(&mut beat.path, path);
         drop(beat);
         #[cfg(test)]
         if let Some(hook) = &self.hook {

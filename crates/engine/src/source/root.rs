@@ -3,6 +3,8 @@
 //! Source: borg 1.4 `archiver.py`, `do_create`; `helpers/fs.py`, `make_path_safe`, `get_strip_prefix`; and Python's
 //! `os.path.normpath`, which stock applies to every argument.
 
+use worldkeeper_core::{append, copied};
+
 use crate::paths::normalise;
 
 /// A source argument, taken apart as stock does.
@@ -49,16 +51,20 @@ impl SourceRoot {
         while let Some(less) = rest.strip_prefix(b"/").or_else(|| rest.strip_prefix(b"../")) {
             rest = less;
         }
-        if matches!(rest, b"" | b"..") { b".".to_vec() } else { rest.to_vec() }
+        if matches!(rest, b"" | b"..") { b".".to_vec() } else { copied(rest) }
     }
 
     /// The path of an entry of the directory at `path`.
     pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
-        match path {
-            b"." => name.to_vec(),
-            _ if path.ends_with(b"/") => [path, name].concat(),
-            _ => [path, b"/", name].concat(),
+        let mut joined = Vec::with_capacity(path.len() + 1 + name.len());
+        if path != b"." {
+            append(&mut joined, path);
+            if !path.ends_with(b"/") {
+                joined.push(b'/');
+            }
         }
+        append(&mut joined, name);
+        joined
     }
 }
 

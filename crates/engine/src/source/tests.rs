@@ -27,6 +27,7 @@ pub(crate) fn store(root: &Path) -> Vec<(Item, Vec<u8>)> {
             Found::LeftOut { reason: Reason::Socket, .. } => continue,
             other => panic!("{other:?}"),
         };
+        walker.read_attributes(&mut entry).unwrap();
         let mut content = Vec::new();
         if entry.has_content() {
             let mut file = walker.open(&mut entry).unwrap();
@@ -35,7 +36,7 @@ pub(crate) fn store(root: &Path) -> Vec<(Item, Vec<u8>)> {
             assert_eq!(file.finish().unwrap(), Verdict::Unchanged);
         }
         walker.archived(&entry);
-        stored.push((entry.item, content));
+        stored.push((*entry.item, content));
     }
     stored
 }

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, open, readlinkat, statx};
 use rustix::io::Errno;
 use worldkeeper_archive::Item;
+use worldkeeper_core::copied;
 
-use super::entry::{Entry, Special};
+use super::attribute_times;
+use super::entry::{Attributes, Entry, Special};
 use super::error::{Action, RootError, SourceError};
 use super::listing::Listing;
 use super::metadata::{At, Collector};
@@ -32,7 +34,6 @@ const LISTING_BYTES: usize = 64 * 1024;
 
 /// What the walk came upon.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are entries, and each is taken at once")]
 pub(crate) enum Found {
     /// An object for the archive.
     Entry(Entry),
@@ -75,6 +76,8 @@ struct Level {
     id: FileId,
     path: Vec<u8>,
     listing: Listing,
+    /// A change of attributes shows in the ctime of what is in it and on the same file system.
+    shows_attributes: bool,
 }
 
 impl Walker {
@@ -129,6 +132,21 @@ impl Walker {
         }
     }
 
+    /// Reads the extended attributes and ACLs of an entry that has content; those of all others are read already. What
+    /// cannot be read comes as [`Found::Failed`] next.
+    pub(crate) fn read_attributes(&mut self, entry: &mut Entry) -> Result<(), SourceError> {
+        if entry.attributes == Attributes::Unread {
+            let at = match entry.special {
+                Some(Special::Target) => At::Target(entry.directory.as_fd(), &entry.name),
+                _ => At::Name(entry.directory.as_fd(), &entry.name),
+            };
+            let ready = &mut self.ready;
+            let report = &mut |error| ready.push_back(Found::Failed(error));
+            entry.attributes = self.collector.attributes(&mut entry.item, &entry.stat, at, &entry.path, report)?;
+        }
+        Ok(())
+    }
+
     /// Opens the content of an entry that has some.
     ///
     /// What is open is the truth: if the file was changed or replaced by another one since the walk came upon it, the
@@ -154,7 +172,8 @@ impl Walker {
             self.collector.stat(&mut entry.item, &opened);
             let ready = &mut self.ready;
             let report = &mut |error| ready.push_back(Found::Failed(error));
-            self.collector.attributes(&mut entry.item, &opened, At::Open(file.as_fd()), &entry.path, report)?;
+            let at = At::Open(file.as_fd());
+            entry.attributes = self.collector.attributes(&mut entry.item, &opened, at, &entry.path, report)?;
             entry.stat = opened;
             entry.settle();
         }
@@ -211,7 +230,7 @@ impl Walker {
             self.leave();
             return Ok(());
         };
-        let name = name.to_vec();
+        let name = copied(name);
         let path = SourceRoot::join(&level.path, &name);
         let verdict = self.judge(&path);
         if verdict == Verdict::ExcludeNoRecurse {
@@ -277,13 +296,11 @@ impl Walker {
             },
             _ => entry.item.hardlink_master = Some(false),
         }
-        let ready = &mut self.ready;
-        let report = &mut |error| ready.push_back(Found::Failed(error));
-        let at = match special {
-            Some(Special::Target) => At::Target(directory.as_fd(), &entry.name),
-            _ => At::Name(directory.as_fd(), &entry.name),
-        };
-        self.collector.attributes(&mut entry.item, stat, at, &entry.path, report)?;
+        let level = self.levels.last().filter(|level| level.id.dev == stat.id.dev);
+        entry.shows_attributes = level.is_some_and(|level| level.shows_attributes);
+        if !entry.has_content() {
+            self.read_attributes(&mut entry)?;
+        }
         self.ready.push_back(Found::Entry(entry));
         Ok(())
     }
@@ -328,7 +345,8 @@ impl Walker {
             let mut entry = self.entry(parent, name, path.clone(), &stat);
             let ready = &mut self.ready;
             let report = &mut |error| ready.push_back(Found::Failed(error));
-            self.collector.attributes(&mut entry.item, &stat, At::Open(opened.as_fd()), &path, report)?;
+            let at = At::Open(opened.as_fd());
+            entry.attributes = self.collector.attributes(&mut entry.item, &stat, at, &path, report)?;
             self.ready.push_back(Found::Entry(entry));
         } else {
             self.ready.push_back(Found::LeftOut { path: path.clone(), reason: Reason::Pattern });
@@ -348,7 +366,8 @@ impl Walker {
         if let Some(far) = self.levels.len().checked_sub(OPEN_DIRECTORIES) {
             self.levels[far].directory = None;
         }
-        self.levels.push(Level { directory: Some(Arc::new(opened)), id: stat.id, path, listing });
+        let shows_attributes = attribute_times::show_changes(&opened);
+        self.levels.push(Level { directory: Some(Arc::new(opened)), id: stat.id, path, listing, shows_attributes });
         Ok(())
     }
 
@@ -375,9 +394,18 @@ impl Walker {
 
     fn entry(&mut self, directory: &Arc<OwnedFd>, name: Vec<u8>, path: Vec<u8>, stat: &Stat) -> Entry {
         let (root, _) = self.root.as_ref().expect("entries are beneath a root");
-        let mut item = Item { path: root.archive_path(&path), ..Item::default() };
+        let mut item = Box::new(Item { path: root.archive_path(&path), ..Item::default() });
         self.collector.stat(&mut item, stat);
-        Entry { item, stat: *stat, path, directory: Arc::clone(directory), name, special: None }
+        Entry {
+            item,
+            stat: *stat,
+            path,
+            directory: Arc::clone(directory),
+            name,
+            special: None,
+            attributes: Attributes::Unread,
+            shows_attributes: false,
+        }
     }
 }
 

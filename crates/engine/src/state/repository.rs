@@ -24,6 +24,7 @@ use worldkeeper_core::{Reserve, time};
 use super::{SMALL_FILE, StateError};
 
 /// The folder of one repository in the state directory; made when something is first written.
+#[derive(Clone)]
 pub struct RepositoryState {
     disk: Arc<Reserve>,
     path: PathBuf,

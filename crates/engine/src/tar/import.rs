@@ -78,7 +78,8 @@ pub fn import_tar(
             let thread = thread::Builder::new().name("reader".into()).spawn_scoped(scope, work);
             thread.expect("the system starts a handful of threads");
         };
-        make(session, &create, archive, FilesCache::default(), monitor, watch, start)
+        let caches = (session.take_index(monitor)?, FilesCache::default());
+        make(session, &create, archive, caches, monitor, watch, start)
     });
     match (broken, made) {
         (Some(error), _) => Err(error.into()),
@@ -158,7 +159,7 @@ impl Importer<'_> {
         let path = item.path.clone();
         let state = FileState::New;
         let reading = Reading { read_bytes: size, ..Reading::default() };
-        let file = FinishedFile { item, path, state, remembered: None, reading };
+        let file = FinishedFile { item: Box::new(item), path, state, remembered: None, reading };
         Ok(self.feed.send(Step::File(Box::new(file)))?)
     }
 }
