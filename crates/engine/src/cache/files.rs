@@ -48,10 +48,9 @@ pub(crate) struct Look {
 }
 
 /// Whether a file was seen to have no extended attributes and no ACLs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bare {
     /// It has some, or may have.
-    #[default]
     No,
     /// It has none that are shown to those who are not `CAP_SYS_ADMIN`.
     AsFarAsShown,

@@ -91,17 +91,19 @@ impl Reader {
     fn file(&mut self, mut entry: Entry) -> Result<(), Closed> {
         let key = FilesCache::key_of(&self.feed.shared.key, &entry.item.path);
         let is_special = entry.is_special();
-        let unchanged = if is_special { None } else { self.unchanged(&key, look(&entry.stat)) };
-        let is_bare = unchanged.as_ref().is_some_and(|(_, bare, _)| *bare >= self.bare);
-        if !(is_bare && entry.shows_attributes())
-            && let Err(error) = self.walker.read_attributes(&mut entry)
-        {
-            return self.feed.send(Step::Failed(error));
-        }
-        if let Some((number, _, chunks)) = unchanged {
+        if !is_special && let Some((number, bare, chunks)) = self.unchanged(&key, look(&entry.stat)) {
+            let is_bare = bare >= self.bare && entry.shows_attributes();
+            if !is_bare && let Err(error) = self.walker.read_attributes(&mut entry) {
+                return self.feed.send(Step::Failed(error));
+            }
             entry.item.chunks = Some(chunks);
             let remembered = Some(Remembered::Unchanged(number));
             return self.finish_file(entry, FileState::Unchanged, remembered, Reading::default());
+        }
+        // An attribute that it gets from now on is newer than what is read.
+        let asked = self.feed.shared.now();
+        if let Err(error) = self.walker.read_attributes(&mut entry) {
+            return self.feed.send(Step::Failed(error));
         }
         let is_known = !is_special && self.feed.shared.files().contains(&key);
         let state = if is_known { FileState::Changed } else { FileState::New };
@@ -109,10 +111,11 @@ impl Reader {
             Ok((reading, looked)) => {
                 // A broken file is read again the next time, and told again: nobody should believe that it was mended.
                 let is_known_next_time = !is_special && reading.is_good() && may_be_remembered(&entry.stat, looked);
+                let is_bare = entry.is_bare() && may_be_remembered(&entry.stat, asked);
                 let remembered = is_known_next_time.then(|| Remembered::Changed {
                     key,
                     look: look(&entry.stat),
-                    bare: if entry.is_bare() { self.bare } else { Bare::No },
+                    bare: if is_bare { self.bare } else { Bare::No },
                 });
                 self.finish_file(entry, state, remembered, reading)
             }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use tempfile::TempDir;
@@ -13,9 +14,11 @@ use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 
 use super::*;
+use crate::cache::{Bare, Look};
 use crate::key_store::NoKeyFiles;
 use crate::monitor::Silent;
 use crate::session::SessionOptions;
+use crate::source::{SourceRoot, Stat};
 use crate::state::StateDir;
 
 /// A clock on which a second passes whenever somebody looks how much time has passed.
@@ -68,13 +71,15 @@ impl Mount {
 struct House {
     folder: TempDir,
     repository: MemoryRepository,
+    clock: Arc<dyn Clock>,
     stop: Stop,
 }
 
 impl House {
     fn new() -> Self {
-        let house =
-            Self { folder: TempDir::new().unwrap(), repository: MemoryRepository::new(1), stop: Stop::default() };
+        let clock = Arc::new(Ticking(ManualClock::at("2030-01-01T00:00:00Z")));
+        let (folder, repository) = (TempDir::new().unwrap(), MemoryRepository::new(1));
+        let house = Self { folder, repository, clock, stop: Stop::default() };
         fs::create_dir_all(house.world().join("region")).unwrap();
         for name in ["level.dat", "region/a", "region/b"] {
             fs::write(house.world().join(name), name.repeat(1000)).unwrap();
@@ -91,8 +96,7 @@ impl House {
     fn with_session(&self, open: impl FnOnce(&SessionOptions<'_>) -> Session) -> Session {
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let state = StateDir::open(disk, &self.folder.path().join("state"), "test").unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(Ticking(ManualClock::at("2030-01-01T00:00:00Z")));
-        let (passphrase, stop) = (Some("correct horse"), self.stop.clone());
+        let (clock, passphrase, stop) = (Arc::clone(&self.clock), Some("correct horse"), self.stop.clone());
         open(&SessionOptions { state: &state, key_store: &NoKeyFiles, passphrase, clock, stop })
     }
 
@@ -109,6 +113,24 @@ impl House {
         let watch = Watch::new(&session.clock(), &session.stop(), limit, pulse.clone(), left_behind.clone());
         create_watched(&mut session, &options, &Silent, watch)
     }
+}
+
+/// A clock that readers find a second ahead, but for the first time that they ask.
+#[derive(Default)]
+struct Leaping(AtomicBool);
+
+impl Clock for Leaping {
+    fn now(&self) -> Timestamp {
+        let is_reader = std::thread::current().name() == Some("reader");
+        let leaps = is_reader && self.0.swap(true, Ordering::Relaxed);
+        Timestamp::now() + Duration::from_secs(leaps.into())
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) {}
 }
 
 fn is(path: PathBuf) -> impl Fn(&[u8]) -> bool + Send + Sync + 'static {
@@ -201,4 +223,30 @@ fn a_question_that_hangs_is_given_up() {
     let error = answer(hangs(), 0, &stop).unwrap_err();
     assert!(matches!(&error, CreateError::Session(error) if error.is_stopped()), "{error}");
     drop(hold);
+}
+
+/// Where clocks of file systems tick slowly, it may have got attributes since, and its ctime does not show it.
+#[test]
+fn a_file_that_was_written_to_just_before_it_was_asked_for_attributes_is_not_remembered_as_bare() {
+    let mut house = House::new();
+    let path = house.world().join("level.dat");
+    fs::remove_dir_all(house.world().join("region")).unwrap();
+    house.clock = Arc::new(Leaping::default());
+    let (is_it, file) = (is(path.clone()), path.clone());
+    let is_first = AtomicBool::new(true);
+    let written_to = Pulse::with_hook(move |asked| {
+        if is_it(asked) && is_first.swap(false, Ordering::Relaxed) {
+            fs::write(&file, "new").unwrap();
+        }
+    });
+    house.backup(&written_to).unwrap();
+
+    let repository = Box::new(house.repository.clone());
+    let session = house.with_session(|options| Session::open(repository, options).unwrap());
+    let files = FilesCache::load(session.state(), session.key(), "mc").unwrap();
+    let path = path.as_os_str().as_bytes();
+    let key = FilesCache::key_of(session.key(), &SourceRoot::new(path).archive_path(path));
+    let stat = Stat::of(rustix::fs::CWD, path).unwrap();
+    let look = Look { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns };
+    assert_eq!(files.unchanged(&key, look).map(|(_, bare, _)| bare), Some(Bare::No));
 }
