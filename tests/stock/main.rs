@@ -18,6 +18,7 @@ mod import_tar;
 mod info;
 mod keys;
 mod long_paths;
+mod many_chunks;
 mod mounts;
 mod patterns;
 mod reads_ours;

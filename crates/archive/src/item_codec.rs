@@ -9,6 +9,7 @@ use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder, Kind, Value};
 
 use crate::fields::{Entry, Field, encode_map};
 use crate::item::{ChunkRef, Item};
+use crate::item_reader::ItemReader;
 
 /// Why bytes are no item.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +57,9 @@ pub const ITEM_KEYS: [&str; 23] = [
 ];
 
 impl Item {
+    /// How many chunks a file may have: with more, its item would be longer than [readers](crate::ItemReader) take.
+    pub const MAX_CHUNKS: usize = 5_500_000;
+
     /// Writes the item as stock would: the keys sorted, `user` and `group` always there.
     pub fn encode(&self, encoder: &mut Encoder) {
         encode_map(encoder, &self.fields(), &self.unknown);
@@ -204,6 +208,11 @@ pub fn fuzz_item(bytes: &[u8]) {
         assert_eq!(again, item);
     }
 }
+
+const _: () = assert!(Item::MAX_CHUNKS * CHUNK_REF_LEN + 20_000_000 <= ItemReader::MAX_ITEM_LEN);
+
+/// Bytes of a packed chunk reference, at most.
+const CHUNK_REF_LEN: usize = 45;
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -416,5 +425,16 @@ pub(crate) mod tests {
             packed[at] = byte;
             fuzz_item(&packed);
         }
+    }
+
+    #[test]
+    fn a_chunk_reference_is_no_longer_than_is_reckoned_with() {
+        let packed_len = |count| {
+            let chunk = ChunkRef { id: ChunkId([255; 32]), size: u32::MAX, csize: u32::MAX };
+            let mut encoder = Encoder::new();
+            Item { chunks: Some(vec![chunk; count]), ..Item::default() }.encode(&mut encoder);
+            encoder.finish().len()
+        };
+        assert_eq!(packed_len(101_000) - packed_len(100_000), 1000 * CHUNK_REF_LEN);
     }
 }

@@ -19,7 +19,7 @@ pub struct ItemReader {
 }
 
 impl ItemReader {
-    /// Longest packed item, in bytes. It has some six million chunk references, 12 TB of file in chunks of stock's default size.
+    /// Longest packed item, in bytes: [`Item::MAX_CHUNKS`], and 20 MB for the rest.
     pub const MAX_ITEM_LEN: usize = 256 << 20;
 
     /// Waits for the first piece.

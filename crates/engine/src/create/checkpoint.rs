@@ -111,8 +111,8 @@ impl Writer<'_> {
 
     /// Items for the chunks that no item has: those of the file that is being read, and those of files that failed.
     fn parts(&self) -> Vec<Item> {
-        let part = |item: &Item, chunks: &[ChunkRef]| {
-            let path = [&item.path[..], b".borg_part_1"].concat();
+        let part = |item: &Item, number: u64, chunks: &[ChunkRef]| {
+            let path = [&item.path[..], format!(".borg_part_{number}").as_bytes()].concat();
             let size = chunks.iter().map(|chunk| u64::from(chunk.size)).sum();
             // A part is a file of its own, whatever links there are to the whole.
             let hardlink_master = Some(false);
@@ -120,18 +120,18 @@ impl Writer<'_> {
                 path,
                 chunks: Some(chunks.to_vec()),
                 size: Some(size),
-                part: Some(1),
+                part: Some(number),
                 hardlink_master,
                 ..item.clone()
             }
         };
-        let unfinished = self.begun.iter().filter(|_| !self.chunks.is_empty());
-        let unfinished = unfinished.map(|item| part(item, &self.chunks));
-        let orphan = |name: &str, chunks: &[ChunkRef]| {
-            part(&Item { path: name.into(), mode: 0o100_600, ..Item::default() }, chunks)
+        let orphans = Item { path: b"unreadable".into(), mode: 0o100_600, ..Item::default() };
+        let unfinished = self.begun.iter().map(|item| (&**item, &self.chunks));
+        let parts_of = |(item, chunks): (&Item, &Vec<ChunkRef>)| {
+            let numbered = (1..).zip(chunks.chunks(Item::MAX_CHUNKS));
+            numbered.map(|(number, chunks)| part(item, number, chunks)).collect::<Vec<_>>()
         };
-        let orphans = (!self.orphans.is_empty()).then(|| orphan("unreadable", &self.orphans));
-        unfinished.chain(orphans).collect()
+        unfinished.chain([(&orphans, &self.orphans)]).flat_map(parts_of).collect()
     }
 
     /// Stores what the checkpoint alone refers to, unless it is there anyhow.

@@ -18,6 +18,7 @@ impl Reader {
         mut judging: Judging<'_>,
         asked: &Asked<'_>,
     ) -> Result<Reading, Interrupted> {
+        self.feed.begin_file();
         let Taken { read_bytes, is_settled } = match self.blocks {
             Some(blocks) => {
                 let read_bytes = self.ranges(&mut file, &mut judging, blocks)?;
@@ -25,6 +26,9 @@ impl Reader {
             }
             None => self.stream(&mut file, &mut judging, asked)?,
         };
+        if self.feed.has_too_many_chunks() {
+            return Err(file.too_many_chunks().into());
+        }
         let defects = judging.finish(file.position());
         let torn = file.finish()? == Verdict::Changed && !is_settled;
         Ok(Reading { torn, defects, read_bytes })
@@ -56,6 +60,9 @@ impl Reader {
 
     /// Reads on; returns how much came, nothing at the end.
     pub(super) fn more(&mut self, file: &mut FileReader, judging: &mut Judging<'_>) -> Result<u64, Interrupted> {
+        if self.feed.has_too_many_chunks() {
+            return Err(file.too_many_chunks().into());
+        }
         Ok(self.feed.pending.fill(file.remaining(), |buffer| read(file, judging, buffer))? as u64)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use worldkeeper_archive::Item;
 use worldkeeper_chunker::Chunker;
 
 use super::CreateOptions;
@@ -21,6 +22,8 @@ pub(crate) struct Feed {
     waiting: Waiting,
     pub(super) chunker: Chunker,
     pub(super) pending: Pending,
+    /// How many chunks were handed out of the file whose content comes.
+    chunks: usize,
 }
 
 /// What waits for company: to hand each small thing over would cost more than to do it.
@@ -40,7 +43,17 @@ impl Feed {
     pub(super) fn new(shared: Arc<Shared>, options: &CreateOptions, steps: Sender<Steps>) -> Self {
         let chunker = Chunker::new(&options.chunker_params, shared.key.chunk_seed());
         let pending = Pending::new(chunker.max_chunk_size(), Arc::clone(&shared.buffers));
-        Self { shared, steps, next_number: 0, waiting: Waiting::default(), chunker, pending }
+        Self { shared, steps, next_number: 0, waiting: Waiting::default(), chunker, pending, chunks: 0 }
+    }
+
+    /// Begins a file: what comes is its content.
+    pub(crate) fn begin_file(&mut self) {
+        self.chunks = 0;
+    }
+
+    /// Returns whether the content that came is more than an item can list.
+    pub(crate) fn has_too_many_chunks(&self) -> bool {
+        self.chunks > Item::MAX_CHUNKS
     }
 
     /// Cuts content that comes as one stream; `fill` adds to what is pending, and returns how much: 0 at the end.
@@ -84,12 +97,14 @@ impl Feed {
     }
 
     fn send_large(&mut self, plain: Plain) -> Result<(), Closed> {
+        self.chunks += 1;
         let number = self.take_number();
         self.shared.jobs.push([Job { number, plain }])
     }
 
     /// Hands over a small chunk, now or with what comes next.
     fn add_job(&mut self, plain: Plain) -> Result<(), Closed> {
+        self.chunks += 1;
         self.place_last();
         self.waiting.weight += step_bytes(chunk_bytes(plain.len()));
         let number = self.take_number();

@@ -51,6 +51,10 @@ impl<'a> ItemStream<'a> {
     }
 
     /// Adds an item.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::TooManyChunks`] before anything is stored that nobody could read.
     pub(crate) fn push(
         &mut self,
         item: &Item,
@@ -58,6 +62,9 @@ impl<'a> ItemStream<'a> {
         index: &RwLock<ChunkIndex>,
         stats: &mut CreateStats,
     ) -> Result<(), SessionError> {
+        if item.chunks.as_ref().is_some_and(|chunks| chunks.len() > Item::MAX_CHUNKS) {
+            return Err(SessionError::TooManyChunks(item.path.clone()));
+        }
         if matches!(self.cutter, Cutter::Stock(_)) && self.shortest.is_some_and(|size| ItemCuts::are_for(item, size)) {
             // What came so far is a list of its own, so that it is what it was the next time.
             self.cut(true, change, index, stats)?;

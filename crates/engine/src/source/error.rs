@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use thiserror::Error;
+use worldkeeper_archive::Item;
 
 use crate::attributes::Escaped;
 
@@ -23,6 +24,16 @@ impl SourceError {
     /// Makes an error of what `path` met.
     pub(crate) fn new(path: &[u8], action: Action, source: impl Into<io::Error>) -> Self {
         Self { path: path.to_vec(), action, source: source.into() }
+    }
+
+    /// What a file meets that is cut into more chunks than its item can list.
+    pub(crate) fn too_many_chunks(path: &[u8]) -> Self {
+        let problem = format!(
+            "it is cut into more than {} chunks, which is all that an archive lists of one file; larger chunks are \
+             fewer (BORG_CHUNKER_PARAMS)",
+            Item::MAX_CHUNKS
+        );
+        Self::new(path, Action::Read, io::Error::new(io::ErrorKind::FileTooLarge, problem))
     }
 
     /// Returns whether the object is simply not there any more: usual in a live tree.

@@ -44,6 +44,11 @@ pub(crate) struct FileReader {
 }
 
 impl FileReader {
+    /// What is said if the file is cut into too many chunks.
+    pub(crate) fn too_many_chunks(&self) -> SourceError {
+        SourceError::too_many_chunks(&self.path)
+    }
+
     pub(super) fn new(file: OwnedFd, opened: Stat, path: &[u8], pulse: Pulse) -> Self {
         if opened.size >= ADVISED_BYTES {
             // A hint that is refused changes nothing.

@@ -150,12 +150,16 @@ impl Importer<'_> {
     }
 
     fn file(&mut self, item: Item, size: u64) -> Result<(), Ended> {
+        self.feed.begin_file();
         let (mut left, tar) = (size, &mut self.tar);
         self.feed.stream(|pending| {
             let read = pending.fill(left, |buffer| tar.read(buffer))? as u64;
             left -= read;
             Ok::<_, Ended>(read)
         })?;
+        if self.feed.has_too_many_chunks() {
+            return Ok(self.feed.send(Step::Failed(SourceError::too_many_chunks(&item.path)))?);
+        }
         let path = item.path.clone();
         let state = FileState::New;
         let reading = Reading { read_bytes: size, ..Reading::default() };
