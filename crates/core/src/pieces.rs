@@ -95,6 +95,17 @@ impl<T: Clone> Pieces<T> {
         list
     }
 
+    /// A list of `len` values, begun as the same one, which `fill` puts in place, a piece after the other.
+    pub fn filled_by<E>(value: T, len: usize, mut fill: impl FnMut(&mut [T]) -> Result<(), E>) -> Result<Self, E> {
+        let mut list = Self::new();
+        for start in (0..len).step_by(PIECE) {
+            let mut piece = vec![value.clone(); PIECE.min(len - start)];
+            fill(&mut piece)?;
+            list.pieces.push(piece);
+        }
+        Ok(list)
+    }
+
     /// Adds the same value until there are `len`, or takes values away until there are not more.
     pub fn resize(&mut self, len: usize, value: T) {
         self.pieces.truncate(len.div_ceil(PIECE));
@@ -204,6 +215,19 @@ mod tests {
                 assert_eq!(list == counted(from), vector == (0..from).collect::<Vec<_>>());
             }
             assert_is(&Pieces::filled(3, from), &vec![3; from]);
+
+            let mut next = 0..;
+            let filled = Pieces::filled_by(0, from, |piece: &mut [usize]| {
+                piece.iter_mut().zip(&mut next).for_each(|(place, value)| *place = value);
+                Ok::<_, ()>(())
+            });
+            assert_is(&filled.unwrap(), &(0..from).collect::<Vec<_>>());
+            let mut left = from.div_ceil(PIECE);
+            let failed = Pieces::filled_by(0, from + PIECE, |_| {
+                left = left.checked_sub(1).ok_or("enough")?;
+                Ok(())
+            });
+            assert_eq!(failed, Err("enough"));
         }
     }
 }

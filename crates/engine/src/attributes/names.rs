@@ -1,9 +1,10 @@
 //! Users and groups: names of numbers and numbers of names, each asked for once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt;
 
 use uzers::{get_current_uid, get_group_by_gid, get_group_by_name, get_user_by_name, get_user_by_uid};
+use worldkeeper_core::copied;
 
 /// Who runs this, as borg notes it in an archive: by name, or by number where this system has no name for it.
 #[must_use]
@@ -15,8 +16,8 @@ pub fn username() -> String {
 /// The users and groups of this system, as far as they have been asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    users: HashMap<u32, Option<Vec<u8>>>,
-    groups: HashMap<u32, Option<Vec<u8>>>,
+    users: BTreeMap<u32, Option<Vec<u8>>>,
+    groups: BTreeMap<u32, Option<Vec<u8>>>,
     uids: HashMap<Vec<u8>, Option<u32>>,
     gids: HashMap<Vec<u8>, Option<u32>>,
 }
@@ -25,13 +26,13 @@ impl Names {
     /// The name of the user `uid`, if this system knows it.
     pub(crate) fn user(&mut self, uid: u32) -> Option<Vec<u8>> {
         let name = || get_user_by_uid(uid).map(|user| user.name().as_bytes().to_vec());
-        self.users.entry(uid).or_insert_with(name).clone()
+        self.users.entry(uid).or_insert_with(name).as_deref().map(copied)
     }
 
     /// The name of the group `gid`, if this system knows it.
     pub(crate) fn group(&mut self, gid: u32) -> Option<Vec<u8>> {
         let name = || get_group_by_gid(gid).map(|group| group.name().as_bytes().to_vec());
-        self.groups.entry(gid).or_insert_with(name).clone()
+        self.groups.entry(gid).or_insert_with(name).as_deref().map(copied)
     }
 
     /// The number of the user called `name`, if this system knows it.

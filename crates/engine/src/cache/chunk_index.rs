@@ -16,6 +16,7 @@
 //! | unread, each   | u32, and as many     | the length of the name, and the name                              |
 //! | chunks, to the end | 32, u32, u32, u32 | id, references, bytes of plaintext, bytes of the stored object   |
 
+use std::array;
 use std::collections::{BTreeSet, HashSet};
 
 use worldkeeper_archive::{ArchiveName, ChunkRef};
@@ -28,7 +29,7 @@ use crate::state::{RepositoryState, StateError};
 
 const NAME: &str = "chunks";
 /// With the number of the form.
-const KIND: Kind = *b"WKCHUNK3";
+const KIND: Kind = *b"WKCHUNK4";
 
 /// What is known of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,9 +158,7 @@ impl ChunkIndex {
         }
         let mut chunks = Pieces::new();
         while reader.left() > 0 {
-            let id = ChunkId(reader.array()?);
-            let entry = ChunkEntry { references: reader.u32()?, size: reader.u32()?, csize: reader.u32()? };
-            chunks.push(Chunk { id, entry });
+            chunks.push(unpacked(&reader.array()?));
         }
         reader.finish()?;
         Ok(Some(Self { chunks: ChunkTable::of(chunks), missing: HashSet::new(), unread }))
@@ -178,13 +177,7 @@ impl ChunkIndex {
                 writer.put(&(archive.as_bytes().len() as u32).to_le_bytes())?;
                 writer.put(archive.as_bytes())?;
             }
-            for Chunk { id, entry } in self.chunks.iter() {
-                writer.put(&id.0)?;
-                writer.put(&entry.references.to_le_bytes())?;
-                writer.put(&entry.size.to_le_bytes())?;
-                writer.put(&entry.csize.to_le_bytes())?;
-            }
-            Ok(())
+            self.chunks.iter().try_for_each(|chunk| writer.put(&packed(chunk)))
         })
     }
 
@@ -192,6 +185,24 @@ impl ChunkIndex {
     pub(crate) fn remove(state: &RepositoryState) -> Result<(), StateError> {
         state.remove(NAME)
     }
+}
+
+/// Bytes of a stored chunk.
+const CHUNK_LEN: usize = 44;
+
+fn packed(Chunk { id, entry }: &Chunk) -> [u8; CHUNK_LEN] {
+    let mut packed = [0; CHUNK_LEN];
+    packed[..32].copy_from_slice(&id.0);
+    packed[32..36].copy_from_slice(&entry.references.to_le_bytes());
+    packed[36..40].copy_from_slice(&entry.size.to_le_bytes());
+    packed[40..].copy_from_slice(&entry.csize.to_le_bytes());
+    packed
+}
+
+fn unpacked(packed: &[u8; CHUNK_LEN]) -> Chunk {
+    let number = |at: usize| u32::from_le_bytes(array::from_fn(|byte| packed[at + byte]));
+    let entry = ChunkEntry { references: number(32), size: number(36), csize: number(40) };
+    Chunk { id: ChunkId(array::from_fn(|at| packed[at])), entry }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use super::stored::{self, CacheReader, CacheWriter, Kind};
 use crate::state::RepositoryState;
 
 /// With the number of the form.
-pub(super) const KIND: Kind = *b"WKFILES3";
+pub(super) const KIND: Kind = *b"WKFILES4";
 
 /// Finds a file again: half of the id hash of its path in the archive.
 pub(crate) type PathKey = [u8; 16];

@@ -4,13 +4,16 @@
 //! |----------|---------|-------------------------------------------------------------|
 //! | 0..8     | kind    | which cache it is, and in which form                        |
 //! | 8..-32   | content | the cache's own; numbers little-endian                      |
-//! | -32..    | digest  | id hash of everything before, under the repository's key    |
+//! | -32..    | digest  | of everything before                                        |
+//!
+//! The digest is the id hash, under the repository's key, of the id hashes of pieces of [`PIECE_LEN`]: so those are made
+//! side by side.
 //!
 //! It goes through a small buffer either way. What is read cannot be trusted before the digest at the end has been
 //! seen, so readers keep it in plain lists until then.
 
 use worldkeeper_core::disk::{DiskError, DiskFile};
-use worldkeeper_core::error_text;
+use worldkeeper_core::{append, error_text};
 use worldkeeper_crypto::{Digester, Key};
 
 use crate::state::{RepositoryState, StateError};
@@ -21,15 +24,18 @@ pub(super) type Kind = [u8; 8];
 /// A cache of more than this many bytes is not loaded; 10^7 files of a chunk each need half of it.
 const MAX_LEN: u64 = 2 << 30;
 
-/// How much is read or written at once.
-const BUFFER_LEN: usize = 128 * 1024;
+/// How much has a hash of its own.
+const PIECE_LEN: usize = 8 * 1024;
+
+/// How much is read or written at once, in whole pieces.
+const BUFFER_LEN: usize = 16 * PIECE_LEN;
 
 const DIGEST_LEN: usize = 32;
 
 /// A cache that is being written.
 pub(super) struct CacheWriter<'a> {
     file: &'a mut dyn DiskFile,
-    digester: Digester,
+    digester: PieceDigester,
     buffer: Vec<u8>,
 }
 
@@ -42,7 +48,7 @@ pub(super) fn store(
     write: impl FnOnce(&mut CacheWriter<'_>) -> Result<(), DiskError>,
 ) -> Result<(), StateError> {
     state.write_cache(name, |file| {
-        let mut writer = CacheWriter { file, digester: key.id_digester(), buffer: Vec::new() };
+        let mut writer = CacheWriter { file, digester: PieceDigester::new(key), buffer: Vec::new() };
         writer.put(&kind)?;
         write(&mut writer)?;
         writer.finish()
@@ -51,11 +57,12 @@ pub(super) fn store(
 
 impl CacheWriter<'_> {
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
-        self.buffer.extend_from_slice(bytes);
+        append(&mut self.buffer, bytes);
         if self.buffer.len() >= BUFFER_LEN {
-            self.digester.update(&self.buffer);
-            self.file.append(&self.buffer)?;
-            self.buffer.clear();
+            let whole = self.buffer.len() / PIECE_LEN * PIECE_LEN;
+            self.digester.update(&self.buffer[..whole]);
+            self.file.append(&self.buffer[..whole])?;
+            self.buffer.drain(..whole);
         }
         Ok(())
     }
@@ -67,10 +74,34 @@ impl CacheWriter<'_> {
     }
 }
 
+/// The digest of a cache in the making.
+struct PieceDigester {
+    /// Takes the hashes of pieces.
+    whole: Digester,
+    /// A piece that nothing came of.
+    piece: Digester,
+}
+
+impl PieceDigester {
+    fn new(key: &Key) -> Self {
+        Self { whole: key.id_digester(), piece: key.id_digester() }
+    }
+
+    /// Takes the next pieces; only at the end is there one that is not whole.
+    fn update(&mut self, bytes: &[u8]) {
+        let pieces: Vec<_> = bytes.chunks(PIECE_LEN).collect();
+        self.whole.update(self.piece.digest_all(&pieces).as_flattened());
+    }
+
+    fn finish(self) -> [u8; DIGEST_LEN] {
+        self.whole.finish()
+    }
+}
+
 /// A cache that is being read.
 pub(super) struct CacheReader {
     file: Box<dyn DiskFile>,
-    digester: Digester,
+    digester: PieceDigester,
     /// Where in the file the next bytes come from that are not in the buffer.
     offset: u64,
     /// Where the digest begins.
@@ -92,7 +123,7 @@ pub(super) fn open(state: &RepositoryState, name: &str, key: &Key, kind: Kind) -
         return Err(format!("it has {len} bytes, at most {MAX_LEN} are expected"));
     }
     let end = len.checked_sub(DIGEST_LEN as u64).ok_or(CUT_SHORT)?;
-    let digester = key.id_digester();
+    let digester = PieceDigester::new(key);
     let mut reader = CacheReader { file, digester, offset: 0, end, buffer: Vec::new(), taken: 0 };
     Ok((reader.array()? == kind).then_some(reader))
 }
@@ -200,7 +231,8 @@ mod tests {
         let state = state_dir.repository(RepositoryId([7; 32]));
         assert_eq!(load(&state, KIND), Ok(None));
         let buffer = BUFFER_LEN as u64 / 8;
-        for count in [0, 1, buffer - 2, buffer - 1, buffer, buffer + 1, 3 * buffer] {
+        let piece = PIECE_LEN as u64 / 8;
+        for count in [0, 1, piece - 2, piece - 1, piece, buffer - 2, buffer - 1, buffer, buffer + 1, 3 * buffer] {
             store(&state, "cache", &key(), KIND, |writer| {
                 (0..count).try_for_each(|number| writer.put(&number.to_le_bytes()))
             })

@@ -172,7 +172,7 @@ impl Reader {
         reading: Reading,
     ) -> Result<(), Closed> {
         self.archived(&entry)?;
-        let path = if reading.is_good() { Vec::new() } else { entry.path };
+        let path = if reading.is_good() { Vec::new() } else { entry.path }.into();
         let file = FinishedFile { item: entry.item, path, state, remembered, reading };
         self.feed.send(Step::File(Box::new(file)))
     }

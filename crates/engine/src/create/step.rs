@@ -57,12 +57,15 @@ pub(crate) struct FinishedFile {
     /// Without chunks, unless the file was unchanged.
     pub item: Box<Item>,
     /// Where it is, as walked, if somebody has to be told about it.
-    pub path: Vec<u8>,
+    pub path: Box<[u8]>,
     pub state: FileState,
     /// For the files cache, if it may be trusted next time.
     pub remembered: Option<Remembered>,
     pub reading: Reading,
 }
+
+/// What is not longer is moved without a call, and there is one for every file.
+const _: () = assert!(size_of::<FinishedFile>() <= 128);
 
 /// How a file was read; as it is by default, if it was not.
 #[derive(Default)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use worldkeeper_archive::Item;
 
+use super::root::name_of;
 use super::stat::Stat;
 
 /// One object of the tree: its item but for content, and how to get at that.
@@ -18,9 +19,8 @@ pub(crate) struct Entry {
     pub stat: Stat,
     /// Where it is, as walked: for messages.
     pub path: Vec<u8>,
-    /// The directory it is an entry of, and its name there.
+    /// The directory it is an entry of.
     pub(super) directory: Arc<OwnedFd>,
-    pub(super) name: Vec<u8>,
     /// How it is read although it is no file; the item says that it is one.
     pub(super) special: Option<Special>,
     /// What is known of its extended attributes and ACLs.
@@ -28,6 +28,9 @@ pub(crate) struct Entry {
     /// It lies where a change of those shows in its ctime.
     pub(super) shows_attributes: bool,
 }
+
+/// What is not longer is moved without a call, several times for every file.
+const _: () = assert!(size_of::<Entry>() <= 128);
 
 /// What is known of the extended attributes and ACLs of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,11 @@ pub(super) enum Special {
 }
 
 impl Entry {
+    /// Its name in its directory.
+    pub(super) fn name(&self) -> &[u8] {
+        name_of(&self.path)
+    }
+
     /// Returns whether archives cannot hold its time of modification, and the item has the nearest that they can.
     pub(crate) fn has_clamped_time(&self) -> bool {
         self.item.mtime_ns != self.stat.mtime_ns

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs::RawDir;
 use rustix::io;
+use worldkeeper_core::append;
 
 use super::pulse::Pulse;
 
@@ -62,7 +63,7 @@ impl Listing {
         }
         let len = u8::try_from(name.len()).map_err(|_| io::Errno::NAMETOOLONG)?;
         let start = u32::try_from(self.names.len()).map_err(|_| io::Errno::OVERFLOW)?;
-        self.names.extend_from_slice(name);
+        append(&mut self.names, name);
         self.entries.push((ino, start, len));
         Ok(())
     }

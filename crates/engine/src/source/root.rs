@@ -29,12 +29,8 @@ impl SourceRoot {
 
     /// The directory that the root is an entry of, and the entry's name.
     pub(crate) fn parent_and_name(&self) -> (&[u8], &[u8]) {
-        let start = self.path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
-        match self.path.split_at(start) {
-            (parent, b"") => (parent, b"."),
-            (b"", name) => (b".", name),
-            (parent, name) => (parent, name),
-        }
+        let parent = &self.path[..name_start(&self.path)];
+        (if parent.is_empty() { b"." } else { parent }, name_of(&self.path))
     }
 
     /// What the archive calls the object that lies at `path`, which is this root's or beneath it; `.` is what all
@@ -66,6 +62,16 @@ impl SourceRoot {
         append(&mut joined, name);
         joined
     }
+}
+
+/// What the object at a path is called in its directory; at `/`, which is in none, it is `.`.
+pub(super) fn name_of(path: &[u8]) -> &[u8] {
+    let name = &path[name_start(path)..];
+    if name.is_empty() { b"." } else { name }
+}
+
+fn name_start(path: &[u8]) -> usize {
+    path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1)
 }
 
 #[cfg(test)]

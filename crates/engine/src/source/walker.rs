@@ -12,7 +12,6 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, open, readlinkat, statx};
 use rustix::io::Errno;
 use worldkeeper_archive::Item;
-use worldkeeper_core::copied;
 
 use super::attribute_times;
 use super::entry::{Attributes, Entry, Special};
@@ -21,7 +20,7 @@ use super::listing::Listing;
 use super::metadata::{At, Collector};
 use super::pulse::Pulse;
 use super::reader::{FileReader, open_beneath, open_special};
-use super::root::SourceRoot;
+use super::root::{SourceRoot, name_of};
 use super::rules::{Reason, Rules};
 use super::stat::{FileId, Stat};
 use crate::patterns::Verdict;
@@ -137,8 +136,8 @@ impl Walker {
     pub(crate) fn read_attributes(&mut self, entry: &mut Entry) -> Result<(), SourceError> {
         if entry.attributes == Attributes::Unread {
             let at = match entry.special {
-                Some(Special::Target) => At::Target(entry.directory.as_fd(), &entry.name),
-                _ => At::Name(entry.directory.as_fd(), &entry.name),
+                Some(Special::Target) => At::Target(entry.directory.as_fd(), name_of(&entry.path)),
+                _ => At::Name(entry.directory.as_fd(), name_of(&entry.path)),
             };
             let ready = &mut self.ready;
             let report = &mut |error| ready.push_back(Found::Failed(error));
@@ -156,8 +155,8 @@ impl Walker {
         self.pulse.at(&entry.path);
         let failed = |error| SourceError::new(&entry.path, Action::Open, error);
         let file = match entry.special {
-            None => open_beneath(&entry.directory, &entry.name, OFlags::empty()),
-            Some(special) => open_special(&entry.directory, &entry.name, special),
+            None => open_beneath(&entry.directory, entry.name(), OFlags::empty()),
+            Some(special) => open_special(&entry.directory, entry.name(), special),
         };
         let file = file.map_err(failed)?;
         let opened = Stat::of_open(&file).map_err(failed)?;
@@ -209,9 +208,9 @@ impl Walker {
 
     /// Comes upon a root: its failures are fatal.
     fn start(&mut self, root: SourceRoot, parent: &Arc<OwnedFd>) -> Result<(), RootError> {
-        let (path, name) = (root.path.clone(), root.parent_and_name().1.to_vec());
+        let path = root.path.clone();
         self.pulse.at(&path);
-        let stat = stat(parent, &name, &path)?;
+        let stat = stat(parent, name_of(&path), &path)?;
         self.check_root(&root, &stat)?;
         self.root = Some((root, stat));
         let verdict = self.judge(&path);
@@ -219,7 +218,7 @@ impl Walker {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::Again });
             return Ok(());
         }
-        Ok(self.visit(parent, name, path, &stat, verdict)?)
+        Ok(self.visit(parent, path, &stat, verdict)?)
     }
 
     /// Goes to the next entry of the innermost directory, or leaves that.
@@ -230,8 +229,7 @@ impl Walker {
             self.leave();
             return Ok(());
         };
-        let name = copied(name);
-        let path = SourceRoot::join(&level.path, &name);
+        let path = SourceRoot::join(&level.path, name);
         let verdict = self.judge(&path);
         if verdict == Verdict::ExcludeNoRecurse {
             // It is not even looked at, as what may not be looked at is often left out for that reason.
@@ -239,11 +237,11 @@ impl Walker {
             return Ok(());
         }
         self.pulse.at(&path);
-        let stat = stat(&directory, &name, &path)?;
+        let stat = stat(&directory, name_of(&path), &path)?;
         if self.done.contains(&done(&stat, &path)) {
             return Ok(());
         }
-        self.visit(&directory, name, path, &stat, verdict)
+        self.visit(&directory, path, &stat, verdict)
     }
 
     /// What the patterns say. What they cannot decide about is kept, and somebody is told.
@@ -258,7 +256,6 @@ impl Walker {
     fn visit(
         &mut self,
         directory: &Arc<OwnedFd>,
-        name: Vec<u8>,
         path: Vec<u8>,
         stat: &Stat,
         verdict: Verdict,
@@ -267,7 +264,7 @@ impl Walker {
             _ if verdict == Verdict::ExcludeNoRecurse => Some(Reason::Pattern),
             FileType::Directory => self.rules.leaves_out_directory(stat.id).then_some(Reason::Directory),
             _ if verdict == Verdict::Exclude => Some(Reason::Pattern),
-            _ if self.rules.leaves_out_name(&name) => Some(Reason::Name),
+            _ if self.rules.leaves_out_name(name_of(&path)) => Some(Reason::Name),
             FileType::Socket => Some(Reason::Socket),
             _ => None,
         };
@@ -276,17 +273,17 @@ impl Walker {
             return Ok(());
         }
         if stat.file_type() == FileType::Directory {
-            return self.enter(directory, name, path, verdict);
+            return self.enter(directory, path, verdict);
         }
-        let special = self.special(directory, &name, stat);
+        let special = self.special(directory, name_of(&path), stat);
         let stat = special.as_ref().map_or(stat, |(_, stat)| stat);
         let special = special.as_ref().map(|(special, _)| *special);
-        let mut entry = self.entry(directory, name, path, stat);
+        let mut entry = self.entry(directory, path, stat);
         entry.special = special;
         entry.settle();
         match stat.file_type() {
             FileType::Symlink => {
-                let target = readlinkat(directory, entry.name.as_slice(), Vec::new())
+                let target = readlinkat(directory, entry.name(), Vec::new())
                     .map_err(|error| SourceError::new(&entry.path, Action::Read, error))?;
                 entry.item.source = Some(target.into_bytes());
             }
@@ -319,14 +316,8 @@ impl Walker {
     }
 
     /// Opens a directory, makes its entry of what is open unless it is left out, and goes on within.
-    fn enter(
-        &mut self,
-        parent: &Arc<OwnedFd>,
-        name: Vec<u8>,
-        path: Vec<u8>,
-        verdict: Verdict,
-    ) -> Result<(), SourceError> {
-        let opened = open_beneath(parent, &name, OFlags::DIRECTORY)
+    fn enter(&mut self, parent: &Arc<OwnedFd>, path: Vec<u8>, verdict: Verdict) -> Result<(), SourceError> {
+        let opened = open_beneath(parent, name_of(&path), OFlags::DIRECTORY)
             .map_err(|error| SourceError::new(&path, Action::Open, error))?;
         let stat = Stat::of_open(&opened).map_err(|error| SourceError::new(&path, Action::Stat, error))?;
         if self.rules.leaves_out_directory(stat.id) {
@@ -342,7 +333,7 @@ impl Walker {
             return Ok(());
         }
         if verdict == Verdict::Include {
-            let mut entry = self.entry(parent, name, path.clone(), &stat);
+            let mut entry = self.entry(parent, path.clone(), &stat);
             let ready = &mut self.ready;
             let report = &mut |error| ready.push_back(Found::Failed(error));
             let at = At::Open(opened.as_fd());
@@ -392,7 +383,7 @@ impl Walker {
         }
     }
 
-    fn entry(&mut self, directory: &Arc<OwnedFd>, name: Vec<u8>, path: Vec<u8>, stat: &Stat) -> Entry {
+    fn entry(&mut self, directory: &Arc<OwnedFd>, path: Vec<u8>, stat: &Stat) -> Entry {
         let (root, _) = self.root.as_ref().expect("entries are beneath a root");
         let mut item = Box::new(Item { path: root.archive_path(&path), ..Item::default() });
         self.collector.stat(&mut item, stat);
@@ -401,7 +392,6 @@ impl Walker {
             stat: *stat,
             path,
             directory: Arc::clone(directory),
-            name,
             special: None,
             attributes: Attributes::Unread,
             shows_attributes: false,

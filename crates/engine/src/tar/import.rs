@@ -160,7 +160,7 @@ impl Importer<'_> {
         if self.feed.has_too_many_chunks() {
             return Ok(self.feed.send(Step::Failed(SourceError::too_many_chunks(&item.path)))?);
         }
-        let path = item.path.clone();
+        let path = item.path.clone().into();
         let state = FileState::New;
         let reading = Reading { read_bytes: size, ..Reading::default() };
         let file = FinishedFile { item: Box::new(item), path, state, remembered: None, reading };

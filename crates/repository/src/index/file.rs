@@ -13,9 +13,9 @@
 //! Source: borg 1.4 `_hashindex.c`, `HashHeader`.
 
 use worldkeeper_core::disk::DiskFile;
-use worldkeeper_core::{DiskError, PIECE, Pieces};
+use worldkeeper_core::{DiskError, Pieces};
 
-use super::{BUCKET_LEN, Bucket, EMPTY, EMPTY_BUCKET, Index, SIZES, is_used, least_empty, mark, upper_limit};
+use super::{BUCKET_LEN, Bucket, EMPTY, Index, SIZES, is_used, least_empty, mark, upper_limit};
 use crate::integrity::{Digester, Digests};
 
 pub(super) const HEADER_LEN: usize = 18;
@@ -95,24 +95,25 @@ impl Index {
         if found != len {
             return Err(IndexError::Length { expected: len, found });
         }
-        let mut index = Self { buckets: Pieces::new(), entries: 0, empty: 0 };
-        let mut piece = vec![EMPTY_BUCKET; count.min(PIECE)];
-        while index.buckets.len() < count {
-            let offset = (HEADER_LEN + index.buckets.len() * BUCKET_LEN) as u64;
-            piece.truncate(count - index.buckets.len());
+        let (mut offset, mut entries, mut empty) = (HEADER_LEN as u64, 0, 0);
+        let buckets = Pieces::filled_by(HOLE, count, |piece| {
             let bytes = piece.as_flattened_mut();
             let read = file.read_at(bytes, offset)?;
+            offset += read as u64;
             if read < bytes.len() {
-                return Err(IndexError::Length { expected: len, found: offset + read as u64 });
+                return Err(IndexError::Length { expected: len, found: offset });
             }
             digester.update(bytes);
-            if piece.contains(&HOLE) {
-                return Err(IndexError::Hole);
+            for bucket in piece {
+                match mark(bucket) {
+                    EMPTY => empty += 1,
+                    0 if *bucket == HOLE => return Err(IndexError::Hole),
+                    _ => entries += usize::from(is_used(bucket)),
+                }
             }
-            index.buckets.extend(piece.iter().copied());
-        }
-        index.entries = index.buckets.iter().filter(|bucket| is_used(bucket)).count();
-        index.empty = index.buckets.iter().filter(|bucket| mark(bucket) == EMPTY).count();
+            Ok(())
+        })?;
+        let mut index = Self { buckets, entries, empty };
         if let Some(wrong) = digests.and_then(|digests| digests.mismatch(&digester.finish())) {
             return Err(IndexError::Digest(wrong));
         }
