@@ -7,6 +7,7 @@ use crate::{lz4, lzma, zlib, zstd};
 /// Decompresses payloads of every kind. Made to be kept, one per thread: its algorithms allocate once.
 #[derive(Default)]
 pub struct Decompressor {
+    lz4: lz4::Decoder,
     zstd: zstd::Decoder,
     zlib: zlib::Decoder,
 }
@@ -85,7 +86,7 @@ impl Decompressor {
                     out.extend_from_slice(body);
                     return Ok(());
                 }
-                Algorithm::Lz4 => return lz4::decode(body, out, size_hint, limit),
+                Algorithm::Lz4 => return self.lz4.decode(body, out, size_hint, limit),
                 Algorithm::Zstd => return self.zstd.decode(body, out, limit),
                 Algorithm::Zlib => return self.zlib.decode(payload, out, size_hint, limit),
                 Algorithm::Lzma => return lzma::decode(body, out, size_hint, limit),

@@ -42,30 +42,56 @@ impl Encoder {
 /// across the borders of pieces.
 const PIECE: usize = 256 * 1024;
 
-/// Puts the data of `block` into `out`.
-///
-/// Borg guesses the size with ever larger buffers. We try the caller's, then walk the block to learn the real one.
-pub(crate) fn decode(
-    block: &[u8],
-    out: &mut Vec<u8>,
-    size_hint: Option<usize>,
-    limit: usize,
-) -> Result<(), DecompressError> {
-    if let Some(size) = size_hint {
-        out.resize(size, 0);
-        if let Ok(len) = decompress_into(block, out) {
-            out.truncate(len);
-            return Ok(());
+/// Gives back data, however long they are.
+#[derive(Default)]
+pub(crate) struct Decoder {
+    /// Of [`ROOM`], once it was needed.
+    room: Vec<u8>,
+}
+
+/// Data of so many bytes are made in a place that is kept, and copied: that takes a fraction of what it takes to walk the
+/// block.
+const ROOM: usize = 1 << 20;
+
+impl Decoder {
+    /// Puts the data of `block` into `out`.
+    ///
+    /// Borg guesses the size with ever larger buffers. We try the caller's, or a place that is enough for most, then walk
+    /// the block to learn the real one.
+    pub(crate) fn decode(
+        &mut self,
+        block: &[u8],
+        out: &mut Vec<u8>,
+        size_hint: Option<usize>,
+        limit: usize,
+    ) -> Result<(), DecompressError> {
+        let too_large = || DecompressError::TooLarge { algorithm: Algorithm::Lz4, limit };
+        if let Some(size) = size_hint {
+            out.resize(size, 0);
+            if let Ok(len) = decompress_into(block, out) {
+                out.truncate(len);
+                return Ok(());
+            }
+        } else if block.len() <= ROOM {
+            self.room.resize(ROOM, 0);
+            if let Ok(len) = decompress_into(block, &mut self.room) {
+                if len > limit {
+                    return Err(too_large());
+                }
+                out.clear();
+                out.extend_from_slice(&self.room[..len]);
+                return Ok(());
+            }
         }
+        let size = data_size(block).ok_or_else(|| DecompressError::damaged(Algorithm::Lz4, "a sequence is cut off"))?;
+        if size > limit {
+            return Err(too_large());
+        }
+        out.resize(size, 0);
+        let len = decompress_into(block, out).map_err(|reason| DecompressError::damaged(Algorithm::Lz4, reason))?;
+        out.truncate(len);
+        Ok(())
     }
-    let size = data_size(block).ok_or_else(|| DecompressError::damaged(Algorithm::Lz4, "a sequence is cut off"))?;
-    if size > limit {
-        return Err(DecompressError::TooLarge { algorithm: Algorithm::Lz4, limit });
-    }
-    out.resize(size, 0);
-    let len = decompress_into(block, out).map_err(|reason| DecompressError::damaged(Algorithm::Lz4, reason))?;
-    out.truncate(len);
-    Ok(())
 }
 
 /// Puts the data of `block` into a place that is as long as the data should be; how long it is.
@@ -127,8 +153,27 @@ mod tests {
             data[at..][..10_000].fill(0);
             let block = encoder.encode(&data).expect("ten thousand zeros take less").to_vec();
             let mut back = Vec::new();
-            decode(&block, &mut back, Some(data.len()), data.len()).unwrap();
+            Decoder::default().decode(&block, &mut back, Some(data.len()), data.len()).unwrap();
             assert!(back == data, "zeros at {at}");
+        }
+    }
+
+    #[test]
+    fn data_of_any_length_come_back_whatever_is_known_of_it_and_no_more_than_allowed() {
+        let mut decoder = Decoder::default();
+        let data = sha_stream("data", 1000).repeat(2 * ROOM / 1000);
+        for len in [1, 100_000, ROOM - 1, ROOM, ROOM + 1, 2 * ROOM - 1000] {
+            let data = &data[..len];
+            let block = lz4_flex::block::compress(data);
+            for hint in [None, Some(len), Some(len + 1), Some(len - 1), Some(0)] {
+                let mut back = b"something else".to_vec();
+                decoder.decode(&block, &mut back, hint, usize::MAX).unwrap();
+                assert!(back == data, "{len} bytes, {hint:?}");
+            }
+            let mut back = Vec::new();
+            assert!(matches!(decoder.decode(&block, &mut back, None, len - 1), Err(DecompressError::TooLarge { .. })));
+            decoder.decode(&block, &mut back, None, len).unwrap();
+            assert!(back == data, "{len} bytes, all that is allowed");
         }
     }
 }
