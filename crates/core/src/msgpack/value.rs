@@ -2,6 +2,7 @@
 
 use super::decode::{DecodeError, Decoder, Kind, MAX_DEPTH};
 use super::encode::Encoder;
+use crate::copied;
 
 /// Any value that borg writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Value {
             }
             Kind::Bool => Self::Bool(decoder.bool()?),
             Kind::Int => Self::Int(decoder.int()?),
-            Kind::Raw => Self::Raw(decoder.raw()?.to_vec()),
+            Kind::Raw => Self::Raw(copied(decoder.raw()?)),
             Kind::Array => {
                 let len = decoder.array()?;
                 // Members are pushed one by one: a packed byte becomes a Value many times its size, so a declared
