@@ -46,6 +46,16 @@ impl<T> Pieces<T> {
         }
     }
 
+    /// Adds values at the end, where they lie.
+    ///
+    /// # Panics
+    ///
+    /// If they are none, or more than [`PIECE`], or any but the last to be added are fewer.
+    pub fn push_piece(&mut self, piece: Vec<T>) {
+        assert!((1..=PIECE).contains(&piece.len()) && self.pieces.last().is_none_or(|last| last.len() == PIECE));
+        self.pieces.push(piece);
+    }
+
     /// Takes the last value away.
     pub fn pop(&mut self) -> Option<T> {
         let last = self.pieces.last_mut()?;
@@ -93,17 +103,6 @@ impl<T: Clone> Pieces<T> {
         let mut list = Self::new();
         list.resize(len, value);
         list
-    }
-
-    /// A list of `len` values, begun as the same one, which `fill` puts in place, a piece after the other.
-    pub fn filled_by<E>(value: T, len: usize, mut fill: impl FnMut(&mut [T]) -> Result<(), E>) -> Result<Self, E> {
-        let mut list = Self::new();
-        for start in (0..len).step_by(PIECE) {
-            let mut piece = vec![value.clone(); PIECE.min(len - start)];
-            fill(&mut piece)?;
-            list.pieces.push(piece);
-        }
-        Ok(list)
     }
 
     /// Adds the same value until there are `len`, or takes values away until there are not more.
@@ -215,19 +214,25 @@ mod tests {
                 assert_eq!(list == counted(from), vector == (0..from).collect::<Vec<_>>());
             }
             assert_is(&Pieces::filled(3, from), &vec![3; from]);
-
-            let mut next = 0..;
-            let filled = Pieces::filled_by(0, from, |piece: &mut [usize]| {
-                piece.iter_mut().zip(&mut next).for_each(|(place, value)| *place = value);
-                Ok::<_, ()>(())
-            });
-            assert_is(&filled.unwrap(), &(0..from).collect::<Vec<_>>());
-            let mut left = from.div_ceil(PIECE);
-            let failed = Pieces::filled_by(0, from + PIECE, |_| {
-                left = left.checked_sub(1).ok_or("enough")?;
-                Ok(())
-            });
-            assert_eq!(failed, Err("enough"));
         }
+    }
+
+    #[test]
+    fn whole_pieces_make_the_list_that_their_values_make() {
+        for len in LENGTHS {
+            let vector: Vec<_> = (0..len).collect();
+            let mut list = Pieces::new();
+            vector.chunks(PIECE).for_each(|piece| list.push_piece(piece.to_vec()));
+            assert_is(&list, &vector);
+            list.push(len);
+            assert_is(&list, &(0..=len).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "is_none_or")]
+    fn no_piece_comes_behind_one_that_is_not_full() {
+        let mut list = counted(PIECE - 1);
+        list.push_piece(vec![1]);
     }
 }

@@ -20,7 +20,7 @@ use std::array;
 use std::collections::{BTreeSet, HashSet};
 
 use worldkeeper_archive::{ArchiveName, ChunkRef};
-use worldkeeper_core::{ChunkId, Pieces};
+use worldkeeper_core::{ChunkId, PIECE};
 use worldkeeper_crypto::Key;
 
 use super::chunk_table::{Chunk, ChunkTable};
@@ -156,12 +156,17 @@ impl ChunkIndex {
             let len = reader.u32()?;
             unread.insert(ArchiveName::from_bytes(reader.bytes(len)?));
         }
-        let mut chunks = Pieces::new();
-        while reader.left() > 0 {
-            chunks.push(unpacked(&reader.array()?));
-        }
+        let count = (reader.left() / CHUNK_LEN as u64) as usize;
+        let chunks = ChunkTable::of(count, || {
+            let left = reader.left() as usize / CHUNK_LEN;
+            let mut piece = Vec::with_capacity(left.min(PIECE));
+            for _ in 0..left.min(PIECE) {
+                piece.push(unpacked(&reader.array()?));
+            }
+            Ok::<_, String>(piece)
+        })?;
         reader.finish()?;
-        Ok(Some(Self { chunks: ChunkTable::of(chunks), missing: HashSet::new(), unread }))
+        Ok(Some(Self { chunks, missing: HashSet::new(), unread }))
     }
 
     /// Stores the index as that of the manifest with this id. One with missing chunks is not stored, so that the

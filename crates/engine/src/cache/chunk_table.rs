@@ -3,8 +3,11 @@
 //! A map of ids to what is known of them would keep twice the room that they need at its worst, and three times while it
 //! grows. The table holds four bytes for each.
 
+use std::sync::mpsc;
+use std::thread;
+
 use hashbrown::HashTable;
-use worldkeeper_core::{ChunkId, Pieces};
+use worldkeeper_core::{ChunkId, PIECE, Pieces};
 
 use super::chunk_index::ChunkEntry;
 use super::id_hasher::hash;
@@ -27,13 +30,45 @@ pub(super) struct Chunk {
 const _: () = assert!(size_of::<Chunk>() == 44);
 
 impl ChunkTable {
-    /// A table of chunks that are all different.
-    pub(super) fn of(chunks: Pieces<Chunk>) -> Self {
-        let mut numbers = HashTable::with_capacity(chunks.len());
-        for (number, chunk) in (0..).zip(chunks.iter()) {
-            numbers.insert_unique(hash(&chunk.id.0), number, |number| hash_at(&chunks, *number));
+    /// A table of `count` chunks that are all different, and come from `next`, a piece of the list at a time. Where there
+    /// are many, a thread of its own finds places for those that came meanwhile: that takes as long.
+    pub(super) fn of<E>(count: usize, mut next: impl FnMut() -> Result<Vec<Chunk>, E>) -> Result<Self, E> {
+        let mut table = Self { chunks: Pieces::new(), numbers: HashTable::with_capacity(count) };
+        let pieces = count.div_ceil(PIECE);
+        if count <= FEW {
+            for _ in 0..pieces {
+                table.insert_piece(next()?);
+            }
+            return Ok(table);
         }
-        Self { chunks, numbers }
+        thread::scope(|scope| {
+            let (pieces_in, coming) = mpsc::sync_channel(1);
+            let work = || {
+                for piece in coming {
+                    table.insert_piece(piece);
+                }
+                table
+            };
+            let thread = thread::Builder::new().name("chunk table".to_owned());
+            let thread = thread.spawn_scoped(scope, work).expect("the system starts a handful of threads");
+            for _ in 0..pieces {
+                // If it has panicked, so do we.
+                let _ = pieces_in.send(next()?);
+            }
+            drop(pieces_in);
+            Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    /// Adds chunks that are not there, as a piece of the list.
+    fn insert_piece(&mut self, list: Vec<Chunk>) {
+        let first = self.chunks.len();
+        self.chunks.push_piece(list);
+        let Self { chunks, numbers } = self;
+        let first_number = u32::try_from(first).expect("so many chunks fit into no memory");
+        for (number, chunk) in (first_number..).zip(chunks.range(first, PIECE)) {
+            numbers.insert_unique(hash(&chunk.id.0), number, |number| hash_at(chunks, *number));
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -82,6 +117,9 @@ impl ChunkTable {
     }
 }
 
+/// So many chunks are not worth a thread.
+const FEW: usize = if cfg!(test) { 8 } else { 32 * PIECE };
+
 fn hash_at(chunks: &Pieces<Chunk>, number: u32) -> u64 {
     hash(&chunks[number as usize].id.0)
 }
@@ -112,8 +150,10 @@ mod tests {
             }
             let all: BTreeMap<_, _> = table.iter().map(|chunk| (chunk.id, chunk.entry)).collect();
             prop_assert_eq!((table.chunks.len(), &all), (map.len(), &map));
-            let again = ChunkTable::of(table.chunks.clone());
+            let mut lists = table.chunks.pieces().map(<[Chunk]>::to_vec);
+            let again = ChunkTable::of(table.len(), || Ok::<_, ()>(lists.next().unwrap_or_default())).unwrap();
             prop_assert!(map.iter().all(|(id, entry)| again.get(id) == Some(entry)));
+            prop_assert_eq!(again.len(), map.len());
         }
     }
 }

@@ -12,8 +12,11 @@
 //!
 //! Source: borg 1.4 `_hashindex.c`, `HashHeader`.
 
+use std::sync::mpsc;
+use std::thread;
+
 use worldkeeper_core::disk::DiskFile;
-use worldkeeper_core::{DiskError, Pieces};
+use worldkeeper_core::{DiskError, PIECE, Pieces};
 
 use super::{BUCKET_LEN, Bucket, EMPTY, Index, SIZES, is_used, least_empty, mark, upper_limit};
 use crate::integrity::{Digester, Digests};
@@ -95,25 +98,19 @@ impl Index {
         if found != len {
             return Err(IndexError::Length { expected: len, found });
         }
-        let (mut offset, mut entries, mut empty) = (HEADER_LEN as u64, 0, 0);
-        let buckets = Pieces::filled_by(HOLE, count, |piece| {
-            let bytes = piece.as_flattened_mut();
-            let read = file.read_at(bytes, offset)?;
-            offset += read as u64;
-            if read < bytes.len() {
-                return Err(IndexError::Length { expected: len, found: offset });
-            }
-            digester.update(bytes);
-            for bucket in piece {
+        let mut index = Self { buckets: Pieces::new(), entries: 0, empty: 0 };
+        read_ahead(file, count, |piece| {
+            digester.update(piece.as_flattened());
+            for bucket in &piece {
                 match mark(bucket) {
-                    EMPTY => empty += 1,
+                    EMPTY => index.empty += 1,
                     0 if *bucket == HOLE => return Err(IndexError::Hole),
-                    _ => entries += usize::from(is_used(bucket)),
+                    _ => index.entries += usize::from(is_used(bucket)),
                 }
             }
+            index.buckets.push_piece(piece);
             Ok(())
         })?;
-        let mut index = Self { buckets, entries, empty };
         if let Some(wrong) = digests.and_then(|digests| digests.mismatch(&digester.finish())) {
             return Err(IndexError::Digest(wrong));
         }
@@ -132,4 +129,41 @@ impl Index {
             self.resize(size);
         }
     }
+}
+
+/// So many buckets are not worth a thread.
+const FEW: usize = if cfg!(test) { PIECE } else { 32 * PIECE };
+
+/// Reads so many buckets and gives `take` one piece after the other. Where there are many, a thread of its own reads the
+/// next meanwhile: to find room for them takes as long as to look at them.
+fn read_ahead(
+    file: &dyn DiskFile,
+    count: usize,
+    mut take: impl FnMut(Vec<Bucket>) -> Result<(), IndexError>,
+) -> Result<(), IndexError> {
+    let read = |first: usize| {
+        let offset = (HEADER_LEN + first * BUCKET_LEN) as u64;
+        let mut piece = vec![HOLE; PIECE.min(count - first)];
+        let bytes = piece.as_flattened_mut();
+        let read = file.read_at(bytes, offset)?;
+        if read < bytes.len() {
+            let expected = (HEADER_LEN + count * BUCKET_LEN) as u64;
+            return Err(IndexError::Length { expected, found: offset + read as u64 });
+        }
+        Ok(piece)
+    };
+    if count <= FEW {
+        return (0..count).step_by(PIECE).try_for_each(|first| take(read(first)?));
+    }
+    thread::scope(|scope| {
+        let (pieces_in, pieces) = mpsc::sync_channel(1);
+        let work = move || {
+            let pieces = (0..count).step_by(PIECE).map(read);
+            // Nobody takes the rest if there is something wrong with one.
+            let _ = pieces.map(|piece| pieces_in.send(piece)).take_while(Result::is_ok).count();
+        };
+        let thread = thread::Builder::new().name("index reader".to_owned());
+        thread.spawn_scoped(scope, work).expect("the system starts a handful of threads");
+        pieces.into_iter().try_for_each(|piece| take(piece?))
+    })
 }
