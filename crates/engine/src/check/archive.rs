@@ -39,7 +39,7 @@ impl Checker<'_> {
         let (session, options) = (self.session, self.options);
         let reading = || Reading::new(session, options.repair);
         let walk = ItemWalk::new(reading(), &opened.metadata.items, &item_keys, &self.objects);
-        let mut is_changed = false;
+        let (mut is_changed, mut is_whole) = (false, true);
         walk.for_each(options.workers, |step| {
             session.check_stop()?;
             match step {
@@ -49,10 +49,18 @@ impl Checker<'_> {
                     self.knows_all_references &= !opened.is_unproven;
                     self.found(&Finding::problem(what).in_archive(&info.name).of(chunk).mended(can_mend));
                 }
+                Step::TooLong { chunk, what } => {
+                    (is_whole, self.knows_all_references) = (false, false);
+                    let what = format!(
+                        "{what}, which is more than this program reads: the archive is left as it is, and as long as it is there \
+                         nothing is deleted. Stock borg may read it"
+                    );
+                    self.found(&Finding::problem(what).in_archive(&info.name).of(chunk));
+                }
             }
             Ok(())
         })?;
-        if can_mend && is_changed {
+        if can_mend && is_changed && is_whole {
             return self.rewrite(&opened, ItemWalk::new(reading(), &opened.metadata.items, &item_keys, &self.objects));
         }
         self.objects.refer_to(&info.id);

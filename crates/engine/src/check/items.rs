@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use worldkeeper_archive::{ItemSalvage, RawItem};
+use worldkeeper_archive::{ItemSalvage, RawItem, SalvageError};
 use worldkeeper_core::{ChunkId, error_text};
 
 use super::objects::Objects;
@@ -31,6 +31,12 @@ pub(super) enum Step {
         chunk: ChunkId,
         what: String,
     },
+    /// An item that is too long to be read. What comes behind it is not looked for: it would be found within it.
+    TooLong {
+        /// The chunk of the list up to which it was read.
+        chunk: ChunkId,
+        what: String,
+    },
 }
 
 impl<'a> ItemWalk<'a> {
@@ -54,6 +60,10 @@ impl<'a> ItemWalk<'a> {
             self.walked_bytes += pending - salvage.pending();
             match item {
                 Some(Ok(item)) => return Ok(Some(Step::Item(Box::new(item)))),
+                Some(Err(error @ SalvageError::TooLarge(_))) => {
+                    self.salvage = None;
+                    return Ok(Some(Step::TooLong { chunk: self.current, what: error_text(&error) }));
+                }
                 Some(Err(error)) => return Ok(Some(self.problem(&error_text(&error)))),
                 None => {}
             }

@@ -26,10 +26,10 @@ impl Checker<'_> {
         let (superseded, orphaned) = self.objects.unused();
         if !orphaned.is_empty() {
             let (count, deletes) = (orphaned.len(), self.options.repair && self.knows_all_references);
-            let what = match (deletes, self.options.repair) {
-                (true, _) => "they are deleted",
-                (false, true) => "they are kept, for not everything that may refer to them could be read",
-                (false, false) => "--repair deletes them",
+            let what = match (self.knows_all_references, self.options.repair) {
+                (true, true) => "they are deleted",
+                (true, false) => "--repair deletes them",
+                (false, _) => "they are kept, for not everything that may refer to them could be read",
             };
             self.found(&Finding::problem(format!("nothing refers to {count} of the objects; {what}")).mended(deletes));
         }
@@ -74,7 +74,7 @@ impl Checker<'_> {
                     item.chunks().into_iter().flatten().for_each(|chunk| self.objects.refer_to(&chunk.id));
                 }
                 // It cannot be told from a forgery, and a forgery must not keep anybody from clearing up.
-                Step::Problem { .. } => {}
+                Step::Problem { .. } | Step::TooLong { .. } => {}
             }
         }
         unproven.items.iter().chain([&unproven.id]).for_each(|id| self.objects.refer_to(id));

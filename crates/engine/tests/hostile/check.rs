@@ -251,6 +251,29 @@ fn lists_of_items_that_are_bombs() {
     }
 }
 
+/// Stock writes such items, of files of more than six million chunks: what cannot be read whole is no less worth for that.
+#[test]
+fn an_item_that_is_too_long_to_be_read_is_left_alone_and_so_is_what_it_may_refer_to() {
+    const PIECE: usize = 8 << 20;
+    let house = House::new();
+    let chunk = ChunkRef { id: house.store(b"of a long file"), size: 14, csize: 20 };
+    let mut long = packed(&[file("long", &[chunk])]);
+    // Another pair, whose value is of 264 MiB.
+    long[0] += 1;
+    long.extend(b"\xa6source\xdb");
+    long.extend((33 * PIECE as u32).to_be_bytes());
+    let pieces = [packed(&[file("first", &[])]), long].into_iter().chain(vec![vec![0; PIECE]; 33]);
+    house.with_items(&pieces.chain([packed(&[file("last", &[])])]).collect::<Vec<_>>());
+    let before = (house.id(0), house.repository.chunk_ids());
+    for repair in [false, true] {
+        let (report, findings) = house.checked(&CheckOptions { repair, ..CheckOptions::default() });
+        let told = ["an item has more than 268435456 bytes", "left as it is", "nothing refers to"];
+        assert!(told.iter().all(|told| findings.iter().any(|it| it.contains(told))), "{findings:#?}");
+        assert!(!report.is_changed && report.problems > 0, "{findings:#?}");
+        assert!((house.id(0), house.repository.chunk_ids()) == before, "{findings:#?}");
+    }
+}
+
 #[test]
 fn a_list_of_very_many_items() {
     let house = House::new();
