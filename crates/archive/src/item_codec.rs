@@ -57,7 +57,8 @@ pub const ITEM_KEYS: [&str; 23] = [
 ];
 
 impl Item {
-    /// How many chunks a file may have: with more, its item would be longer than [readers](crate::ItemReader) take.
+    /// How many chunks a file may have: with more, its item could become longer than [readers](crate::ItemReader) take, once
+    /// a repair adds what they were before.
     pub const MAX_CHUNKS: usize = 5_500_000;
 
     /// Writes the item as stock would: the keys sorted, `user` and `group` always there.
@@ -209,10 +210,10 @@ pub fn fuzz_item(bytes: &[u8]) {
     }
 }
 
-const _: () = assert!(Item::MAX_CHUNKS * CHUNK_REF_LEN + 20_000_000 <= ItemReader::MAX_ITEM_LEN);
+const _: () = assert!(2 * Item::MAX_CHUNKS * CHUNK_REF_LEN + 20_000_000 <= ItemReader::MAX_ITEM_LEN);
 
 /// Bytes of a packed chunk reference, at most.
-const CHUNK_REF_LEN: usize = 45;
+const CHUNK_REF_LEN: usize = 46;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -19,8 +19,8 @@ pub struct ItemReader {
 }
 
 impl ItemReader {
-    /// Longest packed item, in bytes: [`Item::MAX_CHUNKS`], and 20 MB for the rest.
-    pub const MAX_ITEM_LEN: usize = 256 << 20;
+    /// Longest packed item, in bytes: [`Item::MAX_CHUNKS`], twice after a repair, and 20 MB for the rest.
+    pub const MAX_ITEM_LEN: usize = 512 << 20;
 
     /// Waits for the first piece.
     pub fn new() -> Self {

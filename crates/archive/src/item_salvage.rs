@@ -64,7 +64,7 @@ impl<'a> ItemSalvage<'a> {
     /// The next item, or what is there in the place of one; `None` until more has been pushed.
     pub fn next_item(&mut self) -> Option<Result<RawItem, SalvageError>> {
         if self.scanner.is_none() {
-            return self.search().map(Ok);
+            return self.search();
         }
         let rest = &self.buffer[self.start..];
         if rest.is_empty() {
@@ -109,7 +109,7 @@ impl<'a> ItemSalvage<'a> {
         self.scanner = None;
     }
 
-    fn search(&mut self) -> Option<RawItem> {
+    fn search(&mut self) -> Option<Result<RawItem, SalvageError>> {
         // What may turn out to be an item when more of it is there.
         let mut first_open = None;
         for at in self.start..self.buffer.len() {
@@ -124,7 +124,7 @@ impl<'a> ItemSalvage<'a> {
                             if let Ok(item) = RawItem::new(value, self.item_keys) {
                                 self.start = at + decoder.position();
                                 self.scanner = Some(Scanner::new());
-                                return Some(item);
+                                return Some(Ok(item));
                             }
                         }
                         Err(DecodeError::Truncated { .. }) => _ = first_open.get_or_insert(at),
@@ -136,6 +136,7 @@ impl<'a> ItemSalvage<'a> {
         self.start = first_open.unwrap_or(self.buffer.len());
         if self.buffer.len() - self.start > ItemReader::MAX_ITEM_LEN {
             self.start = self.buffer.len();
+            return Some(Err(SalvageError::TooLarge(ItemReader::MAX_ITEM_LEN)));
         }
         None
     }

@@ -156,4 +156,21 @@ mod tests {
             prop_assert_eq!(again.len(), map.len());
         }
     }
+
+    #[test]
+    fn every_chunk_of_a_long_list_is_found_and_a_list_that_breaks_off_is_none() {
+        let count = 2 * PIECE + 1;
+        let chunk = |number: usize| {
+            let mut id = ChunkId([0; 32]);
+            id.0[..8].copy_from_slice(&(number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+            Chunk { id, entry: ChunkEntry { references: 1, size: number as u32, csize: 2 } }
+        };
+        let chunks: Vec<_> = (0..count).map(chunk).collect();
+        let mut pieces = chunks.chunks(PIECE).map(<[Chunk]>::to_vec);
+        let table = ChunkTable::of(count, || Ok::<_, ()>(pieces.next().unwrap())).unwrap();
+        assert_eq!(table.len(), count);
+        assert!(chunks.iter().all(|chunk| table.get(&chunk.id) == Some(&chunk.entry)));
+        let mut pieces = chunks.chunks(PIECE).map(<[Chunk]>::to_vec).take(2);
+        assert_eq!(ChunkTable::of(count, || pieces.next().ok_or("cut off")).map(drop), Err("cut off"));
+    }
 }

@@ -10,7 +10,7 @@
 //! side by side.
 //!
 //! It goes through a small buffer either way. What is read cannot be trusted before the digest at the end has been
-//! seen, so readers keep it in plain lists until then.
+//! seen, so nothing comes of it until then.
 
 use worldkeeper_core::disk::{DiskError, DiskFile};
 use worldkeeper_core::{append, error_text};
@@ -258,6 +258,22 @@ mod tests {
             assert!(with(&whole[..at]).is_err(), "{at} bytes");
         }
         assert!(with(&[&whole[..], b"x"].concat()).is_err());
+
+        let count = 3 * buffer + 100;
+        store(&state, "cache", &key(), KIND, |writer| {
+            (0..count).try_for_each(|number| writer.put(&number.to_le_bytes()))
+        })
+        .unwrap();
+        let long = worldkeeper_core::disk::read(&disk, &path, 1 << 20).unwrap();
+        for piece in [0, 1, 15, 16, 17, 47, 48] {
+            let mut flipped = long.clone();
+            flipped[piece * PIECE_LEN + 100] ^= 1;
+            assert!(with(&flipped).is_err(), "piece {piece}");
+        }
+        let mut swapped = long.clone();
+        swapped[PIECE_LEN..3 * PIECE_LEN].rotate_left(PIECE_LEN);
+        assert!(with(&swapped).is_err());
+        assert!(with(&long).is_ok());
         assert_eq!(with(&whole), Ok(Some(vec![0x0101_0101_0101_0101; 5])));
     }
 

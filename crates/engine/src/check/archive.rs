@@ -5,7 +5,9 @@
 //!
 //! Source: borg 1.4 `archive.py`, `ArchiveChecker.rebuild_refcounts`.
 
-use worldkeeper_archive::{ArchiveEntry, ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, RawItem};
+use worldkeeper_archive::{
+    ArchiveEntry, ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, Item, ItemReader, RawItem, SalvageError,
+};
 use worldkeeper_core::{ChunkId, error_text};
 use worldkeeper_crypto::tam::Tam;
 
@@ -16,7 +18,7 @@ use super::reading::Reading;
 use super::repack::Repack;
 use super::{Checker, Repair};
 use crate::random;
-use crate::session::{ArchiveInfo, SessionError};
+use crate::session::{ArchiveInfo, BrokenArchive, SessionError};
 
 /// An archive whose metadata was read.
 struct Opened<'a> {
@@ -39,28 +41,38 @@ impl Checker<'_> {
         let (session, options) = (self.session, self.options);
         let reading = || Reading::new(session, options.repair);
         let walk = ItemWalk::new(reading(), &opened.metadata.items, &item_keys, &self.objects);
-        let (mut is_changed, mut is_whole) = (false, true);
+        let (mut is_changed, mut is_beyond_us) = (false, false);
+        let (problems, remaining) = (self.report.problems, self.report.remaining);
         walk.for_each(options.workers, |step| {
             session.check_stop()?;
             match step {
-                Step::Item(item) => is_changed |= self.item(&info.name, &item, can_mend),
+                Step::Item(item) => {
+                    let is_to_change = self.item(&info.name, &item, can_mend);
+                    is_changed |= is_to_change;
+                    if is_to_change && item.chunks().is_some_and(|chunks| chunks.len() > Item::MAX_CHUNKS) {
+                        (is_beyond_us, self.knows_all_references) = (true, false);
+                        let what = format!("it has more chunks than a repair of ours can write: {LEFT_ALONE}");
+                        self.found(&Finding::problem(what).in_archive(&info.name).at(item.path()));
+                    }
+                }
                 Step::Problem { chunk, what } => {
                     is_changed = true;
                     self.knows_all_references &= !opened.is_unproven;
                     self.found(&Finding::problem(what).in_archive(&info.name).of(chunk).mended(can_mend));
                 }
                 Step::TooLong { chunk, what } => {
-                    (is_whole, self.knows_all_references) = (false, false);
-                    let what = format!(
-                        "{what}, which is more than this program reads: the archive is left as it is, and as long as it is there \
-                         nothing is deleted. Stock borg may read it"
-                    );
+                    (is_beyond_us, self.knows_all_references) = (true, false);
+                    let what =
+                        format!("{what}, which is more than this program reads. Stock borg may read it: {LEFT_ALONE}");
                     self.found(&Finding::problem(what).in_archive(&info.name).of(chunk));
                 }
             }
             Ok(())
         })?;
-        if can_mend && is_changed && is_whole {
+        if is_beyond_us {
+            // Whatever was told of it is not mended.
+            self.report.remaining = remaining + (self.report.problems - problems);
+        } else if can_mend && is_changed {
             return self.rewrite(&opened, ItemWalk::new(reading(), &opened.metadata.items, &item_keys, &self.objects));
         }
         self.objects.refer_to(&info.id);
@@ -204,7 +216,15 @@ impl Checker<'_> {
         let mut repack = Repack::new(session.key());
         while let Some(step) = walk.next()? {
             session.check_stop()?;
-            let Step::Item(mut item) = step else { continue };
+            let mut item = match step {
+                Step::Item(item) => item,
+                Step::Problem { .. } => continue,
+                // Before, something that stands around it could not be read.
+                Step::TooLong { .. } => {
+                    let source = SalvageError::TooLarge(ItemReader::MAX_ITEM_LEN).into();
+                    return Err(BrokenArchive { name: opened.info.name.clone(), source }.into());
+                }
+            };
             if let Some(examined) = file::examine(&item, |id| objects.contains(id)).filter(|it| it.is_changed(&item)) {
                 for id in &examined.superseded {
                     objects.supersede(id);
@@ -231,6 +251,9 @@ impl Checker<'_> {
         Ok(())
     }
 }
+
+/// What becomes of an archive that holds what is beyond us.
+const LEFT_ALONE: &str = "the archive is left as it is, whatever else is found in it, and what nothing refers to is not deleted while it is there";
 
 /// The chunks of a file as it is to be.
 fn fill(

@@ -31,7 +31,7 @@ pub(super) enum Step {
         chunk: ChunkId,
         what: String,
     },
-    /// An item that is too long to be read. What comes behind it is not looked for: it would be found within it.
+    /// An item that is too long to be read; the next one is looked for.
     TooLong {
         /// The chunk of the list up to which it was read.
         chunk: ChunkId,
@@ -61,7 +61,6 @@ impl<'a> ItemWalk<'a> {
             match item {
                 Some(Ok(item)) => return Ok(Some(Step::Item(Box::new(item)))),
                 Some(Err(error @ SalvageError::TooLarge(_))) => {
-                    self.salvage = None;
                     return Ok(Some(Step::TooLong { chunk: self.current, what: error_text(&error) }));
                 }
                 Some(Err(error)) => return Ok(Some(self.problem(&error_text(&error)))),

@@ -26,9 +26,7 @@ impl Reader {
             }
             None => self.stream(&mut file, &mut judging, asked)?,
         };
-        if self.feed.has_too_many_chunks() {
-            return Err(file.too_many_chunks().into());
-        }
+        self.go_on(&file)?;
         let defects = judging.finish(file.position());
         let torn = file.finish()? == Verdict::Changed && !is_settled;
         Ok(Reading { torn, defects, read_bytes })
@@ -60,10 +58,16 @@ impl Reader {
 
     /// Reads on; returns how much came, nothing at the end.
     pub(super) fn more(&mut self, file: &mut FileReader, judging: &mut Judging<'_>) -> Result<u64, Interrupted> {
+        self.go_on(file)?;
+        Ok(self.feed.pending.fill(file.remaining(), |buffer| read(file, judging, buffer))? as u64)
+    }
+
+    /// Ends the work if that was asked for, and the file if it has too many chunks.
+    fn go_on(&mut self, file: &FileReader) -> Result<(), Interrupted> {
         if self.feed.has_too_many_chunks() {
             return Err(file.too_many_chunks().into());
         }
-        Ok(self.feed.pending.fill(file.remaining(), |buffer| read(file, judging, buffer))? as u64)
+        Ok(self.feed.go_on()?)
     }
 
     /// Hands out chunks of zeros as long as they lie wholly within a hole. Called where a chunk begins.
@@ -80,7 +84,7 @@ impl Reader {
             // The bytes that were read ahead are some of those zeros.
             self.feed.pending.clear();
             file.go_to(start);
-            self.feed.go_on()?;
+            self.go_on(file)?;
         }
         Ok(())
     }
@@ -111,7 +115,7 @@ impl Reader {
                 let len = block.min(end - file.position());
                 self.feed.send_zeros(usize::try_from(len).expect("a block fits into memory"))?;
                 file.go_to(file.position() + len);
-                self.feed.go_on()?;
+                self.go_on(file)?;
             }
         }
         Ok(read_bytes)
@@ -135,7 +139,7 @@ impl Reader {
                     break;
                 }
                 left -= read;
-                self.feed.go_on()?;
+                self.go_on(file)?;
             }
             let got = wanted - left;
             if got > 0 {

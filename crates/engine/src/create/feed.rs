@@ -63,6 +63,11 @@ impl Feed {
     ) -> Result<(), E> {
         loop {
             let at_end = fill(&mut self.pending)? == 0;
+            if self.has_too_many_chunks() {
+                // The rest has to come out of the stream, and goes nowhere.
+                self.pending.clear();
+                self.chunker.restart();
+            }
             while let Some(len) = self.chunker.next_cut(self.pending.bytes(), at_end) {
                 self.send_chunk(len)?;
             }

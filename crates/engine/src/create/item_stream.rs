@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::RwLock;
 
-use worldkeeper_archive::{ChunkRef, Item};
+use worldkeeper_archive::{ChunkRef, Item, ItemReader};
 use worldkeeper_chunker::{Chunker, ChunkerParams};
 use worldkeeper_core::ChunkId;
 use worldkeeper_core::msgpack::Encoder;
@@ -54,7 +54,7 @@ impl<'a> ItemStream<'a> {
     ///
     /// # Errors
     ///
-    /// [`SessionError::TooManyChunks`] before anything is stored that nobody could read.
+    /// [`SessionError::ItemTooLong`] before anything is stored that nobody could read.
     pub(crate) fn push(
         &mut self,
         item: &Item,
@@ -62,9 +62,6 @@ impl<'a> ItemStream<'a> {
         index: &RwLock<ChunkIndex>,
         stats: &mut CreateStats,
     ) -> Result<(), SessionError> {
-        if item.chunks.as_ref().is_some_and(|chunks| chunks.len() > Item::MAX_CHUNKS) {
-            return Err(SessionError::TooManyChunks(item.path.clone()));
-        }
         if matches!(self.cutter, Cutter::Stock(_)) && self.shortest.is_some_and(|size| ItemCuts::are_for(item, size)) {
             // What came so far is a list of its own, so that it is what it was the next time.
             self.cut(true, change, index, stats)?;
@@ -74,6 +71,10 @@ impl<'a> ItemStream<'a> {
         let mut encoder = Encoder::append_to(std::mem::take(&mut self.pending));
         item.encode(&mut encoder);
         self.pending = encoder.finish();
+        if self.pending.len() - start > ItemReader::MAX_ITEM_LEN {
+            self.pending.truncate(start);
+            return Err(SessionError::ItemTooLong(item.path.clone()));
+        }
         match &mut self.cutter {
             Cutter::Own(cuts) => {
                 let ends = cuts.find(self.key, item, &self.pending, start);

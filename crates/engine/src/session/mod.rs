@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::warn;
-use worldkeeper_archive::{Item, Manifest, ManifestError, Operation, TamPolicy};
+use worldkeeper_archive::{ItemReader, Manifest, ManifestError, Operation, TamPolicy};
 use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError, RepositoryId, Stop, error_text};
 use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlobError, KeyFileError, UnknownTypeByte};
@@ -82,13 +82,13 @@ pub enum SessionError {
     /// An object in the repository is missing or damaged.
     #[error(transparent)]
     Object(#[from] ObjectError),
-    /// An item would be longer than readers take.
+    /// An item would be longer than readers take: its file has too many chunks.
     #[error(
-        "{} is cut into more than {} chunks, which is all that an archive lists of one file; larger chunks are fewer \
+        "what there is to say of {} takes more than {} bytes, which is all that is read of one file; larger chunks are fewer \
          (BORG_CHUNKER_PARAMS)",
-        Escaped(.0), Item::MAX_CHUNKS
+        Escaped(.0), ItemReader::MAX_ITEM_LEN
     )]
-    TooManyChunks(Vec<u8>),
+    ItemTooLong(Vec<u8>),
     /// The repository was created, but never got a manifest; nothing is lost by [initialising](Session::initialize) it.
     #[error("the repository at {0} was never finished: it holds nothing, not even a manifest")]
     Unfinished(String),

@@ -20,6 +20,8 @@ pub(crate) const MAX_TIME_NS: i64 = (0x7fff_ffff - 48 * 3600) * 1_000_000_000;
 
 /// The kernel's limit for one value and for the list of names.
 const MAX_XATTR_BYTES: usize = 65_536;
+/// So many bytes of names and values are kept of one object; some file systems let it have half a gigabyte.
+const MAX_XATTRS_BYTES: usize = 16 << 20;
 
 /// Enough for nearly every list of names.
 const FEW_BYTES: usize = 512;
@@ -90,7 +92,7 @@ impl Collector {
             }
         };
         let names = self.list[..listed].to_vec();
-        let (mut xattrs, mut access, mut default) = (Vec::new(), None, None);
+        let (mut xattrs, mut bytes, mut access, mut default) = (Vec::new(), 0, None, None);
         for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
             let value = match self.get(at, name) {
                 Ok(len) => &self.value[..len],
@@ -107,7 +109,15 @@ impl Collector {
                     Err(error) => report(SourceError::new(path, Action::ReadAttributes, invalid(error))),
                 },
                 _ if name.starts_with(b"system.posix_acl_") => {}
-                _ => xattrs.push((name.to_vec(), value.to_vec())),
+                _ if bytes + name.len() + value.len() > MAX_XATTRS_BYTES => {
+                    let problem = format!("all of them have more than {MAX_XATTRS_BYTES} bytes");
+                    report(SourceError::new(path, Action::ReadAttributes, std::io::Error::other(problem)));
+                    break;
+                }
+                _ => {
+                    bytes += name.len() + value.len();
+                    xattrs.push((name.to_vec(), value.to_vec()));
+                }
             }
         }
         xattrs.sort();

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use worldkeeper_core::PIECE;
 use worldkeeper_core::disk::Disk;
 use worldkeeper_testkit::{fixtures, gate};
 
@@ -260,6 +261,22 @@ fn damage_is_noticed() {
         flipped[byte] ^= 1;
     }
     assert!(loaded(&bytes, "index.1", Some(&digests)).is_ok());
+}
+
+#[test]
+fn damage_far_into_a_large_index_is_noticed() {
+    let index = Index::with_buckets(SIZES[6] as usize);
+    let (bytes, digests) = saved(&index, "index.1");
+    assert!(index.buckets.len() > 3 * PIECE);
+    for byte in [18, 18 + PIECE * BUCKET_LEN, 18 + 3 * PIECE * BUCKET_LEN + 5, bytes.len() - 1] {
+        let mut wrong = bytes.clone();
+        wrong[byte] ^= 1;
+        assert!(matches!(loaded(&wrong, "index.1", Some(&digests)), Err(file::IndexError::Digest(_))), "byte {byte}");
+        let hole = (byte - 18) / BUCKET_LEN * BUCKET_LEN + 18;
+        wrong[hole..hole + BUCKET_LEN].fill(0);
+        assert!(matches!(loaded(&wrong, "index.1", None), Err(file::IndexError::Hole)), "byte {byte}");
+    }
+    assert!(loaded(&bytes, "index.1", Some(&digests)).unwrap().buckets == index.buckets);
 }
 
 #[test]
