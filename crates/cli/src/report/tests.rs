@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use worldkeeper_archive::{ArchiveName, ItemError, ItemReader};
 use worldkeeper_core::{DiskError, RepositoryError};
-use worldkeeper_engine::{SessionError, StateError, Suspicion};
+use worldkeeper_engine::{ArchiveProblem, BrokenArchive, DeleteError, SessionError, StateError, Suspicion};
 use worldkeeper_scheduler::job::{BackupError, OpenError};
 
 use super::*;
@@ -60,6 +61,22 @@ fn a_hint_is_found_behind_every_wrapper() {
     ] {
         let text = text(&error);
         assert!(text.contains("there is no repository at /r") && text.contains("hint: the first backup"), "{text}");
+    }
+}
+
+#[test]
+fn an_archive_with_an_item_that_is_too_long_for_us_is_not_called_damaged() {
+    let broken = || BrokenArchive {
+        name: ArchiveName::from_bytes("long"),
+        source: ArchiveProblem::Items(ItemError::TooLarge(ItemReader::MAX_ITEM_LEN)),
+    };
+    let deleted = anyhow::Error::from(DeleteError::Session(SessionError::Archive(broken())));
+    for error in [SessionError::Archive(broken()).into(), deleted] {
+        let text = text(&error);
+        assert!(
+            text.contains("need not be damaged") && !text.contains("is damaged") && !text.contains("--force"),
+            "{text}"
+        );
     }
 }
 

@@ -52,11 +52,10 @@ impl Reader {
             if at_end {
                 return Ok(taken);
             }
-            self.feed.go_on()?;
         }
     }
 
-    /// Reads on; returns how much came, nothing at the end.
+    /// Reads on, unless somebody wants the end; returns how much came, nothing at the end.
     pub(super) fn more(&mut self, file: &mut FileReader, judging: &mut Judging<'_>) -> Result<u64, Interrupted> {
         self.go_on(file)?;
         Ok(self.feed.pending.fill(file.remaining(), |buffer| read(file, judging, buffer))? as u64)

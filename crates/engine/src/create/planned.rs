@@ -54,7 +54,6 @@ impl Reader {
             while self.feed.pending.bytes().len() < len {
                 let read = self.more(file, judging)?;
                 taken.read_bytes += read;
-                self.feed.go_on()?;
                 if read == 0 {
                     // It was cut off meanwhile.
                     return Ok(taken);

@@ -34,13 +34,21 @@ pub struct OpenArchive {
 
 /// An archive whose metadata or items cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("archive {name} is damaged or forged")]
+#[error("archive {name} {}", if self.is_beyond_us() { "cannot be read" } else { "is damaged or forged" })]
 pub struct BrokenArchive {
     /// Which one.
     pub name: ArchiveName,
     /// What is wrong with it.
     #[source]
     pub source: ArchiveProblem,
+}
+
+impl BrokenArchive {
+    /// Returns whether it holds an item that is longer than we read, and may be whole.
+    pub fn is_beyond_us(&self) -> bool {
+        use ArchiveProblem::{Items, NoItem};
+        matches!(self.source, Items(ItemError::TooLarge(_)) | NoItem(SalvageError::TooLarge(_)))
+    }
 }
 
 /// What is wrong with an archive.

@@ -27,7 +27,7 @@ use crate::commands::{
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
-use repository::{RIGHT_PASSPHRASE, disk, is_beyond_us, repository, session, setting, state};
+use repository::{RIGHT_PASSPHRASE, disk, repository, session, setting, state};
 use settings::{file, secret, settings};
 use trust::{ssh_key, trust};
 
@@ -212,7 +212,7 @@ fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
 
 fn delete(error: &DeleteError) -> Option<String> {
     match error {
-        DeleteError::Session(SessionError::Archive(broken)) if is_beyond_us(broken) => Some(format!(
+        DeleteError::Session(SessionError::Archive(broken)) if broken.is_beyond_us() => Some(format!(
             "what it needs is not known, so nothing was deleted. It need not be damaged: stock borg reads more of one file than \
              Worldkeeper does, and may delete, or recreate {} with larger chunks",
             broken.name

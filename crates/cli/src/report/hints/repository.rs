@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use rustix::io::Errno;
-use worldkeeper_archive::{ArchiveError, ItemError, ManifestError, SalvageError};
+use worldkeeper_archive::{ArchiveError, ManifestError};
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
 use worldkeeper_engine::{ArchiveProblem, BrokenArchive, KeyStoreError, ObjectProblem, SessionError, StateError};
@@ -162,12 +162,6 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
     })
 }
 
-/// Returns whether an archive holds an item that is longer than we read, and may be whole.
-pub(super) fn is_beyond_us(error: &BrokenArchive) -> bool {
-    use ArchiveProblem::{Items, NoItem};
-    matches!(error.source, Items(ItemError::TooLarge(_)) | NoItem(SalvageError::TooLarge(_)))
-}
-
 fn archive(error: &BrokenArchive) -> &'static str {
     match &error.source {
         ArchiveProblem::Metadata(ArchiveError::Tam(_)) => {
@@ -175,7 +169,7 @@ fn archive(error: &BrokenArchive) -> &'static str {
              --archives-tam` of a later one proves it again. To look at it before: \
              BORG_WORKAROUNDS=ignore_invalid_archive_tam reads it as it is. Else do not trust it"
         }
-        _ if is_beyond_us(error) => {
+        _ if error.is_beyond_us() => {
             "it need not be damaged: stock borg reads more of one file than Worldkeeper does, and may list, extract and recreate it"
         }
         _ => DAMAGED,
