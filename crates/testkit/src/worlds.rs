@@ -1,9 +1,13 @@
 //! Files of games' worlds that are whole, made without a game; and the places in them where a test breaks one.
 
+mod server;
+
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+
+pub use server::Server;
 
 use crate::fixtures::sha_stream;
 use crate::random::Random;

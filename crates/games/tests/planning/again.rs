@@ -8,10 +8,9 @@ use worldkeeper_core::FileFormat;
 use worldkeeper_games::Anvil;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::gate::{self, Random};
-use worldkeeper_testkit::worlds::SECTOR;
+use worldkeeper_testkit::worlds::{SECTOR, Server};
 
 use crate::again;
-use crate::server::Server;
 
 const HEAD: usize = 2 * SECTOR;
 
@@ -60,7 +59,7 @@ impl Writer<'_> {
 fn gate_a_file_that_is_written_to_is_read_until_all_chunks_fit() {
     for case in 0..gate::amount(20, 4000) {
         let mut random = Random::of(case as u64);
-        let mut server = Server::new();
+        let mut server = Server::default();
         for now_s in 1..150 {
             write_one(&mut server, &mut random, now_s);
         }
@@ -92,7 +91,7 @@ fn gate_a_file_that_is_written_to_is_read_until_all_chunks_fit() {
 
 #[test]
 fn what_must_be_read_again_is_what_the_header_says_something_new_of() {
-    let mut server = Server::new();
+    let mut server = Server::default();
     for slot in [3, 9, 1023] {
         server.write(slot, 5, 3, &[1; 5000]);
     }

@@ -4,7 +4,6 @@ mod again;
 mod anvil;
 mod others;
 mod play;
-mod server;
 
 use std::ops::Range;
 

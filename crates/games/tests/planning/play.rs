@@ -6,8 +6,8 @@ use std::ops::Range;
 use worldkeeper_core::{Known, Last};
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::gate::{self, Random};
+use worldkeeper_testkit::worlds::Server;
 
-use crate::server::Server;
 use crate::{pieces, sizes};
 
 /// What is stored of a file, by its content.
@@ -35,7 +35,7 @@ fn gate_what_is_stored_anew_is_what_was_written() {
     let mut all = [0, 0];
     for case in 0..gate::amount(4, 400) {
         let mut random = Random::of(case as u64);
-        let mut server = Server::new();
+        let mut server = Server::default();
         for _ in 0..200 {
             write_one(&mut server, &mut random, 1000);
         }

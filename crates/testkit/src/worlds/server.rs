@@ -1,22 +1,33 @@
 //! A server that writes a region file as games of today do: each chunk to the first sectors that are free, then the header,
 //! and only then are the chunk's old sectors free.
 
-use worldkeeper_testkit::worlds::{self, SECTOR};
+use std::ops::Range;
 
-pub(crate) struct Server {
-    pub(crate) file: Vec<u8>,
+use super::{SECTOR, locate, location};
+
+/// The server, and the region file that it has.
+pub struct Server {
+    /// What is in the file.
+    pub file: Vec<u8>,
     /// Whether a sector is taken.
     taken: Vec<bool>,
 }
 
-impl Server {
-    pub(crate) fn new() -> Self {
+impl Default for Server {
+    /// A file without chunks.
+    fn default() -> Self {
         Self { file: vec![0; 2 * SECTOR], taken: vec![true; 2] }
     }
+}
 
+impl Server {
     /// Writes a chunk: what it begins with, and its payload. Behind it stays what was there; the file's last sector is not
     /// filled up.
-    pub(crate) fn write(&mut self, slot: usize, now_s: u32, kind: u8, payload: &[u8]) {
+    ///
+    /// # Panics
+    ///
+    /// If there is no such slot.
+    pub fn write(&mut self, slot: usize, now_s: u32, kind: u8, payload: &[u8]) {
         let bytes = [&(payload.len() as u32 + 1).to_be_bytes()[..], &[kind], payload].concat();
         let count = bytes.len().div_ceil(SECTOR);
         let is_free = |from: usize| self.taken.iter().skip(from).take(count).all(|taken| !taken);
@@ -25,8 +36,8 @@ impl Server {
         self.file.resize(self.file.len().max(at + bytes.len()), 0);
         self.file[at..at + bytes.len()].copy_from_slice(&bytes);
 
-        let (old, old_count) = worlds::location(&self.file, slot);
-        worlds::locate(&mut self.file, slot, sector as u32, count as u8);
+        let (old, old_count) = location(&self.file, slot);
+        locate(&mut self.file, slot, sector as u32, count as u8);
         self.file[SECTOR + slot * 4..][..4].copy_from_slice(&now_s.to_be_bytes());
         self.taken.resize(self.taken.len().max(sector + count), false);
         self.taken[sector..sector + count].fill(true);
@@ -34,13 +45,13 @@ impl Server {
     }
 
     /// Fills the last sector up, as a server does that ends.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.file.resize(self.file.len().next_multiple_of(SECTOR), 0);
     }
 
     /// Where a chunk lies, in bytes: all of its sectors; `None` if there is no such chunk.
-    pub(crate) fn room(&self, slot: usize) -> Option<std::ops::Range<usize>> {
-        let (sector, count) = worlds::location(&self.file, slot);
+    pub fn room(&self, slot: usize) -> Option<Range<usize>> {
+        let (sector, count) = location(&self.file, slot);
         let start = sector as usize * SECTOR;
         (count > 0).then(|| start..(start + usize::from(count) * SECTOR).min(self.file.len()))
     }
