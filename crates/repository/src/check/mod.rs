@@ -11,6 +11,7 @@ mod compare;
 mod entries;
 mod extent;
 mod mend;
+mod parts;
 mod pieces;
 mod stray;
 mod survey;

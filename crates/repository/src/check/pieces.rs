@@ -4,6 +4,11 @@
 //! in them is asked for in the order of the log. Whoever reads ahead hands it over in batches, and waits once it has
 //! told more than a little that nobody has taken yet: a segment can be full of entries that are smaller than what is
 //! kept of each.
+//!
+//! Where segments are few, long ones are read in parts, which begin where somebody believes that an entry begins. What stands
+//! behind an offset does not depend on what stands before it, only on whether something begins there: so what is told of a part
+//! counts if whoever reads the part before it arrives at just that offset. If he passes it, he reads on to the end, and what
+//! others have told of the segment is nothing.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -24,6 +29,23 @@ pub(super) enum Piece {
     Damage(Box<Damage>),
 }
 
+/// A part of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) segment: u32,
+    /// Where it begins; 0 for the beginning of the segment.
+    pub(super) start: u32,
+    /// Where the next one begins, if there is one.
+    pub(super) end: Option<u32>,
+}
+
+impl Part {
+    /// All of a segment.
+    pub(super) fn whole(segment: u32) -> Self {
+        Self { segment, start: 0, end: None }
+    }
+}
+
 /// Gives what stands in segments.
 pub(super) enum Pieces<'a> {
     /// Each segment is read when it is asked for.
@@ -41,22 +63,22 @@ impl Pieces<'_> {
         each: &mut dyn FnMut(Piece) -> Result<(), RepositoryError>,
     ) -> Result<(), RepositoryError> {
         match self {
-            Self::Here { segments, stop } => take_apart(segments, segment, stop, each),
+            Self::Here { segments, stop } => take_apart(segments, Part::whole(segment), stop, each).map(|_| ()),
             Self::Ahead(ahead) => ahead.next_segment(segment, each),
         }
     }
 }
 
-/// Lets `take` ask for all `numbers`, each of them once and in this order, while so many threads read ahead. They end
-/// when it ends.
+/// Lets `take` ask for the segments of all `parts`, each of them once and in this order, while so many threads read ahead.
+/// They end when it ends. The parts of a segment are all of it.
 pub(super) fn read_ahead<T>(
     segments: &Segments,
-    numbers: &[u32],
+    parts: &[Part],
     workers: usize,
     stop: &Stop,
     take: impl FnOnce(Pieces<'_>) -> T,
 ) -> T {
-    let workers = workers.min(numbers.len());
+    let workers = workers.min(parts.len());
     if workers <= 1 {
         return take(Pieces::Here { segments, stop });
     }
@@ -73,14 +95,14 @@ pub(super) fn read_ahead<T>(
             thread.spawn_scoped(scope, work).expect("the system starts a handful of threads");
         }
         let (given, at_once) = (VecDeque::new(), workers + 1);
-        take(Pieces::Ahead(Ahead { coming: numbers, given, at_once, jobs: jobs_in, is_over: &is_over }))
+        take(Pieces::Ahead(Ahead { coming: parts, given, at_once, jobs: jobs_in, is_over: &is_over }))
     })
 }
 
-/// Segments that others read, in order.
+/// Parts of segments that others read, in order.
 pub(super) struct Ahead<'a> {
     /// Those that nobody reads yet.
-    coming: &'a [u32],
+    coming: &'a [Part],
     /// Those that somebody reads, or will read next, and what is told of them.
     given: VecDeque<(u32, Receiver<Told>)>,
     /// How many of them there may be.
@@ -89,17 +111,25 @@ pub(super) struct Ahead<'a> {
     is_over: &'a AtomicBool,
 }
 
-/// A segment to be read.
+/// A part to be read.
 struct Job {
-    segment: u32,
+    part: Part,
     told: SyncSender<Told>,
 }
 
-/// What is told of a segment.
+/// What is told of a part.
 enum Told {
     Pieces(Vec<Piece>),
     /// There is no more, or no more can be read.
-    End(Result<(), RepositoryError>),
+    End(Result<End, RepositoryError>),
+}
+
+/// Where a part ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Where the next one begins.
+    OfPart,
+    OfSegment,
 }
 
 impl Ahead<'_> {
@@ -108,9 +138,27 @@ impl Ahead<'_> {
         segment: u32,
         each: &mut dyn FnMut(Piece) -> Result<(), RepositoryError>,
     ) -> Result<(), RepositoryError> {
-        self.give_jobs();
-        let (given, told) = self.given.pop_front().expect("each segment is asked for once");
-        assert_eq!(given, segment, "segments are asked for in order");
+        let result = loop {
+            self.give_jobs();
+            let (given, told) = self.given.pop_front().expect("each segment is asked for once");
+            assert_eq!(given, segment, "segments are asked for in order");
+            match Self::take_part(&told, each) {
+                Ok(End::OfPart) => {}
+                Ok(End::OfSegment) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // Whoever reads another part of it finds out that nobody takes that.
+        while self.given.pop_front_if(|(given, _)| *given == segment).is_some() {}
+        let parts = self.coming.iter().take_while(|part| part.segment == segment).count();
+        self.coming = &self.coming[parts..];
+        result
+    }
+
+    fn take_part(
+        told: &Receiver<Told>,
+        each: &mut dyn FnMut(Piece) -> Result<(), RepositoryError>,
+    ) -> Result<End, RepositoryError> {
         loop {
             // Nothing else ends a reader before it has told of the end.
             match told.recv().expect("no reader has panicked") {
@@ -122,12 +170,12 @@ impl Ahead<'_> {
 
     fn give_jobs(&mut self) {
         while self.given.len() < self.at_once
-            && let Some((segment, rest)) = self.coming.split_first()
+            && let Some((part, rest)) = self.coming.split_first()
         {
             let (told_in, told) = mpsc::sync_channel(BATCHES);
             // If all readers have panicked, so does whoever asks what they tell.
-            let _ = self.jobs.send(Job { segment: *segment, told: told_in });
-            self.given.push_back((*segment, told));
+            let _ = self.jobs.send(Job { part: *part, told: told_in });
+            self.given.push_back((part.segment, told));
             self.coming = rest;
         }
     }
@@ -149,7 +197,7 @@ impl Job {
     fn run(self, segments: &Segments, stop: &Stop, is_over: &AtomicBool) {
         let mut batch = Vec::new();
         let tell = |told| self.told.send(told).map_err(|_| RepositoryError::Stopped);
-        let result = take_apart(segments, self.segment, stop, &mut |piece| {
+        let result = take_apart(segments, self.part, stop, &mut |piece| {
             if is_over.load(Ordering::Relaxed) {
                 return Err(RepositoryError::Stopped);
             }
@@ -163,12 +211,19 @@ impl Job {
 
 fn take_apart(
     segments: &Segments,
-    segment: u32,
+    Part { segment, start, end }: Part,
     stop: &Stop,
     each: &mut dyn FnMut(Piece) -> Result<(), RepositoryError>,
-) -> Result<(), RepositoryError> {
+) -> Result<End, RepositoryError> {
     let mut reader = segments.salvage(segment)?;
-    while let Some(salvaged) = reader.next()? {
+    if start > 0 {
+        reader.begin_at(start);
+    }
+    loop {
+        if end.is_some_and(|end| reader.offset() == u64::from(end)) {
+            return Ok(End::OfPart);
+        }
+        let Some(salvaged) = reader.next()? else { return Ok(End::OfSegment) };
         if stop.is_requested() {
             return Err(RepositoryError::Stopped);
         }
@@ -179,7 +234,6 @@ fn take_apart(
             Salvaged::Damage(damage) => Piece::Damage(Box::new(damage)),
         })?;
     }
-    Ok(())
 }
 
 /// How many pieces are handed over at a time.
@@ -195,10 +249,11 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use worldkeeper_core::disk;
+    use worldkeeper_core::{ChunkId, disk};
     use worldkeeper_testkit::disk::MemoryDisk;
 
     use super::*;
+    use crate::segment::PutHeader;
 
     /// Three segments of so many entries.
     fn segments(entries: u32) -> Segments {
@@ -223,7 +278,7 @@ mod tests {
     fn who_reads_ahead_waits_when_much_is_not_taken() {
         for entries in [0, 1, BATCH as u32, MANY] {
             let segments = segments(entries);
-            let taken = read_ahead(&segments, &NUMBERS, 2, &Stop::default(), |mut pieces| {
+            let taken = read_ahead(&segments, &NUMBERS.map(Part::whole), 2, &Stop::default(), |mut pieces| {
                 NUMBERS.map(|segment| {
                     let (mut count, mut end) = (0, 8);
                     let each = &mut |piece| {
@@ -244,7 +299,7 @@ mod tests {
     fn who_waits_ends_when_nobody_takes_any_more() {
         let segments = segments(MANY);
         for workers in [1, 2, 3] {
-            let ended = read_ahead(&segments, &NUMBERS, workers, &Stop::default(), |mut pieces| {
+            let ended = read_ahead(&segments, &NUMBERS.map(Part::whole), workers, &Stop::default(), |mut pieces| {
                 let enough = || RepositoryError::Other("enough".into());
                 let first = pieces.of(0, &mut |_| Err(enough()));
                 assert!(matches!(first, Err(RepositoryError::Other(_))), "{first:?}");
@@ -264,7 +319,7 @@ mod tests {
         let segments = segments(MANY);
         for workers in [1, 3] {
             let (stop, mut count) = (Stop::default(), 0);
-            let ended = read_ahead(&segments, &NUMBERS, workers, &stop, |mut pieces| {
+            let ended = read_ahead(&segments, &NUMBERS.map(Part::whole), workers, &stop, |mut pieces| {
                 pieces.of(0, &mut |_| {
                     stop.request();
                     count += 1;
@@ -276,11 +331,76 @@ mod tests {
         }
     }
 
+    /// What is told of segment 0, read in parts that begin at these offsets, and how much of segment 1.
+    fn told(disk: &MemoryDisk, starts: &[u32], workers: usize) -> (Vec<(u64, u64, bool)>, usize) {
+        let segments = Segments::new(Arc::new(disk.clone()), Path::new("/r"), 1000);
+        let begins = [&[0], starts].concat();
+        let ends = starts.iter().copied().map(Some).chain([None]);
+        let parts = begins.iter().zip(ends).map(|(start, end)| Part { segment: 0, start: *start, end });
+        let parts: Vec<_> = parts.chain([Part::whole(1)]).collect();
+        read_ahead(&segments, &parts, workers, &Stop::default(), |mut pieces| {
+            let (mut told, mut next) = (Vec::new(), 0);
+            let first = pieces.of(0, &mut |piece| {
+                told.push(match piece {
+                    Piece::Entry { offset, size, .. } => (offset.into(), size.into(), true),
+                    Piece::Damage(damage) => (damage.offset, damage.len, false),
+                });
+                Ok(())
+            });
+            first.unwrap();
+            pieces
+                .of(1, &mut |_| {
+                    next += 1;
+                    Ok(())
+                })
+                .unwrap();
+            (told, next)
+        })
+    }
+
+    #[test]
+    fn in_parts_the_same_is_told_wherever_they_begin() {
+        let disk = MemoryDisk::new();
+        let path = Path::new("/r");
+        disk::create_dir_all(&disk, &path.join("data")).unwrap();
+        let segments = Segments::new(Arc::new(disk.clone()), path, 1000);
+        for segment in 0..2 {
+            let mut writer = segments.create(segment).unwrap();
+            for number in 0..20_u8 {
+                // Some of what is in objects looks like entries.
+                let bait = PutHeader::encode_put(ChunkId([99; 32]), b"").repeat(usize::from(number) / 4);
+                writer.put(&PutHeader::encode_put(ChunkId([number; 32]), &bait), &bait).unwrap();
+            }
+            writer.commit().unwrap();
+            writer.close().unwrap();
+        }
+        let file = path.join("data/0/0");
+        let whole = disk::read(&disk, &file, 1 << 20).unwrap();
+        for damaged in [None, Some(3), Some(8 + 41 + 10), Some(700), Some(whole.len() - 3)] {
+            let mut bytes = whole.clone();
+            if let Some(at) = damaged {
+                bytes[at] ^= 1;
+            }
+            disk::replace(&disk, &file, &bytes).unwrap();
+            let alone = told(&disk, &[], 1);
+            assert_eq!(alone.1, 21);
+            let right: Vec<_> = alone.0.iter().filter(|piece| piece.0 > 8).map(|piece| piece.0 as u32).collect();
+            assert_eq!(told(&disk, &right, 3), alone, "{damaged:?}");
+            for start in (1..=bytes.len() as u32 + 2).step_by(7).chain(right) {
+                assert_eq!(told(&disk, &[start], 2), alone, "{damaged:?}, {start}");
+                let more = [start, start + 1, start + 60, start + 200];
+                assert_eq!(told(&disk, &more, 3), alone, "{damaged:?}, {start} and on");
+            }
+        }
+    }
+
     #[test]
     #[should_panic(expected = "no reader has panicked")]
     fn a_reader_that_panics_lets_nobody_wait() {
         // Where a segment would lie, only a division by zero says.
         let segments = Segments::new(Arc::new(MemoryDisk::new()), Path::new("/r"), 0);
-        let _ = read_ahead(&segments, &NUMBERS, 2, &Stop::default(), |mut pieces| pieces.of(0, &mut |_| Ok(())));
+        let _ = read_ahead(&segments, &NUMBERS.map(Part::whole), 2, &Stop::default(), |mut pieces| {
+            pieces.of(0, &mut |_| Ok(()))
+        });
     }
 }

@@ -7,7 +7,8 @@ use worldkeeper_core::{DiskError, RepositoryError, error_text};
 
 use super::Report;
 use super::extent::Extent;
-use super::pieces::{Piece, Pieces, read_ahead};
+use super::parts::parts;
+use super::pieces::{Part, Piece, Pieces, read_ahead};
 use crate::LocalRepository;
 use crate::hints::Hints;
 use crate::index::Index;
@@ -30,14 +31,34 @@ pub(super) struct Survey {
 impl LocalRepository {
     /// Reads all segments that count, on all processors.
     pub(super) fn survey(&self, extent: &Extent, report: &mut Report<'_>) -> Result<Survey, RepositoryError> {
-        self.survey_on(available_parallelism().map_or(1, usize::from), extent, report)
+        let workers = available_parallelism().map_or(1, usize::from);
+        let parts = self.parts(workers, PART_BYTES, extent)?;
+        self.survey_on(workers, &parts, extent, report)
     }
 
-    /// Reads all segments that count, on so many threads.
-    fn survey_on(&self, workers: usize, extent: &Extent, report: &mut Report<'_>) -> Result<Survey, RepositoryError> {
-        read_ahead(&self.segments, &extent.segments, workers, &self.stop, |pieces| {
-            self.survey_pieces(pieces, extent, report)
-        })
+    /// Parts of all segments that count, of about so many bytes where segments are few.
+    fn parts(&self, workers: usize, part_len: u64, extent: &Extent) -> Result<Vec<Part>, RepositoryError> {
+        let mut segments = Vec::with_capacity(extent.segments.len());
+        for segment in &extent.segments {
+            segments.push((*segment, self.segments.len(*segment)?.unwrap_or(0)));
+        }
+        let lens = || segments.iter().map(|(_, len)| *len);
+        let (longest, all) = (lens().max().unwrap_or(0), lens().sum::<u64>());
+        let pays = workers > 1 && longest / 2 >= part_len && all / longest < (FEW * workers) as u64;
+        // What is wrong with the index is told later; without one, each segment is a part.
+        let index = if pays { self.state_files.read_index(extent.transaction).ok() } else { None };
+        Ok(parts(&segments, part_len, &index.unwrap_or_else(Index::new)))
+    }
+
+    /// Reads all segments that count, in these parts, on so many threads.
+    fn survey_on(
+        &self,
+        workers: usize,
+        parts: &[Part],
+        extent: &Extent,
+        report: &mut Report<'_>,
+    ) -> Result<Survey, RepositoryError> {
+        read_ahead(&self.segments, parts, workers, &self.stop, |pieces| self.survey_pieces(pieces, extent, report))
     }
 
     /// Takes what is read of all segments, in their order.
@@ -100,6 +121,11 @@ pub(super) fn check_segment(
     }
     result.map(|()| is_intact)
 }
+
+/// Segments are few if there is less than the longest this many times for each thread.
+const FEW: usize = 4;
+/// How long a part is, in bytes.
+const PART_BYTES: u64 = 32 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -198,10 +224,11 @@ mod tests {
         unreadable: Option<String>,
     }
 
-    /// Surveys on so many threads; `before` is called when it is known how far the log goes, `at` with each event.
+    /// Surveys on so many threads, in parts of about so many bytes; `before` is called when it is known how far the log goes, `at` with each event.
     fn said(
         disk: &MemoryDisk,
         workers: usize,
+        part_len: u64,
         before: impl FnOnce(&MemoryDisk),
         mut at: impl FnMut(&CheckEvent<'_>, &Stop),
     ) -> Said {
@@ -212,6 +239,8 @@ mod tests {
         let mut ignored = Report { on_event: &mut ignore, outcome: RepositoryCheck::default(), beyond_repair: 0 };
         let extent = repository.find_extent(&mut ignored).unwrap().unwrap();
         assert!(extent.segments.len() > 10);
+        let parts = repository.parts(workers, part_len, &extent).unwrap();
+        assert_eq!(parts.len() > extent.segments.len(), part_len < WHOLE && workers > 1);
         before(&disk);
         let mut events = Vec::new();
         let mut on_event = |event: CheckEvent<'_>| {
@@ -223,7 +252,7 @@ mod tests {
             });
         };
         let mut report = Report { on_event: &mut on_event, outcome: RepositoryCheck::default(), beyond_repair: 0 };
-        let survey = repository.survey_on(workers, &extent, &mut report);
+        let survey = repository.survey_on(workers, &parts, &extent, &mut report);
         let (outcome, beyond_repair) = (report.outcome, report.beyond_repair);
         let survey = survey.map_err(|error| error_text(&error)).map(|survey| Surveyed {
             index: survey.index.iter().collect(),
@@ -237,12 +266,15 @@ mod tests {
     /// Requires that any number of threads says what one says; returns that.
     #[track_caller]
     fn agree(disk: &MemoryDisk, before: impl Fn(&MemoryDisk)) -> Said {
-        let alone = said(disk, 1, &before, |_, _| {});
+        let alone = said(disk, 1, WHOLE, &before, |_, _| {});
         for workers in [2, 3, 8, 100] {
-            assert_eq!(said(disk, workers, &before, |_, _| {}), alone, "{workers} threads");
+            assert_eq!(said(disk, workers, WHOLE, &before, |_, _| {}), alone, "{workers} threads");
         }
         alone
     }
+
+    /// Each segment is one part.
+    const WHOLE: u64 = u64::MAX;
 
     #[test]
     fn any_number_of_threads_says_the_same() {
@@ -251,6 +283,20 @@ mod tests {
         let hurt = agree(&damaged(), |_| {});
         assert_eq!(hurt.survey.unwrap().damaged, [0, 1, 4, 7, 9]);
         assert!(hurt.outcome.problems >= 6, "{:#?}", hurt.events);
+    }
+
+    #[test]
+    fn in_parts_the_same_is_said() {
+        for disk in [sample(), damaged()] {
+            let alone = said(&disk, 1, WHOLE, |_| {}, |_, _| {});
+            for (workers, part_len) in [(2, 500), (4, 500), (8, 1), (8, 1000), (100, 690)] {
+                assert_eq!(
+                    said(&disk, workers, part_len, |_| {}, |_, _| {}),
+                    alone,
+                    "{workers} threads, {part_len} bytes"
+                );
+            }
+        }
     }
 
     #[test]
@@ -285,7 +331,7 @@ mod tests {
                     stop.request();
                 }
             };
-            let said = said(&sample(), workers, |_| {}, stops);
+            let said = said(&sample(), workers, WHOLE, |_| {}, stops);
             assert_eq!(said.survey.unwrap_err(), error_text(&RepositoryError::Stopped), "{workers} threads");
             assert_eq!(said.events.len(), 4, "{workers} threads: {:#?}", said.events);
         }

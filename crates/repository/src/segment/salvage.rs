@@ -46,6 +46,18 @@ impl SalvageReader {
         Ok(Self { reader: SegmentReader::at_start(file, segment)?, len, started: false })
     }
 
+    /// Goes to an offset at which something begins: what is found from there on is what whoever reads all of the segment finds
+    /// from there on.
+    pub(crate) fn begin_at(&mut self, offset: u32) {
+        self.started = true;
+        self.reader.seek(offset.into());
+    }
+
+    /// Where what is found next begins, once something was found.
+    pub(crate) fn offset(&self) -> u64 {
+        self.reader.offset()
+    }
+
     /// Takes the next entry or piece of damage; `None` at the end of the file.
     pub(crate) fn next(&mut self) -> Result<Option<Salvaged<'_>>, DiskError> {
         if !std::mem::replace(&mut self.started, true) && !self.reader.take_magic()? {
