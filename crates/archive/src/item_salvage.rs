@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use worldkeeper_core::msgpack::{DecodeError, Decoder, Scanner, Value};
 
+use crate::item_codec::ITEM_KEYS;
 use crate::item_reader::ItemReader;
 use crate::raw_item::{RawItem, RawItemError};
 
@@ -19,11 +20,15 @@ use crate::raw_item::{RawItem, RawItemError};
 #[derive(Debug)]
 pub struct ItemSalvage<'a> {
     item_keys: &'a BTreeSet<Vec<u8>>,
+    /// All that we write are among them.
+    has_our_keys: bool,
     buffer: Vec<u8>,
     /// Where in the buffer the next item begins, or is looked for.
     start: usize,
     /// How far that item has been looked at; `None` while its beginning is looked for.
     scanner: Option<Scanner>,
+    /// Used again and again.
+    scratch: Vec<u8>,
 }
 
 /// Something in an item stream that is no item.
@@ -44,7 +49,9 @@ pub enum SalvageError {
 impl<'a> ItemSalvage<'a> {
     /// Waits for the first piece. `item_keys` are those that the manifest announces.
     pub fn new(item_keys: &'a BTreeSet<Vec<u8>>) -> Self {
-        Self { item_keys, buffer: Vec::new(), start: 0, scanner: Some(Scanner::new()) }
+        let has_our_keys = ITEM_KEYS.iter().all(|key| item_keys.contains(key.as_bytes()));
+        let (buffer, scratch) = Default::default();
+        Self { item_keys, has_our_keys, buffer, start: 0, scanner: Some(Scanner::new()), scratch }
     }
 
     /// Takes the next piece of the stream.
@@ -72,6 +79,14 @@ impl<'a> ItemSalvage<'a> {
         }
         let scanned = self.scanner.as_mut().map_or(Ok(None), |scanner| scanner.scan(rest));
         let value = match scanned {
+            Ok(Some(len))
+                if self.has_our_keys
+                    && let Some(item) = RawItem::ours(&rest[..len], &mut self.scratch) =>
+            {
+                self.start += len;
+                self.scanner = Some(Scanner::new());
+                return Some(Ok(item));
+            }
             Ok(Some(len)) => Value::decode(&mut Decoder::new(&rest[..len])).map(|value| (len, value)),
             Ok(None) if rest.len() > ItemReader::MAX_ITEM_LEN => {
                 self.lose();
@@ -174,7 +189,7 @@ const LONGEST_KEY: usize = 40;
 
 /// Body of a fuzz target: whatever the bytes are, and wherever they are cut, the end is reached.
 pub fn fuzz_salvage(bytes: &[u8]) {
-    let item_keys = crate::item_codec::ITEM_KEYS.iter().map(|key| key.as_bytes().to_vec()).collect();
+    let item_keys = ITEM_KEYS.iter().map(|key| key.as_bytes().to_vec()).collect();
     let mut salvage = ItemSalvage::new(&item_keys);
     for (number, piece) in bytes.chunks(61).enumerate() {
         if number % 3 == 1 {
@@ -198,7 +213,6 @@ mod tests {
 
     use super::*;
     use crate::item::Item;
-    use crate::item_codec::ITEM_KEYS;
     use crate::item_codec::tests::any_item;
 
     fn item_keys() -> BTreeSet<Vec<u8>> {
