@@ -26,7 +26,11 @@ pub(crate) enum What {
     Extract(Compare),
     /// The check that reads and verifies everything
     Check(Compare),
-    /// These four: create, rerun, check, extract
+    /// The list of all that is in an archive
+    List(Compare),
+    /// The deletion of three archives of four, and of what nothing else needs
+    Prune(Compare),
+    /// These six: create, rerun, check, extract, list, prune
     All(Compare),
     /// The first archive and another one, into repositories on another machine
     Remote(Remote),

@@ -50,9 +50,9 @@ pub fn run(bench: &Bench, ours: &Path, stop: &Stop) -> anyhow::Result<()> {
         What::Rerun(options) => compare(options, &[Operation::Rerun], None),
         What::Check(options) => compare(options, &[Operation::Check], None),
         What::Extract(options) => compare(options, &[Operation::Extract], None),
-        What::All(options) => {
-            compare(options, &[Operation::Create, Operation::Rerun, Operation::Check, Operation::Extract], None)
-        }
+        What::List(options) => compare(options, &[Operation::List], None),
+        What::Prune(options) => compare(options, &[Operation::Prune], None),
+        What::All(options) => compare(options, &Operation::ALL, None),
         What::Remote(options) => {
             let far = FarEnd::parse(&options.url, &options.far_borg, &options.far_worldkeeper)?;
             compare(&options.compare, &[Operation::Create, Operation::Rerun], Some(&far))

@@ -29,6 +29,16 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// That of a command and of another one behind it.
+    pub(crate) fn and(self, then: Self) -> Self {
+        Self {
+            wall: self.wall + then.wall,
+            cpu: self.cpu + then.cpu,
+            peak: self.peak.max(then.peak),
+            written: self.written + then.written,
+        }
+    }
+
     /// The median of each figure by itself.
     pub(crate) fn median(usages: &[Self]) -> Self {
         let middle = |figure: fn(&Self) -> f64| median(usages.iter().map(figure)).unwrap_or_default();

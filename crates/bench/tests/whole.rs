@@ -59,7 +59,7 @@ fn every_operation_is_measured_beside_stock() {
     let (results, svg) = bench(&["all", "--corpora", "noise", "--mebibytes", "2", "--runs", "1"], Some(&stock));
     let rows = results["rows"].as_array().expect("rows");
     let operations: Vec<_> = rows.iter().map(|row| row["operation"].as_str().unwrap_or_default()).collect();
-    assert_eq!(operations, ["create", "rerun", "check", "extract"]);
+    assert_eq!(operations, ["create", "rerun", "check", "extract", "list", "prune"]);
     for row in rows {
         let tools = row["tools"].as_array().expect("tools");
         let names: Vec<_> = tools.iter().map(|tool| tool["tool"].as_str().unwrap_or_default()).collect();

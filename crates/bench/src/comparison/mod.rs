@@ -24,6 +24,9 @@ use results::{Row, Runs};
 
 pub(crate) use results::{Comparison, Operation};
 
+/// How many archives are pruned at a time.
+const PRUNED: usize = 3;
+
 /// A repository and the folder it lies in, both removed at the end.
 struct Repository {
     place: Place,
@@ -140,6 +143,17 @@ impl<'a> Bench<'a> {
                         self.corpus.root().strip_prefix("/").context("the corpus has no absolute path")?;
                     self.corpus.expect_in(&target.path().join(stored_path))?;
                     usage
+                }
+                Operation::List => self.run(tool, &repository.place, Work::List(repository.archives))?,
+                Operation::Prune => {
+                    for _ in 0..PRUNED {
+                        self.archive(tool, repository)?;
+                    }
+                    let usage = self.run(tool, &repository.place, Work::Prune)?;
+                    match tool.command(&repository.place, Work::Compact) {
+                        Some(compact) => usage.and(measure::run(compact, self.stop)?),
+                        None => usage,
+                    }
                 }
             };
             Ok((usage, stored(&repository.place)?))

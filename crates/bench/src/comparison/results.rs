@@ -17,6 +17,8 @@ pub(crate) enum Operation {
     Rerun,
     Check,
     Extract,
+    List,
+    Prune,
 }
 
 /// Everything that was measured.
@@ -173,12 +175,16 @@ impl Report for Comparison {
 }
 
 impl Operation {
+    pub(crate) const ALL: [Self; 6] = [Self::Create, Self::Rerun, Self::Check, Self::Extract, Self::List, Self::Prune];
+
     fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Rerun => "rerun",
             Self::Check => "check",
             Self::Extract => "extract",
+            Self::List => "list",
+            Self::Prune => "prune",
         }
     }
 }

@@ -27,6 +27,9 @@ pub(super) fn add(command: &mut Command, place: &Place, work: Work<'_>) -> bool 
         }
         Work::Extract(target, number) => command.current_dir(target).arg("extract").arg(archive(number)),
         Work::Check => command.args(["check", "--verify-data"]).arg(repository),
+        Work::List(number) => command.arg("list").arg(archive(number)),
+        Work::Prune => command.args(["prune", "--keep-last", "1"]).arg(repository),
+        Work::Compact => command.arg("compact").arg(repository),
     };
     true
 }

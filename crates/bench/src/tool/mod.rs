@@ -52,6 +52,12 @@ pub(crate) enum Work<'a> {
     Extract(&'a Path, u32),
     /// Reads and verifies everything that is stored.
     Check,
+    /// Lists what the archive of this number holds, the newest.
+    List(u32),
+    /// Deletes all archives but the newest.
+    Prune,
+    /// Frees what nothing needs any more.
+    Compact,
 }
 
 impl fmt::Display for Work<'_> {
@@ -61,6 +67,9 @@ impl fmt::Display for Work<'_> {
             Self::Create(..) => "create",
             Self::Extract(..) => "extract",
             Self::Check => "check",
+            Self::List(_) => "list",
+            Self::Prune => "prune",
+            Self::Compact => "compact",
         })
     }
 }

@@ -16,6 +16,9 @@ pub(super) fn add(command: &mut Command, place: &Place, work: Work<'_>) -> bool 
         Work::Create(source, _) => command.arg("backup").arg(source),
         Work::Extract(target, _) => command.args(["restore", "latest"]).arg(target),
         Work::Check => command.args(["check", "--read-data"]),
+        Work::List(_) => command.args(["ls", "latest"]),
+        Work::Prune => command.args(["forget", "--keep-last", "1", "--prune"]),
+        Work::Compact => return false,
     };
     true
 }

@@ -18,10 +18,13 @@ pub(super) fn add(command: &mut Command, place: &Place, work: Work<'_>) -> bool 
         far.prepare_worldkeeper(command);
     }
     match work {
-        Work::Init => return false,
+        // The first archive makes the repository, and prune compacts it.
+        Work::Init | Work::Compact => return false,
         Work::Create(source, _) => command.arg("backup").arg("--source").arg(source),
         Work::Extract(target, _) => command.args(["restore", "latest", "--to"]).arg(target),
         Work::Check => command.args(["check", "--verify-data"]),
+        Work::List(_) => command.args(["list", "latest"]),
+        Work::Prune => command.args(["prune", "--keep-last", "1"]),
     };
     true
 }
