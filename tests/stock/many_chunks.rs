@@ -2,9 +2,12 @@
 //! it could not be read by anybody who means to keep within bounds, and so neither could what else is in it.
 
 use std::fs::File;
+use std::process::Command;
 
 use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::tree;
+use worldkeeper_testkit::worldkeeper::Worldkeeper;
 
 use crate::place;
 
@@ -24,12 +27,26 @@ fn a_file_of_too_many_chunks_is_told_of_and_leaves_the_rest_readable() {
     let _ =
         keeper.try_run(["backup"]).exits(1).says(&["a-long-one", "more than 5500000 chunks", "BORG_CHUNKER_PARAMS"]);
 
+    let tar = keeper.folder().join("world.tar");
+    let mut packed = Command::new("tar");
+    packed.args(["--create", "--sparse", "--file"]).arg(&tar).arg("--directory").arg(keeper.folder()).arg("world");
+    let _ = Outcome::of(&mut packed).exits(0);
+    let _ = keeper
+        .try_run(["import-tar", "from-a-tar", tar.to_str().unwrap()])
+        .exits(1)
+        .says(&["a-long-one", "more than 5500000 chunks"]);
+
     let archives = keeper.archives();
-    assert_eq!(archives.len(), 1);
-    let items = borg.items(&keeper.repository(), &archives[0]);
+    assert_eq!(archives.len(), 2);
+    archives.iter().for_each(|archive| holds_the_rest(&borg, &keeper, archive));
+    borg.check(&keeper.repository());
+    let _ = keeper.run(["check"]);
+}
+
+/// Requires that stock finds everything in an archive but the long file.
+fn holds_the_rest(borg: &Borg, keeper: &Worldkeeper, archive: &str) {
+    let items = borg.items(&keeper.repository(), archive);
     let paths: Vec<_> = items.iter().map(|item| item["path"].as_str().unwrap()).collect();
     assert!(paths.iter().any(|path| path.ends_with("/level.dat")), "{paths:?}");
     assert!(!paths.iter().any(|path| path.ends_with("/a-long-one")), "{paths:?}");
-    borg.check(&keeper.repository());
-    let _ = keeper.run(["check"]);
 }
