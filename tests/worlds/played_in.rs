@@ -42,11 +42,11 @@ fn gate_a_world_that_is_played_in_comes_back_whole() {
         (plain, whole)
     });
     eprintln!("copied as any file is: {plain:?}; as a region file: {whole:?}");
-    assert_eq!(whole.broken, 0, "{whole:?}, seed {}", gate::seed());
-    // What cannot be brought to where it fits together is told of; it is rare.
-    assert!(whole.doubtful * 50 <= whole.made, "{whole:?}, seed {}", gate::seed());
+    assert_eq!((whole.unseen, plain.unseen), (0, 0), "{whole:?}, {plain:?}, seed {}", gate::seed());
     assert!(whole.written >= whole.made * 40, "nothing happened meanwhile: {whole:?}");
-    assert!(plain.broken > 0 && plain.doubtful == plain.made, "{plain:?}, seed {}", gate::seed());
+    assert!(plain.broken > 0, "nothing would have broken: {plain:?}");
+    // What cannot be brought to where it fits together is rare: a machine with much else to do.
+    assert!(whole.doubtful <= 1 + whole.made / 50, "{whole:?}, seed {}", gate::seed());
 }
 
 const REGION: &str = "region/r.0.0.mca";
@@ -143,8 +143,10 @@ struct Told {
     made: usize,
     /// Copies of which it was told that they were written to meanwhile, and may not fit together.
     doubtful: usize,
-    /// Chunks that are not what they were at some moment of the copy, in copies that are not doubtful or in any.
+    /// Chunks that are not what they were at some moment of the copy.
     broken: usize,
+    /// Those of them in copies of which nothing was told.
+    unseen: usize,
     /// Chunks that the game wrote while the copies were made.
     written: usize,
 }
@@ -161,7 +163,7 @@ impl Copies {
         let mut told = Told { made: count, ..Told::default() };
         for _ in 0..count {
             let (before, count_before) = self.game.holds();
-            told.doubtful += usize::from(slowly(keeper, reads));
+            let is_doubtful = slowly(keeper, reads);
             let (after, count_after) = self.game.holds();
             told.written += count_after - count_before;
             let archive = keeper.archives().pop().expect("there is an archive");
@@ -172,7 +174,10 @@ impl Copies {
             let is_right = |slot: &usize| {
                 number(&copy, *slot).is_some_and(|number| (before[*slot]..=after[*slot]).contains(&number))
             };
-            told.broken += (0..SLOTS).filter(|slot| !is_right(slot)).count();
+            let broken = (0..SLOTS).filter(|slot| !is_right(slot)).count();
+            told.doubtful += usize::from(is_doubtful);
+            told.broken += broken;
+            told.unseen += if is_doubtful { 0 } else { broken };
         }
         told
     }
