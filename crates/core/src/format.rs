@@ -44,6 +44,13 @@ pub trait FileFormat: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Which of those ranges may have held something else for a while, and hold again what they did, without the head saying
+    /// so: those with the newest of its time stamps.
+    fn newest(&self, head: &[u8], len: u64) -> Vec<Range<u64>> {
+        let _ = (head, len);
+        Vec::new()
+    }
+
     /// Returns whether the bytes of one of the [ranges](Self::again) fit together, as far as they can tell: `false` says
     /// that they were read while somebody wrote them, or are damaged.
     fn is_whole(&self, range: &[u8]) -> bool {

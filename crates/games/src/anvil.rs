@@ -36,6 +36,10 @@ impl FileFormat for Anvil {
         again::again(before, now, len)
     }
 
+    fn newest(&self, head: &[u8], len: u64) -> Vec<Range<u64>> {
+        again::newest(head, len)
+    }
+
     fn is_whole(&self, range: &[u8]) -> bool {
         whole::is_whole(range)
     }

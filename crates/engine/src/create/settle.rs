@@ -4,13 +4,15 @@
 //! place to others) never spoils what the head tells of. So the whole file is read, and then its head again: what the head
 //! tells of otherwise than before is read anew, until the head stays as it is. Then each part holds what it held at the
 //! moment of one and the same head. What a head cannot show, a part rewritten in its place or twice within its time stamp,
-//! is seen from the part itself: those that could have been met by it are asked whether they are whole.
+//! is seen from the part itself: those that could have been met by it are asked whether they are whole. And where one was
+//! that left and came back within its time stamp, another may have been read, whole: so those with the newest stamp are read
+//! once more, until they are what they were.
 
 use std::io;
 use std::ops::Range;
 
 use jiff::Timestamp;
-use worldkeeper_core::FileFormat;
+use worldkeeper_core::{FileFormat, is_equal};
 
 use super::pending::Pending;
 use super::reader::may_be_remembered;
@@ -59,17 +61,28 @@ pub(super) fn settle(
             break;
         }
         let head = &content.bytes()[..head_len];
-        let moved = ranges(format, &before, head, len);
+        let moved = in_memory(format.again(&before, head, len as u64));
         let is_same = moved.is_empty() && before == head && len == old_len;
         if is_same && unsure.is_none() && !file.has_changed()? && may_be_remembered(file.opened(), looked) {
             is_settled = true;
             break;
         }
-        let all = || ranges(format, &[], head, len);
+        let all = || in_memory(format.again(&[], head, len as u64));
         let known = unsure.take().filter(|_| len == old_len);
         let mut known = known.unwrap_or_else(all);
         let again = if is_same {
-            // The head was the same before and after all that is here.
+            // The head was the same before and after all that is here; but not all the time, perhaps.
+            let mut has_come_back = false;
+            for range in in_memory(format.newest(&before, len as u64)) {
+                let was = content.bytes().get(range.clone()).map(<[u8]>::to_vec);
+                let is_there = read(content, &range)?;
+                let is_equal = was.is_some_and(|was| is_equal(&was, &content.bytes()[range]));
+                has_come_back |= !(is_there && is_equal);
+            }
+            if has_come_back {
+                (unsure, was_same) = (Some(known), false);
+                continue;
+            }
             known.retain(|range| content.bytes().get(range.clone()).is_some_and(|bytes| !format.is_whole(bytes)));
             if known.is_empty() {
                 is_settled = true;
@@ -96,8 +109,82 @@ pub(super) fn settle(
     Ok((is_settled, read_bytes))
 }
 
-/// What must be read again.
-fn ranges(format: &dyn FileFormat, before: &[u8], now: &[u8], len: usize) -> Vec<Range<usize>> {
+/// Where parts of the file are in memory.
+fn in_memory(ranges: Vec<Range<u64>>) -> Vec<Range<usize>> {
     let memory = |range: Range<u64>| Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
-    format.again(before, now, len as u64).into_iter().filter_map(memory).collect()
+    ranges.into_iter().filter_map(memory).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use worldkeeper_core::{Judge, Plan, RangeReader};
+
+    use super::*;
+    use crate::pipeline::Buffers;
+    use crate::source::{Found, Pulse, Rules, Walker};
+
+    /// Pages of 8 bytes, all of them whole, behind a head that says of each of two where it is, and when it was written.
+    #[derive(Debug)]
+    struct Book;
+
+    const HEAD: usize = 8;
+    const PAGE: u64 = 8;
+
+    fn room(head: &[u8], slot: usize) -> Range<u64> {
+        let start = u64::from(head[slot * 4]) * PAGE;
+        start..start + PAGE
+    }
+
+    impl FileFormat for Book {
+        fn judge(&self, _: &[u8], _: &[u8]) -> Option<Box<dyn Judge>> {
+            None
+        }
+
+        fn plan(&self, _: &[u8], _: &mut dyn RangeReader, _: &worldkeeper_core::Known<'_>) -> Option<Plan> {
+            None
+        }
+
+        fn again(&self, before: &[u8], now: &[u8], _: u64) -> Vec<Range<u64>> {
+            let entry = |head: &[u8], slot: usize| head.get(slot * 4..slot * 4 + 4).map(<[u8]>::to_vec);
+            (0..2).filter(|slot| entry(before, *slot) != entry(now, *slot)).map(|slot| room(now, slot)).collect()
+        }
+
+        fn newest(&self, head: &[u8], _: u64) -> Vec<Range<u64>> {
+            let newest = head[1].max(head[5]);
+            (0..2).filter(|slot| head[slot * 4 + 1] == newest).map(|slot| room(head, slot)).collect()
+        }
+    }
+
+    #[test]
+    fn a_part_that_was_elsewhere_and_came_back_while_it_was_read_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("book");
+        // The first page lies at 1, written at 5; the second at 2, written at 4.
+        let now = [&[1, 5, 0, 0, 2, 4, 0, 0][..], b"page one", b"page two", b"old page"].concat();
+        fs::write(&path, &now).unwrap();
+        let mut walker = Walker::new([folder.path()], Rules::default(), Pulse::default()).unwrap();
+        let mut entry = loop {
+            match walker.next().unwrap() {
+                Some(Found::Entry(entry)) if entry.has_content() => break entry,
+                Some(_) => {}
+                None => panic!("the file was not found"),
+            }
+        };
+        let file = walker.open(&mut entry).unwrap();
+        // When it was read, another page was where the first is again.
+        let mut read = now.clone();
+        read[8..16].copy_from_slice(b"page two");
+        let mut content = Pending::new(100, Buffers::new(0));
+        let fill = |buffer: &mut [u8]| {
+            buffer[..read.len()].copy_from_slice(&read);
+            Ok::<_, io::Error>(read.len())
+        };
+        content.fill(read.len() as u64, fill).unwrap();
+        let looked = Timestamp::from_nanosecond(file.opened().ctime_ns.into()).unwrap();
+        let (is_settled, _) = settle(&file, &mut content, &Book, HEAD, looked).unwrap();
+        assert!(is_settled);
+        assert_eq!(content.bytes(), now);
+    }
 }

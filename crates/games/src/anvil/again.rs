@@ -22,3 +22,13 @@ pub(super) fn again(before: &[u8], now: &[u8], len: u64) -> Vec<Range<u64>> {
     let chunks = Layout::of(now, len).chunks.into_iter();
     chunks.filter(|chunk| !is_same(chunk.slot)).map(|chunk| chunk.room).collect()
 }
+
+/// The rooms of the chunks with the newest time: who has left his and come back within that second is where he was, and when.
+pub(super) fn newest(head: &[u8], len: u64) -> Vec<Range<u64>> {
+    if (head.len() as u64) < HEADER_LEN {
+        return Vec::new();
+    }
+    let layout = Layout::of(head, len);
+    let newest_s = layout.newest_s();
+    layout.chunks.into_iter().filter(|chunk| chunk.written_s == newest_s).map(|chunk| chunk.room).collect()
+}

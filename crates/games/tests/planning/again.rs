@@ -118,6 +118,23 @@ fn what_must_be_read_again_is_what_the_header_says_something_new_of() {
 }
 
 #[test]
+fn who_may_have_come_back_unseen_was_written_in_the_newest_second() {
+    let mut server = Server::default();
+    for (slot, now_s) in [(3, 5), (9, 7), (1023, 7), (4, 6)] {
+        server.write(slot, now_s, 3, &[1; 5000]);
+    }
+    server.close();
+    let newest = |head: &[u8], len: usize| {
+        let ranges = Anvil.newest(head, len as u64);
+        ranges.into_iter().map(|range| range.start as usize..range.end as usize).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&server.file[..HEAD], server.file.len()), [4 * SECTOR..6 * SECTOR, 6 * SECTOR..8 * SECTOR]);
+    assert_eq!(newest(&server.file[..HEAD], 5 * SECTOR), [4 * SECTOR..5 * SECTOR]);
+    assert!(newest(&server.file[..HEAD - 1], server.file.len()).is_empty());
+    assert!(newest(&[0; HEAD], server.file.len()).is_empty());
+}
+
+#[test]
 fn a_chunk_is_whole_if_what_it_holds_inflates() {
     let content = sha_stream("content", 20_000);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
