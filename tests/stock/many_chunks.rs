@@ -38,7 +38,9 @@ fn a_file_of_too_many_chunks_is_told_of_and_leaves_the_rest_readable() {
 
     let archives = keeper.archives();
     assert_eq!(archives.len(), 2);
-    archives.iter().for_each(|archive| holds_the_rest(&borg, &keeper, archive));
+    for archive in &archives {
+        holds_the_rest(&borg, &keeper, archive);
+    }
     borg.check(&keeper.repository());
     let _ = keeper.run(["check"]);
 }

@@ -102,11 +102,13 @@ impl Game {
 
     /// Writes at that rate until it is over.
     fn play(&self, is_over: &AtomicBool) {
-        let (begun, mut random) = (Instant::now(), Random::of(1));
-        for number in 1.. {
+        let (mut next, mut random) = (Instant::now(), Random::of(1));
+        loop {
             self.write(random.below(NEAR) * (SLOTS / NEAR));
-            let next = begun + Duration::from_secs_f64(f64::from(number) / RATE);
+            next += Duration::from_secs_f64(1.0 / RATE);
             thread::sleep(next.saturating_duration_since(Instant::now()));
+            // Who came late does not make up for it.
+            next = next.max(Instant::now());
             if is_over.load(Ordering::Relaxed) {
                 break;
             }
@@ -199,11 +201,14 @@ fn number(region: &[u8], slot: usize) -> Option<usize> {
 /// returns whether it told that the file was written to.
 fn slowly(keeper: &Worldkeeper, reads: &str) -> bool {
     let region = keeper.world().join(REGION);
+    let log = keeper.folder().join("strace.log");
     let inject = format!("inject=pread64:delay_exit=50000:when={reads}");
     let mut strace =
-        vec!["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=pread64", "-e", &inject];
+        vec!["strace", "-f", "--seccomp-bpf", "-qq", "-o", log.to_str().unwrap(), "-e", "trace=pread64", "-e", &inject];
     strace.extend(["-P", region.to_str().expect("a plain name")]);
     let outcome = Outcome::of(&mut keeper.command_under(&strace, ["backup"]));
+    let delayed = fs::read_to_string(&log).unwrap().matches("(DELAYED)").count();
+    assert!(delayed >= 5, "the disk took its time for {delayed} reads only: {outcome}");
     let is_told = outcome.stderr().contains("changed while it was read");
     let _ = outcome.exits(u8::from(is_told).into());
     is_told

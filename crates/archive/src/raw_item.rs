@@ -96,10 +96,15 @@ impl RawItem {
             return None;
         }
         scratch.clear();
+        scratch.reserve_exact(packed.len());
         let mut encoder = Encoder::append_to(std::mem::take(scratch));
         item.encode(&mut encoder);
         *scratch = encoder.finish();
-        is_equal(scratch, packed).then(|| Self(Form::Ours(Box::new(item))))
+        let is_ours = is_equal(scratch, packed);
+        if scratch.capacity() > LARGE {
+            *scratch = Vec::new();
+        }
+        is_ours.then(|| Self(Form::Ours(Box::new(item))))
     }
 
     /// Where it is, relative to the archive's root.
@@ -229,6 +234,9 @@ fn packed(chunks: &[ChunkRef]) -> Value {
 
 /// The most that a chunk reference takes: the heads of a list and of an id, the id, two sizes.
 const PACKED_REFERENCE_LEN: usize = 1 + 3 + 32 + 2 * 5;
+
+/// No item needs more but that of a file of many chunks, in bytes: so much is not kept for the next one.
+const LARGE: usize = 1 << 20;
 
 const PATH: &str = "path";
 const MTIME: &str = "mtime";

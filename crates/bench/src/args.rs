@@ -28,7 +28,7 @@ pub(crate) enum What {
     Check(Compare),
     /// The list of all that is in an archive
     List(Compare),
-    /// The deletion of three archives of four, and of what nothing else needs
+    /// The deletion of three archives of four, which have nearly all in common
     Prune(Compare),
     /// These six: create, rerun, check, extract, list, prune
     All(Compare),

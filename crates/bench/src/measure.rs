@@ -1,7 +1,7 @@
 //! What a command costs: wall time, CPU time, peak memory, bytes written.
 
 use std::fs;
-use std::io::{Read, Seek};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -70,7 +70,12 @@ pub(crate) fn go_on(stop: &Stop) -> Result<(), Stopped> {
 
 /// Runs a command, which must succeed. One that is under way when the work is stopped is killed: all it has is below our
 /// own folder.
-pub(crate) fn run(mut command: Command, stop: &Stop) -> anyhow::Result<Usage> {
+pub(crate) fn run(command: Command, stop: &Stop) -> anyhow::Result<Usage> {
+    Ok(run_and_hear(command, stop)?.0)
+}
+
+/// As [`run`], and tells how many lines the command said.
+pub(crate) fn run_and_hear(mut command: Command, stop: &Stop) -> anyhow::Result<(Usage, u64)> {
     go_on(stop)?;
     // What was written before must not be synced on this command's time.
     rustix::fs::sync();
@@ -83,14 +88,21 @@ pub(crate) fn run(mut command: Command, stop: &Stop) -> anyhow::Result<Usage> {
     let written = written(child.id());
     let used = child.wait4()?;
     go_on(stop)?;
+    said.rewind()?;
     if !used.status.success() {
         let mut text = String::new();
-        said.rewind()?;
         said.read_to_string(&mut text)?;
         bail!("{command:?} ended with {}:\n{text}", used.status);
     }
     let cpu = (used.rusage.utime + used.rusage.stime).as_secs_f64();
-    Ok(Usage { wall, cpu, peak: used.rusage.maxrss as f64 / f64::from(1 << 20), written: written as f64 / 1e6 })
+    let usage =
+        Usage { wall, cpu, peak: used.rusage.maxrss as f64 / f64::from(1 << 20), written: written as f64 / 1e6 };
+    let mut lines = 0;
+    for line in BufReader::new(said).split(b'\n') {
+        line?;
+        lines += 1;
+    }
+    Ok((usage, lines))
 }
 
 /// When the child ended; it is left to be waited for. A thread looks on, so that the time is exact.

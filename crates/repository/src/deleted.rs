@@ -21,7 +21,10 @@ impl LocalRepository {
                 return Err(RepositoryError::Stopped);
             }
             let mut reader = self.segments.salvage(segment)?;
-            while let Some(salvaged) = reader.next()? {
+            while let Some(salvaged) = reader.next(&|| !self.stop.is_requested())? {
+                if self.stop.is_requested() {
+                    return Err(RepositoryError::Stopped);
+                }
                 if let Salvaged::Entry(entry) = salvaged
                     && let Body::Put(id) = entry.body
                     && self.locate(&id)?.is_none()

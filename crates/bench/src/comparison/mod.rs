@@ -144,15 +144,21 @@ impl<'a> Bench<'a> {
                     self.corpus.expect_in(&target.path().join(stored_path))?;
                     usage
                 }
-                Operation::List => self.run(tool, &repository.place, Work::List(repository.archives))?,
+                Operation::List => {
+                    let (usage, lines) = self.hear(tool, &repository.place, Work::List(repository.archives))?;
+                    let files = self.corpus.total().files;
+                    ensure!(lines >= files, "{} lists {lines} lines of {files} files", tool.kind.name());
+                    usage
+                }
                 Operation::Prune => {
                     for _ in 0..PRUNED {
                         self.archive(tool, repository)?;
                     }
                     let usage = self.run(tool, &repository.place, Work::Prune)?;
-                    match tool.command(&repository.place, Work::Compact) {
-                        Some(compact) => usage.and(measure::run(compact, self.stop)?),
-                        None => usage,
+                    if tool.kind == tool::Kind::Borg {
+                        usage.and(self.run(tool, &repository.place, Work::Compact)?)
+                    } else {
+                        usage
                     }
                 }
             };
@@ -209,10 +215,15 @@ impl<'a> Bench<'a> {
     }
 
     fn run(&self, tool: &Tool, place: &Place, work: Work<'_>) -> anyhow::Result<Usage> {
+        Ok(self.hear(tool, place, work)?.0)
+    }
+
+    /// Runs it, and tells how many lines it said.
+    fn hear(&self, tool: &Tool, place: &Place, work: Work<'_>) -> anyhow::Result<(Usage, u64)> {
         let command = tool.command(place, work).with_context(|| format!("{} cannot do this", tool.kind.name()))?;
-        let usage = measure::run(command, self.stop)?;
+        let (usage, lines) = measure::run_and_hear(command, self.stop)?;
         progress(&format!("{}: {work}, {}, {:.2} s", self.corpus, tool.version, usage.wall));
-        Ok(usage)
+        Ok((usage, lines))
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) enum Work<'a> {
     List(u32),
     /// Deletes all archives but the newest.
     Prune,
-    /// Frees what nothing needs any more.
+    /// Frees what nothing needs any more, where that is a command of its own.
     Compact,
 }
 

@@ -93,7 +93,7 @@ impl LocalRepository {
         let mut copy = Copy { segment, ..Copy::default() };
         let mut reader = self.segments.salvage(segment)?;
         let mut writer = self.segments.create_beside(segment)?;
-        while let Some(salvaged) = reader.next()? {
+        while let Some(salvaged) = reader.next(&|| true)? {
             match salvaged {
                 Salvaged::Entry(entry) => {
                     copy.entries += 1;

@@ -8,10 +8,12 @@ use crate::index::Index;
 /// The parts of segments with these numbers and lengths, in order, each of about `part_len` bytes where that is possible: parts
 /// begin where the index says that objects do. Whether it is right is for the reader to see.
 pub(super) fn parts(segments: &[(u32, u64)], part_len: u64, index: &Index) -> Vec<Part> {
+    // Nothing can lie further behind, however long a file says that it is.
+    let count = |len: &u64| ((*len).min(1 << 32) / part_len) as usize;
     let mut starts: HashMap<u32, Starts> = segments
         .iter()
         .filter(|(_, len)| len / 2 >= part_len)
-        .map(|(segment, len)| (*segment, Starts { part_len, firsts: vec![None; (len / part_len) as usize] }))
+        .map(|(segment, len)| (*segment, Starts { part_len, firsts: vec![None; count(len)] }))
         .collect();
     for (_, location) in index.iter() {
         if let Some(starts) = starts.get_mut(&location.segment) {
@@ -73,6 +75,7 @@ mod tests {
             part(3, 0, None),
         ];
         assert_eq!(parts(&[(1, 560), (2, 199), (3, 700)], 100, &index), expected);
+        assert_eq!(parts(&[(1, u64::MAX)], 1 << 20, &index), [Part::whole(1)]);
         let whole = [1, 2, 3].map(Part::whole);
         assert_eq!(parts(&[(1, 560), (2, 199), (3, 700)], 100, &Index::new()), whole);
     }

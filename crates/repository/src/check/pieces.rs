@@ -11,9 +11,8 @@
 //! others have told of the segment is nothing.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 
 use worldkeeper_core::{RepositoryError, Stop};
@@ -63,7 +62,9 @@ impl Pieces<'_> {
         each: &mut dyn FnMut(Piece) -> Result<(), RepositoryError>,
     ) -> Result<(), RepositoryError> {
         match self {
-            Self::Here { segments, stop } => take_apart(segments, Part::whole(segment), stop, each).map(|_| ()),
+            Self::Here { segments, stop } => {
+                take_apart(segments, Part::whole(segment), &|| !stop.is_requested(), each).map(|_| ())
+            }
             Self::Ahead(ahead) => ahead.next_segment(segment, each),
         }
     }
@@ -83,19 +84,19 @@ pub(super) fn read_ahead<T>(
         return take(Pieces::Here { segments, stop });
     }
     let (jobs_in, jobs) = mpsc::channel();
-    let (jobs, is_over) = (Mutex::new(jobs), AtomicBool::new(false));
+    let jobs = Mutex::new(jobs);
     thread::scope(|scope| {
         for number in 0..workers {
             let work = || {
                 while let Some(job) = next_job(&jobs) {
-                    job.run(segments, stop, &is_over);
+                    job.run(segments, stop);
                 }
             };
             let thread = thread::Builder::new().name(format!("segment reader {number}"));
             thread.spawn_scoped(scope, work).expect("the system starts a handful of threads");
         }
         let (given, at_once) = (VecDeque::new(), workers + 1);
-        take(Pieces::Ahead(Ahead { coming: parts, given, at_once, jobs: jobs_in, is_over: &is_over }))
+        take(Pieces::Ahead(Ahead { coming: parts, given, at_once, jobs: jobs_in }))
     })
 }
 
@@ -104,17 +105,25 @@ pub(super) struct Ahead<'a> {
     /// Those that nobody reads yet.
     coming: &'a [Part],
     /// Those that somebody reads, or will read next, and what is told of them.
-    given: VecDeque<(u32, Receiver<Told>)>,
+    given: VecDeque<Given>,
     /// How many of them there may be.
     at_once: usize,
     jobs: Sender<Job>,
-    is_over: &'a AtomicBool,
+}
+
+/// A part that somebody reads. Who drops it wants to hear no more.
+struct Given {
+    segment: u32,
+    told: Receiver<Told>,
+    _wanted: Arc<()>,
 }
 
 /// A part to be read.
 struct Job {
     part: Part,
     told: SyncSender<Told>,
+    /// Is there as long as somebody wants to hear of it.
+    wanted: Weak<()>,
 }
 
 /// What is told of a part.
@@ -140,16 +149,16 @@ impl Ahead<'_> {
     ) -> Result<(), RepositoryError> {
         let result = loop {
             self.give_jobs();
-            let (given, told) = self.given.pop_front().expect("each segment is asked for once");
-            assert_eq!(given, segment, "segments are asked for in order");
-            match Self::take_part(&told, each) {
+            let given = self.given.pop_front().expect("each segment is asked for once");
+            assert_eq!(given.segment, segment, "segments are asked for in order");
+            match Self::take_part(&given.told, each) {
                 Ok(End::OfPart) => {}
                 Ok(End::OfSegment) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
-        // Whoever reads another part of it finds out that nobody takes that.
-        while self.given.pop_front_if(|(given, _)| *given == segment).is_some() {}
+        // Whoever reads another part of it finds out that nobody wants that.
+        while self.given.pop_front_if(|given| given.segment == segment).is_some() {}
         let parts = self.coming.iter().take_while(|part| part.segment == segment).count();
         self.coming = &self.coming[parts..];
         result
@@ -174,17 +183,11 @@ impl Ahead<'_> {
         {
             let (told_in, told) = mpsc::sync_channel(BATCHES);
             // If all readers have panicked, so does whoever asks what they tell.
-            let _ = self.jobs.send(Job { part: *part, told: told_in });
-            self.given.push_back((part.segment, told));
+            let wanted = Arc::new(());
+            let _ = self.jobs.send(Job { part: *part, told: told_in, wanted: Arc::downgrade(&wanted) });
+            self.given.push_back(Given { segment: part.segment, told, _wanted: wanted });
             self.coming = rest;
         }
-    }
-}
-
-impl Drop for Ahead<'_> {
-    fn drop(&mut self) {
-        // Whoever waits to tell something finds out by itself.
-        self.is_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -194,13 +197,11 @@ fn next_job(jobs: &Mutex<Receiver<Job>>) -> Option<Job> {
 }
 
 impl Job {
-    fn run(self, segments: &Segments, stop: &Stop, is_over: &AtomicBool) {
+    fn run(self, segments: &Segments, stop: &Stop) {
         let mut batch = Vec::new();
         let tell = |told| self.told.send(told).map_err(|_| RepositoryError::Stopped);
-        let result = take_apart(segments, self.part, stop, &mut |piece| {
-            if is_over.load(Ordering::Relaxed) {
-                return Err(RepositoryError::Stopped);
-            }
+        let goes_on = || self.wanted.strong_count() > 0 && !stop.is_requested();
+        let result = take_apart(segments, self.part, &goes_on, &mut |piece| {
             batch.push(piece);
             if batch.len() == BATCH { tell(Told::Pieces(std::mem::take(&mut batch))) } else { Ok(()) }
         });
@@ -212,7 +213,7 @@ impl Job {
 fn take_apart(
     segments: &Segments,
     Part { segment, start, end }: Part,
-    stop: &Stop,
+    goes_on: &dyn Fn() -> bool,
     each: &mut dyn FnMut(Piece) -> Result<(), RepositoryError>,
 ) -> Result<End, RepositoryError> {
     let mut reader = segments.salvage(segment)?;
@@ -223,10 +224,11 @@ fn take_apart(
         if end.is_some_and(|end| reader.offset() == u64::from(end)) {
             return Ok(End::OfPart);
         }
-        let Some(salvaged) = reader.next()? else { return Ok(End::OfSegment) };
-        if stop.is_requested() {
+        let salvaged = reader.next(goes_on)?;
+        if !goes_on() {
             return Err(RepositoryError::Stopped);
         }
+        let Some(salvaged) = salvaged else { return Ok(End::OfSegment) };
         each(match salvaged {
             Salvaged::Entry(entry) => {
                 Piece::Entry { offset: entry.offset, size: entry.bytes.len() as u32, body: entry.body }

@@ -32,22 +32,24 @@ impl LocalRepository {
     /// Reads all segments that count, on all processors.
     pub(super) fn survey(&self, extent: &Extent, report: &mut Report<'_>) -> Result<Survey, RepositoryError> {
         let workers = available_parallelism().map_or(1, usize::from);
-        let parts = self.parts(workers, PART_BYTES, extent)?;
+        let parts = self.parts(workers, PART_BYTES, extent);
         self.survey_on(workers, &parts, extent, report)
     }
 
     /// Parts of all segments that count, of about so many bytes where segments are few.
-    fn parts(&self, workers: usize, part_len: u64, extent: &Extent) -> Result<Vec<Part>, RepositoryError> {
-        let mut segments = Vec::with_capacity(extent.segments.len());
-        for segment in &extent.segments {
-            segments.push((*segment, self.segments.len(*segment)?.unwrap_or(0)));
+    fn parts(&self, workers: usize, part_len: u64, extent: &Extent) -> Vec<Part> {
+        if workers <= 1 {
+            return extent.segments.iter().copied().map(Part::whole).collect();
         }
+        // Whoever reads a segment says what is wrong with it; here it is one part.
+        let len = |segment: &u32| self.segments.len(*segment).ok().flatten().unwrap_or(0);
+        let segments: Vec<_> = extent.segments.iter().map(|segment| (*segment, len(segment))).collect();
         let lens = || segments.iter().map(|(_, len)| *len);
-        let (longest, all) = (lens().max().unwrap_or(0), lens().sum::<u64>());
-        let pays = workers > 1 && longest / 2 >= part_len && all / longest < (FEW * workers) as u64;
+        let (longest, all) = (lens().max().unwrap_or(0), lens().fold(0, u64::saturating_add));
+        let pays = longest / 2 >= part_len && all / longest < (FEW * workers) as u64;
         // What is wrong with the index is told later; without one, each segment is a part.
         let index = if pays { self.state_files.read_index(extent.transaction).ok() } else { None };
-        Ok(parts(&segments, part_len, &index.unwrap_or_else(Index::new)))
+        parts(&segments, part_len, &index.unwrap_or_else(Index::new))
     }
 
     /// Reads all segments that count, in these parts, on so many threads.
@@ -239,7 +241,7 @@ mod tests {
         let mut ignored = Report { on_event: &mut ignore, outcome: RepositoryCheck::default(), beyond_repair: 0 };
         let extent = repository.find_extent(&mut ignored).unwrap().unwrap();
         assert!(extent.segments.len() > 10);
-        let parts = repository.parts(workers, part_len, &extent).unwrap();
+        let parts = repository.parts(workers, part_len, &extent);
         assert_eq!(parts.len() > extent.segments.len(), part_len < WHOLE && workers > 1);
         before(&disk);
         let mut events = Vec::new();

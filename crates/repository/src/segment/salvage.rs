@@ -58,11 +58,12 @@ impl SalvageReader {
         self.reader.offset()
     }
 
-    /// Takes the next entry or piece of damage; `None` at the end of the file.
-    pub(crate) fn next(&mut self) -> Result<Option<Salvaged<'_>>, DiskError> {
+    /// Takes the next entry or piece of damage; `None` at the end of the file. The search behind damage can take long: once
+    /// `goes_on` says no, it ends anywhere, and what comes is of no use.
+    pub(crate) fn next(&mut self, goes_on: &dyn Fn() -> bool) -> Result<Option<Salvaged<'_>>, DiskError> {
         if !std::mem::replace(&mut self.started, true) && !self.reader.take_magic()? {
             // Without the magic nothing says where the first entry begins, not even that it does not begin here.
-            self.search(0)?;
+            self.search(0, goes_on)?;
             return Ok(Some(self.damage(0, EntryError::Magic)));
         }
         let offset = self.reader.offset();
@@ -71,7 +72,7 @@ impl SalvageReader {
             Ok(None) => Ok(None),
             Err(reason) => {
                 if !self.pass_by_header(offset)? {
-                    self.search(offset + 1)?;
+                    self.search(offset + 1, goes_on)?;
                 }
                 Ok(Some(self.damage(offset, reason)))
             }
@@ -94,9 +95,9 @@ impl SalvageReader {
     }
 
     /// Goes to the first entry at `offset` or behind it, or to the end of the file.
-    fn search(&mut self, offset: u64) -> Result<(), DiskError> {
+    fn search(&mut self, offset: u64, goes_on: &dyn Fn() -> bool) -> Result<(), DiskError> {
         self.reader.seek(offset);
-        while self.reader.offset() < self.len && !self.entry_follows()? {
+        while self.reader.offset() < self.len && goes_on() && !self.entry_follows()? {
             // The index could say nothing of what stands behind this.
             let next = self.reader.offset() + 1;
             self.reader.seek(if next > u32::MAX.into() { self.len } else { next });
@@ -114,6 +115,7 @@ impl SalvageReader {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::path::Path;
 
     use proptest::prelude::*;
@@ -134,7 +136,7 @@ mod tests {
         file.append(bytes).unwrap();
         let mut reader = SalvageReader::new(file.into(), 0).unwrap();
         let (mut found, mut damage, mut end) = (Vec::new(), Vec::new(), MAGIC.len() as u64);
-        while let Some(salvaged) = reader.next().unwrap() {
+        while let Some(salvaged) = reader.next(&|| true).unwrap() {
             let (offset, len) = match salvaged {
                 Salvaged::Entry(entry) => {
                     if let Body::Put(id) = entry.body {
@@ -187,6 +189,19 @@ mod tests {
         assert_eq!(salvage(&whole[8..]), (vec![1, 2, 3], vec![(0, 0)]), "nothing but the magic is missing");
         assert_eq!(salvage(b"BORG"), (vec![], vec![(0, 4)]));
         assert_eq!(salvage(b""), (vec![], vec![(0, 0)]));
+    }
+
+    #[test]
+    fn a_search_ends_when_nobody_wants_it_to_go_on() {
+        let mut file = MemoryDisk::new().create(Path::new("/0")).unwrap();
+        file.append(&[&MAGIC[..], &[0xee; 5000]].concat()).unwrap();
+        let mut reader = SalvageReader::new(file.into(), 0).unwrap();
+        let left = Cell::new(100);
+        let goes_on = || {
+            left.set(left.get() - 1);
+            left.get() > 0
+        };
+        assert!(matches!(reader.next(&goes_on).unwrap(), Some(Salvaged::Damage(Damage { offset: 8, len: 100, .. }))));
     }
 
     proptest! {
