@@ -68,12 +68,14 @@ pub(super) fn settle(
             break;
         }
         let all = || in_memory(format.again(&[], head, len as u64));
+        // Those may have been elsewhere after the head before, and have come back before this one.
+        let newest = in_memory(format.newest(&before, len as u64));
         let known = unsure.take().filter(|_| len == old_len);
         let mut known = known.unwrap_or_else(all);
         let again = if is_same {
             // The head was the same before and after all that is here; but not all the time, perhaps.
             let mut has_come_back = false;
-            for range in in_memory(format.newest(&before, len as u64)) {
+            for range in newest {
                 let was = content.bytes().get(range.clone()).map(<[u8]>::to_vec);
                 let is_there = read(content, &range)?;
                 let is_equal = was.is_some_and(|was| is_equal(&was, &content.bytes()[range]));
@@ -98,7 +100,7 @@ pub(super) fn settle(
             known.extend(moved.iter().cloned());
             // Where nothing is any more, nothing can be broken.
             known.retain(|range| named.contains(range));
-            moved
+            moved.into_iter().chain(newest).collect()
         };
         was_same = is_same;
         unsure = Some(known);
@@ -157,13 +159,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_part_that_was_elsewhere_and_came_back_while_it_was_read_is_read_again() {
+    /// What comes of content that was read while another page lay where the first is again. Its head was as `read` says.
+    #[track_caller]
+    fn settles(read: [u8; HEAD], now: [u8; HEAD]) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("book");
-        // The first page lies at 1, written at 5; the second at 2, written at 4.
-        let now = [&[1, 5, 0, 0, 2, 4, 0, 0][..], b"page one", b"page two", b"old page"].concat();
-        fs::write(&path, &now).unwrap();
+        let pages = b"page onepage twoold page";
+        let now = [&now[..], pages].concat();
+        fs::write(folder.path().join("book"), &now).unwrap();
         let mut walker = Walker::new([folder.path()], Rules::default(), Pulse::default()).unwrap();
         let mut entry = loop {
             match walker.next().unwrap() {
@@ -173,9 +175,8 @@ mod tests {
             }
         };
         let file = walker.open(&mut entry).unwrap();
-        // When it was read, another page was where the first is again.
-        let mut read = now.clone();
-        read[8..16].copy_from_slice(b"page two");
+        let mut read = [&read[..], pages].concat();
+        read.copy_within(16..24, 8);
         let mut content = Pending::new(100, Buffers::new(0));
         let fill = |buffer: &mut [u8]| {
             buffer[..read.len()].copy_from_slice(&read);
@@ -186,5 +187,14 @@ mod tests {
         let (is_settled, _) = settle(&file, &mut content, &Book, HEAD, looked).unwrap();
         assert!(is_settled);
         assert_eq!(content.bytes(), now);
+    }
+
+    #[test]
+    fn a_part_that_was_elsewhere_and_came_back_while_it_was_read_is_read_again() {
+        // The first page lies at 1, written at 5; the second at 2, written before.
+        let head = [1, 5, 0, 0, 2, 4, 0, 0];
+        settles(head, head);
+        // Then the second was written, and is the newest.
+        settles([1, 5, 0, 0, 3, 4, 0, 0], [1, 5, 0, 0, 2, 6, 0, 0]);
     }
 }
