@@ -2,7 +2,7 @@
 //!
 //! A repair must give back what it did not come for, in whatever shape another client wrote it. So nothing but the chunk
 //! lists is taken out of the map or put into it. Nearly all items have the shape in which we write them ourselves: those are
-//! understood as a whole, which takes a fifth of the time.
+//! understood as a whole, without which a check of 46,000 files takes a tenth longer.
 //!
 //! Source: borg 1.4 `archive.py`, `ArchiveChecker.rebuild_refcounts`, `robust_iterator`.
 
@@ -250,7 +250,7 @@ mod tests {
 
     use super::*;
     use crate::item_codec::ITEM_KEYS;
-    use crate::item_codec::tests::any_item;
+    use crate::item_codec::tests::{any_item, changed};
 
     fn item_keys() -> BTreeSet<Vec<u8>> {
         ITEM_KEYS.iter().map(|key| key.as_bytes().to_vec()).collect()
@@ -262,6 +262,15 @@ mod tests {
 
     fn ours(packed: &[u8]) -> Option<RawItem> {
         RawItem::ours(packed, &mut vec![7; 3])
+    }
+
+    /// Requires that both forms of an item are the same to whoever asks.
+    fn says_the_same(ours: &RawItem, any: &RawItem) -> Result<(), TestCaseError> {
+        prop_assert_eq!((ours.path(), ours.size()), (any.path(), any.size()));
+        prop_assert_eq!((ours.chunks(), ours.chunks_healthy()), (any.chunks(), any.chunks_healthy()));
+        prop_assert_eq!(ours.read(), any.read());
+        prop_assert_eq!(encoded(ours), encoded(any));
+        Ok(())
     }
 
     fn encoded(item: &RawItem) -> Vec<u8> {
@@ -322,25 +331,16 @@ mod tests {
             prop_assert_eq!(raw.size(), item.size);
             prop_assert_eq!(encoded(&raw), &packed[..]);
 
-            let ours = ours(&packed).unwrap();
-            prop_assert_eq!((raw.path(), raw.chunks(), raw.chunks_healthy()), (ours.path(), ours.chunks(), ours.chunks_healthy()));
-            prop_assert_eq!((raw.size(), raw.read()), (ours.size(), ours.read()));
-            prop_assert_eq!(encoded(&ours), packed);
+            says_the_same(&ours(&packed).unwrap(), &raw)?;
         }
 
         /// What is taken for one of ours says what it says as any item, and is written alike.
         #[test]
         fn what_is_nearly_ours_is_the_same_or_not_ours(item in any_item(), at: proptest::sample::Index, byte: u8) {
-            let mut encoder = Encoder::new();
-            item.encode(&mut encoder);
-            let mut packed = encoder.finish();
-            let at = at.index(packed.len());
-            packed[at] = byte;
+            let packed = changed(&Item { unknown: Vec::new(), ..item }, at, byte);
             if let Some(ours) = ours(&packed) {
-                let raw = raw(&packed).unwrap();
-                prop_assert_eq!((raw.path(), raw.chunks(), raw.chunks_healthy()), (ours.path(), ours.chunks(), ours.chunks_healthy()));
-                prop_assert_eq!((raw.size(), raw.read()), (ours.size(), ours.read()));
-                prop_assert_eq!((encoded(&raw), encoded(&ours)), (packed.clone(), packed));
+                prop_assert_eq!(&encoded(&ours), &packed);
+                says_the_same(&ours, &raw(&packed).unwrap())?;
             }
         }
 
