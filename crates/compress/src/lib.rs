@@ -12,6 +12,7 @@ mod error;
 mod lz4;
 mod lzma;
 mod obfuscation;
+mod repeats;
 mod room;
 mod spec;
 mod zlib;

@@ -4,20 +4,25 @@ use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, 
 
 use crate::algorithm::Algorithm;
 use crate::error::DecompressError;
+use crate::repeats::Repeats;
 
 /// Compresses into memory that is kept.
 pub(crate) struct Encoder {
+    repeats: Repeats,
     table: CompressTable,
     block: Vec<u8>,
 }
 
 impl Encoder {
     pub(crate) fn new() -> Self {
-        Self { table: CompressTable::large(), block: Vec::new() }
+        Self { repeats: Repeats::new(), table: CompressTable::large(), block: Vec::new() }
     }
 
     /// The block for `data`; `None` if it would not be smaller, or the library fails.
     pub(crate) fn encode(&mut self, data: &[u8]) -> Option<&[u8]> {
+        if !self.repeats.are_in(data) {
+            return None;
+        }
         let is_worth_it = data.len() <= PIECE || data.chunks(PIECE).any(|piece| self.compress(piece).is_some());
         let len = if is_worth_it { self.compress(data)? } else { return None };
         Some(&self.block[..len])
@@ -37,8 +42,8 @@ impl Encoder {
     }
 }
 
-/// What is longer, in bytes, is first tried in pieces: where none becomes smaller, as with what is compressed already, the
-/// library would copy all of it into the block just to show that. What is lost is a gain from nothing but repetitions
+/// What is longer, in bytes, and repeats something is first tried in pieces: where none becomes smaller, as with what is
+/// compressed already, the library would copy all of it into the block just to show that. What is lost is a gain from nothing but repetitions
 /// across the borders of pieces.
 const PIECE: usize = 256 * 1024;
 
