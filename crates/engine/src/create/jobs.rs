@@ -4,8 +4,8 @@
 //! processor than two with little. One leads: it takes what comes, and waits a moment for company. It begins where enough
 //! wait, or whoever stores is about to run out: the slower the repository, the less is taken from the game. The others
 //! help with all that is no digest: each large chunk is handed over when its id is made, and when its MAC is, and comes
-//! back if it needs more digests. Where that is much, they also take a batch of chunks at a time, which they finish before
-//! they look again.
+//! back if it needs more digests. Where that is much, and where small chunks are so many that all have enough to do side by
+//! side, they also take a batch of chunks at a time, which they finish before they look again.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -191,7 +191,8 @@ impl Jobs {
                 return Some(Work::Hand(hand));
             }
             if state.is_led && self.is_crowded(&state) {
-                return Some(Work::Help((0..self.lanes).map_while(|_| state.pop()).collect()));
+                let some = (state.waiting.len() / 2).clamp(self.lanes, self.lanes * MANY);
+                return Some(Work::Help((0..some).map_while(|_| state.pop()).collect()));
             }
             state = self.rest.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -211,7 +212,9 @@ impl Jobs {
 
     /// Returns whether the leader is who all the rest waits for, and others can take something off its hands.
     fn is_crowded(&self, state: &State) -> bool {
-        (state.is_laborious || self.lanes == 1) && state.waiting_bytes >= self.room / 5 * 2
+        let are_many = state.waiting.len() >= self.lanes * MANY;
+        let is_much = state.waiting_bytes >= self.room / 5 * 2;
+        are_many || (state.is_laborious || self.lanes == 1) && is_much
     }
 
     /// Says whether there is more to do than digests, which only suffer where they are shared out.
@@ -304,6 +307,8 @@ impl Drop for Lead<'_> {
 
 /// Whoever stores has enough to do with this part of the room.
 const ENOUGH: usize = 4;
+/// So many times what goes side by side are enough for two.
+const MANY: usize = 4;
 /// How long a leader waits for company if whoever stores has nothing to do: as long as it takes to read some chunks.
 const HASTE: Duration = Duration::from_millis(5);
 /// And if there is enough to store.
@@ -385,6 +390,22 @@ mod tests {
             drop(leader);
             other.join().unwrap();
         });
+    }
+
+    #[test]
+    fn many_small_chunks_are_shared_out_whatever_they_need() {
+        let jobs = Jobs::new(2, 1000);
+        jobs.push([job(0, 1)]).unwrap();
+        let leader = lead(&jobs, 0);
+        let many = 2 * MANY as u64;
+        std::thread::scope(|scope| {
+            let helper = scope.spawn(|| helps(&jobs));
+            jobs.push((1..many).map(|number| job(number, 1))).unwrap();
+            assert!(!jobs.is_crowded(&jobs.state()), "all of them go side by side twice or thrice");
+            jobs.push([job(many, 1)]).unwrap();
+            assert_eq!(helper.join().unwrap(), (1..=many / 2).collect::<Vec<_>>(), "half of them");
+        });
+        assert_eq!(name(leader.next(JOB)), format!("job {}", many / 2 + 1));
     }
 
     #[test]
