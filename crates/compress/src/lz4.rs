@@ -43,8 +43,8 @@ impl Encoder {
 }
 
 /// What is longer, in bytes, and repeats something is first tried in pieces: where none becomes smaller, as with what is
-/// compressed already, the library would copy all of it into the block just to show that. What is lost is a gain from nothing but repetitions
-/// across the borders of pieces.
+/// compressed already, the library would copy all of it into the block just to show that. What is lost is a gain from
+/// nothing but repetitions across the borders of pieces.
 const PIECE: usize = 256 * 1024;
 
 /// Gives back data, however long they are.
@@ -149,10 +149,14 @@ mod tests {
 
     #[test]
     fn what_is_long_is_compressed_if_any_piece_of_it_can_be() {
-        let noise = sha_stream("noise", 3 * PIECE + 100);
+        let mut noise = sha_stream("noise", 3 * PIECE + 100);
         let mut encoder = Encoder::new();
         assert!(encoder.encode(&noise).is_none());
-        assert!(encoder.block.len() < 2 * PIECE, "nothing was copied that does not compress");
+        assert!(encoder.block.is_empty(), "it was not even tried");
+        // Too little to make it smaller.
+        noise.copy_within(..6, 16);
+        assert!(encoder.repeats.are_in(&noise) && encoder.encode(&noise).is_none());
+        assert!((PIECE..2 * PIECE).contains(&encoder.block.len()), "nothing was copied that does not compress");
         for at in [0, PIECE, 2 * PIECE - 500, 3 * PIECE - 10_000] {
             let mut data = noise.clone();
             data[at..][..10_000].fill(0);

@@ -4,7 +4,7 @@
 /// Looks for repetitions in the way that the library does, at the same places, up to the first it would find. Made to be
 /// kept: its table is not cleared between data.
 ///
-/// Source: the search that the LZ4 block format describes, with the steps and the table of `lz4_flex` 0.14.
+/// Source: `lz4_flex` 0.14 `block/compress.rs`, `compress_internal`, and `block/hashtable.rs`.
 pub(crate) struct Repeats {
     /// Where a sequence was seen last, counted through all data.
     places: Box<[u32; PLACES]>,

@@ -307,7 +307,8 @@ impl Drop for Lead<'_> {
 
 /// Whoever stores has enough to do with this part of the room.
 const ENOUGH: usize = 4;
-/// So many times what goes side by side are enough for two.
+/// So many times what goes side by side wait only where chunks are small, or where nothing goes side by side: either is
+/// enough for two.
 const MANY: usize = 4;
 /// How long a leader waits for company if whoever stores has nothing to do: as long as it takes to read some chunks.
 const HASTE: Duration = Duration::from_millis(5);
