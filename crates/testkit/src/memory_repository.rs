@@ -40,6 +40,8 @@ pub struct Store {
     pub keeps_manifest: bool,
     /// Commits are acknowledged, but each so many of the new objects, in the order of their ids, are dropped.
     pub drops_each: Option<usize>,
+    /// No transaction can be begun.
+    pub begins_none: bool,
     /// Whenever this object is to be read, the connection is lost.
     pub out_of_reach: Option<ChunkId>,
     changes: u64,
@@ -161,7 +163,11 @@ impl Repository for MemoryRepository {
     }
 
     fn begin(&self) -> Result<Box<dyn Transaction + '_>, RepositoryError> {
-        let before = self.store().objects.clone();
+        let store = self.store();
+        if store.begins_none {
+            return Err(connection_lost());
+        }
+        let before = store.objects.clone();
         Ok(Box::new(MemoryTransaction { repository: self, before: Some(before) }))
     }
 

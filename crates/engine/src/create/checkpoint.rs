@@ -8,6 +8,7 @@
 //!
 //! Source: borg 1.4 `archive.py`, `ChunksProcessor.maybe_checkpoint`, `Archive.write_checkpoint`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tracing::{debug, warn};
@@ -32,7 +33,7 @@ pub(super) struct Checkpoints<'a> {
     /// What the last one alone refers to.
     own: Vec<ChunkRef>,
     /// The last one's commit, for whoever goes on if the run fails.
-    saved: &'a mut Option<Committed>,
+    pub(super) saved: &'a mut Option<Committed>,
     /// Has the files cache as the run found it.
     pub(super) shared: &'a Shared,
 }
@@ -94,15 +95,11 @@ impl Writer<'_> {
         let packed = self.metadata(&name, items, &parts)?;
         let archive = self.store_apart(&packed)?;
         own.push(archive);
-        for old in std::mem::replace(&mut self.checkpoints.own, own) {
-            if !self.checkpoints.own.iter().any(|chunk| chunk.id == old.id) {
-                self.delete_apart(&old.id)?;
-            }
-        }
+        let old = std::mem::replace(&mut self.checkpoints.own, own);
+        self.delete_apart(old)?;
         self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: self.start() });
-        let (mut this, committed) = self.commit_and_go_on()?;
-        this.keep_caches(&committed);
-        *this.checkpoints.saved = Some(committed);
+        let (mut this, manifest_id) = self.commit_and_go_on()?;
+        this.keep_caches(manifest_id);
         this.checkpoints.stored_objects = this.stats.stored_objects;
         this.checkpoints.last = this.session.monotonic();
         debug!("what there is of the archive was saved as {name}");
@@ -151,16 +148,23 @@ impl Writer<'_> {
         Ok(ChunkRef { id, size, csize })
     }
 
-    /// Deletes what was stored for a checkpoint, unless the archive has come to refer to it.
-    fn delete_apart(&mut self, id: &ChunkId) -> Result<(), SessionError> {
-        if super::read(self.index).is_needless(id) {
-            self.change.delete(*id)?;
+    /// Deletes what was stored for an earlier checkpoint, unless this one or the archive has come to refer to it. It may
+    /// have referred to one object many times: long runs of equal chunks make equal pieces of their list.
+    fn delete_apart(&mut self, old: Vec<ChunkRef>) -> Result<(), SessionError> {
+        let mut ids: BTreeSet<_> = old.into_iter().map(|chunk| chunk.id).collect();
+        for chunk in &self.checkpoints.own {
+            ids.remove(&chunk.id);
+        }
+        for id in ids {
+            if super::read(self.index).is_needless(&id) {
+                self.change.delete(id)?;
+            }
         }
         Ok(())
     }
 
     /// Stores the caches as they are after a checkpoint. Without them the next run only takes longer.
-    fn keep_caches(&self, committed: &Committed) {
+    fn keep_caches(&self, manifest_id: ChunkId) {
         let (state, key) = (self.session.state(), self.session.key());
         let lost = |what, error: &dyn std::error::Error| {
             self.monitor.notice(Notice::CacheLost { what, problem: &error_text(error) });
@@ -170,7 +174,7 @@ impl Writer<'_> {
         for chunk in own {
             index.reference(chunk);
         }
-        let stored = index.store(state, key, committed.manifest_id());
+        let stored = index.store(state, key, manifest_id);
         for chunk in own {
             index.release(&chunk.id);
         }
@@ -187,7 +191,8 @@ impl Writer<'_> {
     /// Takes the run's own checkpoint away; to be called before references are given back, which chunks of it may have.
     pub(super) fn remove_own_checkpoint(&mut self) -> Result<(), SessionError> {
         self.change.manifest.archives.remove(&self.checkpoints.name);
-        std::mem::take(&mut self.checkpoints.own).iter().try_for_each(|chunk| self.delete_apart(&chunk.id))
+        let own = std::mem::take(&mut self.checkpoints.own);
+        self.delete_apart(own)
     }
 
     /// Takes the checkpoints away that earlier runs of this series left; one that cannot be read stays.

@@ -147,7 +147,10 @@ impl Jobs {
             (_, true) => Supply::IsFull,
             (_, false) => Supply::Flows,
         };
-        self.ring(state);
+        // That there is room again ends no wait: what comes is told when it comes.
+        if is_full {
+            self.ring(state);
+        }
     }
 
     /// Says that this was all.
@@ -217,10 +220,15 @@ impl Jobs {
         are_many || (state.is_laborious || self.lanes == 1) && is_much
     }
 
-    /// Says whether there is more to do than digests, which only suffer where they are shared out.
-    pub(super) fn laborious(&self, is_laborious: bool) {
-        self.state().is_laborious = is_laborious;
-        self.rest.notify_all();
+    /// Says whether there is more to do than digests, which only suffer where they are shared out. If that is new,
+    /// `adjust` adjusts the rest to it before somebody else says otherwise.
+    pub(super) fn laborious(&self, is_laborious: bool, adjust: impl FnOnce()) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.is_laborious, is_laborious) != is_laborious {
+            adjust();
+            drop(state);
+            self.rest.notify_all();
+        }
     }
 
     /// Chunks of so many bytes were sealed.
@@ -382,7 +390,7 @@ mod tests {
             let helper = scope.spawn(|| helps(&jobs));
             (1..=4).for_each(|number| jobs.push([job(number, 10)]).unwrap());
             assert!(!jobs.is_crowded(&jobs.state()), "there is nothing that could be shared out");
-            jobs.laborious(true);
+            jobs.laborious(true, || {});
             assert_eq!(helper.join().unwrap(), [1, 2], "as many as go side by side");
         });
         assert_eq!(name(leader.next(JOB)), "job 3", "the leader takes what there is");

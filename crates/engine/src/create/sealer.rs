@@ -10,7 +10,7 @@ use worldkeeper_crypto::{Digester, Key};
 
 use super::CreateOptions;
 use super::jobs::{Lead, Next, Wants, Work};
-use super::shared::{BUDGET, Shared};
+use super::shared::Shared;
 use super::step::{SealedChunk, Step, Steps};
 use crate::objects::{ChunkSealer, Unfinished};
 use crate::pipeline::Buffer;
@@ -60,8 +60,6 @@ pub(super) struct Sealer<'a> {
     under_way: Vec<UnderWay>,
     /// The way to compress costs more than all the rest.
     is_laborious: bool,
-    /// Whether the last chunk had more than digests to be done with it.
-    was_laborious: bool,
     /// A huge hole is one chunk many times over.
     last_zeros: Option<(ChunkId, usize)>,
 }
@@ -149,7 +147,6 @@ impl<'a> Sealer<'a> {
             share,
             under_way: Vec::new(),
             is_laborious: options.compression.is_laborious(),
-            was_laborious: false,
             last_zeros: None,
         }
     }
@@ -275,9 +272,11 @@ impl<'a> Sealer<'a> {
     }
 
     /// Does with a chunk what is done between digests, and behind them; returns it if it needs more of them.
-    fn by_hand(&mut self, UnderWay { number, chunk, stage }: UnderWay) -> Result<Option<UnderWay>, Ended> {
+    pub(super) fn by_hand(&mut self, UnderWay { number, chunk, stage }: UnderWay) -> Result<Option<UnderWay>, Ended> {
         let (id, unfinished) = match stage {
             Stage::Naming { .. } => return Ok(Some(UnderWay { number, chunk, stage })),
+            // To compress can take seconds, too, and what is named together is compressed one after the other.
+            Stage::Named(_) if self.shared.jobs.is_closed() => return Err(Ended),
             Stage::Named(id) => (id, self.begin(&chunk)),
             Stage::Sealing { id, unfinished } => (id, Ok(unfinished)),
         };
@@ -295,11 +294,8 @@ impl<'a> Sealer<'a> {
     /// Compresses and encrypts, and tells whether that was much.
     fn begin(&mut self, chunk: &[u8]) -> Result<Unfinished, SessionError> {
         let unfinished = self.chunks.begin(chunk)?;
-        let is_laborious = self.is_laborious || unfinished.is_compressed();
-        if is_laborious != self.was_laborious {
-            self.was_laborious = is_laborious;
-            self.shared.jobs.laborious(is_laborious);
-            self.shared.budget.withhold(if is_laborious { SCRATCH } else { 0 });
+        if self.is_laborious || chunk.len() >= HANDED_OVER {
+            self.shared.laborious(self.is_laborious || unfinished.is_compressed());
         }
         Ok(unfinished)
     }
@@ -339,10 +335,8 @@ impl<'a> Sealer<'a> {
 const MOST_STREAMS: usize = 2;
 /// From how many bytes on what is done is handed over at once.
 const TOGETHER: usize = 64 * 1024;
-/// What is under way less where chunks become smaller, in bytes: sealers need as much to compress and to check, and lanes that
-/// are not full matter little there.
-const SCRATCH: usize = BUDGET / 3;
-/// From how many bytes on it pays to let another thread do what is no digest.
+/// From how many bytes on it pays to let another thread do what is no digest. Smaller ones say nothing of what the others need,
+/// and there may be any number of them.
 const HANDED_OVER: usize = 64 * 1024;
 /// How many bytes each digest takes before others may join.
 const AT_ONCE: usize = 128 * 1024;

@@ -17,6 +17,10 @@ use crate::source::Pulse;
 /// are read and stored meanwhile.
 pub(super) const BUDGET: usize = 28 * 1024 * 1024;
 
+/// What is under way less where chunks become smaller, in bytes: sealers need as much to compress and to check, and lanes that
+/// are not full matter little there.
+const SCRATCH: usize = BUDGET / 3;
+
 /// The memory that chunks and their objects share: what is under way, some of it twice, and what is not cut yet.
 const BUFFERS: usize = 72 * 1024 * 1024;
 
@@ -66,6 +70,12 @@ impl Shared {
         let taken = self.pulse.while_waiting(|| self.budget.take(bytes));
         self.jobs.full(false);
         taken
+    }
+
+    /// Says of a large chunk whether there was more to do with it than digests; so it is most likely with the next ones.
+    pub(super) fn laborious(&self, is_laborious: bool) {
+        let withhold = || self.budget.withhold(if is_laborious { SCRATCH } else { 0 });
+        self.jobs.laborious(is_laborious, withhold);
     }
 
     /// Takes what is large out, at the end of the run: a reader that hangs shall not keep it.

@@ -7,17 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use tempfile::TempDir;
+use worldkeeper_archive::ChunkRef;
 use worldkeeper_core::{Clock, Disk, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::memory_repository::MemoryRepository;
 
+use super::sealer::UnderWay;
+use super::writer::Writer;
 use super::*;
 use crate::cache::{Bare, Look};
 use crate::key_store::NoKeyFiles;
 use crate::monitor::Silent;
-use crate::session::SessionOptions;
+use crate::session::{Committed, SessionOptions};
 use crate::source::{SourceRoot, Stat};
 use crate::state::StateDir;
 
@@ -249,4 +252,56 @@ fn a_file_that_was_written_to_just_before_it_was_asked_for_attributes_is_not_rem
     let stat = Stat::of(rustix::fs::CWD, path).unwrap();
     let look = Look { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns };
     assert_eq!(files.unchanged(&key, look).map(|(_, bare, _)| bare), Some(Bare::No));
+}
+
+/// Makes checkpoints by hand; `work` has the writer, and says what is there at the end.
+fn with_writer<T>(house: &House, work: impl FnOnce(Writer<'_>) -> T) -> (T, Option<Committed>) {
+    let repository = Box::new(house.repository.clone());
+    let session = house.with_session(|options| Session::open(repository, options).unwrap());
+    let options = CreateOptions::new("mc", [house.world()]);
+    let name: ArchiveName = "mc-new".parse().unwrap();
+    let shared = Shared::new(&session, ChunkIndex::default(), FilesCache::default(), Pulse::default());
+    let mut saved = None;
+    let checkpoints = Checkpoints::new(&session, Duration::from_secs(1), &name, &shared, &mut saved);
+    let archive = Archive { name, start: house.clock.now() };
+    let begun = Writer::begin(&session, &options, &shared.index, &shared.budget, &Silent, archive, checkpoints);
+    (work(begun.unwrap()), saved)
+}
+
+/// Long runs of equal chunks make pieces of the list that are equal, too.
+#[test]
+fn a_checkpoint_that_refers_to_one_piece_of_its_list_many_times_is_taken_away_once() {
+    let house = House::new();
+    with_writer(&house, |mut writer| {
+        let zeros = ChunkRef { id: ChunkId([7; 32]), size: 65_536, csize: 400 };
+        (writer.begun, writer.chunks) = (Some(Box::default()), vec![zeros; 200_000]);
+        let mut writer = writer.checkpoint().unwrap();
+        (writer.begun, writer.chunks) = (None, Vec::new());
+        drop(writer.checkpoint().unwrap());
+    });
+    let ids = house.repository.chunk_ids();
+    assert_eq!(ids.len(), 1, "what the second one refers to, which has no items: {ids:?}");
+}
+
+#[test]
+fn a_checkpoint_that_was_committed_is_known_even_if_nothing_can_follow_it() {
+    let house = House::new();
+    let ((), saved) = with_writer(&house, |writer| {
+        house.repository.store().begins_none = true;
+        assert!(writer.checkpoint().is_err());
+    });
+    assert!(saved.is_some());
+}
+
+#[test]
+fn nothing_is_compressed_that_nobody_wants_any_more() {
+    let house = House::new();
+    let repository = Box::new(house.repository.clone());
+    let session = house.with_session(|options| Session::open(repository, options).unwrap());
+    let shared = Shared::new(&session, ChunkIndex::default(), FilesCache::default(), Pulse::default());
+    let (steps, _done) = crossbeam_channel::unbounded();
+    let mut sealer = Sealer::new(&session, &CreateOptions::new("mc", [house.world()]), &shared, steps, 100);
+    assert!(matches!(sealer.by_hand(UnderWay::named(0)), Ok(Some(_))), "its MAC is to be made");
+    shared.jobs.close();
+    assert!(sealer.by_hand(UnderWay::named(1)).is_err());
 }

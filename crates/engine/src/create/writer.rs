@@ -354,12 +354,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Commits what there is, and begins to change anew.
-    pub(super) fn commit_and_go_on(self) -> Result<(Self, Committed), SessionError> {
+    /// Commits what there is as a checkpoint, and begins to change anew; returns its manifest's id, too.
+    pub(super) fn commit_and_go_on(self) -> Result<(Self, ChunkId), SessionError> {
         let committed = self.change.commit(self.session)?;
-        self.session.saved(&committed)?;
-        let change = self.session.begin_after(&committed)?;
-        Ok((Self { change, ..self }, committed))
+        // From here on it is what the repository holds, whatever follows.
+        let committed = self.checkpoints.saved.insert(committed);
+        self.session.saved(committed)?;
+        let (change, manifest_id) = (self.session.begin_after(committed)?, committed.manifest_id());
+        Ok((Self { change, ..self }, manifest_id))
     }
 
     /// When the archive was begun.
