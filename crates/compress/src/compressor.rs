@@ -118,39 +118,47 @@ impl Encoder {
         match self {
             Self::None => Payload::none(data),
             Self::Lz4(encoder) => Payload::smaller(Algorithm::Lz4, encoder.encode(data), data),
-            Self::Zstd(encoder) => Payload::smaller(Algorithm::Zstd, encoder.encode(data), data),
-            Self::Lzma(encoder) => Payload::smaller(Algorithm::Lzma, encoder.encode(data), data),
+            Self::Zstd(encoder) => Payload::smaller(Algorithm::Zstd, encoder.encode(data).map(in_one), data),
+            Self::Lzma(encoder) => Payload::smaller(Algorithm::Lzma, encoder.encode(data).map(in_one), data),
             Self::Zlib(encoder) => match encoder.encode(data) {
-                Some(body) => Payload::new(Algorithm::Zlib, body),
+                Some(body) => Payload::new(Algorithm::Zlib, in_one(body)),
                 None => Payload::none(data),
             },
         }
     }
 }
 
+/// What an algorithm makes of data, in pieces that lie where they were made; the data may be one of them.
+pub(crate) type Body<'a> = [&'a [u8]; 3];
+
+/// A body that lies in one place.
+pub(crate) fn in_one(body: &[u8]) -> Body<'_> {
+    [body, &[], &[]]
+}
+
 /// A payload, in pieces that lie where they were made.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload<'a> {
     head: Head,
-    body: &'a [u8],
+    body: Body<'a>,
     padding: &'a [u8],
     /// The body is the data as it is.
     is_data: bool,
 }
 
 impl<'a> Payload<'a> {
-    fn new(algorithm: Algorithm, body: &'a [u8]) -> Self {
+    fn new(algorithm: Algorithm, body: Body<'a>) -> Self {
         Self { head: Head::of(&[algorithm.header()]), body, padding: &[], is_data: false }
     }
 
     /// The data as it is.
     fn none(data: &'a [u8]) -> Self {
-        Self { is_data: true, ..Self::new(Algorithm::None, data) }
+        Self { is_data: true, ..Self::new(Algorithm::None, in_one(data)) }
     }
 
     /// What an algorithm made of the data, or the data as it is if that is not larger.
-    fn smaller(algorithm: Algorithm, body: Option<&'a [u8]>, data: &'a [u8]) -> Self {
-        match body.filter(|body| body.len() < data.len()) {
+    fn smaller(algorithm: Algorithm, body: Option<Body<'a>>, data: &'a [u8]) -> Self {
+        match body.filter(|body| body.iter().map(|piece| piece.len()).sum::<usize>() < data.len()) {
             Some(body) => Self::new(algorithm, body),
             None => Self::none(data),
         }
@@ -163,8 +171,9 @@ impl<'a> Payload<'a> {
     }
 
     /// What it is made of, one after the other.
-    pub fn pieces(&self) -> [&[u8]; 3] {
-        [self.head.bytes(), self.body, self.padding]
+    pub fn pieces(&self) -> [&[u8]; 5] {
+        let [first, second, third] = self.body;
+        [self.head.bytes(), first, second, third, self.padding]
     }
 
     /// The header, if what follows it is nothing but the data.

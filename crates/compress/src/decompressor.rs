@@ -1,5 +1,7 @@
 //! Gives back what any borg 1.x compressed.
 
+use std::ops::DerefMut;
+
 use crate::algorithm::{Algorithm, HEADER_LEN};
 use crate::error::DecompressError;
 use crate::{lz4, lzma, zlib, zstd};
@@ -51,11 +53,14 @@ impl Decompressor {
         result
     }
 
-    /// Puts the data of a payload that lz4 made into a place that is as long as the data should be; how long it is, or an
-    /// error if it is longer. `None` for any other payload.
-    pub fn lz4_to(payload: &[u8], out: &mut [u8]) -> Option<Result<usize, DecompressError>> {
+    /// Returns whether a payload that lz4 made gives `data`; `None` for any other payload. If it takes that to tell, they are
+    /// made again, in `room` of their length.
+    pub fn lz4_gives<R>(payload: &[u8], data: &[u8], room: impl FnOnce() -> R) -> Option<bool>
+    where
+        R: DerefMut<Target = [u8]>,
+    {
         let (header, block) = payload.split_first_chunk::<HEADER_LEN>()?;
-        (header == Algorithm::Lz4.header()).then(|| lz4::decode_to(block, out))
+        (header == Algorithm::Lz4.header()).then(|| lz4::gives(block, data, room))
     }
 
     /// The data of a payload that is not compressed, without a copy; `None` for any other.

@@ -1,31 +1,40 @@
 //! LZ4: one bare block, which does not say how long its data is.
 
+use std::ops::DerefMut;
+
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
+use worldkeeper_core::is_equal;
 
 use crate::algorithm::Algorithm;
+use crate::compressor::{Body, in_one};
 use crate::error::DecompressError;
+use crate::padded::{self, zeros_behind};
 use crate::repeats::Repeats;
+use crate::sequences::{self, data_size};
 
 /// Compresses into memory that is kept.
 pub(crate) struct Encoder {
     repeats: Repeats,
     table: CompressTable,
     block: Vec<u8>,
+    /// What of a block is not its data.
+    frame: Vec<u8>,
 }
 
 impl Encoder {
     pub(crate) fn new() -> Self {
-        Self { repeats: Repeats::new(), table: CompressTable::large(), block: Vec::new() }
+        Self { repeats: Repeats::new(), table: CompressTable::large(), block: Vec::new(), frame: Vec::new() }
     }
 
     /// The block for `data`; `None` if it would not be smaller, or the library fails.
-    pub(crate) fn encode(&mut self, data: &[u8]) -> Option<&[u8]> {
-        if !self.repeats.are_in(data) {
-            return None;
+    pub(crate) fn encode<'a>(&'a mut self, data: &'a [u8]) -> Option<Body<'a>> {
+        let zeros = Some(zeros_behind(data)).filter(|zeros| *zeros >= padded::FEWEST);
+        if !self.repeats.are_in(&data[..data.len() - zeros.unwrap_or(0)]) {
+            return padded::encode(data, zeros?, &mut self.frame);
         }
         let is_worth_it = data.len() <= PIECE || data.chunks(PIECE).any(|piece| self.compress(piece).is_some());
         let len = if is_worth_it { self.compress(data)? } else { return None };
-        Some(&self.block[..len])
+        Some(in_one(&self.block[..len]))
     }
 
     /// Compresses into the block; how long it is, if it is smaller.
@@ -99,46 +108,12 @@ impl Decoder {
     }
 }
 
-/// Puts the data of `block` into a place that is as long as the data should be; how long it is.
-pub(crate) fn decode_to(block: &[u8], out: &mut [u8]) -> Result<usize, DecompressError> {
-    decompress_into(block, out).map_err(|reason| DecompressError::damaged(Algorithm::Lz4, reason))
-}
-
-/// How long the data of `block` is, without making it; `None` if a sequence is cut off.
-///
-/// A block is a row of sequences: a token with two lengths of 4 bits, more bytes of the first length, that many
-/// literals, a 2-byte offset, more bytes of the second length. The last sequence ends after its literals.
-fn data_size(block: &[u8]) -> Option<usize> {
-    let mut rest = block;
-    let mut size = 0;
-    loop {
-        let (&token, behind) = rest.split_first()?;
-        rest = behind;
-        let literals = length(usize::from(token >> 4), &mut rest)?;
-        rest = rest.get(literals..)?;
-        size += literals;
-        if rest.is_empty() {
-            return Some(size);
-        }
-        rest = rest.get(2..)?;
-        size += 4 + length(usize::from(token & 15), &mut rest)?;
-    }
-}
-
-/// Completes a length of 4 bits: 15 means that bytes to add follow, as long as they are 255.
-fn length(start: usize, rest: &mut &[u8]) -> Option<usize> {
-    let mut length = start;
-    if start == 15 {
-        loop {
-            let (&more, behind) = rest.split_first()?;
-            *rest = behind;
-            length += usize::from(more);
-            if more != 255 {
-                break;
-            }
-        }
-    }
-    Some(length)
+/// Returns whether `data` is what `block` gives. If it takes that to tell, it is made again, in `room` of its length.
+pub(crate) fn gives<R: DerefMut<Target = [u8]>>(block: &[u8], data: &[u8], room: impl FnOnce() -> R) -> bool {
+    sequences::give(block, data).unwrap_or_else(|| {
+        let mut room = room();
+        decompress_into(block, &mut room).is_ok_and(|len| is_equal(&room[..len], data))
+    })
 }
 
 #[cfg(test)]
@@ -160,7 +135,7 @@ mod tests {
         for at in [0, PIECE, 2 * PIECE - 500, 3 * PIECE - 10_000] {
             let mut data = noise.clone();
             data[at..][..10_000].fill(0);
-            let block = encoder.encode(&data).expect("ten thousand zeros take less").to_vec();
+            let block = encoder.encode(&data).expect("ten thousand zeros take less").concat();
             let mut back = Vec::new();
             Decoder::default().decode(&block, &mut back, Some(data.len()), data.len()).unwrap();
             assert!(back == data, "zeros at {at}");

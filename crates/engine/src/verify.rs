@@ -12,7 +12,7 @@ use worldkeeper_core::{ChunkId, is_equal};
 use worldkeeper_crypto::Key;
 
 use crate::objects::{MAX_CHUNK_SIZE, ObjectProblem, Sealed};
-use crate::pipeline::Buffers;
+use crate::pipeline::{Buffers, Dealer};
 
 /// How a new object is checked before it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,8 @@ pub enum EncodingProblem {
 pub(crate) struct Verifier {
     how: Verify,
     decompressor: Decompressor,
-    /// What comes of the slower algorithms, whose output has to be a buffer of its own.
+    dealer: Dealer,
+    /// What comes of the slower algorithms.
     data: Vec<u8>,
 }
 
@@ -80,19 +81,22 @@ impl Verifier {
         Self { how, ..Self::default() }
     }
 
+    /// What it opens meanwhile lies in memory that was used before.
+    pub(crate) fn with_buffers(self, buffers: &Arc<Buffers>) -> Self {
+        Self { dealer: Dealer::new(Arc::clone(buffers)), ..self }
+    }
+
     pub(crate) fn is_on(&self) -> bool {
         self.how != Verify::Off
     }
 
-    /// Checks that what was sealed is `chunk`. `id` is what the chunk was named before, if it has a name of its own. What it is
-    /// compared with meanwhile lies in `buffers`.
+    /// Checks that what was sealed is `chunk`. `id` is what the chunk was named before, if it has a name of its own.
     pub(crate) fn check(
         &mut self,
         key: &Key,
         id: Option<&ChunkId>,
         chunk: &[u8],
         sealed: &Sealed,
-        buffers: &Arc<Buffers>,
     ) -> Result<(), EncodingProblem> {
         if !self.is_on() {
             return Ok(());
@@ -103,14 +107,11 @@ impl Verifier {
         let is_same = if let Some(header) = sealed.header {
             key.decrypts_to(object, &[header, chunk])
         } else {
-            let mut payload = buffers.take(object.len() - key.overhead());
+            let mut payload = self.dealer.take(object.len() - key.overhead());
             key.decrypt_to(object, &mut payload).map_err(ObjectProblem::from)?;
-            let mut data = buffers.take(chunk.len());
-            if let Some(decompressed) = Decompressor::lz4_to(&payload, &mut data) {
-                let len = decompressed.map_err(ObjectProblem::from)?;
-                is_equal(&data[..len], chunk)
+            if let Some(gives) = Decompressor::lz4_gives(&payload, chunk, || self.dealer.take(chunk.len())) {
+                gives
             } else {
-                drop(data);
                 let size = Some(chunk.len());
                 let decompressed = self.decompressor.decompress_into(&payload, &mut self.data, size, MAX_CHUNK_SIZE);
                 decompressed.map_err(ObjectProblem::from)?;

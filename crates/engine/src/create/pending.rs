@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::pipeline::{Buffer, Buffers};
+use crate::pipeline::{Buffer, Buffers, Dealer};
 
 /// A buffer that is filled behind and emptied in front.
 ///
@@ -10,7 +10,7 @@ use crate::pipeline::{Buffer, Buffers};
 /// nothing. A file that is wholly in it may be a little larger, and it stays so. It is not of the memory that chunks share: a reader that hangs keeps it.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    buffers: Arc<Buffers>,
+    dealer: Dealer,
     /// Holds something from `start` to `end`.
     bytes: Vec<u8>,
     start: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(super) fn new(max_chunk_size: usize, buffers: Arc<Buffers>) -> Self {
-        Self { buffers, bytes: vec![0; max_chunk_size + READ_BYTES], start: 0, end: 0 }
+        Self { dealer: Dealer::new(buffers), bytes: vec![0; max_chunk_size + READ_BYTES], start: 0, end: 0 }
     }
 
     /// Appends what `read` puts into the buffer it is given, of at most `left` bytes; returns how much that was.
@@ -61,7 +61,7 @@ impl Pending {
 
     /// Takes the first `len` bytes.
     pub(super) fn take(&mut self, len: usize) -> Buffer {
-        let mut taken = self.buffers.take(len);
+        let mut taken = self.dealer.take(len);
         taken.copy_from_slice(&self.bytes()[..len]);
         self.start += len;
         taken

@@ -16,7 +16,7 @@ use worldkeeper_core::{ChunkId, Repository, error_text};
 use worldkeeper_crypto::{Digester, Key};
 
 use crate::nonces::Nonces;
-use crate::pipeline::{Buffer, Buffers};
+use crate::pipeline::{Buffer, Buffers, Dealer};
 use crate::random;
 use crate::session::SessionError;
 use crate::state::RepositoryState;
@@ -30,7 +30,7 @@ pub(crate) struct ChunkSealer<'a> {
     nonces: &'a Nonces,
     compressor: Compressor<random::Fill>,
     verifier: Verifier,
-    buffers: Arc<Buffers>,
+    dealer: Dealer,
 }
 
 /// An object that lacks its MAC.
@@ -84,8 +84,8 @@ impl<'a> ChunkSealer<'a> {
         compression: Compression,
     ) -> Self {
         let compressor = Compressor::new(compression, random::fill as random::Fill);
-        let (verifier, buffers) = (Verifier::default(), Buffers::new(0));
-        Self { repository, state, key, nonces, compressor, verifier, buffers }
+        let (verifier, dealer) = (Verifier::default(), Dealer::default());
+        Self { repository, state, key, nonces, compressor, verifier, dealer }
     }
 
     /// Checks what is sealed in another way than the usual one.
@@ -95,7 +95,8 @@ impl<'a> ChunkSealer<'a> {
 
     /// Puts objects into memory that was used before.
     pub(crate) fn with_buffers(self, buffers: &Arc<Buffers>) -> Self {
-        Self { buffers: Arc::clone(buffers), ..self }
+        let (verifier, dealer) = (self.verifier.with_buffers(buffers), Dealer::new(Arc::clone(buffers)));
+        Self { verifier, dealer, ..self }
     }
 
     /// Compresses and seals what has no id of its own, and checks that it can be opened.
@@ -114,7 +115,7 @@ impl<'a> ChunkSealer<'a> {
     pub(crate) fn begin(&mut self, chunk: &[u8]) -> Result<Unfinished, SessionError> {
         let payload = self.compressor.payload(chunk)?;
         let nonce = self.nonces.take(self.key, payload.len(), self.repository, self.state)?;
-        let mut object = self.buffers.take(self.key.overhead() + payload.len());
+        let mut object = self.dealer.take(self.key.overhead() + payload.len());
         self.key.encrypt_from(nonce, &payload.pieces(), &mut object);
         let mut macs = Vec::with_capacity(2);
         macs.extend(self.key.mac_digester());
@@ -166,13 +167,13 @@ impl<'a> ChunkSealer<'a> {
         chunk: &[u8],
         again: impl FnOnce(&mut Self) -> Result<Sealed, SessionError>,
     ) -> Result<Bytes, SessionError> {
-        if let Err(problem) = self.verifier.check(self.key, id, chunk, &sealed, &self.buffers) {
+        if let Err(problem) = self.verifier.check(self.key, id, chunk, &sealed) {
             warn!("an object was not good and is made again: {}", error_text(&problem));
             drop(sealed);
             sealed = again(self)?;
-            self.verifier.check(self.key, id, chunk, &sealed, &self.buffers).map_err(SessionError::Encoding)?;
+            self.verifier.check(self.key, id, chunk, &sealed).map_err(SessionError::Encoding)?;
         }
-        Ok(Bytes::from_owner(sealed.object))
+        Ok(sealed.object.into())
     }
 }
 

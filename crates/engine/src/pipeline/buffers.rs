@@ -8,13 +8,25 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+
+use super::slabs::{Slabs, part_of};
 
 /// Memory that is dealt out.
 #[derive(Debug)]
 pub(crate) struct Buffers {
     /// What nobody has, in order of address; no two of them are neighbours. `None` once it is given up.
     free: Mutex<Option<Vec<BytesMut>>>,
+    /// Where [dealers](Dealer) have theirs from.
+    slabs: Mutex<Option<Slabs>>,
+}
+
+/// Deals out buffers, for one thread: small ones as parts of slabs.
+#[derive(Debug)]
+pub(crate) struct Dealer {
+    buffers: Arc<Buffers>,
+    /// What is left of the slab that was begun last.
+    slab: Option<BytesMut>,
 }
 
 /// Bytes of a length of their own. Whoever takes it writes all of them: what it holds first is left from before.
@@ -31,8 +43,8 @@ impl Buffers {
     /// So many bytes; where they do not suffice, each buffer gets memory of its own.
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
         let all = BytesMut::zeroed(bytes);
-        let free = if all.is_empty() { None } else { Some(vec![all]) };
-        Arc::new(Self { free: Mutex::new(free) })
+        let (free, slabs) = if all.is_empty() { (None, None) } else { (Some(vec![all]), Some(Slabs::default())) };
+        Arc::new(Self { free: Mutex::new(free), slabs: Mutex::new(slabs) })
     }
 
     /// A buffer of `len` bytes, whatever they are.
@@ -70,10 +82,44 @@ impl Buffers {
     /// Gives it back to the system, at once or with the last part that somebody has.
     pub(crate) fn give_up(&self) {
         *self.free() = None;
+        *self.slabs() = None;
+    }
+
+    fn slabs(&self) -> MutexGuard<'_, Option<Slabs>> {
+        self.slabs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn free(&self) -> MutexGuard<'_, Option<Vec<BytesMut>>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Dealer {
+    /// One without slabs.
+    fn default() -> Self {
+        Self::new(Buffers::new(0))
+    }
+}
+
+impl Dealer {
+    pub(crate) fn new(buffers: Arc<Buffers>) -> Self {
+        Self { buffers, slab: None }
+    }
+
+    /// A buffer of `len` bytes, whatever they are.
+    pub(crate) fn take(&mut self, len: usize) -> Buffer {
+        if len >= SMALL {
+            return self.buffers.take(len);
+        }
+        loop {
+            if let Some(bytes) = self.slab.as_mut().and_then(|slab| part_of(slab, len)) {
+                return Buffer { bytes, len, home: None };
+            }
+            match self.buffers.slabs().as_mut() {
+                Some(slabs) => self.slab = Some(slabs.next_after(self.slab.take())),
+                None => return self.buffers.take(len),
+            }
+        }
     }
 }
 
@@ -86,7 +132,7 @@ fn join(parts: &mut Vec<BytesMut>, place: usize) {
     }
 }
 
-/// What is shorter, in bytes, the allocator has at hand.
+/// What is shorter, in bytes, is small.
 pub(super) const SMALL: usize = 64 * 1024;
 /// Lengths of parts are multiples of this, so that no splinters are left.
 const STEP: usize = 64 * 1024;
@@ -108,6 +154,17 @@ impl DerefMut for Buffer {
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         self
+    }
+}
+
+impl From<Buffer> for Bytes {
+    /// The same memory; it goes home with the last who has it.
+    fn from(mut buffer: Buffer) -> Self {
+        if buffer.home.is_some() {
+            return Self::from_owner(buffer);
+        }
+        buffer.bytes.truncate(buffer.len);
+        std::mem::take(&mut buffer.bytes).freeze()
     }
 }
 

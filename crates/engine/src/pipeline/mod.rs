@@ -8,10 +8,11 @@
 mod budget;
 mod buffers;
 mod in_order;
+mod slabs;
 mod weight;
 
 pub(crate) use budget::{Budget, CloseOnDrop, Closed};
-pub(crate) use buffers::{Buffer, Buffers};
+pub(crate) use buffers::{Buffer, Buffers, Dealer};
 pub(crate) use in_order::InOrder;
 pub(crate) use weight::{chunk_bytes, item_bytes, step_bytes};
 

@@ -1,0 +1,87 @@
+//! Memory for small chunks and objects, which come by the hundred thousand.
+//!
+//! Each by itself would be a call of the allocator to get it and one to give it back, and what the allocator takes from
+//! the system for them goes back and comes again, page by page, zeroed. So they are parts of slabs, one behind the other,
+//! and a slab is used again as soon as nobody has a part of it any more. What lies in one came at one time and goes at one
+//! time, mostly.
+
+use bytes::BytesMut;
+
+/// Slabs of which nothing is left and somebody may have parts, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Slabs(Vec<BytesMut>);
+
+impl Slabs {
+    /// One of which nobody has a part any more, or a new one. Of several the last, which the processor may still have in its
+    /// cache. `spent` is what is left of the one before.
+    pub(super) fn next_after(&mut self, spent: Option<BytesMut>) -> BytesMut {
+        self.0.extend(spent);
+        let unused = self.0.iter_mut().rposition(|slab| slab.try_reclaim(SLAB));
+        unused.map_or_else(|| BytesMut::with_capacity(SLAB), |place| self.0.remove(place))
+    }
+}
+
+/// Splits the first `len` bytes off what is left of a slab, as zeros; `None` if there are not so many.
+pub(super) fn part_of(slab: &mut BytesMut, len: usize) -> Option<BytesMut> {
+    let room = len.next_multiple_of(ALIGNMENT);
+    if slab.capacity() < room {
+        return None;
+    }
+    slab.resize(room, 0);
+    let mut part = slab.split();
+    part.truncate(len);
+    Some(part)
+}
+
+/// How long a slab is, in bytes.
+const SLAB: usize = 128 * 1024;
+/// Parts begin at multiples of this, as what the allocator gives does: else they would take longer to copy.
+const ALIGNMENT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_slab_is_used_again_when_nobody_has_a_part_of_it() {
+        let mut slabs = Slabs::default();
+        let mut slab = slabs.next_after(None);
+        let parts = [SLAB / 2, SLAB / 2].map(|len| part_of(&mut slab, len).unwrap());
+        assert!(part_of(&mut slab, 1).is_none());
+        let [first, second] = parts;
+        let place = first.as_ptr();
+        drop(first);
+        let mut other = slabs.next_after(Some(slab));
+        let whole = part_of(&mut other, SLAB).unwrap();
+        assert_ne!(whole.as_ptr(), place, "somebody has half of it");
+        drop(second);
+        let mut again = slabs.next_after(Some(other));
+        assert_eq!(part_of(&mut again, SLAB).unwrap().as_ptr(), place);
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_writes_where_others_have_written(steps in proptest::collection::vec((0..SLAB / 3, 0_usize..9), 1..100)) {
+            let (mut slabs, mut slab) = (Slabs::default(), None);
+            let mut taken: Vec<(BytesMut, u8)> = Vec::new();
+            for (number, (len, keep)) in steps.into_iter().enumerate() {
+                let mut part = loop {
+                    match slab.as_mut().and_then(|slab| part_of(slab, len)) {
+                        Some(part) => break part,
+                        None => slab = Some(slabs.next_after(slab)),
+                    }
+                };
+                prop_assert!(part.len() == len && part.iter().all(|byte| *byte == 0));
+                part.fill(number as u8);
+                taken.push((part, number as u8));
+                while taken.len() > keep {
+                    let (part, written) = taken.swap_remove(number % taken.len());
+                    prop_assert!(part.iter().all(|byte| *byte == written));
+                }
+            }
+            prop_assert!(slabs.0.len() < 12, "what is free is used again");
+        }
+    }
+}
