@@ -40,11 +40,13 @@ struct State {
     /// It waits for company.
     is_lonely: bool,
     /// Chunks that the leader has handed over, until somebody takes them.
-    handed: Vec<UnderWay>,
+    #[expect(clippy::vec_box, reason = "each is moved a dozen times, and large")]
+    handed: Vec<Box<UnderWay>>,
     /// How many it has handed over that are not done and not back.
     in_hands: usize,
     /// Those that are back.
-    back: Vec<UnderWay>,
+    #[expect(clippy::vec_box, reason = "as above")]
+    back: Vec<Box<UnderWay>>,
     /// It has more to do than digests.
     is_laborious: bool,
     supply: Supply,
@@ -65,7 +67,6 @@ enum Supply {
 }
 
 /// What a sealer that rests goes on with.
-#[expect(clippy::large_enum_variant, reason = "each sealer has one at a time")]
 pub(super) enum Work<'a> {
     /// It leads: takes what comes.
     Lead(Option<Job>, Lead<'a>),
@@ -89,7 +90,7 @@ pub(super) struct Wants {
 pub(super) enum Next<'a> {
     Job(Job),
     /// A chunk that needs digests again.
-    Back(UnderWay),
+    Back(Box<UnderWay>),
     /// What it handed over, and nobody took.
     Hand(Hand<'a>),
 }
@@ -97,7 +98,7 @@ pub(super) enum Next<'a> {
 /// A chunk that was handed over. Who drops it, by a panic too, lets nobody wait for it.
 pub(super) struct Hand<'a> {
     jobs: &'a Jobs,
-    chunk: Option<UnderWay>,
+    chunk: Option<Box<UnderWay>>,
 }
 
 /// The lead among the sealers. Who drops it, by a panic too, leaves it to the others.
@@ -279,7 +280,7 @@ impl<'a> Lead<'a> {
     }
 
     /// Leaves a chunk to whoever has time.
-    pub(super) fn hand_over(&self, chunk: UnderWay) {
+    pub(super) fn hand_over(&self, chunk: Box<UnderWay>) {
         let mut state = self.0.state();
         state.in_hands += 1;
         state.handed.push(chunk);
@@ -290,7 +291,10 @@ impl<'a> Lead<'a> {
 
 impl Hand<'_> {
     /// Has it done by `work`, and gives it back if it is returned.
-    pub(super) fn work(mut self, work: impl FnOnce(UnderWay) -> Result<Option<UnderWay>, Ended>) -> Result<(), Ended> {
+    pub(super) fn work(
+        mut self,
+        work: impl FnOnce(Box<UnderWay>) -> Result<Option<Box<UnderWay>>, Ended>,
+    ) -> Result<(), Ended> {
         let chunk = self.chunk.take().expect("it is there until it is worked on");
         self.chunk = work(chunk)?;
         Ok(())

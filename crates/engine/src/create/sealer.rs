@@ -57,7 +57,8 @@ pub(super) struct Sealer<'a> {
     has_help: bool,
     /// How many bytes it takes at most while it has some: others want something to do, too.
     share: usize,
-    under_way: Vec<UnderWay>,
+    #[expect(clippy::vec_box, reason = "each is moved a dozen times, and large")]
+    under_way: Vec<Box<UnderWay>>,
     /// The way to compress costs more than all the rest.
     is_laborious: bool,
     /// A huge hole is one chunk many times over.
@@ -116,8 +117,12 @@ impl UnderWay {
 #[cfg(test)]
 impl UnderWay {
     /// One that is to be encrypted.
-    pub(super) fn named(number: u64) -> Self {
-        Self { number, chunk: crate::pipeline::Buffers::new(0).take(1), stage: Stage::Named(ChunkId([0; 32])) }
+    pub(super) fn named(number: u64) -> Box<Self> {
+        Box::new(Self {
+            number,
+            chunk: crate::pipeline::Buffers::new(0).take(1),
+            stage: Stage::Named(ChunkId([0; 32])),
+        })
     }
 }
 
@@ -207,7 +212,7 @@ impl<'a> Sealer<'a> {
         match plain {
             Plain::Bytes(chunk) => {
                 let stage = Stage::Naming { digester: self.key.id_digester(), digested: 0 };
-                self.under_way.push(UnderWay { number, chunk, stage });
+                self.under_way.push(Box::new(UnderWay { number, chunk, stage }));
                 Ok(())
             }
             Plain::Zeros(size) => {
@@ -226,14 +231,14 @@ impl<'a> Sealer<'a> {
 
     /// How many digests are in the making.
     fn streams(&self) -> usize {
-        self.under_way.iter().map(UnderWay::streams).sum()
+        self.under_way.iter().map(|chunk| chunk.streams()).sum()
     }
 
     /// Moves on as many as go side by side, the oldest first, until something is done with its digest.
     fn move_on(&mut self, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
         self.under_way.sort_unstable_by_key(|chunk| chunk.number);
         let mut free = self.lanes.max(MOST_STREAMS);
-        let takes_room = |chunk: &&mut UnderWay| match free.checked_sub(chunk.streams()) {
+        let takes_room = |chunk: &&mut Box<UnderWay>| match free.checked_sub(chunk.streams()) {
             Some(left) => {
                 free = left;
                 true
@@ -254,9 +259,9 @@ impl<'a> Sealer<'a> {
     }
 
     /// Goes on with a chunk whose digests have all of it.
-    fn done(&mut self, mut done: UnderWay, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
-        if let Stage::Naming { digester, .. } = done.stage {
-            let id = ChunkId(digester.finish());
+    fn done(&mut self, mut done: Box<UnderWay>, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
+        if let Stage::Naming { digester, .. } = &done.stage {
+            let id = ChunkId(digester.clone().finish());
             if self.is_known(&id) {
                 let size = done.chunk.len() as u32;
                 return self.send(done.number, Ok(SealedChunk { id, size, object: None }));
@@ -272,21 +277,24 @@ impl<'a> Sealer<'a> {
     }
 
     /// Does with a chunk what is done between digests, and behind them; returns it if it needs more of them.
-    pub(super) fn by_hand(&mut self, UnderWay { number, chunk, stage }: UnderWay) -> Result<Option<UnderWay>, Ended> {
-        let (id, unfinished) = match stage {
-            Stage::Naming { .. } => return Ok(Some(UnderWay { number, chunk, stage })),
+    pub(super) fn by_hand(&mut self, mut under_way: Box<UnderWay>) -> Result<Option<Box<UnderWay>>, Ended> {
+        let number = under_way.number;
+        if let Stage::Named(id) = under_way.stage {
             // To compress can take seconds, too, and what is named together is compressed one after the other.
-            Stage::Named(_) if self.shared.jobs.is_closed() => return Err(Ended),
-            Stage::Named(id) => (id, self.begin(&chunk)),
-            Stage::Sealing { id, unfinished } => (id, Ok(unfinished)),
-        };
-        let sealed = match unfinished {
-            Ok(unfinished) if unfinished.left() > 0 => {
-                return Ok(Some(UnderWay { number, chunk, stage: Stage::Sealing { id, unfinished } }));
+            if self.shared.jobs.is_closed() {
+                return Err(Ended);
             }
-            Ok(unfinished) => self.chunks.finish(unfinished, &id, &chunk),
-            Err(error) => Err(error),
-        };
+            match self.begin(&under_way.chunk) {
+                Ok(unfinished) => under_way.stage = Stage::Sealing { id, unfinished },
+                Err(error) => return self.send(number, Err(error)).map(|()| None),
+            }
+        }
+        if under_way.left() > 0 {
+            return Ok(Some(under_way));
+        }
+        let UnderWay { chunk, stage, .. } = *under_way;
+        let Stage::Sealing { id, unfinished } = stage else { unreachable!("who is being named has something left") };
+        let sealed = self.chunks.finish(unfinished, &id, &chunk);
         let sealed = sealed.map(|object| SealedChunk { id, size: chunk.len() as u32, object: Some(object) });
         self.send(number, sealed).map(|()| None)
     }
