@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use crate::blake2b::Lanes;
+use crate::blake2b::{BLOCK_LEN, Lanes};
 use crate::hash::Hash;
 
 /// A digest of 32 bytes in the making, under a key: an id ([`Key::id_digester`](crate::Key::id_digester)) or the MAC of
@@ -14,6 +14,9 @@ use crate::hash::Hash;
 pub struct Digester(pub(crate) Hash);
 
 impl Digester {
+    /// Pieces of messages are taken fastest if they have so many bytes, or a multiple: what does not fill a block is copied.
+    pub const BLOCK_LEN: usize = BLOCK_LEN;
+
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);

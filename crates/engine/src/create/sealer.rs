@@ -101,8 +101,9 @@ impl UnderWay {
         }
     }
 
-    /// Adds the next `len` bytes, and who takes them, to the work.
+    /// Adds the next `len` bytes, or all that there are, and who takes them, to the work.
     fn next<'a>(&'a mut self, len: usize, work: &mut Vec<(&'a mut Digester, &'a [u8])>) {
+        let len = len.min(self.left());
         match &mut self.stage {
             Stage::Naming { digester, digested } => {
                 work.push((digester, &self.chunk[*digested..][..len]));
@@ -246,7 +247,8 @@ impl<'a> Sealer<'a> {
             None => false,
         };
         let chosen: Vec<_> = self.under_way.iter_mut().filter(takes_room).collect();
-        let len = chosen.iter().map(|chunk| chunk.left()).min().unwrap_or(0).min(AT_ONCE);
+        let shortest = chosen.iter().map(|chunk| chunk.left()).min().unwrap_or(0);
+        let len = shortest.min(AT_ONCE).next_multiple_of(Digester::BLOCK_LEN);
         let mut work = Vec::with_capacity(self.lanes);
         for chunk in chosen {
             chunk.next(len, &mut work);
