@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::path::Path;
 
 use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::tree::{self, assert_same};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
 
@@ -70,6 +72,7 @@ fn stock_reads_what_we_write(mode: &str) {
         tree::sample(&world, compression);
         if compression == "lz4" {
             tree::nasty(&world.join("nasty"));
+            padded(&world.join("padded"));
         }
         keeper = keeper.with("BORG_COMPRESSION", compression).with("BACKUP_SOURCES", &world);
         archives.push((keeper.backup(), world));
@@ -90,6 +93,17 @@ fn stock_reads_what_we_write(mode: &str) {
             borg.extract(&keeper.repository(), name, &target);
             assert_same(world, &below(&target, world));
             fs::remove_dir_all(target).expect("what was extracted can be removed");
+        }
+    }
+}
+
+/// What a region file is made of, with lengths around those where the form that they are stored in changes.
+fn padded(folder: &Path) {
+    for noise in [0, 1, 13, 14, 15, 269, 270, 5000, 90_000] {
+        for zeros in [63, 64, 279, 280, 281, 4000, 70_000] {
+            let mut content = sha_stream(&format!("{noise} {zeros}"), noise);
+            content.resize(noise + zeros, 0);
+            tree::write(&folder.join(format!("{noise}-{zeros}")), &content);
         }
     }
 }
