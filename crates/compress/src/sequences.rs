@@ -12,6 +12,8 @@ use worldkeeper_core::is_equal;
 pub(crate) const LAST_LITERALS: usize = 5;
 /// More sequences are faster made than compared one by one.
 const FEW: usize = 16;
+/// How far from the end a repetition begins at least, in bytes; so does stock's decoder want it.
+const LAST_BEGINNING: usize = 12;
 /// What the second length of a sequence begins at, in bytes.
 pub(crate) const SHORTEST_REPETITION: usize = 4;
 
@@ -54,8 +56,8 @@ fn give_next(rest: &mut &[u8], data: &[u8], at: usize) -> Option<usize> {
     let (offset, len) = repetition(token, rest)?;
     let from = end.checked_sub(offset).filter(|from| *from < end)?;
     let repeated = data.get(end..end + len)?;
-    let is_last = data.len() - end - len < LAST_LITERALS;
-    (!is_last && !rest.is_empty() && is_equal(&data[from..][..len], repeated)).then_some(end + len)
+    let ends_well = data.len() - end >= LAST_BEGINNING && data.len() - end - len >= LAST_LITERALS;
+    (ends_well && !rest.is_empty() && is_equal(&data[from..][..len], repeated)).then_some(end + len)
 }
 
 /// Takes a token and its literals.
@@ -115,14 +117,15 @@ mod tests {
 
     #[test]
     fn a_block_that_stock_would_not_take_gives_nothing() {
-        // A literal, four times it, and so many literals.
-        let block = |last: u8| [&[0x10, 7, 1, 0, last << 4][..], &vec![7; last.into()]].concat();
-        assert_eq!(give(&block(5), &[7; 10]), Some(true));
+        // A literal, seven times it, and so many literals.
+        let block = |last: u8| [&[0x13, 7, 1, 0, last << 4][..], &vec![7; last.into()]].concat();
+        assert_eq!(give(&block(5), &[7; 13]), Some(true));
         for (block, data, why) in [
-            (&block(4)[..], &[7; 9][..], "its end is too short"),
-            (&[0x10, 7, 1, 0], &[7; 5], "it has no end"),
-            (&[0x10, 7, 0, 0, 0x50, 7, 7, 7, 7, 7], &[7; 10], "it repeats what is not there yet"),
-            (&[0x10, 7, 2, 0, 0x50, 7, 7, 7, 7, 7], &[7; 10], "it repeats what was never there"),
+            (&block(4)[..], &[7; 12][..], "its end is too short"),
+            (&[0x12, 7, 1, 0, 0x50, 7, 7, 7, 7, 7], &[7; 12], "what it repeats begins too late"),
+            (&[0x1f, 7, 1, 0, 0], &[7; 20], "it has no end"),
+            (&[0x13, 7, 0, 0, 0x50, 7, 7, 7, 7, 7], &[7; 13], "it repeats what is not there yet"),
+            (&[0x13, 7, 2, 0, 0x50, 7, 7, 7, 7, 7], &[7; 13], "it repeats what was never there"),
             (&[], &[], "there is not even a token"),
         ] {
             assert_eq!(give(block, data), Some(false), "{why}");

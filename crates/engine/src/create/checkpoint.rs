@@ -87,13 +87,13 @@ impl Writer<'_> {
         let mut own = Vec::new();
         let mut items = self.items.ids().to_vec();
         for piece in self.items.rest(&parts) {
-            let chunk = self.store_apart(&piece)?;
+            let chunk = self.store_apart(&piece, &own)?;
             items.push(chunk.id);
             own.push(chunk);
         }
         let name = self.checkpoints.name.clone();
         let packed = self.metadata(&name, items, &parts)?;
-        let archive = self.store_apart(&packed)?;
+        let archive = self.store_apart(&packed, &[])?;
         own.push(archive);
         let old = std::mem::replace(&mut self.checkpoints.own, own);
         self.delete_apart(old)?;
@@ -131,9 +131,12 @@ impl Writer<'_> {
         unfinished.chain([(&orphans, &self.orphans)]).flat_map(parts_of).collect()
     }
 
-    /// Stores what the checkpoint alone refers to, unless it is there anyhow.
-    fn store_apart(&mut self, chunk: &[u8]) -> Result<ChunkRef, SessionError> {
+    /// Stores what the checkpoint alone refers to, unless it is there anyhow, or one of its `own`.
+    fn store_apart(&mut self, chunk: &[u8], own: &[ChunkRef]) -> Result<ChunkRef, SessionError> {
         let id = self.session.key().id_hash(chunk);
+        if let Some(stored) = own.iter().find(|stored| stored.id == id) {
+            return Ok(*stored);
+        }
         let size = chunk.len() as u32;
         let known = super::read(self.index).get(&id).map(|entry| entry.csize);
         let csize = if let Some(csize) = known {

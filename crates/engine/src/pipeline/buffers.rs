@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-use super::slabs::{Slabs, part_of};
+use super::slabs::{LONGEST_PART, Slabs, part_of};
 
 /// Memory that is dealt out.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Dealer {
 
     /// A buffer of `len` bytes, whatever they are.
     pub(crate) fn take(&mut self, len: usize) -> Buffer {
-        if len >= SMALL {
+        if len > LONGEST_PART {
             return self.buffers.take(len);
         }
         loop {

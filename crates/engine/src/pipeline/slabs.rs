@@ -35,6 +35,8 @@ pub(super) fn part_of(slab: &mut BytesMut, len: usize) -> Option<BytesMut> {
 
 /// How long a slab is, in bytes.
 const SLAB: usize = 128 * 1024;
+/// What is longer, in bytes, would leave much of a slab unused that it does not fit into.
+pub(super) const LONGEST_PART: usize = SLAB / 4;
 /// Parts begin at multiples of this, as what the allocator gives does: else they would take longer to copy.
 const ALIGNMENT: usize = 64;
 
