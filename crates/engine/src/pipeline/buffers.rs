@@ -6,6 +6,7 @@
 //! that no more of it is touched than is in use at once.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,10 @@ use super::slabs::{LONGEST_PART, Slabs, part_of};
 pub(crate) struct Buffers {
     /// What nobody has, in order of address; no two of them are neighbours. `None` once it is given up.
     free: Mutex<Option<Vec<BytesMut>>>,
+    /// How long all of it is, in bytes.
+    len: usize,
+    /// The address up to which it was dealt out.
+    touched: AtomicUsize,
     /// Where [dealers](Dealer) have theirs from.
     slabs: Mutex<Option<Slabs>>,
 }
@@ -44,7 +49,8 @@ impl Buffers {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
         let all = BytesMut::zeroed(bytes);
         let (free, slabs) = if all.is_empty() { (None, None) } else { (Some(vec![all]), Some(Slabs::default())) };
-        Arc::new(Self { free: Mutex::new(free), slabs: Mutex::new(slabs) })
+        let (free, slabs) = (Mutex::new(free), Mutex::new(slabs));
+        Arc::new(Self { free, len: bytes, touched: AtomicUsize::new(0), slabs })
     }
 
     /// A buffer of `len` bytes, whatever they are.
@@ -64,7 +70,28 @@ impl Buffers {
         let mut free = self.free();
         let free = free.as_mut()?;
         let place = free.iter().position(|part| part.len() >= len)?;
+        let end = free[place].as_ptr() as usize + len;
+        if self.touched.fetch_max(end, Ordering::Relaxed) < end
+            && let Some(slabs) = self.slabs().as_mut()
+        {
+            // Large ones come, and more of them than before: there are fewer small ones.
+            slabs.give_back();
+        }
         if free[place].len() == len { Some(free.remove(place)) } else { Some(free[place].split_to(len)) }
+    }
+
+    /// Gives what was used back to the system if that is much and nobody has any of it: small chunks come now, and are not
+    /// of it.
+    fn begin_anew(&self) {
+        let mut free = self.free();
+        let Some([all]) = free.as_deref_mut() else { return };
+        let is_much = self.touched.load(Ordering::Relaxed) > all.as_ptr() as usize + MUCH;
+        if is_much && all.len() == self.len {
+            // In turn, so that it is there once.
+            *all = BytesMut::new();
+            *all = BytesMut::zeroed(self.len);
+            self.touched.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Puts a part back between its neighbours.
@@ -119,6 +146,7 @@ impl Dealer {
                 Some(slabs) => self.slab = Some(slabs.next_after(self.slab.take())),
                 None => return self.buffers.take(len),
             }
+            self.buffers.begin_anew();
         }
     }
 }
@@ -134,6 +162,8 @@ fn join(parts: &mut Vec<BytesMut>, place: usize) {
 
 /// What is shorter, in bytes, is small.
 pub(super) const SMALL: usize = 64 * 1024;
+/// More of what large ones used, in bytes, is not kept for the next of them where small ones come.
+const MUCH: usize = 16 * 1024 * 1024;
 /// Lengths of parts are multiples of this, so that no splinters are left.
 const STEP: usize = 64 * 1024;
 
@@ -211,6 +241,25 @@ mod tests {
         drop((more, all));
         assert!(buffers.take(300).home.is_none());
         assert!(Buffers::new(0).take(STEP).home.is_none());
+    }
+
+    #[test]
+    fn what_large_ones_used_goes_back_when_small_ones_come() {
+        let buffers = Buffers::new(2 * MUCH);
+        let mut dealer = Dealer::new(Arc::clone(&buffers));
+        let anew = |dealer: &mut Dealer| {
+            // Until a slab is at its end.
+            (0..100).for_each(|_| drop(dealer.take(LONGEST_PART)));
+            buffers.touched.load(Ordering::Relaxed) == 0
+        };
+        drop(dealer.take(MUCH));
+        assert!(!anew(&mut dealer), "it is not much");
+        let much = dealer.take(MUCH + 1);
+        assert!(!anew(&mut dealer), "somebody has it");
+        drop(much);
+        assert!(anew(&mut dealer));
+        assert_eq!(free(&buffers), [2 * MUCH]);
+        drop(dealer.take(2 * MUCH));
     }
 
     #[test]

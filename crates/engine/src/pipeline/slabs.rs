@@ -19,6 +19,16 @@ impl Slabs {
         let unused = self.0.iter_mut().rposition(|slab| slab.try_reclaim(SLAB));
         unused.map_or_else(|| BytesMut::with_capacity(SLAB), |place| self.0.remove(place))
     }
+
+    /// Gives those back to the system of which nobody has a part any more, but for the last [`KEPT`].
+    pub(super) fn give_back(&mut self) {
+        let mut unused = self.0.iter_mut().map(|slab| usize::from(slab.try_reclaim(SLAB))).sum::<usize>();
+        self.0.retain_mut(|slab| {
+            let goes = unused > KEPT && slab.try_reclaim(SLAB);
+            unused -= usize::from(goes);
+            !goes
+        });
+    }
 }
 
 /// Splits the first `len` bytes off what is left of a slab, as zeros; `None` if there are not so many.
@@ -35,6 +45,8 @@ pub(super) fn part_of(slab: &mut BytesMut, len: usize) -> Option<BytesMut> {
 
 /// How long a slab is, in bytes.
 const SLAB: usize = 128 * 1024;
+/// How many may be left when large chunks come.
+const KEPT: usize = 8;
 /// What is longer, in bytes, would leave much of a slab unused that it does not fit into.
 pub(super) const LONGEST_PART: usize = SLAB / 4;
 /// Parts begin at multiples of this, as what the allocator gives does: else they would take longer to copy.
@@ -61,6 +73,25 @@ mod tests {
         drop(second);
         let mut again = slabs.next_after(Some(other));
         assert_eq!(part_of(&mut again, SLAB).unwrap().as_ptr(), place);
+    }
+
+    #[test]
+    fn what_nobody_needs_goes_back_but_for_some() {
+        let mut slabs = Slabs::default();
+        let mut parts = Vec::new();
+        let mut slab = None;
+        for _ in 0..KEPT + 5 {
+            let mut next = slabs.next_after(slab);
+            parts.push(part_of(&mut next, SLAB).unwrap());
+            slab = Some(next);
+        }
+        slabs.give_back();
+        assert_eq!(slabs.0.len(), KEPT + 4, "somebody has a part of each");
+        let first = parts.remove(0);
+        drop(parts);
+        slabs.give_back();
+        assert_eq!(slabs.0.len(), KEPT + 1);
+        drop(first);
     }
 
     proptest! {
