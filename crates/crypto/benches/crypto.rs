@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use blake2::{Blake2b256, Digest};
 use worldkeeper_core::RepositoryId;
-use worldkeeper_crypto::{Digester, EncryptionMode, Key, bench_digest_all};
+use worldkeeper_crypto::{Awaited, Digester, EncryptionMode, Key, bench_digest_all};
 
 fn main() {
     side_by_side();
@@ -40,15 +40,11 @@ fn side_by_side() {
 }
 
 fn in_pieces(begun: &Digester, messages: &[&[u8]], len: usize) {
-    let mut digesters = vec![begun.clone(); messages.len()];
-    for at in (0..messages[0].len()).step_by(len) {
-        let work = digesters.iter_mut().zip(messages);
-        let mut work: Vec<_> = work.map(|(digester, message)| (digester, &message[at..][..len])).collect();
-        Digester::update_side_by_side(&mut work);
+    let mut awaited: Vec<_> = messages.iter().map(|message| Awaited::new(begun.clone(), message.len())).collect();
+    while awaited.iter().any(|awaited| !awaited.is_finished()) {
+        Awaited::go_on(awaited.iter_mut().zip(messages.iter().copied()), 8, len);
     }
-    for digester in digesters {
-        black_box(digester.finish());
-    }
+    black_box(awaited.iter().map(Awaited::digest).collect::<Vec<_>>());
 }
 
 /// A chunk of stock's default size, and what a small file is.

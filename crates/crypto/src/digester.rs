@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use crate::blake2b::{BLOCK_LEN, Lanes};
+use crate::blake2b::Lanes;
 use crate::hash::Hash;
 
 /// A digest of 32 bytes in the making, under a key: an id ([`Key::id_digester`](crate::Key::id_digester)) or the MAC of
@@ -14,9 +14,6 @@ use crate::hash::Hash;
 pub struct Digester(pub(crate) Hash);
 
 impl Digester {
-    /// Pieces of messages are taken fastest if they have so many bytes, or a multiple: what does not fill a block is copied.
-    pub const BLOCK_LEN: usize = BLOCK_LEN;
-
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
@@ -25,17 +22,6 @@ impl Digester {
     /// The digest of all bytes that came.
     pub fn finish(self) -> [u8; 32] {
         self.0.finish()
-    }
-
-    /// Gives each digester its bytes, whatever the kinds and lengths are. Best where the pieces are of one length.
-    pub fn update_side_by_side(work: &mut [(&mut Self, &[u8])]) {
-        Lanes::best().update(work.iter_mut().filter_map(|(digester, bytes)| match &mut digester.0 {
-            Hash::Blake2b(hash) => Some((hash, *bytes)),
-            other => {
-                other.update(bytes);
-                None
-            }
-        }));
     }
 
     /// The digests of many messages, each as if a clone of this digester had taken it.
@@ -62,7 +48,6 @@ fn digest_all_in(lanes: Lanes, begun: &Digester, messages: &[&[u8]]) -> Vec<[u8;
 mod tests {
     use worldkeeper_core::RepositoryId;
 
-    use super::*;
     use crate::{EncryptionMode, Key};
 
     #[test]
@@ -76,8 +61,9 @@ mod tests {
             keys.iter().flat_map(|key| [Some(key.id_digester()), key.mac_digester()]).flatten().collect();
         let mut digesters = begun.clone();
         for piece in message.chunks(700) {
-            let mut work: Vec<_> = digesters.iter_mut().map(|digester| (digester, piece)).collect();
-            Digester::update_side_by_side(&mut work);
+            for digester in &mut digesters {
+                digester.update(piece);
+            }
         }
         for (digester, begun) in digesters.into_iter().zip(&begun) {
             let digest = digester.finish();

@@ -61,11 +61,6 @@ impl Lanes {
         }
     }
 
-    /// Gives each state its bytes.
-    pub(crate) fn update<'a>(self, work: impl Iterator<Item = (&'a mut Blake2b, &'a [u8])>) {
-        self.compress(work.map(|(digest, bytes)| Stream::piece(digest, bytes)), 0);
-    }
-
     /// The digest of each message, as if a clone of `begun` had taken it.
     pub(crate) fn digest_all(self, begun: &Blake2b, messages: &[&[u8]]) -> Vec<[u8; 32]> {
         let mut places = vec![[0; 32]; messages.len()];
@@ -75,13 +70,10 @@ impl Lanes {
         places
     }
 
-    /// Takes messages whose ends are at hand to them, or with a `width` some way there: until so many lanes are not in use
-    /// any more.
-    pub(crate) fn go_on<'a>(self, messages: impl Iterator<Item = Unfinished<'a>>, width: usize) {
-        self.compress(
-            messages.map(|Unfinished { digest, bytes, place, left }| Stream::end_or_later(digest, bytes, place, left)),
-            width,
-        );
+    /// Takes messages whose ends are at hand further, each by `most` bytes at most; with a `width`, until so many lanes are
+    /// not in use any more.
+    pub(crate) fn go_on<'a>(self, messages: impl Iterator<Item = Unfinished<'a>>, width: usize, most: usize) {
+        self.compress(messages.map(|unfinished| Stream::end_or_later(unfinished, most)), width);
     }
 
     pub(super) fn compress<'a>(self, streams: impl Iterator<Item = Stream<'a>>, width: usize) {

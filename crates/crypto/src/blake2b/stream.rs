@@ -1,6 +1,6 @@
 //! What one digest has still to take, as runs of blocks that lie together in memory.
 
-use super::{BLOCK_LEN, Blake2b, LAST, NOT_LAST, plain};
+use super::{BLOCK_LEN, Blake2b, LAST, NOT_LAST, Unfinished, plain};
 
 /// A digest and the bytes it is about to take.
 ///
@@ -11,8 +11,16 @@ pub(super) struct Stream<'a> {
     rest: &'a [u8],
     /// Where the digest goes, if these are the last bytes of the message.
     end: Option<&'a mut [u8; 32]>,
-    /// Where to say how many bytes are left, for who goes on with them later; `None` once the digest is there.
-    left: Option<&'a mut Option<usize>>,
+    /// For who goes on later.
+    later: Option<Later<'a>>,
+}
+
+/// What is left of a message.
+struct Later<'a> {
+    /// Where to say how many bytes; `None` once the digest is there.
+    left: &'a mut Option<usize>,
+    /// So many come behind those of the stream.
+    more: usize,
 }
 
 /// Blocks that can be compressed one after the other, without a look at anything else.
@@ -27,7 +35,7 @@ pub(super) struct Run<'a> {
 impl<'a> Stream<'a> {
     /// Bytes that others may follow.
     pub(super) fn piece(digest: &'a mut Blake2b, bytes: &'a [u8]) -> Self {
-        let mut stream = Self { digest, rest: bytes, end: None, left: None };
+        let mut stream = Self { digest, rest: bytes, end: None, later: None };
         stream.settle();
         stream
     }
@@ -36,21 +44,18 @@ impl<'a> Stream<'a> {
     pub(super) fn end(digest: &'a mut Blake2b, bytes: &'a [u8], place: &'a mut [u8; 32]) -> Self {
         if digest.waiting == 0 && bytes.is_empty() {
             place.copy_from_slice(&digest.block[..32]);
-            return Self { digest, rest: bytes, end: None, left: None };
+            return Self { digest, rest: bytes, end: None, later: None };
         }
-        let mut stream = Self { digest, rest: bytes, end: Some(place), left: None };
+        let mut stream = Self { digest, rest: bytes, end: Some(place), later: None };
         stream.settle();
         stream
     }
 
-    /// The last bytes of a message, of which some may [be left](Self::suspend).
-    pub(super) fn end_or_later(
-        digest: &'a mut Blake2b,
-        bytes: &'a [u8],
-        place: &'a mut [u8; 32],
-        left: &'a mut Option<usize>,
-    ) -> Self {
-        Self { left: Some(left), ..Self::end(digest, bytes, place) }
+    /// The last bytes of a message, of which no more than `most` are taken, and of those some may [be left](Self::suspend).
+    pub(super) fn end_or_later(Unfinished { digest, bytes, place, left }: Unfinished<'a>, most: usize) -> Self {
+        let more = bytes.len().saturating_sub(most);
+        let stream = if more > 0 { Self::piece(digest, &bytes[..most]) } else { Self::end(digest, bytes, place) };
+        Self { later: Some(Later { left, more }), ..stream }
     }
 
     /// Goes on behind the first `len` bytes of the run, which were compressed.
@@ -95,8 +100,8 @@ impl<'a> Stream<'a> {
         if let Some(place) = self.end {
             *place = self.digest.digest();
         }
-        if let Some(left) = self.left {
-            *left = None;
+        if let Some(Later { left, more }) = self.later {
+            *left = Some(more).filter(|more| *more > 0);
         }
     }
 }
@@ -111,8 +116,8 @@ impl Stream<'_> {
 
     /// Leaves the bytes that were not taken for later.
     pub(super) fn suspend(self) {
-        if let Some(left) = self.left {
-            *left = Some(self.rest.len());
+        if let Some(Later { left, more }) = self.later {
+            *left = Some(self.rest.len() + more);
         }
     }
 

@@ -6,7 +6,7 @@
 
 use crossbeam_channel::Sender;
 use worldkeeper_core::ChunkId;
-use worldkeeper_crypto::{Digester, Key};
+use worldkeeper_crypto::{Awaited, Key};
 
 use super::CreateOptions;
 use super::jobs::{Lead, Next, Wants, Work};
@@ -75,7 +75,7 @@ pub(super) struct UnderWay {
 
 enum Stage {
     /// Its id is in the making.
-    Naming { digester: Digester, digested: usize },
+    Naming(Awaited),
     /// It is new, and to be compressed and encrypted.
     Named(ChunkId),
     /// Its MACs are in the making, or are made, and it is to be checked.
@@ -83,35 +83,32 @@ enum Stage {
 }
 
 impl UnderWay {
-    /// How many bytes its digests still have to take.
-    fn left(&self) -> usize {
+    /// Returns whether all of its digests are made.
+    fn is_digested(&self) -> bool {
         match &self.stage {
-            Stage::Naming { digested, .. } => self.chunk.len() - digested,
-            Stage::Named(_) => 0,
-            Stage::Sealing { unfinished, .. } => unfinished.left(),
+            Stage::Naming(id) => id.is_finished(),
+            Stage::Named(_) => true,
+            Stage::Sealing { unfinished, .. } => unfinished.is_digested(),
         }
     }
 
     /// How many digests are in the making.
     fn streams(&self) -> usize {
         match &self.stage {
-            Stage::Naming { .. } => 1,
+            Stage::Naming(_) => 1,
             Stage::Named(_) => 0,
             Stage::Sealing { unfinished, .. } => unfinished.streams(),
         }
     }
 
-    /// Adds the next `len` bytes, or all that there are, and who takes them, to the work.
-    fn next<'a>(&'a mut self, len: usize, work: &mut Vec<(&'a mut Digester, &'a [u8])>) {
-        let len = len.min(self.left());
-        match &mut self.stage {
-            Stage::Naming { digester, digested } => {
-                work.push((digester, &self.chunk[*digested..][..len]));
-                *digested += len;
-            }
-            Stage::Named(_) => {}
-            Stage::Sealing { unfinished, .. } => work.extend(unfinished.next(len)),
-        }
+    /// The digests in the making, and what each of them is made of.
+    fn digests(&mut self) -> impl Iterator<Item = (&mut Awaited, &[u8])> {
+        let (id, macs) = match &mut self.stage {
+            Stage::Naming(id) => (Some((id, &self.chunk[..])), None),
+            Stage::Named(_) => (None, None),
+            Stage::Sealing { unfinished, .. } => (None, Some(unfinished.digests())),
+        };
+        id.into_iter().chain(macs.into_iter().flatten())
     }
 }
 
@@ -212,7 +209,7 @@ impl<'a> Sealer<'a> {
         }
         match plain {
             Plain::Bytes(chunk) => {
-                let stage = Stage::Naming { digester: self.key.id_digester(), digested: 0 };
+                let stage = Stage::Naming(Awaited::new(self.key.id_digester(), chunk.len()));
                 self.under_way.push(Box::new(UnderWay { number, chunk, stage }));
                 Ok(())
             }
@@ -224,10 +221,12 @@ impl<'a> Sealer<'a> {
         }
     }
 
-    /// Returns whether more would go side by side.
+    /// Returns whether more would go side by side, or next where small ones come to their ends.
     fn has_room(&self) -> bool {
         let bytes = self.under_way.iter().map(|chunk| chunk.chunk.len()).sum::<usize>();
-        self.under_way.is_empty() || (self.streams() < self.lanes && bytes < self.share)
+        let (streams, lanes) = (self.streams(), self.lanes);
+        let are_small = lanes > 1 && bytes < SMALL_TOGETHER && streams < lanes * NEXT;
+        self.under_way.is_empty() || bytes < self.share && (streams < lanes || are_small)
     }
 
     /// How many digests are in the making.
@@ -235,26 +234,12 @@ impl<'a> Sealer<'a> {
         self.under_way.iter().map(|chunk| chunk.streams()).sum()
     }
 
-    /// Moves on as many as go side by side, the oldest first, until something is done with its digest.
+    /// Moves on as many as go side by side, the oldest first, as long as there are enough; and goes on with those that are
+    /// done with their digests.
     fn move_on(&mut self, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
         self.under_way.sort_unstable_by_key(|chunk| chunk.number);
-        let mut free = self.lanes.max(MOST_STREAMS);
-        let takes_room = |chunk: &&mut Box<UnderWay>| match free.checked_sub(chunk.streams()) {
-            Some(left) => {
-                free = left;
-                true
-            }
-            None => false,
-        };
-        let chosen: Vec<_> = self.under_way.iter_mut().filter(takes_room).collect();
-        let shortest = chosen.iter().map(|chunk| chunk.left()).min().unwrap_or(0);
-        let len = shortest.min(AT_ONCE).next_multiple_of(Digester::BLOCK_LEN);
-        let mut work = Vec::with_capacity(self.lanes);
-        for chunk in chosen {
-            chunk.next(len, &mut work);
-        }
-        Digester::update_side_by_side(&mut work);
-        for done in self.under_way.extract_if(.., |chunk| chunk.left() == 0).collect::<Vec<_>>() {
+        Awaited::go_on(self.under_way.iter_mut().flat_map(|chunk| chunk.digests()), self.lanes, AT_ONCE);
+        for done in self.under_way.extract_if(.., |chunk| chunk.is_digested()).collect::<Vec<_>>() {
             self.done(done, lead)?;
         }
         self.hand_over()
@@ -262,8 +247,8 @@ impl<'a> Sealer<'a> {
 
     /// Goes on with a chunk whose digests have all of it.
     fn done(&mut self, mut done: Box<UnderWay>, lead: Option<&Lead<'_>>) -> Result<(), Ended> {
-        if let Stage::Naming { digester, .. } = &done.stage {
-            let id = ChunkId(digester.clone().finish());
+        if let Stage::Naming(id) = &done.stage {
+            let id = ChunkId(id.digest().expect("it is made"));
             if self.is_known(&id) {
                 let size = done.chunk.len() as u32;
                 return self.send(done.number, Ok(SealedChunk { id, size, object: None }));
@@ -291,11 +276,11 @@ impl<'a> Sealer<'a> {
                 Err(error) => return self.send(number, Err(error)).map(|()| None),
             }
         }
-        if under_way.left() > 0 {
+        if !under_way.is_digested() {
             return Ok(Some(under_way));
         }
         let UnderWay { chunk, stage, .. } = *under_way;
-        let Stage::Sealing { id, unfinished } = stage else { unreachable!("who is being named has something left") };
+        let Stage::Sealing { id, unfinished } = stage else { unreachable!("who is named goes on here") };
         let sealed = self.chunks.finish(unfinished, &id, &chunk);
         let sealed = sealed.map(|object| SealedChunk { id, size: chunk.len() as u32, object: Some(object) });
         self.send(number, sealed).map(|()| None)
@@ -341,8 +326,11 @@ impl<'a> Sealer<'a> {
     }
 }
 
-/// How many digests of one chunk there are at a time: its MAC and the one that it is checked by.
-const MOST_STREAMS: usize = 2;
+/// So many times what goes side by side is under way where chunks are small, so that whoever comes to an end leaves its lane to
+/// another,
+const NEXT: usize = 4;
+/// up to so many bytes, which stay in the processor's cache.
+const SMALL_TOGETHER: usize = 512 * 1024;
 /// From how many bytes on what is done is handed over at once.
 const TOGETHER: usize = 64 * 1024;
 /// From how many bytes on it pays to let another thread do what is no digest. Smaller ones say nothing of what the others need,

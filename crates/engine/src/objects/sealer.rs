@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tracing::warn;
 use worldkeeper_compress::{Algorithm, Compression, Compressor};
 use worldkeeper_core::{ChunkId, Repository, error_text};
-use worldkeeper_crypto::{Digester, Key};
+use worldkeeper_crypto::{Awaited, Key};
 
 use crate::nonces::Nonces;
 use crate::pipeline::{Buffer, Buffers, Dealer};
@@ -39,8 +39,7 @@ pub(crate) struct Unfinished {
     /// What is in front of the chunk, if the payload is the chunk as it is.
     header: Option<&'static [u8]>,
     /// The MAC in the making, and the other one that it is checked by; none in the modes that do not encrypt.
-    macs: Vec<Digester>,
-    digested: usize,
+    macs: Vec<Awaited>,
 }
 
 /// An object as it would be stored.
@@ -52,9 +51,9 @@ pub(crate) struct Sealed {
 }
 
 impl Unfinished {
-    /// How many bytes each MAC still has to take.
-    pub(crate) fn left(&self) -> usize {
-        if self.macs.is_empty() { 0 } else { Key::mac_input(&self.object).len() - self.digested }
+    /// Returns whether the MACs are made.
+    pub(crate) fn is_digested(&self) -> bool {
+        self.macs.iter().all(Awaited::is_finished)
     }
 
     /// Returns whether the payload is something else than the chunk.
@@ -67,10 +66,9 @@ impl Unfinished {
         self.macs.len()
     }
 
-    /// The next `len` bytes, and who takes them. They count as taken.
-    pub(crate) fn next(&mut self, len: usize) -> impl Iterator<Item = (&mut Digester, &[u8])> {
-        let bytes = &Key::mac_input(&self.object)[self.digested..][..len];
-        self.digested += len;
+    /// The MACs in the making, and what each of them is made of.
+    pub(crate) fn digests(&mut self) -> impl Iterator<Item = (&mut Awaited, &[u8])> {
+        let bytes = Key::mac_input(&self.object);
         self.macs.iter_mut().map(move |mac| (mac, bytes))
     }
 }
@@ -118,11 +116,14 @@ impl<'a> ChunkSealer<'a> {
         let mut object = self.dealer.take(self.key.overhead() + payload.len());
         self.key.encrypt_from(nonce, &payload.pieces(), &mut object);
         let mut macs = Vec::with_capacity(2);
-        macs.extend(self.key.mac_digester());
-        if self.verifier.is_on() {
-            macs.extend(macs.first().cloned());
+        if let Some(begun) = self.key.mac_digester() {
+            let len = Key::mac_input(&object).len();
+            if self.verifier.is_on() {
+                macs.push(Awaited::new(begun.clone(), len));
+            }
+            macs.push(Awaited::new(begun, len));
         }
-        Ok(Unfinished { object, header: payload.header_of_data(), macs, digested: 0 })
+        Ok(Unfinished { object, header: payload.header_of_data(), macs })
     }
 
     /// Takes an object whose digests are made, and checks that it is `chunk` sealed.
@@ -140,15 +141,14 @@ impl<'a> ChunkSealer<'a> {
 
     fn encode(&mut self, chunk: &[u8]) -> Result<Sealed, SessionError> {
         let mut unfinished = self.begin(chunk)?;
-        let mut work: Vec<_> = unfinished.next(unfinished.left()).collect();
-        Digester::update_side_by_side(&mut work);
+        Awaited::go_on(unfinished.digests(), 1, usize::MAX);
         Ok(self.complete(unfinished))
     }
 
     /// Puts the MAC in.
     fn complete(&self, unfinished: Unfinished) -> Sealed {
         let Unfinished { mut object, header, macs, .. } = unfinished;
-        let mut macs = macs.into_iter().map(Digester::finish);
+        let mut macs = macs.iter().map(|mac| mac.digest().expect("it is made"));
         if let Some(mac) = macs.next() {
             self.key.put_mac(&mut object, &mac);
         }

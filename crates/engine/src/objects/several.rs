@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use worldkeeper_compress::Decompressor;
 use worldkeeper_core::ChunkId;
-use worldkeeper_crypto::{Awaited, Key};
+use worldkeeper_crypto::{Awaited, Digester, Key};
 
 use super::{ChunkReader, MAX_CHUNK_SIZE, ObjectError, ObjectProblem};
 
@@ -32,7 +32,7 @@ const AT_ONCE: usize = 12 * 1024 * 1024;
 
 /// What was begun and is not done.
 struct UnderWay<T> {
-    messages: Vec<(WantedChunk<T>, Awaited<Message>)>,
+    messages: Vec<(WantedChunk<T>, Message, Awaited)>,
     /// Objects whose MACs are right.
     proven: VecDeque<(WantedChunk<T>, Bytes)>,
     /// Of all objects, proven or not.
@@ -47,8 +47,9 @@ enum Message {
     Chunk { csize: u32, chunk: Bytes },
 }
 
-impl AsRef<[u8]> for Message {
-    fn as_ref(&self) -> &[u8] {
+impl Message {
+    /// What the digest is of.
+    fn bytes(&self) -> &[u8] {
         match self {
             Self::Object(object) => Key::mac_input(object),
             Self::Chunk { chunk, .. } => chunk,
@@ -57,6 +58,12 @@ impl AsRef<[u8]> for Message {
 }
 
 impl<T> UnderWay<T> {
+    /// Awaits what `begun` makes of a message.
+    fn wait_for(&mut self, wanted: WantedChunk<T>, begun: Digester, message: Message) {
+        let awaited = Awaited::new(begun, message.bytes().len());
+        self.messages.push((wanted, message, awaited));
+    }
+
     fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.proven.is_empty()
     }
@@ -97,7 +104,8 @@ impl ChunkReader<'_> {
             }
             // Who is left alone is not finished, if others may come to go beside it.
             let width = if has_more { self.key.lanes() } else { 1 };
-            Awaited::go_on(under_way.messages.iter_mut().map(|(_, awaited)| awaited), width);
+            let messages = under_way.messages.iter_mut();
+            Awaited::go_on(messages.map(|(_, message, awaited)| (awaited, message.bytes())), width, usize::MAX);
             self.take_digests(&mut under_way, &mut tell);
         }
     }
@@ -114,9 +122,7 @@ impl ChunkReader<'_> {
         };
         under_way.object_bytes += object.len();
         match self.key.mac_digester() {
-            Some(digester) => {
-                under_way.messages.push((wanted, Awaited::new(digester, Message::Object(object))));
-            }
+            Some(digester) => under_way.wait_for(wanted, digester, Message::Object(object)),
             None => under_way.proven.push_back((wanted, object)),
         }
     }
@@ -133,8 +139,7 @@ impl ChunkReader<'_> {
         match self.chunk_of(object, wanted.size) {
             Ok(chunk) => {
                 under_way.chunk_bytes += chunk.len();
-                let awaited = Awaited::new(self.key.id_digester(), Message::Chunk { csize, chunk });
-                under_way.messages.push((wanted, awaited));
+                under_way.wait_for(wanted, self.key.id_digester(), Message::Chunk { csize, chunk });
             }
             Err(problem) => tell(wanted, Err(problem)),
         }
@@ -158,9 +163,8 @@ impl ChunkReader<'_> {
         under_way: &mut UnderWay<T>,
         tell: &mut impl FnMut(WantedChunk<T>, Result<(u32, Bytes), ObjectProblem>),
     ) {
-        for (wanted, awaited) in under_way.messages.extract_if(.., |(_, awaited)| awaited.is_finished()) {
-            let (message, digest) = awaited.into_parts();
-            let digest = digest.expect("it is finished");
+        for (wanted, message, awaited) in under_way.messages.extract_if(.., |(.., awaited)| awaited.is_finished()) {
+            let digest = awaited.digest().expect("it is finished");
             match message {
                 Message::Object(object) => match self.key.verify_mac(&object, &digest) {
                     Ok(()) => under_way.proven.push_back((wanted, object)),

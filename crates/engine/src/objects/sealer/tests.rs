@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use worldkeeper_compress::Decompressor;
 use worldkeeper_core::{Disk, RepositoryId};
-use worldkeeper_crypto::{Digester, EncryptionMode};
+use worldkeeper_crypto::{Awaited, EncryptionMode};
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::gate;
@@ -71,8 +71,7 @@ fn seal_with_flips(
         let mut unfinished = sealer.begin(&chunk)?;
         // A bit of what is encrypted is the same bit of the payload.
         flip(Stage::Compressed, &mut unfinished.object[overhead..]);
-        let mut work: Vec<_> = unfinished.next(unfinished.left()).collect();
-        Digester::update_side_by_side(&mut work);
+        Awaited::go_on(unfinished.digests(), 1, usize::MAX);
         let mut sealed = sealer.complete(unfinished);
         flip(Stage::Sealed, &mut sealed.object);
         Ok(sealed)
