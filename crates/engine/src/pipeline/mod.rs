@@ -8,12 +8,14 @@
 mod budget;
 mod buffers;
 mod in_order;
+mod pool;
 mod slabs;
 mod weight;
 
 pub(crate) use budget::{Budget, CloseOnDrop, Closed};
-pub(crate) use buffers::{Buffer, Buffers, Dealer};
+pub(crate) use buffers::{Buffer, Buffers};
 pub(crate) use in_order::InOrder;
+pub(crate) use slabs::Dealer;
 pub(crate) use weight::{chunk_bytes, item_bytes, step_bytes};
 
 /// How many threads do work that can be shared, if nobody says otherwise: as many as the system lets run at once.

@@ -5,11 +5,52 @@
 //! and a slab is used again as soon as nobody has a part of it any more. What lies in one came at one time and goes at one
 //! time, mostly.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
+
+use super::buffers::{Buffer, Buffers};
+
+/// Deals out buffers, for one thread: small ones as parts of slabs.
+#[derive(Debug)]
+pub(crate) struct Dealer {
+    buffers: Arc<Buffers>,
+    /// What is left of the slab that was begun last.
+    slab: Option<BytesMut>,
+}
 
 /// Slabs of which nothing is left and somebody may have parts, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Slabs(Vec<BytesMut>);
+
+impl Dealer {
+    pub(crate) fn new(buffers: Arc<Buffers>) -> Self {
+        Self { buffers, slab: None }
+    }
+
+    /// A buffer of `len` bytes, whatever they are.
+    pub(crate) fn take(&mut self, len: usize) -> Buffer {
+        if len > LONGEST_PART {
+            return self.buffers.take(len);
+        }
+        loop {
+            if let Some(part) = self.slab.as_mut().and_then(|slab| part_of(slab, len)) {
+                return part.into();
+            }
+            self.slab = self.buffers.next_slab(self.slab.take());
+            if self.slab.is_none() {
+                return self.buffers.take(len);
+            }
+        }
+    }
+}
+
+impl Default for Dealer {
+    /// One without slabs.
+    fn default() -> Self {
+        Self::new(Buffers::new(0))
+    }
+}
 
 impl Slabs {
     /// One of which nobody has a part any more, or a new one. Of several the last, which the processor may still have in its
@@ -20,7 +61,7 @@ impl Slabs {
         unused.map_or_else(|| BytesMut::with_capacity(SLAB), |place| self.0.remove(place))
     }
 
-    /// Gives those back to the system of which nobody has a part any more, but for the last [`KEPT`].
+    /// Gives those back to the system of which nobody has a part any more, but for the last [`KEPT`]: large chunks come now.
     pub(super) fn give_back(&mut self) {
         let mut unused = self.0.iter_mut().map(|slab| usize::from(slab.try_reclaim(SLAB))).sum::<usize>();
         self.0.retain_mut(|slab| {
@@ -32,7 +73,7 @@ impl Slabs {
 }
 
 /// Splits the first `len` bytes off what is left of a slab, as zeros; `None` if there are not so many.
-pub(super) fn part_of(slab: &mut BytesMut, len: usize) -> Option<BytesMut> {
+fn part_of(slab: &mut BytesMut, len: usize) -> Option<BytesMut> {
     let room = len.next_multiple_of(ALIGNMENT);
     if slab.capacity() < room {
         return None;
@@ -48,7 +89,7 @@ const SLAB: usize = 128 * 1024;
 /// How many may be left when large chunks come.
 const KEPT: usize = 8;
 /// What is longer, in bytes, would leave much of a slab unused that it does not fit into.
-pub(super) const LONGEST_PART: usize = SLAB / 4;
+const LONGEST_PART: usize = SLAB / 4;
 /// Parts begin at multiples of this, as what the allocator gives does: else they would take longer to copy.
 const ALIGNMENT: usize = 64;
 
