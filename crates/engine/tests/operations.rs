@@ -431,6 +431,30 @@ fn where_a_repository_was_is_known_until_it_is_forgotten() {
 }
 
 #[test]
+fn a_look_at_a_copy_leaves_the_repository_where_it_was() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    house.backup();
+    let (state, location) = (house.state(), house.open().location());
+    let copy = house.repository.clone().at("/copy");
+    let moved = Trust::Moved { from: location.clone() };
+    for _ in 0..2 {
+        assert_eq!(*house.try_open(&copy).unwrap().trust(), moved);
+        assert!(state.repository_at(&location).unwrap().is_some(), "were it gone there, it would be missed");
+        assert_eq!(state.repository_at("/copy").unwrap(), None);
+    }
+    // What is newer there is known all the same.
+    let old = house.repository.snapshot();
+    house.backup();
+    house.try_open(&copy).unwrap();
+    let trust = house.try_open(&old).unwrap().trust().clone();
+    assert!(matches!(trust, Trust::Suspicious(Suspicion::RolledBack { .. })), "{trust:?}");
+    // Who writes there goes on there.
+    create(&mut house.try_open(&copy).unwrap(), &house.create_options(), &Silent).unwrap();
+    assert_eq!(*house.try_open(&copy).unwrap().trust(), Trust::Known);
+    assert_eq!(state.repository_at(&location).unwrap(), None);
+}
+
+#[test]
 fn a_repository_that_was_never_seen_is_adopted_with_a_leap_of_the_counter() {
     let house = House::ready(EncryptionMode::RepokeyBlake2);
     house.backup();

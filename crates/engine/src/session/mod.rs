@@ -228,8 +228,15 @@ impl Session {
             is_unproven: mode == EncryptionMode::None && options.passphrase.is_some_and(|given| !given.is_empty()),
         };
         let trust = trust::judge(id, &found, &evidence);
-        if matches!(trust, Trust::Known | Trust::Moved { .. })
-            && let Err(error) = state.remember(&found)
+        let seen = match &trust {
+            Trust::Known => Some(found),
+            // Only whoever writes to it goes on where it is now: a copy that was looked at shall not be taken for the
+            // repository, nor a new one be made where that is missing.
+            Trust::Moved { from } => Some(Known { location: from.clone(), ..found }),
+            Trust::Adopted | Trust::Suspicious(_) => None,
+        };
+        if let Some(seen) = seen
+            && let Err(error) = state.remember(&seen)
         {
             // Nobody must be kept from restoring by a full disk; whoever writes will meet it again.
             warn!("what was seen of the repository is not remembered: {}", error_text(&error));
