@@ -238,16 +238,23 @@ pub fn is_abandoned(disk: &dyn Disk, path: &Path) -> bool {
 
 /// Creates a directory and whatever is missing above it; existing ones are fine.
 pub fn create_dir_all(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    match create_if_missing(disk, path) {
+        Err(error) if error.is_not_found() && parent(path) != path => {
+            create_dir_all(disk, parent(path))?;
+            // Once: a directory that was removed while it is mounted is there and takes nothing any more.
+            create_if_missing(disk, path)
+        }
+        created => created,
+    }
+}
+
+fn create_if_missing(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     match disk.create_dir(path) {
         Ok(()) => disk.sync_dir(parent(path)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match disk.metadata(path)?.kind {
             EntryKind::Directory => Ok(()),
-            _ => Err(error),
+            _ => Err(DiskError::new("create directory", path, io::ErrorKind::NotADirectory.into())),
         },
-        Err(error) if error.is_not_found() && parent(path) != path => {
-            create_dir_all(disk, parent(path))?;
-            create_dir_all(disk, path)
-        }
         Err(error) => Err(error),
     }
 }

@@ -65,6 +65,14 @@ fn there_must_be_room_for_a_new_repository() {
     assert!(matches!(open(&OsDisk, &empty, Mode::Shared), Err(RepositoryError::NotARepository { .. })));
 }
 
+/// As in a directory that was removed where it is mounted from: it is there, and nothing can be made in it.
+#[test]
+fn where_a_directory_takes_nothing_that_is_said() {
+    let options = CreateOptions { make_parent_dirs: true, ..options() };
+    let refused = LocalRepository::create(&OsDisk, Path::new("/proc/none/of/these"), &options).unwrap_err();
+    assert!(matches!(&refused, RepositoryError::Disk(error) if error.is_not_found()), "{refused:?}");
+}
+
 #[test]
 fn only_a_borg_1_repository_is_opened() {
     let directory = tempfile::tempdir().unwrap();
