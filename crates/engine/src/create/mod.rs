@@ -186,6 +186,8 @@ pub struct CreateStats {
     pub files_failed: u64,
     /// Sources of which nothing is in the archive, because they could not be read; they count as files, too.
     pub roots_failed: u64,
+    /// Directories that could not be read, with all that is in them; they count as one file each.
+    pub directories_failed: u64,
     /// What was removed before it could be read.
     pub files_vanished: u64,
     /// Files that changed while they were read.
@@ -226,9 +228,15 @@ impl CreateStats {
 
     /// Returns whether so much could not be read that the archive is none to rely on: a whole source, or more than one
     /// file in a hundred. A handful is told, but no reason to call a backup of a small world a failure.
-    pub fn lacks_much(&self) -> bool {
-        let is_many = self.files_failed >= 10 && self.files_failed * 100 > self.files() + self.files_failed;
-        self.roots_failed > 0 || is_many
+    ///
+    /// What is in a directory that could not be read, nobody knows; but an archive with far fewer files than the last good
+    /// one (`before`, if there is one) most likely lacks them.
+    pub fn lacks_much(&self, before: Option<u64>) -> bool {
+        let is_much = |lacking: u64, of: u64| lacking >= 10 && lacking * 100 > of;
+        let fewer = before.filter(|_| self.directories_failed > 0).unwrap_or(0).saturating_sub(self.files());
+        self.roots_failed > 0
+            || is_much(self.files_failed, self.files() + self.files_failed)
+            || is_much(fewer, self.files() + fewer)
     }
 
     /// Counts an object that was added.

@@ -311,6 +311,7 @@ impl<'a> Writer<'a> {
             self.monitor.notice(Notice::FileVanished(as_path(&error.path)));
         } else {
             self.stats.files_failed += 1;
+            self.stats.directories_failed += u64::from(error.action == Action::List);
             self.amiss.note(Flaw::Unread, &error.path);
             self.monitor.notice(Notice::FileFailed(error));
         }

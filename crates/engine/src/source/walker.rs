@@ -318,7 +318,7 @@ impl Walker {
     /// Opens a directory, makes its entry of what is open unless it is left out, and goes on within.
     fn enter(&mut self, parent: &Arc<OwnedFd>, path: Vec<u8>, verdict: Verdict) -> Result<(), SourceError> {
         let opened = open_beneath(parent, name_of(&path), OFlags::DIRECTORY)
-            .map_err(|error| SourceError::new(&path, Action::Open, error))?;
+            .map_err(|error| SourceError::new(&path, Action::List, error))?;
         let stat = Stat::of_open(&opened).map_err(|error| SourceError::new(&path, Action::Stat, error))?;
         if self.rules.leaves_out_directory(stat.id) {
             self.ready.push_back(Found::LeftOut { path, reason: Reason::Directory });

@@ -128,7 +128,7 @@ fn files_that_vanish_before_they_are_opened_are_counted_and_no_reason_for_a_warn
     });
     told.sort();
     assert_eq!((told.as_slice(), created.stats.files_vanished), (later.as_slice(), 3));
-    assert!(!created.stats.has_warnings() && !created.stats.lacks_much(), "{:?}", created.stats);
+    assert!(!created.stats.has_warnings() && !created.stats.lacks_much(None), "{:?}", created.stats);
     house.assert_restores(&created);
     house.assert_nothing_missing_or_left_over("after files vanished");
 }

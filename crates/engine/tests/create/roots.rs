@@ -49,13 +49,13 @@ fn a_source_that_cannot_be_read_makes_the_archive_none_to_rely_on() {
     let (paths, stats) = archive_of(&house, &[house.world(), unreadable], &[]);
     assert!(paths.len() > 40);
     assert_eq!((stats.roots_failed, stats.files_failed), (1, 1));
-    assert!(stats.lacks_much());
+    assert!(stats.lacks_much(None));
 }
 
 #[test]
 fn files_that_cannot_be_read_are_many_from_ten_and_one_in_a_hundred_on() {
     let lacks = |files_failed, files_unchanged| {
-        CreateStats { files_failed, files_unchanged, ..CreateStats::default() }.lacks_much()
+        CreateStats { files_failed, files_unchanged, ..CreateStats::default() }.lacks_much(Some(1_000_000_000))
     };
     assert!(!lacks(0, 0));
     assert!(!lacks(9, 0));
@@ -64,6 +64,20 @@ fn files_that_cannot_be_read_are_many_from_ten_and_one_in_a_hundred_on() {
     assert!(!lacks(10, 990));
     assert!(!lacks(1_000_000, 99_000_000));
     assert!(lacks(1_000_001, 99_000_000));
+}
+
+#[test]
+fn with_a_directory_that_cannot_be_read_much_is_what_the_last_archive_had_more() {
+    let lacks = |directories_failed, files_new, before| {
+        let files_failed = directories_failed;
+        CreateStats { files_failed, directories_failed, files_new, ..CreateStats::default() }.lacks_much(before)
+    };
+    assert!(lacks(1, 2, Some(302)));
+    assert!(!lacks(1, 2, None), "nobody knows what it had");
+    assert!(!lacks(0, 2, Some(302)), "they were deleted");
+    assert!(!lacks(1, 2, Some(11)) && lacks(1, 2, Some(12)));
+    assert!(!lacks(1, 990, Some(1000)) && lacks(1, 989, Some(1000)));
+    assert!(!lacks(1, 400, Some(302)));
 }
 
 #[test]

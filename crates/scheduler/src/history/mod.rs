@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tracing::warn;
 use worldkeeper_core::{Clock, Disk, DiskError, disk};
 
@@ -75,16 +74,32 @@ impl History {
         Ok(disk::replace(&*self.disk, &path, &file::encode(&records))?)
     }
 
+    /// Notes that archives were deleted from a repository: none of them is the last good one any more.
+    pub fn deleted(&self, repository: &str, archives: &[String]) -> Result<(), HistoryError> {
+        let is_meant = |run: &Run| !run.is_deleted && run.archive.as_ref().is_some_and(|name| archives.contains(name));
+        let of_repository = |records: &Records| records.repository == repository && records.runs.iter().any(is_meant);
+        if !self.all()?.iter().any(of_repository) {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        for mut records in self.all()?.into_iter().filter(of_repository) {
+            records.runs.iter_mut().filter(|run| is_meant(run)).for_each(|run| run.is_deleted = true);
+            let path = self.directory.join(file::name(&records.series, repository));
+            disk::replace(&*self.disk, &path, &file::encode(&records))?;
+        }
+        Ok(())
+    }
+
     /// The runs of a series on a repository, oldest first.
     pub fn runs(&self, series: &str, repository: &str) -> Result<Vec<Run>, HistoryError> {
         let path = self.directory.join(file::name(series, repository));
         Ok(self.read(&path, Damaged::Leave)?.map(|records| records.runs).unwrap_or_default())
     }
 
-    /// When the last good archive of a series on a repository was begun: of those recorded, the one recorded last, even
+    /// The run that made the last good archive of a series on a repository: of those recorded, the one recorded last, even
     /// if a clock that was wrong dated another one later.
-    pub fn last_good(&self, series: &str, repository: &str) -> Result<Option<Timestamp>, HistoryError> {
-        Ok(self.runs(series, repository)?.iter().rev().find(|run| run.is_good_backup()).map(|run| run.start))
+    pub fn last_good(&self, series: &str, repository: &str) -> Result<Option<Run>, HistoryError> {
+        Ok(self.runs(series, repository)?.into_iter().rev().find(Run::is_good_backup))
     }
 
     /// Everything recorded, by series and repository.

@@ -19,6 +19,9 @@ pub struct Run {
     /// The archive that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
+    /// The archive was deleted since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_deleted: bool,
     /// The files that were looked at.
     #[serde(default)]
     pub files: Files,
@@ -83,13 +86,20 @@ pub struct Files {
     pub broken: u64,
 }
 
+impl Files {
+    /// How many are in the archive.
+    pub(crate) fn archived(&self) -> u64 {
+        self.new + self.changed + self.unchanged
+    }
+}
+
 impl Run {
     /// Longest text kept, in characters.
     const MAX_TEXT: usize = 1000;
 
-    /// Returns whether an archive was made that the schedule may count from.
+    /// Returns whether an archive was made that the schedule may count from, and that was not deleted.
     pub fn is_good_backup(&self) -> bool {
-        self.kind == Kind::Backup && matches!(self.outcome, RunOutcome::Good | RunOutcome::Warnings)
+        self.kind == Kind::Backup && matches!(self.outcome, RunOutcome::Good | RunOutcome::Warnings) && !self.is_deleted
     }
 
     /// Cuts the texts to what a small file can hold.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::memory_disk::MemoryDisk;
 use super::*;
@@ -46,6 +46,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         end: start + SignedDuration::from_secs(30),
         outcome,
         archive: (outcome == RunOutcome::Good).then(|| format!("mc-{minute}")),
+        is_deleted: false,
         files: Files { new: 1, changed: 2, unchanged: 3, failed: 0, torn: 0, broken: 4 },
         amiss: Some("4 files found broken: a, b, c, d".to_owned()),
         read_bytes: 1 << 30,
@@ -53,6 +54,27 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         freed_bytes: 0,
         error: (outcome == RunOutcome::Failed).then(|| "no route to host".to_owned()),
     }
+}
+
+#[test]
+fn an_archive_that_was_deleted_is_not_the_last_good_one() {
+    let (_, history) = setting();
+    history.deleted("local", &["mc-0".to_owned()]).unwrap();
+    assert!(history.all().unwrap().is_empty());
+    for minute in [0, 60] {
+        for (series, repository) in [("mc", "local"), ("mc", "remote"), ("valheim", "local")] {
+            let archive = Some(format!("{series}-{minute}"));
+            history.record(series, repository, Run { archive, ..backup(minute, RunOutcome::Good) }).unwrap();
+        }
+    }
+    let last = |series, repository| history.last_good(series, repository).unwrap().and_then(|run| run.archive);
+    history.deleted("local", &["mc-60".to_owned(), "other".to_owned()]).unwrap();
+    assert_eq!(last("mc", "local").as_deref(), Some("mc-0"));
+    assert_eq!(last("mc", "remote").as_deref(), Some("mc-60"));
+    assert_eq!(last("valheim", "local").as_deref(), Some("valheim-60"));
+    history.deleted("local", &["mc-0".to_owned()]).unwrap();
+    assert_eq!(last("mc", "local"), None);
+    assert_eq!(history.runs("mc", "local").unwrap().len(), 2, "what was done was done");
 }
 
 #[test]
@@ -66,8 +88,11 @@ fn runs_are_remembered_per_series_and_repository() {
     }
     history.record("mc", "remote", backup(61, RunOutcome::Warnings)).unwrap();
     assert_eq!(history.runs("mc", "local").unwrap(), runs);
-    assert_eq!(history.last_good("mc", "local").unwrap(), Some(runs[0].start));
-    assert_eq!(history.last_good("mc", "remote").unwrap(), Some(epoch() + SignedDuration::from_mins(61)));
+    assert_eq!(history.last_good("mc", "local").unwrap(), Some(runs[0].clone()));
+    assert_eq!(
+        history.last_good("mc", "remote").unwrap().map(|run| run.start),
+        Some(epoch() + SignedDuration::from_mins(61))
+    );
     assert_eq!(history.last_good("valheim", "local").unwrap(), None);
     let all = history.all().unwrap();
     let names: Vec<_> = all.iter().map(|records| (records.series.as_str(), records.repository.as_str())).collect();
@@ -93,7 +118,10 @@ fn the_last_good_archive_is_the_one_recorded_last_whatever_the_clock_said() {
     let (_, history) = setting();
     history.record("mc", "local", backup(1_000_000, RunOutcome::Good)).unwrap();
     history.record("mc", "local", backup(5, RunOutcome::Good)).unwrap();
-    assert_eq!(history.last_good("mc", "local").unwrap(), Some(epoch() + SignedDuration::from_mins(5)));
+    assert_eq!(
+        history.last_good("mc", "local").unwrap().map(|run| run.start),
+        Some(epoch() + SignedDuration::from_mins(5))
+    );
 }
 
 #[test]

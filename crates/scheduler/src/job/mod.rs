@@ -1,6 +1,7 @@
 //! One backup from beginning to end: an archive, and after a good one retention and compaction.
 
 mod again;
+mod lacking;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::words::{bytes, count, duration, grouped};
 use crate::{Job, JobOutcome};
 
 pub use again::{FIRST_WAIT, MOST_RETRIES};
+use lacking::{lacking, unread};
 
 /// Opens a session: knows where the repository is, how to wait for it and how to make a missing one.
 pub trait OpenSession: Send + Sync {
@@ -165,8 +167,9 @@ impl BackupJob {
     /// Why there is no archive; or [`BackupError::Lacking`] if there is one, and nobody should rely on it.
     pub fn backup(&self, stop: &Stop) -> Result<Created, BackupError> {
         let begun = self.clock.now();
+        let before = self.last_good_run().map(|run| run.files.archived());
         let made = self.archive_in_spite_of_losses(stop);
-        let lacking = made.as_ref().ok().and_then(|(_, created)| lacking(created));
+        let lacking = made.as_ref().ok().and_then(|(_, created)| lacking(created, before));
         let mut run = Self::run_of(&made, begun, self.clock.now());
         if let Some(error) = &lacking {
             (run.outcome, run.error) = (RunOutcome::Failed, Some(error_text(error)));
@@ -182,7 +185,7 @@ impl BackupJob {
             warn!(
                 "nothing is pruned, because this archive lacks {} that older ones may have: make what could not be read \
                  readable, or leave its directory out of the sources",
-                count(created.stats.files_failed, "file")
+                unread(&created.stats)
             );
         } else if !stop.is_requested()
             && let Err(error) = self.retain(&mut session)
@@ -275,6 +278,7 @@ impl BackupJob {
                 end,
                 outcome: if stats.has_warnings() { RunOutcome::Warnings } else { RunOutcome::Good },
                 archive: Some(name.to_string()),
+                is_deleted: false,
                 files: Files {
                     new: stats.files_new,
                     changed: stats.files_changed,
@@ -296,6 +300,14 @@ impl BackupJob {
     fn record_step(&self, kind: Kind, start: Timestamp, error: Option<&RetentionError>, freed_bytes: u64) {
         let error = error.map(|error| (error as &dyn Error, error.is_stopped()));
         self.record(&Run { freed_bytes, ..step(kind, start, self.clock.now(), error) });
+    }
+
+    fn last_good_run(&self) -> Option<Run> {
+        let last_good = self.history.last_good(&self.options.series, &self.repository.location());
+        last_good.unwrap_or_else(|error| {
+            warn!("{}", error_text(&error));
+            None
+        })
     }
 
     /// The history is for people and the next schedule: what it cannot take is no reason to fail.
@@ -321,27 +333,12 @@ impl Job for BackupJob {
     }
 
     fn last_good(&self) -> Option<Timestamp> {
-        let last_good = self.history.last_good(&self.options.series, &self.repository.location());
-        last_good.unwrap_or_else(|error| {
-            warn!("{}", error_text(&error));
-            None
-        })
+        self.last_good_run().map(|run| run.start)
     }
 }
 
 /// More than any correction, any mistake about a time zone, and the days of a weekend that a machine slept through.
 const CLOCK_MAY_MOVE: SignedDuration = SignedDuration::from_hours(48);
-
-/// What is wrong with an archive that lacks too much.
-fn lacking(created: &Created) -> Option<BackupError> {
-    let stats = &created.stats;
-    let lacking = match stats.roots_failed {
-        _ if !stats.lacks_much() => return None,
-        0 => format!("{} of {}", grouped(stats.files_failed), count(stats.files() + stats.files_failed, "file")),
-        roots => format!("{} wholly", count(roots, "source")),
-    };
-    Some(BackupError::Lacking { archive: created.name.to_string(), lacking })
-}
 
 /// A run that made no archive. An error comes with whether it only says that a stop was asked for.
 fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error, bool)>) -> Run {
@@ -351,6 +348,18 @@ fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error,
         Some((_, false)) => RunOutcome::Failed,
     };
     let error = error.map(|(error, _)| error_text(error));
-    let (files, archive) = (Files::default(), None);
-    Run { kind, start, end, outcome, archive, files, amiss: None, read_bytes: 0, added_bytes: 0, freed_bytes: 0, error }
+    Run {
+        kind,
+        start,
+        end,
+        outcome,
+        archive: None,
+        is_deleted: false,
+        files: Files::default(),
+        amiss: None,
+        read_bytes: 0,
+        added_bytes: 0,
+        freed_bytes: 0,
+        error,
+    }
 }
