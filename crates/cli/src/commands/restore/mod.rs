@@ -1,7 +1,7 @@
 //! `restore`: puts what an archive holds back, or elsewhere.
 //!
 //! Without `--to` it goes where the sources are now, and only with `--overwrite` if something is there. With `--stdout`
-//! or `--dry-run` no file is written, so it needs no place.
+//! it needs no place; with `--dry-run` it is what would go there, and nothing need be free.
 
 mod missing;
 mod origin;
@@ -14,11 +14,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_docker::State;
-use worldkeeper_engine::{Destination, ExtractOptions, ExtractStats, RestoreOptions, Selection, Wanted, extract};
+use worldkeeper_engine::{
+    Destination, ExtractError, ExtractOptions, ExtractStats, RestoreOptions, Selection, Wanted, extract,
+};
 
 use super::archives::{self, Latest};
 use super::containers;
@@ -55,6 +57,14 @@ pub(crate) enum RestoreProblem {
         /// A command that can.
         command: String,
     },
+    /// It ended before all was there.
+    #[error("what is restored into {} is not complete: restore it again, with --overwrite", path.display())]
+    Incomplete {
+        /// Where.
+        path: PathBuf,
+        /// Why it ended.
+        source: ExtractError,
+    },
     /// The archive's content has no place here.
     #[error("{path} is in none of the sources, so there is no original place to put it")]
     NoOrigin {
@@ -77,32 +87,36 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         options.paths.iter().map(|path| path.as_os_str().as_bytes()).partition(|path| Selection::is_pattern(path));
     let paths: Vec<_> = paths.into_iter().map(|path| stored_path(Path::new(OsStr::from_bytes(path)))).collect();
     let writes_files = !options.stdout && !options.dry_run;
-    let in_place = writes_files && options.to.is_none();
+    let in_place = !options.stdout && options.to.is_none();
+    let sources = &place.settings.sources.value;
     let parts = match &options.to {
         Some(target) => vec![Part { root: std::path::absolute(target)?, paths: Vec::new() }],
-        None if in_place => origin::parts(&place.settings.sources.value, &paths)
+        None if in_place => origin::parts(sources, &paths)
             .and_then(|parts| {
                 // A pattern means what it matches, from whichever source that came.
-                if patterns.is_empty() { Ok(parts) } else { origin::parts(&place.settings.sources.value, &[]) }
+                if patterns.is_empty() { Ok(parts) } else { origin::parts(sources, &[]) }
             })
             .map_err(|path| RestoreProblem::NoOrigin { path: escape_bytes(&path) })?,
         None => vec![Part { root: PathBuf::new(), paths: Vec::new() }],
     };
-    // What holds all of the archive names nothing in particular.
-    let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
+    // What holds all of the archive names nothing in particular. Where nothing is named, the sources are: an archive of
+    // others has nothing for them.
+    let is_all_named = paths.is_empty() && patterns.is_empty() && parts.iter().all(|part| !part.paths.is_empty());
+    let own = parts.iter().flat_map(|part| &part.paths).filter(|_| is_all_named);
+    let named = paths.iter().chain(own).map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
     let selection = settings::select(&options.patterns.0, named)?;
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     // In a repository of several games, another one's world must not come over this one.
     let latest = if in_place { Latest::OfOnlySeries } else { Latest::OfAll };
     let archive = archives::open(place, &session, &options.archive, latest)?;
+    let targets = options.to.as_ref().map_or(sources.as_slice(), std::slice::from_ref);
     if writes_files {
         // All of the target is looked at before any of it is touched.
-        let targets = options.to.as_ref().map_or(place.settings.sources.value.as_slice(), std::slice::from_ref);
         for target in targets {
             require_free(place, target, options.overwrite)?;
         }
     }
-    if in_place {
+    if in_place && writes_files {
         warn_of_running_game(place)?;
     }
 
@@ -124,7 +138,13 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         let Restore { numeric_ids, sparse, devices, setuid, .. } = *options;
         let restore = RestoreOptions { numeric_ids, sparse, devices, setuid };
         let extract_options = ExtractOptions { wanted, restore, ..ExtractOptions::default() };
-        total.add(extract(&session, &archive, destination, &extract_options, &reporter)?);
+        let is_new = !root.exists();
+        let extracted = extract(&session, &archive, destination, &extract_options, &reporter);
+        if is_new {
+            // Nothing may be there yet, or nothing was meant to be.
+            let _ = fs::remove_dir(&root);
+        }
+        total.add(extracted.map_err(|source| incomplete(targets, writes_files, source))?);
     }
     reporter.end();
     let unmatched: Vec<_> = selection.unmatched().iter().map(|path| escape_bytes(path)).collect();
@@ -146,6 +166,15 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     Ok(if total.has_warnings() { Done::WithWarnings } else { found })
 }
 
+/// Says that not all is there, if something may be.
+fn incomplete(targets: &[PathBuf], writes_files: bool, source: ExtractError) -> anyhow::Error {
+    let has_some = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    match targets.iter().find(|path| writes_files && has_some(path)) {
+        Some(path) => RestoreProblem::Incomplete { path: path.clone(), source }.into(),
+        None => source.into(),
+    }
+}
+
 /// Requires that a directory can be written to, and that nothing is in it unless that may be replaced.
 fn require_free(place: &Place, target: &Path, overwrite: bool) -> Result<(), RestoreProblem> {
     let failed = |source| RestoreProblem::Target { path: target.to_owned(), source };
@@ -158,6 +187,7 @@ fn require_free(place: &Place, target: &Path, overwrite: bool) -> Result<(), Res
     if overwrite {
         return Ok(());
     }
+    access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| failed(error.into()))?;
     match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
         Ok(true) => Err(RestoreProblem::NotEmpty(target.to_owned())),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
