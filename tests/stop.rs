@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -87,7 +87,7 @@ fn the_daemon_stops_within_the_grace_of_docker() {
 
 #[test]
 fn the_daemon_stops_while_it_waits_for_its_time() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let (_folder, keeper) = place();
         let daemon = keeper.spawn(["run"]);
         eventually("the first archive", Duration::from_secs(30), || {
@@ -98,6 +98,47 @@ fn the_daemon_stops_while_it_waits_for_its_time() {
         let _ = outcome.exits(0);
         assert!(took < Duration::from_secs(2), "it took {took:?} to stop");
     }
+}
+
+/// The terminal is closed, or the connection to it is lost: as if it was told to stop. Under `nohup` it goes on.
+#[test]
+fn a_backup_by_hand_ends_in_order_when_its_terminal_goes() {
+    let (_folder, keeper) = place();
+    tree::write(&keeper.world().join("large"), &sha_stream("large", 192 << 20));
+    let nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "nohup"];
+    for (wrapper, code) in [(&[][..], 2), (&nohup[..], 0)] {
+        let mut command = match wrapper {
+            [] => keeper.command(["backup"]),
+            wrapper => keeper.command_under(wrapper, ["backup"]),
+        };
+        let backup = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        eventually("the backup is under way", Duration::from_secs(30), || {
+            (keeper.repository().join("lock.exclusive").exists() && largest_segment(&keeper) > 1 << 20).then_some(())
+        });
+        let (outcome, _) = stop(backup, Signal::HUP);
+        let _ = outcome.exits(code);
+        assert!(locks(&keeper.repository()).is_empty(), "{:?}", locks(&keeper.repository()));
+    }
+    is_well(&keeper);
+}
+
+#[test]
+fn a_restore_that_is_stopped_says_that_it_is_not_complete() {
+    let (folder, keeper) = place();
+    for name in ["a", "b", "c"] {
+        tree::write(&keeper.world().join(name), &sha_stream(name, 128 << 20));
+    }
+    let _ = keeper.backup();
+    let target = folder.path().join("target");
+    let words = ["restore", "latest", "--to", target.to_str().expect("paths of tests are text")];
+    let restore = keeper.spawn(words);
+    let large = below(&target, &keeper.world()).join("a");
+    eventually("something is restored", Duration::from_secs(30), || large.exists().then_some(()));
+    let (outcome, took) = stop(restore, Signal::TERM);
+    assert!(took < GRACE, "it took {took:?} to stop");
+    let _ = outcome.exits(2).says(&["is not complete", "--overwrite", "stopped on request"]);
+    let _ = keeper.run(words.into_iter().chain(["--overwrite"]));
+    tree::assert_same(&keeper.world(), &below(&target, &keeper.world()));
 }
 
 fn stop(daemon: std::process::Child, signal: Signal) -> (Outcome, Duration) {

@@ -2,6 +2,7 @@
 
 mod machine;
 mod repository;
+mod rights;
 mod settings;
 mod source;
 mod trust;

@@ -136,3 +136,28 @@ fn an_unknown_flag_or_verb_names_the_nearest() {
     let _ = is_refused(&keeper, &["backpu"], &["backup"]);
     let _ = is_refused(&keeper, &["backup", "--sourc", "/data"], &["--source"]);
 }
+
+/// Volumes are easily taken for each other, and what we keep there is nothing for a game's world.
+#[test]
+fn a_state_directory_that_is_something_else_too() {
+    let (_folder, keeper) = place_with_archive();
+    for other in [keeper.world(), keeper.repository()] {
+        let keeper = keeper.clone().with("WORLDKEEPER_STATE_DIR", &other);
+        let words = [&format!("the state directory {} is the ", other.display()), "hint: ", "--state-dir"];
+        for verb in ["backup", "list", "doctor"] {
+            let _ = is_refused(&keeper, &[verb], &words);
+        }
+    }
+}
+
+/// What counts is what there is, not what there was.
+#[test]
+fn a_repository_whose_last_archive_was_deleted_is_not_well() {
+    let (_folder, keeper) = place_with_archive();
+    let first = keeper.archives().remove(0);
+    let second = keeper.backup();
+    let _ = keeper.run(["delete", &second]);
+    let _ = keeper.run(["status"]).says(&["last good", &first]);
+    let _ = keeper.run(["delete", "-a", "*"]);
+    let _ = keeper.try_run(["status"]).exits(1).says(&["there is no good archive"]);
+}

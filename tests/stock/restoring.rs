@@ -166,6 +166,27 @@ fn content_goes_to_standard_output_and_a_trial_writes_nothing() {
     assert_eq!(world(&before), world(&after));
 }
 
+/// Without `--to` it goes to the sources: an archive of others has nothing for them, and who asked has nothing back.
+#[test]
+fn an_archive_that_holds_nothing_of_the_sources_is_not_restored_to_them() {
+    let (folder, keeper) = place("none");
+    tree::sample(&keeper.world(), "original");
+    let archive = keeper.backup();
+    let other = folder.path().join("other");
+    let missing = other.to_str().unwrap().trim_start_matches('/').to_owned();
+    let refused = format!("archive {archive} holds nothing of {missing}");
+    let elsewhere = keeper.with("BACKUP_SOURCES", &other);
+    for options in [&["--overwrite"][..], &["--dry-run"], &[]] {
+        let words = ["restore", &archive].into_iter().chain(options.iter().copied());
+        let _ = elsewhere.try_run(words).exits(2).says(&[&refused, "hint: ", "--to dir"]);
+    }
+    assert!(!other.exists());
+    // What there is comes back, and what there is not is said.
+    let both = format!("{},{}", elsewhere.world().display(), other.display());
+    let both = elsewhere.with("BACKUP_SOURCES", both);
+    let _ = both.try_run(["restore", &archive, "--overwrite"]).exits(1).says(&[&refused, "restored 6 files"]);
+}
+
 /// What gives somebody rights comes back only if it is asked for, and what was left out is counted.
 #[test]
 fn devices_and_setuid_are_left_out_unless_they_are_asked_for() {

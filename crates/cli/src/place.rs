@@ -1,7 +1,7 @@
 //! What every command works with: the settings, the state directory, the passphrase that was given, the clock.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use indicatif::MultiProgress;
@@ -50,6 +50,7 @@ impl Place {
         }
         // Secrets come first: who cannot read them has not begun anything yet.
         let passphrase = secrets::given(&settings, &environment)?;
+        require_own_directory(&settings)?;
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let state = StateDir::open(Arc::clone(&disk), &settings.state_dir.value, &settings.name.value)?;
         let key_files = KeyFiles::new(Arc::clone(&disk), &environment, state.path());
@@ -123,6 +124,31 @@ impl Place {
     /// Where the repository is, for people, and for the run history.
     pub(crate) fn location(&self) -> String {
         self.settings.repository.value.to_string()
+    }
+}
+
+/// The state directory is something else, too.
+#[derive(Debug, thiserror::Error)]
+#[error("the state directory {} is {other} itself", path.display())]
+pub(crate) struct SharedDirectory {
+    path: PathBuf,
+    other: String,
+}
+
+/// Requires, before anything is made in it, that the state directory is no source and no repository: volumes are easily
+/// taken for each other. Only paths are compared, since a source may lie on a file system that does not answer.
+fn require_own_directory(settings: &Settings) -> Result<(), SharedDirectory> {
+    let plain = |path: &Path| absolute(path).map(|path| path.components().collect::<PathBuf>()).ok();
+    let path = &settings.state_dir.value;
+    let own = plain(path);
+    let sources = settings.sources.value.iter().map(|source| ("source", source.as_path()));
+    let repositories = settings.repositories.chosen.value.iter().filter_map(|known| known.location.local());
+    let mut others = sources.chain(repositories.map(|path| ("repository", path)));
+    match others.find(|(_, other)| own.is_some() && plain(other) == own) {
+        Some((kind, other)) => {
+            Err(SharedDirectory { path: path.clone(), other: format!("the {kind} {}", other.display()) })
+        }
+        None => Ok(()),
     }
 }
 

@@ -23,7 +23,7 @@ const GAME_LOCKS: [&str; 1] = ["session.lock"];
 /// What is named as a source holds nothing to back up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceProblem {
-    /// It is not there, or cannot be looked at.
+    /// It is not there, or cannot be looked at or into.
     #[error("the source {} cannot be backed up", path.display())]
     Missing {
         /// Where it should be.
@@ -73,6 +73,29 @@ pub(super) fn require_sources(place: &Place, stop: &Stop) -> anyhow::Result<()> 
         ask(path, &place.clock, stop, limit, move || require_source(&own_path, read_special))??;
     }
     Ok(())
+}
+
+/// Requires that every source can be read, too. A backup does without those that cannot, as long as one can.
+pub(super) fn require_readable_sources(place: &Place, stop: &Stop) -> anyhow::Result<()> {
+    require_sources(place, stop)?;
+    let limit = place.settings.create.read_timeout.value;
+    for path in &place.settings.sources.value {
+        let own_path = path.clone();
+        ask(path, &place.clock, stop, limit, move || require_readable(&own_path))??;
+    }
+    Ok(())
+}
+
+fn require_readable(path: &Path) -> Result<(), SourceProblem> {
+    let opened = if path.is_dir() {
+        fs::read_dir(path).map(drop)
+    } else if path.is_file() {
+        fs::File::open(path).map(drop)
+    } else {
+        // To open what is no file can mean something.
+        Ok(())
+    };
+    opened.map_err(|source| SourceProblem::Missing { path: path.to_owned(), source })
 }
 
 fn require_source(path: &Path, read_special: bool) -> Result<(), SourceProblem> {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use tracing::warn;
 use worldkeeper_archive::ArchiveName;
-use worldkeeper_core::Stop;
+use worldkeeper_core::{Stop, error_text};
 use worldkeeper_engine::{delete as delete_archives, force_delete, series};
 
 use super::archives::{self, ArchiveError};
@@ -53,6 +54,10 @@ pub(super) fn delete(place: &Arc<Place>, options: &Delete, stop: &Stop) -> anyho
     let reporter = Reporter::new(&place.screen, "deleting");
     let delete = if options.force > 0 { force_delete } else { delete_archives };
     let stats = delete(&mut session, &names, &reporter)?;
+    let deleted: Vec<_> = names.iter().map(ToString::to_string).collect();
+    if let Err(error) = place.history().deleted(&place.location(), &deleted) {
+        warn!("`status` and the schedule may take an archive for good that is deleted: {}", error_text(&error));
+    }
     output.line(&format!(
         "deleted {}; `compact` gives back up to {}",
         words::count(stats.archives, "archive"),

@@ -1,8 +1,11 @@
 //! Looks at a repository as far as it lets itself be looked at: for `doctor`, who makes and changes nothing.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use worldkeeper_core::{RepositoryError, Stop};
+use rustix::fs::{Access, access};
+use worldkeeper_core::{DiskError, RepositoryError, Stop};
 use worldkeeper_engine::Session;
 use worldkeeper_remote::ssh::Probe;
 use worldkeeper_remote::{RemoteLocation, RemoteRepository};
@@ -13,6 +16,16 @@ use crate::place::Place;
 
 /// How long is waited for somebody else's lock: who asks wants an answer now.
 const BRIEFLY: Duration = Duration::from_secs(1);
+
+/// Requires that directories can be made where a path begins to be missing, as far as the system tells without trying.
+fn require_takes_directories(path: &Path) -> Result<(), DiskError> {
+    let failed = |source| DiskError::new("create directory", path, source);
+    let there = path.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(path);
+    if !there.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| failed(errno.into()))
+}
 
 impl Place {
     /// Logs in to the repository's machine, step by step; `None` where a command connects and keeps the steps to itself.
@@ -40,7 +53,9 @@ impl Place {
     /// Requires that the first backup may make a repository here, and that what it generates for it lasts.
     pub(crate) fn require_room_for_new(&self) -> Result<(), AccessError> {
         self.require_none_was_at(&self.location())?;
-        self.require_lasting_passphrase()
+        self.require_lasting_passphrase()?;
+        let repository = self.settings.repository.value.local();
+        Ok(repository.map_or(Ok(()), require_takes_directories).map_err(RepositoryError::Disk)?)
     }
 
     /// Opens what is in a repository, and judges it as a backup would; `None` if there is nothing in it yet.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
-use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
+use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop, error_text};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::{ManifestLoss, Session, SessionError, SessionOptions, StateError, Suspicion, Trust};
 use worldkeeper_remote::RemoteRepository;
@@ -152,8 +152,8 @@ impl Place {
         });
         let writes = purpose != Purpose::Read;
         match self.open_as(if writes { Mode::Exclusive } else { Mode::Shared }, wait, stop) {
-            Err(RepositoryError::Disk(error)) if !writes && error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                info!("the repository is on read-only media and is read without a lock");
+            Err(RepositoryError::Disk(error)) if !writes && takes_no_lock(error.kind()) => {
+                info!("the repository cannot be written to, and is read without a lock: {}", error_text(&error));
                 self.open_as(Mode::WithoutLock, wait, stop)
             }
             opened => opened,
@@ -264,6 +264,11 @@ impl Place {
         let clock = Arc::clone(&self.clock);
         SessionOptions { state: &self.state, key_store: &self.key_files, passphrase, clock, stop: stop.clone() }
     }
+}
+
+/// Returns whether that says of a directory that it may be read, and not written to.
+fn takes_no_lock(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 /// Returns whether a repository has nothing in it: its creation was cut short, or has just begun.

@@ -17,7 +17,7 @@ const ECHO: Duration = Duration::from_secs(1);
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// SIGTERM or SIGINT: end.
+    /// SIGTERM or SIGINT, or SIGHUP, which comes when the terminal or its connection is gone: end.
     Stop,
     /// SIGUSR1: make a backup now.
     Backup,
@@ -81,6 +81,14 @@ fn survive_file_size_limit() -> Result<(), DaemonError> {
     listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
+/// Returns whether this process was begun with a signal ignored, as far as the system says so.
+fn ignores(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored & (1 << (signal.as_raw() - 1)) != 0
+}
+
 /// Begins to listen to a signal. Needs a runtime.
 fn listen(kind: SignalKind) -> Result<Listener, DaemonError> {
     signal(kind).map_err(|source| DaemonError::System { action: "listen to signals", source })
@@ -90,6 +98,8 @@ fn listen(kind: SignalKind) -> Result<Listener, DaemonError> {
 struct Listeners {
     terminate: Listener,
     interrupt: Listener,
+    /// Unless it is ignored: `nohup` means that the work goes on.
+    hangup: Option<Listener>,
     user: Listener,
 }
 
@@ -99,6 +109,7 @@ impl Listeners {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hangup: if ignores(rustix::process::Signal::HUP) { None } else { Some(listen(SignalKind::hangup())?) },
             user: listen(SignalKind::user_defined1())?,
         })
     }
@@ -109,9 +120,16 @@ impl Listeners {
         tokio::spawn(async move {
             let mut echoes = Echoes::default();
             loop {
+                let hangup = async {
+                    match &mut self.hangup {
+                        Some(hangup) => hangup.recv().await,
+                        None => std::future::pending().await,
+                    }
+                };
                 let signal = tokio::select! {
                     Some(()) = self.terminate.recv() => Signal::Stop,
                     Some(()) = self.interrupt.recv() => Signal::Stop,
+                    Some(()) = hangup => Signal::Stop,
                     Some(()) = self.user.recv() => Signal::Backup,
                     else => return,
                 };

@@ -8,7 +8,7 @@ use super::DaemonError;
 use super::signals::{Signal, Signals};
 
 impl Signals {
-    /// Does `work` on a thread of its own and requests its stop on SIGTERM or SIGINT, also if that has come before. A
+    /// Does `work` on a thread of its own and requests its stop on SIGTERM, SIGINT or SIGHUP, also if that has come before. A
     /// second signal, unless it is an echo of the first, returns [`DaemonError::Interrupted`] at once.
     pub fn stoppable<T: Send + 'static>(
         &mut self,
@@ -27,7 +27,7 @@ impl Signals {
                     Some(signal) = received.recv() => match signal {
                         Signal::Stop if stop.is_requested() => return Err(DaemonError::Interrupted),
                         Signal::Stop => {
-                            info!("stopping as soon as what was begun has been rolled back");
+                            info!("stopping as soon as the repository is as it should be");
                             stop.request();
                         }
                         Signal::Backup => {}

@@ -69,7 +69,7 @@ fn is_sane(now: Timestamp) -> bool {
 
 /// Whether there is something to back up.
 fn sources(place: &Place, stop: &Stop) -> Check {
-    match backup::require_sources(place, stop) {
+    match backup::require_readable_sources(place, stop) {
         Ok(()) => {
             let list: Vec<_> = place.settings.sources.value.iter().map(|path| path.display().to_string()).collect();
             Check::ok(SOURCES, list.join(", "))

@@ -25,6 +25,7 @@ use crate::commands::{
     RecreateProblem, RestoreProblem, SourceProblem, SshKeyProblem, TrustProblem,
 };
 use crate::open::AccessError;
+use crate::place::SharedDirectory;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
 use repository::{RIGHT_PASSPHRASE, disk, repository, session, setting, state};
@@ -39,6 +40,9 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<RepositoryError>() {
         return repository(error);
+    }
+    if error.is::<SharedDirectory>() {
+        return Some("give it a directory of its own, with --state-dir or WORLDKEEPER_STATE_DIR".to_owned());
     }
     if let Some(error) = error.downcast_ref::<SessionError>() {
         return session(error);
@@ -320,9 +324,17 @@ fn daemon(error: &DaemonError) -> Option<String> {
 
 fn root(error: &RootError) -> String {
     match error {
-        RootError::Unreadable { .. } => NAME_SOURCES.to_owned(),
+        RootError::Unreadable { source, .. } => name_sources(source.kind()),
         RootError::LeftOut { .. } => "name the game's directory, not ours".to_owned(),
         RootError::NoProc => "mount it: mount -t proc proc /proc".to_owned(),
+    }
+}
+
+fn name_sources(kind: io::ErrorKind) -> String {
+    if kind == io::ErrorKind::PermissionDenied {
+        "make it readable; in a container, run as the game's user".to_owned()
+    } else {
+        NAME_SOURCES.to_owned()
     }
 }
 
@@ -346,7 +358,7 @@ fn source(error: &SourceProblem) -> String {
         SourceProblem::Missing { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             format!("{NAME_SOURCES}. To try it out, `run --demo` makes a small world there")
         }
-        SourceProblem::Missing { .. } => NAME_SOURCES.to_owned(),
+        SourceProblem::Missing { source, .. } => name_sources(source.kind()),
         SourceProblem::Link { target, .. } => format!("name what it leads to: {}", target.display()),
     }
 }
@@ -366,9 +378,13 @@ fn restore(error: &RestoreProblem) -> Option<String> {
         RestoreProblem::ReadOnly { .. } => {
             Some("stop the game, restore with a container that may write, then start the game again:".to_owned())
         }
-        RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => {
-            Some("`worldkeeper list ARCHIVE` shows what is in it; --to DIR restores anything elsewhere".to_owned())
-        }
+        RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => Some(
+            "`worldkeeper list ARCHIVE` shows what is in it; without --to DIR, what came from the sources (--source, \
+                 BACKUP_SOURCES) goes back to them"
+                .to_owned(),
+        ),
+        // Why it ended says more.
+        RestoreProblem::Incomplete { .. } => None,
         RestoreProblem::Target { source, .. } => {
             system(source.kind(), "it").or_else(|| Some("name another directory with --to DIR".to_owned()))
         }
