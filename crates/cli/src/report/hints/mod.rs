@@ -204,7 +204,9 @@ const FILE_SIZE_LIMIT: &str = "a file size limit (ulimit -f) is in the way, or t
 
 fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
     Some(match kind {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no space left: make some".into(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("there is no space left for {what}: make some on its disk")
+        }
         io::ErrorKind::FileTooLarge => FILE_SIZE_LIMIT.into(),
         io::ErrorKind::PermissionDenied => {
             format!("run as a user who may do that, or give this one the right to {what}")

@@ -92,6 +92,9 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
              --restrict-to-repository), writing (--append-only), space (--storage-quota); and whose the directory is"
                 .into()
         }
+        RepositoryError::Disk(error) if error.is_out_of_space() && !error.is_too_large() => {
+            "there is no space left: make some, or keep fewer archives and run: worldkeeper prune".into()
+        }
         RepositoryError::Disk(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             "the repository is mounted read-only: mount it so that it can be written; list, restore and check work as it is"
                 .into()
@@ -220,8 +223,5 @@ const STATE_DIR: &str = "name a directory that can be written to, with --state-d
                          container it has to be a volume";
 
 pub(super) fn disk(error: &DiskError) -> Option<String> {
-    if error.is_out_of_space() && !error.is_too_large() {
-        return Some("there is no space left: make some, or keep fewer archives and run: worldkeeper prune".to_owned());
-    }
     system(error.kind(), &error.path.display().to_string())
 }

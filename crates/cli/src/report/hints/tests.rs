@@ -132,6 +132,18 @@ fn what_a_repository_does_comes_with_a_hint() {
     state_errors().into_iter().for_each(helps);
 }
 
+/// To delete archives frees the repository's disk, and no other.
+#[test]
+fn whose_disk_is_full_is_said() {
+    let full = |path: &str| DiskError::new("write", path, io::ErrorKind::StorageFull.into());
+    assert!(hint(&RepositoryError::Disk(full("/r/data/0/7"))).unwrap().contains("worldkeeper prune"));
+    for error in
+        [&StateError::from(full("/s/instance")) as &(dyn Error + 'static), &KeyCopyError::Disk(full("/s/instance"))]
+    {
+        assert_eq!(hint(error).unwrap(), "there is no space left for /s/instance: make some on its disk");
+    }
+}
+
 #[test]
 fn repositories_that_cannot_be_told_apart_come_with_a_hint() {
     let text = || "nas".to_owned();
