@@ -44,8 +44,8 @@ fn headline_causes_hint() {
 fn a_hint_is_found_behind_every_wrapper() {
     let wrong = || AccessError::WrongPassphrase { origin: "from BORG_PASSPHRASE".into(), location: "/r".into() };
     let wrapped = BackupError::Open(OpenError::Failed { source: Box::new(wrong()), retry: false });
-    let hint = "hint: give the one the repository was made with, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or \
-                BORG_PASSPHRASE";
+    let hint = "hint: give the repository's, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or BORG_PASSPHRASE; it need no longer \
+                be the one that the repository was made with";
     let headline = "error: the passphrase from BORG_PASSPHRASE is wrong for the repository at /r";
     shows(wrong(), &[headline, hint]);
     let cause = headline.replace("error", "caused by");

@@ -14,8 +14,8 @@ use worldkeeper_repository::SettingError;
 use super::system;
 use crate::words;
 
-pub(super) const RIGHT_PASSPHRASE: &str =
-    "give the one the repository was made with, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or BORG_PASSPHRASE";
+pub(super) const RIGHT_PASSPHRASE: &str = "give the repository's, by BORG_PASSPHRASE_FILE, BORG_PASSCOMMAND or BORG_PASSPHRASE; it need no longer be the one that \
+     the repository was made with";
 
 const DAMAGED: &str = "look after its disk, or put the repository back from a copy. How far the damage goes, and what of it \
                        can be mended, says: worldkeeper check";
@@ -131,7 +131,7 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
             _ => DAMAGED.into(),
         },
         SessionError::PassphraseNeeded(_) => {
-            format!("{RIGHT_PASSPHRASE}; or bring back the state directory that holds the generated one")
+            format!("{RIGHT_PASSPHRASE}. Or bring back the state directory that holds the generated one")
         }
         SessionError::Key(KeyBlobError::WrongPassphrase) => RIGHT_PASSPHRASE.into(),
         SessionError::Key(_) | SessionError::NoKey(_) | SessionError::ForeignKey(_) | SessionError::NothingOpens(_) => {
