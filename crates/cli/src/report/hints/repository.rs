@@ -74,8 +74,9 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
             "make space on its disk, or keep fewer archives and run: worldkeeper prune".into()
         }
         RepositoryError::DiskFull { required_bytes, .. } => format!(
-            "nothing was changed. Make {} of space and somewhat more, or keep fewer archives and run: worldkeeper prune; \
-             that, list, restore, delete and compact work on a full disk, too",
+            "nothing was changed. Already the first {} did not fit, and how much there is in all is not known: make more space \
+             than that, or keep fewer archives and run: worldkeeper prune; that, list, restore, delete and compact work on a \
+             full disk, too",
             words::bytes(*required_bytes)
         ),
         RepositoryError::QuotaExceeded { .. } => {

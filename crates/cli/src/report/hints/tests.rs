@@ -144,6 +144,14 @@ fn whose_disk_is_full_is_said() {
     }
 }
 
+/// How far a backup came before the disk was full says nothing of what it had still to write.
+#[test]
+fn nobody_is_told_to_make_too_little_space() {
+    let full = RepositoryError::DiskFull { path: "/r".into(), required_bytes: 5_220_000, source: full() };
+    let hint = hint(&full).unwrap();
+    assert!(hint.contains("the first 5.22 MB did not fit") && hint.contains("more space than that"), "{hint}");
+}
+
 #[test]
 fn repositories_that_cannot_be_told_apart_come_with_a_hint() {
     let text = || "nas".to_owned();
