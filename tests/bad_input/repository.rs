@@ -1,6 +1,7 @@
 //! Places that are no repository, or one we must not touch.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::outcome::Outcome;
@@ -14,6 +15,18 @@ fn a_file() {
     let (_folder, keeper) = place();
     fs::write(keeper.repository(), "not a repository").unwrap();
     let _ = backup_is_refused(&keeper, &[keeper.repository().to_str().unwrap(), "file"]);
+}
+
+#[test]
+fn a_path_that_leads_through_a_file_or_to_nothing() {
+    let (folder, keeper) = place();
+    let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
+    fs::write(&file, "not a directory").unwrap();
+    symlink("nowhere", &link).unwrap();
+    for (repository, in_the_way) in [(file.join("inner"), &file), (link.clone(), &link)] {
+        let keeper = keeper.clone().with("BORG_REPO_PATH", repository);
+        let _ = backup_is_refused(&keeper, &[&format!("is in the place of {}", in_the_way.display())]);
+    }
 }
 
 #[test]

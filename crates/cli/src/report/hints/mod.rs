@@ -212,6 +212,10 @@ fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
             format!("run as a user who may do that, or give this one the right to {what}")
         }
         io::ErrorKind::ReadOnlyFilesystem => format!("{what} is mounted read-only: mount it so that it can be written"),
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => format!(
+            "a file, or a link that leads nowhere, is in the place of {what}, or on the way there: move it away, or name \
+             another place"
+        ),
         _ => return None,
     })
 }

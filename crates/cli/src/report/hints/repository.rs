@@ -224,5 +224,9 @@ const STATE_DIR: &str = "name a directory that can be written to, with --state-d
                          container it has to be a volume";
 
 pub(super) fn disk(error: &DiskError) -> Option<String> {
+    // What is in the place of a new file of ours is most likely one of ours, which nobody should move.
+    if error.action == "create" && error.kind() == io::ErrorKind::AlreadyExists {
+        return None;
+    }
     system(error.kind(), &error.path.display().to_string())
 }

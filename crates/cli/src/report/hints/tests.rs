@@ -152,6 +152,17 @@ fn nobody_is_told_to_make_too_little_space() {
     assert!(hint.contains("the first 5.22 MB did not fit") && hint.contains("more space than that"), "{hint}");
 }
 
+/// What is wrong is the path, not the disk. Segments that nobody expects are the repository's all the same.
+#[test]
+fn what_is_in_the_way_of_a_directory_is_told_from_a_disk_that_fails() {
+    let exists = |action| {
+        let error = DiskError::new(action, "/r", io::ErrorKind::AlreadyExists.into());
+        hint(&RepositoryError::Disk(error)).unwrap()
+    };
+    assert!(exists("create directory").contains("is in the place of /r"));
+    assert!(!exists("create").contains("move it away"));
+}
+
 #[test]
 fn repositories_that_cannot_be_told_apart_come_with_a_hint() {
     let text = || "nas".to_owned();
