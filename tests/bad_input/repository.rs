@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::outcome::Outcome;
@@ -15,6 +17,23 @@ fn a_file() {
     let (_folder, keeper) = place();
     fs::write(keeper.repository(), "not a repository").unwrap();
     let _ = backup_is_refused(&keeper, &[keeper.repository().to_str().unwrap(), "file"]);
+}
+
+/// Nobody is sent to begin anew, or to look for a copy of the repository, who has all that is missing.
+#[test]
+fn a_config_that_is_lost_is_put_back_from_the_state_directory() {
+    for lose in [|config: &Path| fs::remove_file(config), |config: &Path| fs::write(config, "")] {
+        let (_folder, keeper) = place_with_archive();
+        let config = keeper.repository().join("config");
+        lose(&config).unwrap();
+        let words = ["config", "gone or damaged", "hint: if the rest is as it should be"];
+        let said = is_refused(&keeper, &["list"], &words).stderr();
+        let _ = backup_is_refused(&keeper, &words);
+        let _ = is_refused(&keeper, &["doctor"], &["put the copy of it back"]);
+        let (_, command) = said.split_once("back: ").unwrap();
+        let _ = Outcome::of(Command::new("sh").args(["-c", command])).exits(0);
+        let _ = keeper.backup();
+    }
 }
 
 #[test]

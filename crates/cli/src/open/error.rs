@@ -36,6 +36,17 @@ pub(crate) enum AccessError {
     /// A passphrase would have to be generated, and be gone with the container.
     #[error("no passphrase is generated into {}: it lies in the container's own layer", .0.display())]
     Fleeting(PathBuf),
+    /// Its `config` is gone or damaged, and a copy of it is here.
+    #[error("the file config of the repository at {location} is gone or damaged")]
+    Config {
+        /// The repository.
+        location: String,
+        /// The copy.
+        copy: PathBuf,
+        /// What is there.
+        #[source]
+        source: Box<RepositoryError>,
+    },
     /// It is not what was left.
     #[error("nothing is written to the repository at {location}: it is not as it was left")]
     Untrusted {
@@ -68,7 +79,7 @@ impl AccessError {
             Self::Session(error) => may_session_pass(error),
             Self::State(error) => !matches!(error, StateError::Damaged { .. }),
             Self::Gone { .. } | Self::Random(_) => true,
-            Self::WrongPassphrase { .. } | Self::Fleeting(_) | Self::Untrusted { .. } => false,
+            Self::WrongPassphrase { .. } | Self::Fleeting(_) | Self::Config { .. } | Self::Untrusted { .. } => false,
         }
     }
 }
@@ -130,6 +141,11 @@ mod tests {
             AccessError::WrongPassphrase { origin: "from BORG_PASSPHRASE".into(), location: location.clone() },
             AccessError::Untrusted { location, suspicion },
             AccessError::Fleeting("/var/lib/worldkeeper".into()),
+            AccessError::Config {
+                location: path.clone(),
+                copy: "/s/config".into(),
+                source: RepositoryError::NotARepository { path: path.clone(), reason: "no config".into() }.into(),
+            },
             AccessError::Session(SessionError::ForeignKey(id)),
             AccessError::Session(SessionError::NoKeyFile { location: path.clone(), id }),
             AccessError::Session(SessionError::Key(KeyBlobError::WrongPassphrase)),

@@ -1,11 +1,13 @@
 //! Says until it is known to be wrong that the key may be stored nowhere else.
 
+use std::path::PathBuf;
+
 use tracing::warn;
 use worldkeeper_core::disk::{self, DiskError};
-use worldkeeper_core::error_text;
+use worldkeeper_core::{RepositoryError, error_text};
 use worldkeeper_engine::{Escrow, Session, StateError};
 
-use super::Purpose;
+use super::{AccessError, Purpose};
 use crate::place::Place;
 
 /// What is said of a key that nobody has stored elsewhere, in the log and by `status`.
@@ -39,6 +41,22 @@ impl Place {
         self.state.repository(session.id()).keep_config(&config)
     }
 
+    /// Says of a repository that cannot be opened for its `config` alone that there is a copy of it.
+    pub(super) fn explain(&self, error: RepositoryError) -> AccessError {
+        match self.copy_of_config().filter(|_| is_about_config(&error)) {
+            Some(copy) => AccessError::Config { location: self.location(), copy, source: Box::new(error) },
+            None => error.into(),
+        }
+    }
+
+    /// The copy of the `config` of the repository that was here, as long as its data is.
+    fn copy_of_config(&self) -> Option<PathBuf> {
+        let directory = self.settings.repository.value.local()?;
+        let id = self.state.repository_at(&self.location()).ok()??;
+        let copy = self.state.repository(id).file("config");
+        (directory.join("data").is_dir() && copy.is_file()).then_some(copy)
+    }
+
     /// Whether a copy of the key is known to be elsewhere, as far as this can be said without the repository.
     pub(crate) fn escrow(&self) -> Result<Escrow, StateError> {
         match self.state.repository_at(&self.location())? {
@@ -46,4 +64,9 @@ impl Place {
             None => Ok(Escrow::Nothing),
         }
     }
+}
+
+/// Returns whether a repository is none for what its `config` is.
+fn is_about_config(error: &RepositoryError) -> bool {
+    matches!(error, RepositoryError::NotARepository { .. } | RepositoryError::InvalidConfig { .. })
 }

@@ -47,7 +47,7 @@ impl Place {
 
     /// Opens the repository as it is, and hardly waits for anybody.
     pub(crate) fn open_briefly(&self, mode: Mode, stop: &Stop) -> Result<OpenRepository, AccessError> {
-        Ok(self.open_as(mode, Some(BRIEFLY), stop)?)
+        self.open_as(mode, Some(BRIEFLY), stop).map_err(|error| self.explain(error))
     }
 
     /// Requires that the first backup may make a repository here, and that what it generates for it lasts.

@@ -133,7 +133,7 @@ impl Place {
                 self.require_none_was_at(&location)?;
                 Err(RepositoryError::DoesNotExist(location).into())
             }
-            repository => Ok(repository?),
+            repository => repository.map_err(|error| self.explain(error)),
         }
     }
 

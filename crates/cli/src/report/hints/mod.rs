@@ -191,6 +191,9 @@ fn access(error: &AccessError) -> Option<String> {
             "is its volume mounted? No new one is made in its place, which would hide that it is missing. If it is gone \
              for good, say so, and the next backup makes a new one: worldkeeper adopt {location}"
         )),
+        AccessError::Config { location, copy, .. } => {
+            Some(format!("if the rest is as it should be, put the copy of it back: cp {} {location}/config", copy.display()))
+        }
         AccessError::Untrusted { location, .. } => Some(format!(
             "it may have been replaced by an older copy, or by somebody. List and restore still work. If it is right as \
              it is, say so: worldkeeper adopt {location}"

@@ -50,7 +50,11 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
         RepositoryError::UnsupportedVersion { .. } => {
             "repositories of borg 2 cannot be used; name another directory, a new repository is made there".into()
         }
-        RepositoryError::InvalidConfig { .. } => "put the file `config` back from a copy of the repository".into(),
+        RepositoryError::InvalidConfig { .. } => {
+            "put the file `config` back from a copy of the repository, or from the state directory of who backs up into it: \
+             repositories/ID/config"
+                .into()
+        }
         RepositoryError::LockTimeout { .. } => {
             "try again when that has ended, or wait longer with --lock-wait. If its holder is certainly dead: \
              worldkeeper break-lock"

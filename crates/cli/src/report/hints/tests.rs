@@ -226,11 +226,17 @@ fn every_wrapper_is_looked_into() {
 #[test]
 fn what_cannot_be_opened_or_deleted_comes_with_a_hint() {
     let location = || "/r".to_owned();
+    let path = || PathBuf::from("/s/config");
     let suspicion = Suspicion::OtherKeyType { seen: 7, found: 5 };
     for error in [
         AccessError::WrongPassphrase { origin: "from BORG_PASSPHRASE".into(), location: location() },
         AccessError::Gone { location: location(), id: RepositoryId([7; 32]) },
         AccessError::Fleeting("/s".into()),
+        AccessError::Config {
+            location: location(),
+            copy: path(),
+            source: RepositoryError::InvalidConfig { path: location(), reason: "no id".into() }.into(),
+        },
         AccessError::Untrusted { location: location(), suspicion },
     ] {
         helps(error);
