@@ -83,8 +83,8 @@ fn nearest(name: &str) -> &'static str {
     let likeness = |known: &&'static str| {
         let whole = strsim::normalized_damerau_levenshtein(name, known);
         let rest = strsim::normalized_damerau_levenshtein(behind_first_word(name), behind_first_word(known));
-        // The whole name decides between those that end alike.
-        whole.max(rest) + whole / 100.0
+        // Who stopped too early meant what goes on; else the whole name decides between those that end alike.
+        f64::from(u8::from(known.starts_with(name))) + whole.max(rest) + whole / 100.0
     };
     let mut best = KNOWN[0];
     for known in &KNOWN {
@@ -112,6 +112,7 @@ mod tests {
         for (name, expected) in [
             ("WORLDKEEPER_NAM", "WORLDKEEPER_NAME"),
             ("WORLDKEEPER_STATEDIR", "WORLDKEEPER_STATE_DIR"),
+            ("WORLDKEEPER_STATE", "WORLDKEEPER_STATE_DIR"),
             ("WORLDKEEPER_LOG_LEVEL", "WORLDKEEPER_LOG"),
             ("WORLDKEEPER_INTERVAL", "BACKUP_INTERVAL"),
             ("WORLDKEEPER_SOURCES", "BACKUP_SOURCES"),
