@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use worldkeeper_remote::{LocationError, RemoteLocation};
 
-use super::layers::{Origin, Setting, look_up};
+use super::layers::{Origin, Said, Setting, look_up};
 use super::{Environment, Location, SettingsError};
 
 const HOST: &str = "REMOTE_HOST";
@@ -20,12 +20,13 @@ pub(super) fn resolve(environment: &Environment) -> Result<Option<Setting<Locati
         let stray = [PATH, USER, PORT].into_iter().find(|name| environment.value(name).is_some());
         return stray.map_or(Ok(None), |given| Err(SettingsError::Incomplete { given, missing: HOST }));
     };
-    let text = |name| -> Result<Option<String>, SettingsError> {
-        let said = look_up(environment, name, None, &[name])?;
-        said.map(|said| said.parse(|text| Ok::<_, Infallible>(text.to_owned())).map(|said| said.value)).transpose()
-    };
-    let (path, user, port) = (text(PATH)?, text(USER)?, text(PORT)?);
-    let path = path.ok_or(SettingsError::Incomplete { given: HOST, missing: PATH })?;
+    let said = |name| look_up(environment, name, None, &[name]);
+    let (said_path, said_user, said_port) = (said(PATH)?, said(USER)?, said(PORT)?);
+    let said_path = said_path.ok_or(SettingsError::Incomplete { given: HOST, missing: PATH })?;
+    let text = |said: &Said| said.parse(|text| Ok::<_, Infallible>(text.to_owned())).map(|said| said.value);
+    let path = text(&said_path)?;
+    let [user, port] = [&said_user, &said_port].map(|said| said.as_ref().map(text).transpose());
+    let (user, port) = (user?, port?);
     let parts = host.parse(Host::parse)?.value;
     for (own, other, second) in [(&parts.user, &user, USER), (&parts.port, &port, PORT)] {
         if own.is_some() && other.is_some() {
@@ -40,7 +41,14 @@ pub(super) fn resolve(environment: &Environment) -> Result<Option<Setting<Locati
         _ => "/./",
     };
     let url = format!("ssh://{user}{}{port}{below}{path}", parts.name);
-    let location = host.parse(|_| RemoteLocation::parse(&url).expect("it begins with ssh://"))?;
+    let location = RemoteLocation::parse(&url).expect("it begins with ssh://");
+    let wrong = match &location {
+        Err(LocationError::Port(_)) => said_port,
+        Err(LocationError::Name(name)) => said_user.filter(|user| user.value == **name),
+        Err(LocationError::NoPath | LocationError::Archive) => Some(said_path),
+        _ => None,
+    };
+    let location = wrong.as_ref().unwrap_or(&host).parse(|_| location)?;
     Ok(Some(Setting { value: Location::Remote(location.value), origin: location.origin }))
 }
 
@@ -121,9 +129,12 @@ mod tests {
             (&[(HOST, "u@nas"), (PATH, "/a"), (USER, "v")], "REMOTE_HOST and REMOTE_USER are both set"),
             (&[(HOST, "nas:1"), (PATH, "/a"), (PORT, "2")], "REMOTE_HOST and REMOTE_PORT are both set"),
             (&[(HOST, "ssh://nas"), (PATH, "/a")], "REMOTE_HOST cannot be \"ssh://nas\""),
-            (&[(HOST, "nas"), (PATH, "/a"), (PORT, "x")], "REMOTE_HOST cannot be \"nas\": \"x\" is no port"),
+            (&[(HOST, "nas"), (PATH, "/a"), (PORT, "x")], "REMOTE_PORT cannot be \"x\": \"x\" is no port"),
+            (&[(HOST, "nas:x"), (PATH, "/a")], "REMOTE_HOST cannot be \"nas:x\": \"x\" is no port"),
+            (&[(HOST, "nas"), (PATH, "/a"), (USER, "-x")], "REMOTE_USER cannot be \"-x\""),
+            (&[(HOST, "nas"), (PATH, "/")], "REMOTE_PATH cannot be \"/\": it names no path"),
             (&[(HOST, "-oProxyCommand=x"), (PATH, "/a")], "REMOTE_HOST cannot be"),
-            (&[(HOST, "nas"), (PATH, "/a::b")], "without ::ARCHIVE"),
+            (&[(HOST, "nas"), (PATH, "/a::b")], "REMOTE_PATH cannot be \"/a::b\": a repository is expected, without"),
         ] {
             let error = resolved(variables).unwrap_err();
             assert!(error.contains(words), "{variables:?}: {error}");
