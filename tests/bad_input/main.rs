@@ -1,6 +1,7 @@
 //! Bad input: each case says what to do, ends with the right exit code and leaves nothing half written.
 
 mod machine;
+mod paths;
 mod repository;
 mod rights;
 mod settings;

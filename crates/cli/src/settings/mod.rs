@@ -234,9 +234,23 @@ fn or_default<T>(
     said.map_or_else(|| Ok(Setting::default(default())), |said| parse(&said))
 }
 
+/// Why a path cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PathError {
+    /// It says nothing.
+    #[error("the path of a file or directory is expected")]
+    Empty,
+    /// It is relative, to nothing.
+    #[error("the current directory is gone, give an absolute path")]
+    NoCurrentDirectory,
+}
+
 /// A path, which must say something and is made absolute.
-fn path(text: &OsStr) -> Result<PathBuf, std::io::Error> {
-    std::path::absolute(text)
+pub(crate) fn path(text: &OsStr) -> Result<PathBuf, PathError> {
+    if text.is_empty() {
+        return Err(PathError::Empty);
+    }
+    std::path::absolute(text).map_err(|_| PathError::NoCurrentDirectory)
 }
 
 fn sources(flags: &Flags, environment: &Environment) -> Result<Setting<Vec<PathBuf>>, SettingsError> {

@@ -204,7 +204,7 @@ fn bad_values_are_named_with_their_origin() {
     refuses(&["--rsh", "ssh 'a"], &[], "--rsh cannot be \"ssh 'a\": a quotation mark is not closed");
     refuses(&["--rsh", " "], &[], "--rsh cannot be \" \": a command is expected");
     refuses(&["--remote-path", ""], &[], "--remote-path cannot be \"\": the name or path of borg");
-    refuses(&["--ssh-key", ""], &[], "--ssh-key cannot be \"\"");
+    refuses(&["--ssh-key", ""], &[], "--ssh-key cannot be \"\": the path of a file or directory is expected");
     refuses(&[], &[("PROCESSORS_PLAYING", "0")], "PROCESSORS_PLAYING cannot be \"0\": expected a number of processors");
     refuses(&[], &[("UPLOAD_RATE_LIMIT", "fast")], "UPLOAD_RATE_LIMIT cannot be \"fast\": expected how much");
     refuses(

@@ -90,7 +90,10 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     let in_place = !options.stdout && options.to.is_none();
     let sources = &place.settings.sources.value;
     let parts = match &options.to {
-        Some(target) => vec![Part { root: std::path::absolute(target)?, paths: Vec::new() }],
+        Some(target) => {
+            let wrong = |error| RestoreProblem::Target { path: target.clone(), source: io::Error::other(error) };
+            vec![Part { root: settings::path(target.as_os_str()).map_err(wrong)?, paths: Vec::new() }]
+        }
         None if in_place => origin::parts(sources, &paths)
             .and_then(|parts| {
                 // A pattern means what it matches, from whichever source that came.

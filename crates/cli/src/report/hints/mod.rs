@@ -93,7 +93,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         return export(error);
     }
     if let Some(RestoreError::Io { source, .. }) = error.downcast_ref() {
-        return system(source.kind(), "the target");
+        return system(source.kind(), "the target").or_else(|| Some(ANOTHER_TARGET.to_owned()));
     }
     if let Some(error) = error.downcast_ref::<StateError>() {
         return state(error);
@@ -201,6 +201,8 @@ fn access(error: &AccessError) -> Option<String> {
         AccessError::Random(_) => None,
     }
 }
+
+const ANOTHER_TARGET: &str = "name another directory with --to DIR";
 
 const FILE_SIZE_LIMIT: &str = "a file size limit (ulimit -f) is in the way, or the file system takes no file that large: raise \
                                the limit, or use another file system";
@@ -389,13 +391,13 @@ fn restore(error: &RestoreProblem) -> Option<String> {
         }
         RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => Some(
             "`worldkeeper list ARCHIVE` shows what is in it; without --to DIR, what came from the sources (--source, \
-                 BACKUP_SOURCES) goes back to them"
+             BACKUP_SOURCES) goes back to them"
                 .to_owned(),
         ),
         // Why it ended says more.
         RestoreProblem::Incomplete { .. } => None,
-        RestoreProblem::Target { source, .. } => {
-            system(source.kind(), "it").or_else(|| Some("name another directory with --to DIR".to_owned()))
+        RestoreProblem::Target { path, source } => {
+            system(source.kind(), &path.display().to_string()).or_else(|| Some(ANOTHER_TARGET.to_owned()))
         }
     }
 }

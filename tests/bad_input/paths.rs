@@ -1,0 +1,26 @@
+//! Paths on the command line that lead nowhere: each says what else could be named.
+
+use std::os::unix::fs::symlink;
+
+use worldkeeper_testkit::outcome::Outcome;
+
+use crate::{is_refused, place_with_archive};
+
+/// A command in a directory that somebody has removed meanwhile.
+#[test]
+fn a_path_below_a_directory_that_is_gone() {
+    const GONE: [&str; 4] = ["sh", "-c", "cd \"$(mktemp -d)\" && rmdir \"$PWD\" && exec \"$@\"", "sh"];
+    let (_folder, keeper) = place_with_archive();
+    let outcome = Outcome::of(&mut keeper.command_under(&GONE, ["restore", "latest", "--to", "out"]));
+    let _ = outcome.exits(2).says(&["cannot restore into out", "the current directory is gone", "hint: name another"]);
+}
+
+#[test]
+fn a_target_that_cannot_be_made() {
+    let (folder, keeper) = place_with_archive();
+    let link = folder.path().join("link");
+    symlink("nowhere", &link).unwrap();
+    for (target, hint) in [(link.to_str().unwrap(), "a link that leads nowhere"), ("/proc/x", "--to DIR")] {
+        let _ = is_refused(&keeper, &["restore", "latest", "--to", target], &["cannot open the target", "hint:", hint]);
+    }
+}
