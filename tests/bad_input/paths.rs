@@ -16,6 +16,18 @@ fn a_path_below_a_directory_that_is_gone() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_or_written() {
+    let (folder, keeper) = place_with_archive();
+    let folder = folder.path().to_str().unwrap();
+    let missing = format!("{folder}/missing/file");
+    for verb in [&["import-tar", "new"][..], &["export-tar", "latest"], &["key", "import"], &["key", "export"]] {
+        for path in [folder, &missing] {
+            let _ = is_refused(&keeper, &[verb, &[path]].concat(), &[path, "hint: name a file"]);
+        }
+    }
+}
+
+#[test]
 fn a_target_that_cannot_be_made() {
     let (folder, keeper) = place_with_archive();
     let link = folder.path().join("link");

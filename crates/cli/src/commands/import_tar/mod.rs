@@ -25,7 +25,7 @@ use decompressed::decompressed;
 #[error("cannot read {}", path.display())]
 pub(crate) struct ImportProblem {
     /// Where it should be.
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What the system says.
     pub(crate) source: io::Error,
 }

@@ -8,6 +8,7 @@ mod trust;
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::{DiskError, RepositoryError};
@@ -53,8 +54,8 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ImportError>() {
         return import(error);
     }
-    if let Some(ImportProblem { source, .. }) = error.downcast_ref() {
-        return system(source.kind(), "it");
+    if let Some(ImportProblem { path, source }) = error.downcast_ref() {
+        return Some(named_file(source.kind(), path));
     }
     if let Some(error) = error.downcast_ref::<DeleteError>() {
         return delete(error);
@@ -90,7 +91,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         _ => {}
     }
     if let Some(error) = error.downcast_ref::<ExportProblem>() {
-        return export(error);
+        return Some(export(error));
     }
     if let Some(RestoreError::Io { source, .. }) = error.downcast_ref() {
         return system(source.kind(), "the target").or_else(|| Some(ANOTHER_TARGET.to_owned()));
@@ -225,6 +226,12 @@ fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
     })
 }
 
+/// What to do about a file that was named to be read or written.
+fn named_file(kind: io::ErrorKind, path: &Path) -> String {
+    system(kind, &path.display().to_string())
+        .unwrap_or_else(|| "name a file, in a directory that is there; - is standard input or output".to_owned())
+}
+
 fn delete(error: &DeleteError) -> Option<String> {
     match error {
         DeleteError::Session(SessionError::Archive(broken)) if broken.is_beyond_us() => Some(format!(
@@ -354,7 +361,7 @@ const NAME_SOURCES: &str = "name the directories to back up with --source or BAC
 
 fn key_copy(error: &KeyCopyError) -> Option<String> {
     Some(match error {
-        KeyCopyError::Disk(error) => return disk(error),
+        KeyCopyError::Disk(error) => named_file(error.kind(), &error.path),
         KeyCopyError::NotRegular(_) => "name a file, or none: the copy goes to standard output then".to_owned(),
         KeyCopyError::Input(_) => return None,
         KeyCopyError::NotText(_) | KeyCopyError::NoKey { .. } => {
@@ -374,10 +381,10 @@ fn source(error: &SourceProblem) -> String {
     }
 }
 
-fn export(error: &ExportProblem) -> Option<String> {
+fn export(error: &ExportProblem) -> String {
     match error {
-        ExportProblem::File { source, .. } => system(source.kind(), "it"),
-        ExportProblem::Bzip2(_) => Some("name it .tar.zst, .tar.xz, .tar.gz, .tar.lz4 or .tar".to_owned()),
+        ExportProblem::File { path, source } => named_file(source.kind(), path),
+        ExportProblem::Bzip2(_) => "name it .tar.zst, .tar.xz, .tar.gz, .tar.lz4 or .tar".to_owned(),
     }
 }
 
