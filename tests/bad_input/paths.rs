@@ -1,4 +1,4 @@
-//! Paths on the command line that lead nowhere: each says what else could be named.
+//! Paths and hosts on the command line that lead nowhere: each says what else could be named.
 
 use std::os::unix::fs::symlink;
 
@@ -24,6 +24,15 @@ fn a_file_that_cannot_be_read_or_written() {
         for path in [folder, &missing] {
             let _ = is_refused(&keeper, &[verb, &[path]].concat(), &[path, "hint: name a file"]);
         }
+    }
+}
+
+#[test]
+fn a_host_that_cannot_be_asked_for_its_key() {
+    let (_folder, keeper) = place_with_archive();
+    for host in ["nowhere.invalid", "127.0.0.1:1"] {
+        let name = host.trim_end_matches(":1");
+        let _ = is_refused(&keeper, &["trust-host", host], &[name, "hint: see that the other machine is up"]);
     }
 }
 

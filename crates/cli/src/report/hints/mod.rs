@@ -29,7 +29,7 @@ use crate::open::AccessError;
 use crate::place::SharedDirectory;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::SettingsError;
-use repository::{RIGHT_PASSPHRASE, disk, repository, session, setting, state};
+use repository::{RIGHT_PASSPHRASE, connect, disk, repository, session, setting, state};
 use settings::{file, secret, settings};
 use trust::{ssh_key, trust};
 
@@ -127,7 +127,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         return ssh_key(error);
     }
     if let Some(error) = error.downcast_ref::<ConnectError>() {
-        return error.remedy.clone();
+        return Some(connect(error));
     }
     if let Some(error) = error.downcast_ref::<RestoreProblem>() {
         return restore(error);

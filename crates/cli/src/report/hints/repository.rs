@@ -116,15 +116,23 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
 
 /// Who could not connect knows best why, and often what to do.
 fn unreachable(source: &(dyn Error + Send + Sync + 'static), may_pass: bool) -> String {
-    let remedy = source.downcast_ref::<ConnectError>().and_then(|error| error.remedy.clone());
-    let general = if may_pass {
+    source.downcast_ref().map_or_else(|| general(may_pass), connect)
+}
+
+/// What to do about a connection that does not come about.
+pub(super) fn connect(error: &ConnectError) -> String {
+    error.remedy.clone().unwrap_or_else(|| general(error.may_pass))
+}
+
+fn general(may_pass: bool) -> String {
+    let hint = if may_pass {
         "see that the other machine is up, and can be reached from here by that name and port; then try again, as `run` does \
          by itself"
     } else {
         "see that the location is right (ssh://USER@HOST:PORT/PATH), that the key may log in there, and that borg is installed \
          there, or named by BORG_REMOTE_PATH"
     };
-    remedy.unwrap_or_else(|| general.to_owned())
+    hint.to_owned()
 }
 
 pub(super) fn session(error: &SessionError) -> Option<String> {

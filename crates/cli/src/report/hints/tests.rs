@@ -176,6 +176,8 @@ fn repositories_that_cannot_be_told_apart_come_with_a_hint() {
 
 #[test]
 fn who_cannot_connect_says_what_to_do() {
+    let dialled = |may_pass| ConnectError { message: "no".into(), remedy: None, may_pass };
+    assert!(hint(&dialled(true)).unwrap().contains("is up") && hint(&dialled(false)).unwrap().contains("location"));
     let remedy = "pin its key: `worldkeeper trust-host nas`";
     assert_eq!(hint(&AccessError::from(unreachable(false, Some(remedy)))).as_deref(), Some(remedy));
 }
