@@ -87,6 +87,15 @@ fn no_repository_to_read() {
     }
 }
 
+/// Stock has no such word, and a backup may be made between the look at the list and the delete.
+#[test]
+fn latest_where_names_are_taken_as_they_are() {
+    let (_folder, keeper) = place_with_archive();
+    for verb in [&["delete"][..], &["delete", "--dry-run"], &["check"]] {
+        let _ = is_refused(&keeper, &[verb, &["latest"]].concat(), &["no archive latest", "here it means none"]);
+    }
+}
+
 #[test]
 fn an_archive_that_is_not_there() {
     let (folder, keeper) = place_with_archive();

@@ -120,7 +120,8 @@ pub(super) fn warn_of_unmatched(archive: &OpenArchive, selection: &Selection) ->
     Done::with(unmatched.len() as u64)
 }
 
-const LATEST: &str = "latest";
+/// Stands for the newest archive of the series.
+pub(crate) const LATEST: &str = "latest";
 
 /// Where borg is told what to put up with, words with commas between them.
 const WORKAROUNDS: &str = "BORG_WORKAROUNDS";

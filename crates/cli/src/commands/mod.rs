@@ -44,7 +44,7 @@ use crate::place::Place;
 use crate::report::Done;
 use crate::settings::{Environment, Settings};
 
-pub(crate) use archives::ArchiveError;
+pub(crate) use archives::{ArchiveError, LATEST};
 pub(crate) use backup::SourceProblem;
 pub(crate) use check::{CONFIRMATION, CheckProblem};
 pub(crate) use containers::ContainerError;

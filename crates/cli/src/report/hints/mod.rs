@@ -22,7 +22,7 @@ use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use crate::commands::{
-    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeyCopyError,
+    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeyCopyError, LATEST,
     RecreateProblem, RestoreProblem, SourceProblem, SshKeyProblem, TrustProblem,
 };
 use crate::open::AccessError;
@@ -143,7 +143,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<ArchiveError>() {
         return Some(match error {
-            ArchiveError::NoSuchArchive { .. } => SEE_LIST.to_owned(),
+            ArchiveError::NoSuchArchive { name, .. } => no_such_archive(name.as_bytes()).to_owned(),
             ArchiveError::NotOfSeries { newest, .. } => format!(
                 "name the series with --name, as it was when it was backed up, or the archive itself; the newest of all is \
                  {newest}"
@@ -176,6 +176,16 @@ pub(super) fn lines(error: &(dyn Error + 'static)) -> Vec<String> {
 const LEAVE_OUT: &str = "--exclude leaves it out; `worldkeeper restore` brings what can be read of all others";
 
 const SEE_LIST: &str = "`worldkeeper list` shows the archives there are";
+
+/// Whoever has used `latest` with other verbs takes it for a name.
+fn no_such_archive(name: &[u8]) -> &'static str {
+    if name == LATEST.as_bytes() {
+        "`latest` is another archive after each backup, so here it means none: name the one that is meant as `worldkeeper \
+         list` shows it"
+    } else {
+        SEE_LIST
+    }
+}
 
 fn access(error: &AccessError) -> Option<String> {
     match error {
@@ -245,7 +255,7 @@ fn delete(error: &DeleteError) -> Option<String> {
             broken.name
         )),
         DeleteError::Session(error) => session(error),
-        DeleteError::NoSuchArchive(_) => Some(SEE_LIST.to_owned()),
+        DeleteError::NoSuchArchive(name) => Some(no_such_archive(name.as_bytes()).to_owned()),
         DeleteError::FromTheFuture { name, .. } => Some(format!(
             "set the clock right. If it was wrong when that archive was made, and is right now: worldkeeper delete {name}"
         )),
