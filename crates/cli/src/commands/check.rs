@@ -162,7 +162,7 @@ impl Told {
         if let Some(found) = self.archives {
             parts.push(words::count(found.objects, "object"));
             parts.push(words::count(found.archives, "archive"));
-            parts.push(format!("{} in them", words::count(found.items, "file")));
+            parts.push(format!("{} in them", words::count(found.items, "item")));
             if found.verified_objects > 0 {
                 let bytes = words::bytes(found.verified_bytes);
                 parts.push(format!("read and verified {} ({bytes})", words::count(found.verified_objects, "object")));
@@ -223,7 +223,7 @@ mod tests {
         let well = Told { repository: Some(repository), archives: Some(archives), ..Told::default() };
         assert_eq!(
             well.lines(),
-            ["checked 12 segments, 344 objects, 3 archives, 1 file in them", "found nothing wrong"]
+            ["checked 12 segments, 344 objects, 3 archives, 1 item in them", "found nothing wrong"]
         );
         let found = ArchivesCheck { problems: 2, remaining: 2, damaged_files: 1, ..archives };
         let ill = Told { archives: Some(found), ..well };
