@@ -238,6 +238,9 @@ impl<'a> Status<'a> {
 /// What was amiss with files, by their counts alone.
 fn amiss(files: &Files) -> String {
     let unread = files.failed + files.torn;
+    if unread + files.broken + files.new + files.changed + files.unchanged == 0 {
+        return "the archive holds no file at all".to_owned();
+    }
     let mut said = Vec::new();
     if unread > 0 || files.broken == 0 {
         said.push(format!("{} could not be read, or not in one piece", words::count(unread.max(1), "file")));
@@ -273,7 +276,10 @@ mod tests {
         assert_eq!(files(0, 0, 2), "2 files found broken");
         assert_eq!(files(0, 1, 1), "1 file could not be read, or not in one piece; 1 file found broken");
         // Earlier versions counted no more than what had failed.
-        assert_eq!(files(0, 0, 0), "1 file could not be read, or not in one piece");
+        let earlier = Files { unchanged: 7, ..Files::default() };
+        assert_eq!(amiss(&earlier), "1 file could not be read, or not in one piece");
+        // An empty source is read to its end.
+        assert_eq!(files(0, 0, 0), "the archive holds no file at all");
     }
 
     #[test]
