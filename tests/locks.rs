@@ -109,8 +109,9 @@ fn a_foreign_lock_stays_until_break_lock() {
 
     let _ = keeper.try_run(["backup"]).exits(2).says(&["otherhost", "break-lock"]);
     assert!(lock.exists());
-    let _ = keeper.run(["break-lock"]);
+    let _ = keeper.run(["break-lock"]).says(&["not locked any more", "watch the next backup"]);
     assert!(locks(&keeper.repository()).is_empty());
+    let _ = keeper.run(["break-lock"]).says(&["was not locked"]).does_not_say("watch the next backup");
     let _ = keeper.backup();
 }
 
@@ -130,7 +131,7 @@ fn an_unreadable_roster_stays_until_break_lock() {
         }
         assert_eq!(fs::read_to_string(&roster).unwrap(), torn);
         assert_eq!(locks(&keeper.repository()), [roster.as_path()], "nothing else is left lying");
-        let _ = keeper.run(["break-lock"]);
+        let _ = keeper.run(["break-lock"]).says(&["not locked any more"]);
         let _ = keeper.backup();
     }
 }

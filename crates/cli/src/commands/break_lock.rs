@@ -8,11 +8,16 @@ use crate::report::Done;
 
 /// Removes the lock, and says what that means.
 pub(super) fn break_lock(place: &Place, stop: &Stop) -> anyhow::Result<Done> {
-    place.break_lock(stop)?;
+    let was_locked = place.break_lock(stop)?;
     let mut output = Output::new();
-    output.line(&format!("the repository at {} is not locked any more", place.location()))?;
-    output
-        .line("Had anybody been at work on it, both would now write at once, and damage it: watch the next backup.")?;
+    if was_locked {
+        output.line(&format!("the repository at {} is not locked any more", place.location()))?;
+        output.line(
+            "Had anybody been at work on it, both would now write at once, and damage it: watch the next backup.",
+        )?;
+    } else {
+        output.line(&format!("the repository at {} was not locked", place.location()))?;
+    }
     output.finish()?;
     Ok(Done::Well)
 }

@@ -184,13 +184,14 @@ impl Place {
         Ok(OpenRepository::Local(Box::new(repository)))
     }
 
-    /// Removes the repository's locks, whoever holds them.
-    pub(crate) fn break_lock(&self, stop: &Stop) -> Result<(), RepositoryError> {
+    /// Removes the repository's locks, whoever holds them. Returns whether there were any; of a server nobody learns it.
+    pub(crate) fn break_lock(&self, stop: &Stop) -> Result<bool, RepositoryError> {
         match &self.settings.repository.value {
             Location::Local(path) => worldkeeper_repository::break_lock(self.disk.as_ref(), path),
             Location::Remote(location) => {
                 let options = self.remote_options(location, Mode::WithoutLock, None, stop);
-                RemoteRepository::break_lock(self.connector(location)?.as_ref(), &options)
+                RemoteRepository::break_lock(self.connector(location)?.as_ref(), &options)?;
+                Ok(true)
             }
         }
     }

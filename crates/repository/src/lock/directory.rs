@@ -125,8 +125,11 @@ fn incarnation(name: &str) -> Option<u64> {
 }
 
 /// Empties and removes the lock's directory in a repository, whoever is in it.
-pub(super) fn break_lock(disk: &dyn Disk, repository: &Path) -> Result<(), DiskError> {
-    break_directory(disk, &repository.join(NAME))
+pub(super) fn break_lock(disk: &dyn Disk, repository: &Path) -> Result<bool, DiskError> {
+    let path = repository.join(NAME);
+    let is_there = !disk.metadata(&path).is_err_and(|error| error.is_not_found());
+    break_directory(disk, &path)?;
+    Ok(is_there)
 }
 
 /// Empties and removes a directory.

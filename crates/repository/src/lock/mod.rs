@@ -322,8 +322,8 @@ enum Attempt {
 }
 
 /// Removes whatever locks the repository in `path`, whoever holds it. This is the user's word that nobody does;
-/// nothing in here or above may say it for them.
-pub fn break_lock(disk: &dyn Disk, path: &Path) -> Result<(), RepositoryError> {
+/// nothing in here or above may say it for them. Returns whether it was locked.
+pub fn break_lock(disk: &dyn Disk, path: &Path) -> Result<bool, RepositoryError> {
     match disk.metadata(path) {
         Ok(metadata) if metadata.kind == EntryKind::Directory => {}
         Ok(_) => {
@@ -333,8 +333,12 @@ pub fn break_lock(disk: &dyn Disk, path: &Path) -> Result<(), RepositoryError> {
         Err(error) if error.is_not_found() => return Err(RepositoryError::DoesNotExist(path.display().to_string())),
         Err(error) => return Err(error.into()),
     }
-    disk::remove_if_there(disk, &path.join("lock.roster"))?;
-    Ok(directory::break_lock(disk, path)?)
+    let roster = path.join("lock.roster");
+    // Stock leaves one that names nobody.
+    let names_nobody = Roster::load(disk, &roster).is_ok_and(|roster| roster == Ok(Roster::default()));
+    disk::remove_if_there(disk, &roster)?;
+    let had_directory = directory::break_lock(disk, path)?;
+    Ok(had_directory || !names_nobody)
 }
 
 #[cfg(test)]

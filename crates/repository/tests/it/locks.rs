@@ -120,7 +120,7 @@ fn strangers_are_never_judged() {
             assert!(try_open(&disk, &Process::new(), mode).is_err(), "{name}");
         }
         assert!(disk.metadata(&directory.join(name)).is_ok());
-        break_lock(&disk, Path::new(PATH)).unwrap();
+        assert!(break_lock(&disk, Path::new(PATH)).unwrap());
         drop(try_open(&disk, &Process::new(), Mode::Exclusive).unwrap());
     }
     let disk = new();
@@ -151,9 +151,14 @@ fn an_unreadable_roster_stands_for_readers_nobody_knows() {
             assert!(holder.contains("unknown readers") && holder.contains("break-lock"), "{content:?}: {holder}");
         }
         assert_eq!(roster(&disk).unwrap(), content, "left as it was");
-        break_lock(&disk, Path::new(PATH)).unwrap();
+        assert!(break_lock(&disk, Path::new(PATH)).unwrap());
         drop(try_open(&disk, &Process::new(), Mode::Exclusive).unwrap());
     }
+    // Nobody at all, and as stock leaves it.
+    let disk = new();
+    assert!(!break_lock(&disk, Path::new(PATH)).unwrap());
+    write(&disk, "lock.roster", r#"{"shared": [], "exclusive": []}"#);
+    assert!(!break_lock(&disk, Path::new(PATH)).unwrap() && roster(&disk).is_none());
 }
 
 /// Waits for the lock while something happens as soon as a holder is named. Returns how it ended, how long it took,

@@ -209,7 +209,7 @@ impl Hosted for Local {
     }
 
     fn break_lock(&self) -> Result<(), RepositoryError> {
-        break_lock(&*self.disk, &self.path)
+        break_lock(&*self.disk, &self.path).map(drop)
     }
 
     fn destroy(self: Box<Self>) -> Result<(), RepositoryError> {
