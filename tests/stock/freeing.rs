@@ -99,13 +99,13 @@ fn an_append_only_repository_loses_nothing_and_can_be_rolled_back() {
         let last = *early.keys().max().unwrap();
 
         tree::world(&world, 30, "second");
-        let _ = keeper.run(["delete", "theirs"]);
+        let _ = keeper.run(["delete", "theirs"]).says(&["append-only"]).does_not_say("gives back");
         let _ = borg.run(["delete", &location(&repository, &ours)]);
         let _ = borg.create(&repository, "second", &world, &[]);
         tree::world(&world, 30, "third");
         let _ = keeper.backup();
         let _ = borg.run(["compact", "--threshold", "0", address]);
-        let _ = keeper.run(["compact", "--threshold", "0"]);
+        let _ = keeper.run(["compact", "--threshold", "0"]).says(&["append-only", "worldkeeper config append_only 0"]);
         assert_eq!(keeper.archives().len(), 2);
         assert_eq!(left(&early, &repository).len(), early.len(), "{borg}: segments are gone");
         borg.check(&repository);

@@ -8,6 +8,7 @@ use worldkeeper_core::{Stop, error_text};
 use worldkeeper_engine::{delete as delete_archives, force_delete, series};
 
 use super::archives::{self, ArchiveError};
+use super::compact::KEEPS_EVERYTHING;
 use super::output::Output;
 use crate::args::Delete;
 use crate::escape::escape_bytes;
@@ -20,7 +21,9 @@ use crate::words;
 /// Deletes all of the archives, or none if one is not there, or, but by `--force`, one cannot be read.
 pub(super) fn delete(place: &Arc<Place>, options: &Delete, stop: &Stop) -> anyhow::Result<Done> {
     let purpose = if options.dry_run { Purpose::Read } else { Purpose::Write };
-    let mut session = place.session(purpose, Caller::Hand, stop)?;
+    let repository = place.existing_repository(purpose, Caller::Hand, stop)?;
+    let keeps_everything = repository.keeps_everything();
+    let mut session = place.session_of(repository, purpose, stop)?;
     let names: Vec<_> = if options.which.is_all() {
         options.archives.iter().map(|name| ArchiveName::from_bytes(name.as_str())).collect()
     } else {
@@ -58,11 +61,12 @@ pub(super) fn delete(place: &Arc<Place>, options: &Delete, stop: &Stop) -> anyho
     if let Err(error) = place.history().deleted(&place.location(), &deleted) {
         warn!("`status` and the schedule may take an archive for good that is deleted: {}", error_text(&error));
     }
-    output.line(&format!(
-        "deleted {}; `compact` gives back up to {}",
-        words::count(stats.archives, "archive"),
-        words::bytes(stats.stored_bytes)
-    ))?;
+    let given_back = if keeps_everything {
+        KEEPS_EVERYTHING.to_owned()
+    } else {
+        format!("`compact` gives back up to {}", words::bytes(stats.stored_bytes))
+    };
+    output.line(&format!("deleted {}; {given_back}", words::count(stats.archives, "archive")))?;
     if stats.unread > 0 {
         output.line(&format!(
             "{} could not be read: what nothing else needs of it is still there, until it is cleared away by: worldkeeper \

@@ -29,6 +29,11 @@ impl OpenRepository {
         self.local().ok_or(RepositoryError::Unsupported(what))
     }
 
+    /// Returns whether compactions free nothing of it, as far as can be known: a server says it to nobody.
+    pub(crate) fn keeps_everything(&self) -> bool {
+        self.local().is_some_and(LocalRepository::is_append_only)
+    }
+
     pub(super) fn boxed(self) -> Box<dyn Repository> {
         match self {
             Self::Local(repository) => repository,
