@@ -113,6 +113,21 @@ fn names_say_how_a_tar_is_compressed() {
     let _ = keeper.try_run(["export-tar", &archive, "x.tar.bz2"]).exits(2).says(&["bzip2", "hint"]);
 }
 
+/// Stock leaves a tar of nothing behind.
+#[test]
+fn a_tar_of_what_is_not_in_the_archive_is_not_made() {
+    let (folder, keeper) = place("none");
+    tree::sample(&keeper.world(), "tar");
+    let archive = keeper.backup();
+    let tar = folder.path().join("archive.tar");
+    let _ = keeper.try_run(["export-tar", &archive, tar.to_str().expect("a plain name"), "nosuch"]).exits(2).says(&[
+        "nothing of nosuch",
+        "there is no tar",
+        "hint",
+    ]);
+    assert!(!tar.exists());
+}
+
 /// Where content is lost there is no tar that looks whole, and what was there stays.
 #[test]
 fn a_tar_that_cannot_be_whole_is_none() {

@@ -40,6 +40,9 @@ pub(crate) enum ExportProblem {
     /// Its name asks for a compression that there is none for.
     #[error("{} would be compressed with bzip2, which Worldkeeper cannot", .0.display())]
     Bzip2(PathBuf),
+    /// Nothing of what was asked for is there.
+    #[error("archive {0} holds nothing of what was asked for, so there is no tar")]
+    NothingMatches(String),
 }
 
 /// Exports an archive.
@@ -81,6 +84,11 @@ fn write(
 ) -> anyhow::Result<ExtractStats> {
     let mut tar = Compressed::new(format, BufWriter::new(output))?;
     let stats = export(session, archive, &mut tar, wanted, reporter)?;
+    // Stock leaves a tar of nothing, which passes for one of what was asked for.
+    if stats.files + stats.others + stats.failed + stats.left_out == 0 && !wanted.selection.is_everything() {
+        _ = archives::warn_of_unmatched(archive, &wanted.selection);
+        return Err(ExportProblem::NothingMatches(escape_bytes(archive.metadata.name.as_bytes())).into());
+    }
     tar.finish()?.flush()?;
     Ok(stats)
 }

@@ -187,6 +187,8 @@ fn no_such_archive(name: &[u8]) -> &'static str {
     }
 }
 
+const SEE_ARCHIVE: &str = "`worldkeeper list ARCHIVE` shows what is in it";
+
 fn access(error: &AccessError) -> Option<String> {
     match error {
         AccessError::Repository(error) => repository(error),
@@ -394,6 +396,7 @@ fn source(error: &SourceProblem) -> String {
 fn export(error: &ExportProblem) -> String {
     match error {
         ExportProblem::File { path, source } => named_file(source.kind(), path),
+        ExportProblem::NothingMatches(_) => SEE_ARCHIVE.to_owned(),
         ExportProblem::Bzip2(_) => "name it .tar.zst, .tar.xz, .tar.gz, .tar.lz4 or .tar".to_owned(),
     }
 }
@@ -406,11 +409,10 @@ fn restore(error: &RestoreProblem) -> Option<String> {
         RestoreProblem::ReadOnly { .. } => {
             Some("stop the game, restore with a container that may write, then start the game again:".to_owned())
         }
-        RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => Some(
-            "`worldkeeper list ARCHIVE` shows what is in it; without --to DIR, what came from the sources (--source, \
+        RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => Some(format!(
+            "{SEE_ARCHIVE}; --to DIR restores anything elsewhere, and without it what came from the sources (--source, \
              BACKUP_SOURCES) goes back to them"
-                .to_owned(),
-        ),
+        )),
         // Why it ended says more.
         RestoreProblem::Incomplete { .. } => None,
         RestoreProblem::Target { path, source } => {
