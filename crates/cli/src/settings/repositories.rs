@@ -53,7 +53,7 @@ impl Repository {
             let end = (0..rest.len()).find(is_end).unwrap_or(rest.len());
             let one = rest[..end].trim_ascii();
             // Far likelier a label was forgotten than that a directory is called so.
-            if [b",/".as_slice(), b", /", b",ssh://", b"\n"].iter().any(|odd| contains(one, odd)) {
+            if one.contains(&b'\n') || one.split(|byte| *byte == b',').skip(1).any(looks_like_location) {
                 return Err(LocationError::SeveralUnlabelled);
             }
             repositories.push(Self::parse(OsStr::from_bytes(one))?);
@@ -204,8 +204,9 @@ fn split_label(text: &[u8]) -> Option<(&str, &[u8])> {
     Some((as_label(&text[..equals])?, &text[equals + 1..]))
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+/// Returns whether what follows a comma begins as a location does, and hardly as the rest of a name.
+fn looks_like_location(text: &[u8]) -> bool {
+    [b"/".as_slice(), b"./", b"../", b"ssh://"].iter().any(|begin| text.trim_ascii_start().starts_with(begin))
 }
 
 #[cfg(test)]
@@ -247,7 +248,9 @@ mod tests {
 
     #[test]
     fn a_list_without_labels_is_refused_and_not_taken_for_an_odd_path() {
-        for list in ["/a,/b", "a=/a,/b", "/a, /b", "/a\n/b", "ssh://h/a,ssh://i/b", "a=/a,b=/b,/c"] {
+        for list in
+            ["/a,/b", "a=/a,/b", "/a, /b", "/a\n/b", "ssh://h/a,ssh://i/b", "a=/a,b=/b,/c", "./a,./b", "a, ../b"]
+        {
             let error = resolve(&[], &[("BORG_REPO", list)]).unwrap_err();
             assert!(error.contains("needs a label"), "{list}: {error}");
         }
