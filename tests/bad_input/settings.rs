@@ -25,6 +25,13 @@ fn an_unknown_variable_names_the_nearest() {
     assert!(!keeper.repository().exists());
 }
 
+/// The environment is not ours alone, so it is a warning.
+#[test]
+fn a_variable_that_is_nearly_ours_is_said() {
+    let (_folder, keeper) = place();
+    let _ = keeper.with("KEEP_DAYLY", "3").run(["backup"]).says(&["warn", "KEEP_DAYLY", "is KEEP_DAILY meant"]);
+}
+
 #[test]
 fn variables_that_kubernetes_makes_are_no_settings() {
     let (_folder, keeper) = place();

@@ -16,7 +16,7 @@ use worldkeeper_scheduler::History;
 use crate::courtesy;
 use crate::key_files::KeyFiles;
 use crate::secrets::{self, Passphrase};
-use crate::settings::{Environment, Origin, Settings};
+use crate::settings::{self, Environment, Origin, Settings};
 use crate::system_clock::SystemClock;
 
 /// `f_type` of the file system that containers' layers are made of, from `linux/magic.h`.
@@ -47,6 +47,9 @@ impl Place {
     pub(crate) fn open(settings: Settings, environment: Environment, screen: MultiProgress) -> anyhow::Result<Self> {
         for (name, value, origin) in settings.describe() {
             debug!("setting {name}: {value} ({origin})");
+        }
+        for (name, meant) in settings::misspelt(&environment) {
+            warn!("the environment variable {name} means nothing here; is {meant} meant?");
         }
         // Secrets come first: who cannot read them has not begun anything yet.
         let passphrase = secrets::given(&settings, &environment)?;

@@ -78,6 +78,27 @@ pub(super) fn check(environment: &Environment) -> Result<(), SettingsError> {
     Ok(())
 }
 
+/// Variables that nearly have a name of ours, each with the one that may be meant. The environment is other programs', too,
+/// so they are no error; but passed over in silence, a misspelt `KEEP_DAILY` lets archives go that were to stay.
+pub(crate) fn misspelt(environment: &Environment) -> impl Iterator<Item = (&str, &'static str)> {
+    let set = environment.names().filter(|name| environment.value(name).is_some() && !KNOWN.contains(name));
+    set.filter_map(|name| Some((name, *KNOWN.iter().find(|known| is_nearly(name, known))?)))
+}
+
+/// Returns whether a name begins with the first word of a known one, and goes on nearly as that does.
+fn is_nearly(name: &str, known: &str) -> bool {
+    let (Some((first, rest)), Some((known_first, known_rest))) = (name.split_once('_'), known.split_once('_')) else {
+        return false;
+    };
+    // Of less there are too many that differ in two letters.
+    let is_long = name.len() >= 8;
+    // Days for daily, caches for cache.
+    let stem = |word: &str| word.strip_suffix("LY").or(word.strip_suffix('S')).unwrap_or(word).to_owned();
+    let distance = strsim::damerau_levenshtein;
+    let is_near = || distance(rest, known_rest) <= 2 || distance(&stem(rest), &stem(known_rest)) <= 1;
+    is_long && first == known_first && is_near()
+}
+
 /// The known variable most like `name`, by its whole name or by what follows the first word.
 fn nearest(name: &str) -> &'static str {
     let likeness = |known: &&'static str| {
@@ -137,6 +158,44 @@ mod tests {
             ("BACKUP_CRON", ""),
         ];
         assert_eq!(error(&variables), None);
+    }
+
+    #[test]
+    fn what_is_nearly_ours_names_what_may_be_meant() {
+        for (name, expected) in [
+            ("KEEP_DAYLY", Some("KEEP_DAILY")),
+            ("KEEP_DAYS", Some("KEEP_DAILY")),
+            ("KEEP_HOURS", Some("KEEP_HOURLY")),
+            ("BACKUP_INTERVALL", Some("BACKUP_INTERVAL")),
+            ("BACKUP_SOURCE", Some("BACKUP_SOURCES")),
+            ("EXCLUDE_CACHE", Some("EXCLUDE_CACHES")),
+            ("BORG_PASPHRASE", Some("BORG_PASSPHRASE")),
+            ("REMOTE_HOSTS", Some("REMOTE_HOST")),
+            ("KEEP_CALM", None),
+            ("KEEP_MAX", None),
+            ("KEPT_DAILY", None),
+            ("BACKUP_DIR", None),
+            ("TZS", None),
+        ] {
+            let environment = [(name, "3")].into_iter().collect();
+            assert_eq!(misspelt(&environment).next(), expected.map(|known| (name, known)), "{name}");
+        }
+        assert_eq!(misspelt(&[("KEEP_DAYLY", ""), ("KEEP_DAILY", "3")].into_iter().collect()).next(), None);
+    }
+
+    /// What stock reads means something, and what others often set is theirs.
+    /// Source: borg 1.4.5, all names in its modules.
+    #[test]
+    fn the_variables_of_borg_and_others_are_not_misspelt() {
+        const THEIRS: &str = "BORG_BASE_DIR BORG_CACHE_DIR BORG_CHECK_I_KNOW_WHAT_I_AM_DOING BORG_CONFIG_DIR \
+            BORG_DELETE_I_KNOW_WHAT_I_AM_DOING BORG_DISPLAY_PASSPHRASE BORG_EXIT_CODES BORG_FILES_CACHE_SUFFIX \
+            BORG_FILES_CACHE_TTL BORG_FUSE_IMPL BORG_HOSTNAME BORG_HOST_ID BORG_JSON_INDENT BORG_KEYS_DIR BORG_KEY_FILE \
+            BORG_LOGGING_CONF BORG_MOUNT_DATA_CACHE_ENTRIES BORG_MSGPACK_VERSION_CHECK BORG_NEW_PASSPHRASE \
+            BORG_RELOCATED_REPO_ACCESS_IS_OK BORG_SECURITY_DIR BORG_SELFTEST BORG_SHOW_SYSINFO \
+            BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK BORG_USERNAME BORG_USE_CHUNKS_ARCHIVE BORG_VERSION BORG_WORKAROUNDS \
+            DOCKER_CONFIG DOCKER_CONTEXT DOCKER_CERT_PATH REMOTE_ADDR SSH_AUTH_SOCK SSH_CONNECTION SSH_CLIENT SSH_ASKPASS";
+        let environment = THEIRS.split_whitespace().map(|name| (name, "x")).collect();
+        assert_eq!(misspelt(&environment).collect::<Vec<_>>(), []);
     }
 
     #[test]

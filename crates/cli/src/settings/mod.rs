@@ -36,6 +36,7 @@ pub(crate) use create::CreateSettings;
 pub(crate) use duration::to_text as duration_text;
 pub(crate) use environment::Environment;
 pub(crate) use error::SettingsError;
+pub(crate) use known::misspelt;
 pub(crate) use layers::{Origin, Setting};
 pub(crate) use location::Location;
 pub(crate) use patterns::{select, select_anywhere};
