@@ -76,6 +76,23 @@ fn an_unreadable_directory() {
     let _ = keeper.run(["status"]);
 }
 
+/// What could never be read says nothing of what is missing now.
+#[test]
+fn an_unreadable_directory_that_always_was_one() {
+    if !has_root() {
+        return;
+    }
+    let (_folder, keeper) = place();
+    let found = keeper.world().join("lost+found");
+    fs::create_dir(&found).unwrap();
+    give_away(&found, 0o700);
+    let stats = keeper.world().join("stats");
+    (0..20).for_each(|at| tree::write(&stats.join(format!("{at}.json")), b"{}"));
+    let _ = without_rights(&keeper, &["backup"]).exits(1);
+    fs::remove_dir_all(&stats).unwrap();
+    let _ = without_rights(&keeper, &["backup"]).exits(1).does_not_say("lacks");
+}
+
 /// `doctor` says so before the backup does.
 #[test]
 fn an_unreadable_source_and_a_place_where_no_repository_can_be_made() {
@@ -110,7 +127,7 @@ fn a_repository_that_can_only_be_read() {
     let (folder, keeper) = place_with_archive();
     give_away(&keeper.repository(), 0o755);
     let before = contents(&keeper.repository());
-    let _ = without_rights(&keeper, &["list"]).exits(0).says(&["is read without a lock", "permission denied"]);
+    let _ = without_rights(&keeper, &["list"]).exits(0).says(&["may only be read", "without a lock"]);
     let target = folder.path().join("target");
     let _ = without_rights(&keeper, &["restore", "latest", "--to", target.to_str().unwrap()]).exits(0);
     assert_eq!(contents(&below(&target, &keeper.world())), contents(&keeper.world()));

@@ -167,4 +167,9 @@ fn a_repository_whose_last_archive_was_deleted_is_not_well() {
     let _ = keeper.run(["status"]).says(&["last good", &first]);
     let _ = keeper.run(["delete", "-a", "*"]);
     let _ = keeper.try_run(["status"]).exits(1).says(&["there is no good archive"]);
+    let _ = keeper.run(["undelete", &second]);
+    let _ = keeper.run(["rename", &second, "kept"]);
+    let _ = keeper.run(["status"]).says(&["last good", "kept"]);
+    let _ = keeper.run(["delete", "kept"]);
+    let _ = keeper.try_run(["status"]).exits(1).says(&["there is no good archive"]);
 }

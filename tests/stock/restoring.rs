@@ -187,6 +187,33 @@ fn an_archive_that_holds_nothing_of_the_sources_is_not_restored_to_them() {
     let _ = both.try_run(["restore", &archive, "--overwrite"]).exits(1).says(&[&refused, "restored 6 files"]);
 }
 
+/// What patterns say is all that is meant: no source comes along, and none is missed that they leave out.
+#[test]
+fn patterns_mean_what_they_say_where_the_sources_are() {
+    let (folder, keeper) = place("none");
+    let mods = folder.path().join("mods");
+    tree::write(&mods.join("mod.jar"), b"a mod");
+    tree::write(&keeper.world().join("level.dat"), b"a world");
+    tree::write(&keeper.world().join("region/r.0.0.mca"), b"");
+    let both = format!("{},{}", keeper.world().display(), mods.display());
+    let keeper = keeper.with("BACKUP_SOURCES", both);
+    let archive = keeper.backup();
+    let stored = |path: &Path| path.strip_prefix("/").expect("it is absolute").display().to_string();
+    let root = format!("R {}", stored(&keeper.world().join("region")));
+    let named = format!("+ {}", stored(&keeper.world()));
+    for (options, others_stay) in [
+        (&["--pattern", &root][..], true),
+        (&["--exclude", &stored(&mods)], false),
+        (&["--pattern", &named, "--pattern", "- sh:**"], false),
+    ] {
+        fs::write(keeper.world().join("level.dat"), "newer").expect("a file can be written");
+        let words = ["restore", &archive, "--overwrite"].into_iter().chain(options.iter().copied());
+        let _ = keeper.run(words).does_not_say("holds nothing of");
+        let level = fs::read_to_string(keeper.world().join("level.dat")).expect("it is there");
+        assert_eq!(level == "newer", others_stay, "{options:?}");
+    }
+}
+
 /// What gives somebody rights comes back only if it is asked for, and what was left out is counted.
 #[test]
 fn devices_and_setuid_are_left_out_unless_they_are_asked_for() {

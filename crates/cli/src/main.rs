@@ -19,6 +19,7 @@ mod pages;
 mod place;
 mod progress;
 mod report;
+mod rights;
 mod secrets;
 mod settings;
 mod system_clock;

@@ -25,7 +25,8 @@ impl Awaited {
     /// fewer, have something to take. Where `most` does not end it, at least one is finished; with a `width` of 1, all
     /// are. What was finished before is passed over.
     ///
-    /// Each comes with all of its message, the same whenever it comes.
+    /// Each comes with all of its message, the same whenever it comes. What is no BLAKE2b goes beside nothing, and takes all of
+    /// it at once.
     pub fn go_on<'a>(work: impl IntoIterator<Item = (&'a mut Self, &'a [u8])>, width: usize, most: usize) {
         let mut unfinished = Vec::new();
         for (Self { begun, left, digest }, message) in work {

@@ -4,6 +4,7 @@ use tracing::{info, warn};
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::error_text;
 use worldkeeper_engine::{ArchiveInfo, ArchiveProblem, OpenArchive, Proofs, Selection, Session, SessionError, series};
+use worldkeeper_scheduler::history::HistoryError;
 
 use crate::escape::{escape, escape_bytes};
 use crate::place::Place;
@@ -108,6 +109,13 @@ pub(super) fn proven(session: &Session, archives: Vec<ArchiveInfo>) -> Result<(V
 /// What is wrong with an archive that proves nothing, on one line.
 pub(super) fn unproven_text(problem: &ArchiveProblem) -> String {
     format!("unproven: {}", escape(&error_text(problem)))
+}
+
+/// The history of runs is for people and the schedule: what it cannot take is no reason to fail.
+pub(super) fn note(noted: Result<(), HistoryError>) {
+    if let Err(error) = noted {
+        warn!("`status` and the schedule know the archives as they were: {}", error_text(&error));
+    }
 }
 
 /// Warns of what was named and is not in an archive.

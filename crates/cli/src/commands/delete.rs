@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use tracing::warn;
 use worldkeeper_archive::ArchiveName;
-use worldkeeper_core::{Stop, error_text};
+use worldkeeper_core::Stop;
 use worldkeeper_engine::{delete as delete_archives, force_delete, series};
 
 use super::archives::{self, ArchiveError};
@@ -58,9 +57,7 @@ pub(super) fn delete(place: &Arc<Place>, options: &Delete, stop: &Stop) -> anyho
     let delete = if options.force > 0 { force_delete } else { delete_archives };
     let stats = delete(&mut session, &names, &reporter)?;
     let deleted: Vec<_> = names.iter().map(ToString::to_string).collect();
-    if let Err(error) = place.history().deleted(&place.location(), &deleted) {
-        warn!("`status` and the schedule may take an archive for good that is deleted: {}", error_text(&error));
-    }
+    archives::note(place.history().deleted(&place.location(), &deleted));
     let given_back = if keeps_everything {
         KEEPS_EVERYTHING.to_owned()
     } else {

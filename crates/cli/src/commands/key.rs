@@ -81,7 +81,7 @@ fn file_of(path: Option<&Path>) -> Option<&Path> {
 }
 
 fn export(place: &Place, path: Option<&Path>, form: KeyForm, stop: &Stop) -> anyhow::Result<Done> {
-    let repository = place.repository(Purpose::Read, Caller::Hand, stop)?;
+    let repository = place.existing_repository(Purpose::Read, Caller::Hand, stop)?;
     let key_file = export_key(&*repository, &place.key_files)?;
     let text = match form {
         KeyForm { qr_html: true, .. } => page::page(&key_file).context("cannot make a QR code of the key")?,
@@ -106,7 +106,7 @@ fn export(place: &Place, path: Option<&Path>, form: KeyForm, stop: &Stop) -> any
 }
 
 fn confirm(place: &Place, fingerprint: &str, stop: &Stop) -> anyhow::Result<Done> {
-    let repository = place.repository(Purpose::Read, Caller::Hand, stop)?;
+    let repository = place.existing_repository(Purpose::Read, Caller::Hand, stop)?;
     let key_file = export_key(&*repository, &place.key_files)?;
     place.state.repository(repository.id()).confirm_key(&key_file, fingerprint)??;
     let mut output = Output::new();
@@ -130,7 +130,7 @@ fn write(place: &Place, path: &Path, text: &str) -> Result<(), KeyCopyError> {
 }
 
 fn import(place: &Place, path: Option<&Path>, paper: bool, stop: &Stop) -> anyhow::Result<Done> {
-    let repository = place.repository(Purpose::Write, Caller::Hand, stop)?;
+    let repository = place.existing_repository(Purpose::Write, Caller::Hand, stop)?;
     let from = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
     let key_file = if paper && path.is_none() && io::stdin().is_terminal() {
         type_in(PaperReader::new(repository.id()))?
@@ -198,6 +198,7 @@ fn change_passphrase(place: &Place, new_passphrase_file: Option<&Path>, stop: &S
     let new = secrets::new(new_passphrase_file, &place.settings, &place.environment)?;
     let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
     session.change_passphrase(new.text(), &place.key_files)?;
+    place.keep_copies(&session, Purpose::Write);
     let (_, old_origin) = place.known_passphrase()?;
     let mut output = Output::new();
     output.line(&format!(

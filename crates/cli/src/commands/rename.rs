@@ -19,6 +19,7 @@ pub(super) fn rename(place: &Arc<Place>, name: &str, new_name: &ArchiveName, sto
     let reporter = Reporter::new(&place.screen, "renaming");
     let archive = archives::find(&session, name, place.series(), Latest::OfAll)?;
     rename_archive(&mut session, &archive.name, new_name, &reporter)?;
+    archives::note(place.history().renamed(&place.location(), archive.name.to_string(), &new_name.to_string()));
     let mut output = Output::new();
     output.line(&format!("renamed {} to {new_name}", archive.name))?;
     output.finish()?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use worldkeeper_core::Stop;
 use worldkeeper_engine::{deleted_archives, undelete as undelete_archives};
 
+use super::archives;
 use super::output::Output;
 use crate::escape::{escape, escape_bytes};
 use crate::open::{Caller, Purpose};
@@ -35,5 +36,7 @@ pub(super) fn undelete(place: &Arc<Place>, wanted: &[String], stop: &Stop) -> an
         output.line(&format!("{} is back", escape_bytes(name.as_bytes())))?;
     }
     output.finish()?;
+    let back: Vec<_> = stats.archives.iter().map(ToString::to_string).collect();
+    archives::note(place.history().undeleted(&place.location(), &back));
     Ok(Done::with(reporter.warnings()))
 }

@@ -21,7 +21,7 @@ const CONFIG_LIMIT: u64 = 1 << 20;
 impl Place {
     /// Keeps the copies of the key and of the file that it lies in up to date, and asks for one elsewhere. What cannot be
     /// kept is said, and keeps nobody from a backup.
-    pub(super) fn keep_copies(&self, session: &Session, purpose: Purpose) {
+    pub(crate) fn keep_copies(&self, session: &Session, purpose: Purpose) {
         match session.escrow(&self.key_files) {
             Ok(Escrow::Unconfirmed) if purpose == Purpose::WriteOrCreate => warn!("{ASK_FOR_COPY}"),
             Ok(_) => {}

@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{Access, access};
 use worldkeeper_core::{DiskError, RepositoryError, Stop};
 use worldkeeper_engine::Session;
 use worldkeeper_remote::ssh::Probe;
@@ -13,6 +12,7 @@ use worldkeeper_repository::Mode;
 
 use super::{AccessError, OpenRepository, is_blank};
 use crate::place::Place;
+use crate::rights::require_writable;
 
 /// How long is waited for somebody else's lock: who asks wants an answer now.
 const BRIEFLY: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ fn require_takes_directories(path: &Path) -> Result<(), DiskError> {
     if !there.is_dir() {
         return Err(failed(io::ErrorKind::NotADirectory.into()));
     }
-    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| failed(errno.into()))
+    require_writable(there).map_err(failed)
 }
 
 impl Place {

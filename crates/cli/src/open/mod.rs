@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
-use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop, error_text};
+use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
 use worldkeeper_engine::{ManifestLoss, Session, SessionError, SessionOptions, StateError, Suspicion, Trust};
 use worldkeeper_remote::RemoteRepository;
@@ -24,6 +24,7 @@ use worldkeeper_scheduler::job::{OpenError, OpenSession};
 use zeroize::Zeroizing;
 
 use crate::place::Place;
+use crate::rights::require_writable;
 use crate::settings::Location;
 
 pub(crate) use error::AccessError;
@@ -152,12 +153,25 @@ impl Place {
         });
         let writes = purpose != Purpose::Read;
         match self.open_as(if writes { Mode::Exclusive } else { Mode::Shared }, wait, stop) {
-            Err(RepositoryError::Disk(error)) if !writes && takes_no_lock(error.kind()) => {
-                info!("the repository cannot be written to, and is read without a lock: {}", error_text(&error));
+            Err(RepositoryError::Disk(error)) if !writes && error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                info!("the repository is on read-only media and is read without a lock");
+                self.open_as(Mode::WithoutLock, wait, stop)
+            }
+            Err(RepositoryError::Disk(error)) if !writes && self.may_only_read(error.kind()) => {
+                warn!(
+                    "the repository may only be read, and is read without a lock: what others change meanwhile may seem to be \
+                     missing or damaged"
+                );
                 self.open_as(Mode::WithoutLock, wait, stop)
             }
             opened => opened,
         }
+    }
+
+    /// Returns whether that was said because this process may not write to the repository at all.
+    fn may_only_read(&self, kind: io::ErrorKind) -> bool {
+        let directory = self.settings.repository.value.local();
+        kind == io::ErrorKind::PermissionDenied && directory.is_some_and(|path| require_writable(path).is_err())
     }
 
     fn open_as(&self, mode: Mode, wait: Option<Duration>, stop: &Stop) -> Result<OpenRepository, RepositoryError> {
@@ -265,11 +279,6 @@ impl Place {
         let clock = Arc::clone(&self.clock);
         SessionOptions { state: &self.state, key_store: &self.key_files, passphrase, clock, stop: stop.clone() }
     }
-}
-
-/// Returns whether that says of a directory that it may be read, and not written to.
-fn takes_no_lock(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 /// Returns whether a repository has nothing in it: its creation was cut short, or has just begun.

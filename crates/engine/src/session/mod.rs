@@ -228,16 +228,18 @@ impl Session {
             is_unproven: mode == EncryptionMode::None && options.passphrase.is_some_and(|given| !given.is_empty()),
         };
         let trust = trust::judge(id, &found, &evidence);
-        let seen = match &trust {
-            Trust::Known => Some(found),
-            // Only whoever writes to it goes on where it is now: a copy that was looked at shall not be taken for the
-            // repository, nor a new one be made where that is missing.
-            Trust::Moved { from } => Some(Known { location: from.clone(), ..found }),
-            Trust::Adopted | Trust::Suspicious(_) => None,
+        let remembered = match &trust {
+            Trust::Known => state.remember(&found),
+            // Only whoever writes to it goes on where it is now. It may be a copy that somebody looks at: where the repository
+            // was, a new one shall not be made because of that, and neither here.
+            Trust::Moved { from } => {
+                let seen_at = found.location.clone();
+                let seen = Known { location: from.clone(), ..found };
+                state.remember(&seen).and_then(|()| state.seen_at(&seen_at))
+            }
+            Trust::Adopted | Trust::Suspicious(_) => Ok(()),
         };
-        if let Some(seen) = seen
-            && let Err(error) = state.remember(&seen)
-        {
+        if let Err(error) = remembered {
             // Nobody must be kept from restoring by a full disk; whoever writes will meet it again.
             warn!("what was seen of the repository is not remembered: {}", error_text(&error));
         }

@@ -433,7 +433,7 @@ fn what_may_not_be_read_is_told() {
     fs::set_permissions(tree.path("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     let seen = peers::without_reading_everything(|| walk(&mut tree.walker(), &tree.root));
     fs::set_permissions(tree.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(seen, ["", "closed: cannot open"]);
+    assert_eq!(seen, ["", "closed: cannot list"]);
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl StateDir {
         };
         let ids = names.iter().filter_map(|(name, _)| name.to_str()?.parse().ok());
         for id in ids.filter(|id| is_meant(*id)) {
-            if self.repository(id).known()?.is_some_and(|known| known.location == location) {
+            if self.repository(id).was_at(location)? {
                 return Ok(Some(id));
             }
         }
@@ -141,7 +141,7 @@ impl StateDir {
     /// it stays, should it come back.
     pub fn forget_location(&self, location: &str) -> Result<(), StateError> {
         while let Some(id) = self.repository_at(location)? {
-            self.forget_location_of(id)?;
+            self.repository(id).forget_location(location)?;
         }
         Ok(())
     }
@@ -150,17 +150,9 @@ impl StateDir {
     pub(crate) fn give_location(&self, location: &str, id: RepositoryId) -> Result<(), StateError> {
         while let Some(other) = self.other_repository_at(location, id)? {
             warn!("repository {other} was at {location} until now, from now on it is repository {id}");
-            self.forget_location_of(other)?;
+            self.repository(other).forget_location(location)?;
         }
         Ok(())
-    }
-
-    fn forget_location_of(&self, id: RepositoryId) -> Result<(), StateError> {
-        let state = self.repository(id);
-        match state.known()? {
-            Some(known) => state.remember(&Known { location: String::new(), ..known }),
-            None => Ok(()),
-        }
     }
 
     /// Where the generated passphrase is kept.

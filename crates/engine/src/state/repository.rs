@@ -3,7 +3,8 @@
 //! | file | content |
 //! |---|---|
 //! | `key-type` | decimal key type byte |
-//! | `location` | where it was last seen |
+//! | `location` | where it was last seen, or written to if it was seen at several places |
+//! | `seen-at` | another place where it was only looked at |
 //! | `manifest-timestamp` | of the newest manifest seen |
 //! | `nonce` | 16 hex digits: the first nonce that was not reserved from here |
 //! | `key.export` | the key file, to be stored elsewhere |
@@ -65,6 +66,31 @@ impl RepositoryState {
         self.write("key-type", known.key_type.to_string().as_bytes())?;
         self.write("location", known.location.as_bytes())?;
         self.write("manifest-timestamp", time::to_text(known.manifest_timestamp).as_bytes())
+    }
+
+    /// Remembers that the repository, or a copy of it, was looked at where it was never written to.
+    pub(crate) fn seen_at(&self, location: &str) -> Result<(), StateError> {
+        if self.text("seen-at")?.as_deref() == Some(location) {
+            return Ok(());
+        }
+        self.write("seen-at", location.as_bytes())
+    }
+
+    /// Returns whether it was at a place, whoever has written to it there.
+    pub(crate) fn was_at(&self, location: &str) -> Result<bool, StateError> {
+        let is_there = self.known()?.is_some_and(|known| known.location == location);
+        Ok(is_there || self.text("seen-at")?.as_deref() == Some(location))
+    }
+
+    /// Forgets that it was at a place.
+    pub(crate) fn forget_location(&self, location: &str) -> Result<(), StateError> {
+        if let Some(known) = self.known()?.filter(|known| known.location == location) {
+            self.remember(&Known { location: String::new(), ..known })?;
+        }
+        if self.text("seen-at")?.as_deref() == Some(location) {
+            self.remove("seen-at")?;
+        }
+        Ok(())
     }
 
     /// The first nonce that was not reserved from here; `None` before the first reservation.

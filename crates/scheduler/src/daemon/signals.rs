@@ -81,8 +81,12 @@ fn survive_file_size_limit() -> Result<(), DaemonError> {
     listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
-/// Returns whether this process was begun with a signal ignored, as far as the system says so.
+/// Returns whether this process was begun with a signal ignored, as far as the system says so. As process 1 it ignores all
+/// that it does not listen to.
 fn ignores(signal: rustix::process::Signal) -> bool {
+    if std::process::id() == 1 {
+        return true;
+    }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
@@ -98,7 +102,7 @@ fn listen(kind: SignalKind) -> Result<Listener, DaemonError> {
 struct Listeners {
     terminate: Listener,
     interrupt: Listener,
-    /// Unless it is ignored: `nohup` means that the work goes on.
+    /// Unless it is ignored: `nohup` means that the work goes on; and process 1 has no terminal of its own.
     hangup: Option<Listener>,
     user: Listener,
 }
@@ -109,7 +113,7 @@ impl Listeners {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
-            hangup: if ignores(rustix::process::Signal::HUP) { None } else { Some(listen(SignalKind::hangup())?) },
+            hangup: (!ignores(rustix::process::Signal::HUP)).then(|| listen(SignalKind::hangup())).transpose()?,
             user: listen(SignalKind::user_defined1())?,
         })
     }

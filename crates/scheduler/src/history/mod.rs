@@ -76,14 +76,29 @@ impl History {
 
     /// Notes that archives were deleted from a repository: none of them is the last good one any more.
     pub fn deleted(&self, repository: &str, archives: &[String]) -> Result<(), HistoryError> {
-        let is_meant = |run: &Run| !run.is_deleted && run.archive.as_ref().is_some_and(|name| archives.contains(name));
-        let of_repository = |records: &Records| records.repository == repository && records.runs.iter().any(is_meant);
-        if !self.all()?.iter().any(of_repository) {
+        self.change(repository, archives, |run| run.is_deleted = true)
+    }
+
+    /// Notes that deleted archives are back.
+    pub fn undeleted(&self, repository: &str, archives: &[String]) -> Result<(), HistoryError> {
+        self.change(repository, archives, |run| run.is_deleted = false)
+    }
+
+    /// Notes that an archive has another name.
+    pub fn renamed(&self, repository: &str, archive: String, name: &str) -> Result<(), HistoryError> {
+        self.change(repository, &[archive], |run| run.archive = Some(name.to_owned()))
+    }
+
+    /// Changes what is known of the runs that made these archives.
+    fn change(&self, repository: &str, archives: &[String], change: impl Fn(&mut Run)) -> Result<(), HistoryError> {
+        let made = |run: &Run| run.archive.as_ref().is_some_and(|name| archives.contains(name));
+        let is_meant = |records: &Records| records.repository == repository && records.runs.iter().any(made);
+        if !self.all()?.iter().any(is_meant) {
             return Ok(());
         }
         let _lock = self.lock()?;
-        for mut records in self.all()?.into_iter().filter(of_repository) {
-            records.runs.iter_mut().filter(|run| is_meant(run)).for_each(|run| run.is_deleted = true);
+        for mut records in self.all()?.into_iter().filter(is_meant) {
+            records.runs.iter_mut().filter(|run| made(run)).for_each(&change);
             let path = self.directory.join(file::name(&records.series, repository));
             disk::replace(&*self.disk, &path, &file::encode(&records))?;
         }

@@ -80,6 +80,8 @@ pub struct Files {
     pub unchanged: u64,
     /// Could not be read.
     pub failed: u64,
+    /// Of these, directories.
+    pub directories_failed: u64,
     /// Changed while they were read.
     pub torn: u64,
     /// Are in the archive, and broken.

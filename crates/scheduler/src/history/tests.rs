@@ -47,7 +47,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         outcome,
         archive: (outcome == RunOutcome::Good).then(|| format!("mc-{minute}")),
         is_deleted: false,
-        files: Files { new: 1, changed: 2, unchanged: 3, failed: 0, torn: 0, broken: 4 },
+        files: Files { new: 1, changed: 2, unchanged: 3, broken: 4, ..Files::default() },
         amiss: Some("4 files found broken: a, b, c, d".to_owned()),
         read_bytes: 1 << 30,
         added_bytes: 1 << 20,
@@ -74,6 +74,9 @@ fn an_archive_that_was_deleted_is_not_the_last_good_one() {
     assert_eq!(last("valheim", "local").as_deref(), Some("valheim-60"));
     history.deleted("local", &["mc-0".to_owned()]).unwrap();
     assert_eq!(last("mc", "local"), None);
+    history.undeleted("local", &["mc-60".to_owned()]).unwrap();
+    history.renamed("local", "mc-60".to_owned(), "kept").unwrap();
+    assert_eq!(last("mc", "local").as_deref(), Some("kept"));
     assert_eq!(history.runs("mc", "local").unwrap().len(), 2, "what was done was done");
 }
 

@@ -3,11 +3,14 @@
 use worldkeeper_engine::{CreateStats, Created};
 
 use super::BackupError;
+use crate::history::Files;
 use crate::words::{count, grouped};
 
-/// What is wrong with an archive that lacks too much. The last good one had `before` files.
-pub(super) fn lacking(created: &Created, before: Option<u64>) -> Option<BackupError> {
-    let lacking = lacks(&created.stats, before)?;
+/// What is wrong with an archive that lacks too much. `before` is what the last good one had.
+pub(super) fn lacking(created: &Created, before: Option<Files>) -> Option<BackupError> {
+    // A directory that could not be read then either says nothing of what is missing now.
+    let before = before.filter(|before| before.directories_failed < created.stats.directories_failed);
+    let lacking = lacks(&created.stats, before.map(|before| before.archived()))?;
     Some(BackupError::Lacking { archive: created.name.to_string(), lacking })
 }
 

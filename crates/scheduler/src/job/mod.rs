@@ -167,7 +167,7 @@ impl BackupJob {
     /// Why there is no archive; or [`BackupError::Lacking`] if there is one, and nobody should rely on it.
     pub fn backup(&self, stop: &Stop) -> Result<Created, BackupError> {
         let begun = self.clock.now();
-        let before = self.last_good_run().map(|run| run.files.archived());
+        let before = self.last_good_run().map(|run| run.files);
         let made = self.archive_in_spite_of_losses(stop);
         let lacking = made.as_ref().ok().and_then(|(_, created)| lacking(created, before));
         let mut run = Self::run_of(&made, begun, self.clock.now());
@@ -284,6 +284,7 @@ impl BackupJob {
                     changed: stats.files_changed,
                     unchanged: stats.files_unchanged,
                     failed: stats.files_failed,
+                    directories_failed: stats.directories_failed,
                     torn: stats.files_torn,
                     broken: stats.files_broken,
                 },

@@ -1,7 +1,6 @@
 //! What all repositories need of this machine: state, passphrase, clock, sources, containers.
 
 use jiff::Timestamp;
-use rustix::fs::{Access, access};
 use worldkeeper_core::{DiskError, Stop};
 use worldkeeper_docker::{DockerError, State};
 use worldkeeper_engine::StateError;
@@ -10,6 +9,7 @@ use super::super::{backup, containers};
 use super::local;
 use super::verdict::Check;
 use crate::place::Place;
+use crate::rights::require_writable;
 use crate::words;
 
 const STATE: &str = "state";
@@ -28,8 +28,8 @@ pub(super) fn checks(place: &Place, stop: &Stop) -> anyhow::Result<Vec<Check>> {
 /// Whether the state directory can be written, and outlives the container.
 fn state(place: &Place) -> Check {
     let path = place.state.path();
-    if let Err(errno) = access(path, Access::WRITE_OK | Access::EXEC_OK) {
-        return Check::error(STATE, &StateError::from(DiskError::new("write to", path, errno.into())));
+    if let Err(error) = require_writable(path) {
+        return Check::error(STATE, &StateError::from(DiskError::new("write to", path, error)));
     }
     if place.state_is_fleeting() {
         return Check::warning(

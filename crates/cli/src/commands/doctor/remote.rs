@@ -50,8 +50,9 @@ fn steps(probe: Probe) -> Result<Vec<Check>, Vec<Check>> {
     match probe.failed {
         None => Ok(checks),
         Some((step, error)) => {
-            let check = Check::error(name(step), &error);
-            checks.push(Check { remedy: check.remedy.or_else(|| Some(remedy(step).to_owned())), ..check });
+            // Which step it was says more than what is said of connections in general.
+            let remedy = error.remedy.clone().unwrap_or_else(|| remedy(step).to_owned());
+            checks.push(Check { remedy: Some(remedy), ..Check::error(name(step), &error) });
             Err(checks)
         }
     }

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_docker::State;
@@ -31,6 +31,7 @@ use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
+use crate::rights::require_writable;
 use crate::{settings, words};
 use origin::Part;
 pub(super) use origin::stored_path;
@@ -102,12 +103,14 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
             .map_err(|path| RestoreProblem::NoOrigin { path: escape_bytes(&path) })?,
         None => vec![Part { root: PathBuf::new(), paths: Vec::new() }],
     };
-    // What holds all of the archive names nothing in particular. Where nothing is named, the sources are: an archive of
-    // others has nothing for them.
-    let is_all_named = paths.is_empty() && patterns.is_empty() && parts.iter().all(|part| !part.paths.is_empty());
-    let own = parts.iter().flat_map(|part| &part.paths).filter(|_| is_all_named);
-    let named = paths.iter().chain(own).map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
-    let selection = settings::select(&options.patterns.0, named)?;
+    let means_all = paths.is_empty() && patterns.is_empty() && options.patterns.0.is_empty();
+    // What holds all of the archive names nothing in particular.
+    let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
+    let mut selection = settings::select(&options.patterns.0, named)?;
+    if means_all && parts.iter().all(|part| !part.paths.is_empty()) {
+        // The sources are meant, then: an archive of others has nothing for them.
+        parts.iter().flat_map(|part| &part.paths).for_each(|path| selection.include_path(path));
+    }
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     // In a repository of several games, another one's world must not come over this one.
     let latest = if in_place { Latest::OfOnlySeries } else { Latest::OfAll };
@@ -118,6 +121,10 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         for target in targets {
             require_free(place, target, options.overwrite)?;
         }
+    }
+    if writes_files && !options.overwrite {
+        // Something has to be made in it. Of the sources, not all need be meant.
+        options.to.as_deref().map_or(Ok(()), require_takes_files)?;
     }
     if in_place && writes_files {
         warn_of_running_game(place)?;
@@ -143,7 +150,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         let extract_options = ExtractOptions { wanted, restore, ..ExtractOptions::default() };
         let is_new = !root.exists();
         let extracted = extract(&session, &archive, destination, &extract_options, &reporter);
-        if is_new {
+        if is_new && !extracted.as_ref().is_ok_and(|stats| stats.files + stats.others > 0) {
             // Nothing may be there yet, or nothing was meant to be.
             let _ = fs::remove_dir(&root);
         }
@@ -190,12 +197,19 @@ fn require_free(place: &Place, target: &Path, overwrite: bool) -> Result<(), Res
     if overwrite {
         return Ok(());
     }
-    access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| failed(error.into()))?;
     match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
         Ok(true) => Err(RestoreProblem::NotEmpty(target.to_owned())),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
         _ => Ok(()),
     }
+}
+
+/// Requires that something can be made in a directory, or that itself can be made.
+fn require_takes_files(target: &Path) -> Result<(), RestoreProblem> {
+    let failed = |source| RestoreProblem::Target { path: target.to_owned(), source };
+    let absolute = std::path::absolute(target).map_err(failed)?;
+    let existing = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    require_writable(existing).map_err(failed)
 }
 
 /// A game that runs writes its own state over what is restored under it.

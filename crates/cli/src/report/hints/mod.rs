@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 
 use worldkeeper_archive::ArchiveName;
+use worldkeeper_core::shell::quote;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{
     CreateError, DeleteError, DiffError, EditError, ExtractError, FindError, ImportError, RestoreError, RootError,
@@ -205,7 +206,9 @@ fn access(error: &AccessError) -> Option<String> {
              for good, say so, and the next backup makes a new one: worldkeeper adopt {location}"
         )),
         AccessError::Config { location, copy, .. } => {
-            Some(format!("if the rest is as it should be, put the copy of it back: cp {} {location}/config", copy.display()))
+            let (copy, config) = (copy.display().to_string(), format!("{location}/config"));
+            let (copy, config) = (quote(&copy), quote(&config));
+            Some(format!("if the rest is as it should be, put the copy of it back: cp {copy} {config}"))
         }
         AccessError::Untrusted { location, .. } => Some(format!(
             "it may have been replaced by an older copy, or by somebody. List and restore still work. If it is right as \
@@ -240,8 +243,12 @@ fn system(kind: io::ErrorKind, what: &str) -> Option<String> {
 
 /// What to do about a file that was named to be read or written.
 fn named_file(kind: io::ErrorKind, path: &Path) -> String {
-    system(kind, &path.display().to_string())
-        .unwrap_or_else(|| "name a file, in a directory that is there; - is standard input or output".to_owned())
+    system(kind, &path.display().to_string()).unwrap_or_else(|| match kind {
+        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
+            "name a file, in a directory that is there; - is standard input or output".to_owned()
+        }
+        _ => "see what is wrong with its disk, or name another file".to_owned(),
+    })
 }
 
 fn delete(error: &DeleteError) -> Option<String> {
