@@ -1,9 +1,12 @@
 //! The game comes first: what processors we use, and when.
 //!
-//! All threads have the lowest priority, so that whoever else wants a processor gets it. That alone does not do. A scheduler
-//! lets each of our threads run before the game now and then, for as long as it takes until it looks again, and that is 4 ms
-//! of a tick that has 50; measured, one tick in ten was late. And between containers priorities mean nothing. So while the
-//! game may run, some processors are not ours: there is always one on which the game waits for nobody.
+//! All threads are of the idle class, so that whoever else wants a processor gets it at once: one that runs nothing but such
+//! threads counts as free. Where the lowest priority is all there is, a thread of the game that wakes up is put beside another
+//! one of its own instead, and waits until that one's tick is over.
+//!
+//! That alone does not do. A scheduler lets each of our threads run before the game now and then, for as long as it takes until
+//! it looks again, and that is 4 ms of a tick that has 50; measured, one tick in ten was late. So while the game may run, some
+//! processors are not ours: there is always one on which the game waits for nobody.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -12,6 +15,10 @@ use std::sync::OnceLock;
 use rustix::io;
 use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    thread_schedule_policy,
+};
 use tracing::debug;
 
 /// Begins with it: gives the processors to whoever wants them. Where the system refuses, the work goes on.
@@ -19,8 +26,18 @@ pub(crate) fn start() {
     if let Err(error) = all() {
         debug!("which processors may be used is not known: {error}");
     }
+    be_idle();
     if let Err(error) = each_thread(|thread| setpriority_process(Some(thread), LOWEST)) {
         debug!("the priority stays as it is: {error}");
+    }
+}
+
+/// Puts this thread into the idle class, and so all threads and processes that it begins.
+fn be_idle() {
+    // It sets both. A process that somebody begun with a lower priority may not have a higher one again, and needs none.
+    let done = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, IDLE);
+    if thread_schedule_policy() != Ok(IDLE) {
+        debug!("the scheduling class stays as it is: {done:?}");
     }
 }
 
@@ -70,7 +87,10 @@ fn each_thread(ask: impl Fn(Pid) -> io::Result<()>) -> io::Result<()> {
     })
 }
 
-/// The lowest priority there is; disks go by it, too.
+/// Runs when nobody else wants to; disks go by it, too.
+const IDLE: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+
+/// The lowest priority there is, where a class cannot be chosen.
 const LOWEST: i32 = 19;
 
 #[cfg(test)]
