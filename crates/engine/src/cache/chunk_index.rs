@@ -24,6 +24,7 @@ use worldkeeper_core::{ChunkId, PIECE};
 use worldkeeper_crypto::Key;
 
 use super::chunk_table::{Chunk, ChunkTable};
+use super::next::Next;
 use super::stored::{self, Kind};
 use crate::state::{RepositoryState, StateError};
 
@@ -55,7 +56,17 @@ pub(crate) struct ChunkIndex {
 impl ChunkIndex {
     /// The chunk, if it is there to be referred to.
     pub(crate) fn get(&self, id: &ChunkId) -> Option<&ChunkEntry> {
-        self.chunks.get(id).filter(|_| self.missing.is_empty() || !self.missing.contains(id))
+        self.present(id, self.chunks.get(id))
+    }
+
+    /// As [`get`](Self::get), for somebody who asks for most in the order in which they were stored.
+    pub(crate) fn get_next(&self, id: &ChunkId, next: &mut Next) -> Option<&ChunkEntry> {
+        self.present(id, self.chunks.get_next(id, next))
+    }
+
+    /// What is known of a chunk, if it is not missing.
+    fn present<'a>(&self, id: &ChunkId, known: Option<&'a ChunkEntry>) -> Option<&'a ChunkEntry> {
+        known.filter(|_| self.missing.is_empty() || !self.missing.contains(id))
     }
 
     /// All chunks that archives refer to, those that are missing too.

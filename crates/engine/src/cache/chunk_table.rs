@@ -11,6 +11,7 @@ use worldkeeper_core::{ChunkId, PIECE, Pieces};
 
 use super::chunk_index::ChunkEntry;
 use super::id_hasher::hash;
+use super::next::Next;
 
 /// Chunks and what is known of them, by id.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(super) struct ChunkTable {
     chunks: Pieces<Chunk>,
     /// Places in the list.
     numbers: HashTable<u32>,
+    /// Who was asked for last with the right to change it.
+    next: Next,
 }
 
 /// A chunk and what is known of it.
@@ -33,7 +36,7 @@ impl ChunkTable {
     /// A table of `count` chunks that are all different, and come from `next`, a piece of the list at a time. Where there
     /// are many, a thread of its own finds places for those that came meanwhile: that takes as long.
     pub(super) fn of<E>(count: usize, mut next: impl FnMut() -> Result<Vec<Chunk>, E>) -> Result<Self, E> {
-        let mut table = Self { chunks: Pieces::new(), numbers: HashTable::with_capacity(count) };
+        let mut table = Self { chunks: Pieces::new(), numbers: HashTable::with_capacity(count), next: Next::default() };
         let pieces = count.div_ceil(PIECE);
         if count <= FEW {
             for _ in 0..pieces {
@@ -64,7 +67,7 @@ impl ChunkTable {
     fn insert_piece(&mut self, list: Vec<Chunk>) {
         let first = self.chunks.len();
         self.chunks.push_piece(list);
-        let Self { chunks, numbers } = self;
+        let Self { chunks, numbers, .. } = self;
         let first_number = u32::try_from(first).expect("so many chunks fit into no memory");
         for (number, chunk) in (first_number..).zip(chunks.range(first, PIECE)) {
             numbers.insert_unique(hash(&chunk.id.0), number, |number| hash_at(chunks, *number));
@@ -79,16 +82,24 @@ impl ChunkTable {
         self.number(id).map(|number| &self.chunks[number as usize].entry)
     }
 
+    /// As [`get`](Self::get), for somebody who asks for most in the order in which they were stored.
+    pub(super) fn get_next(&self, id: &ChunkId, next: &mut Next) -> Option<&ChunkEntry> {
+        self.next_number(id, next).map(|number| &self.chunks[number as usize].entry)
+    }
+
     pub(super) fn get_mut(&mut self, id: &ChunkId) -> Option<&mut ChunkEntry> {
         self.number(id).map(|number| &mut self.chunks[number as usize].entry)
     }
 
     /// What is known of a chunk; `new`, if it was not there.
     pub(super) fn get_or_insert(&mut self, id: ChunkId, new: ChunkEntry) -> &mut ChunkEntry {
-        let number = self.number(&id).unwrap_or_else(|| {
+        let mut next = std::mem::take(&mut self.next);
+        let known = self.next_number(&id, &mut next);
+        self.next = next;
+        let number = known.unwrap_or_else(|| {
             let number = u32::try_from(self.chunks.len()).expect("so many chunks fit into no memory");
             self.chunks.push(Chunk { id, entry: new });
-            let Self { chunks, numbers } = self;
+            let Self { chunks, numbers, .. } = self;
             numbers.insert_unique(hash(&id.0), number, |number| hash_at(chunks, *number));
             number
         });
@@ -96,7 +107,7 @@ impl ChunkTable {
     }
 
     pub(super) fn remove(&mut self, id: &ChunkId) -> Option<ChunkEntry> {
-        let Self { chunks, numbers } = self;
+        let Self { chunks, numbers, .. } = self;
         let is_it = |number: &u32| chunks[*number as usize].id == *id;
         let (number, _) = numbers.find_entry(hash(&id.0), is_it).ok()?.remove();
         // The last of the list takes its place.
@@ -110,6 +121,10 @@ impl ChunkTable {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Chunk> {
         self.chunks.iter()
+    }
+
+    fn next_number(&self, id: &ChunkId, next: &mut Next) -> Option<u32> {
+        next.or_else(|number| self.chunks.get(number as usize).is_some_and(|chunk| chunk.id == *id), || self.number(id))
     }
 
     fn number(&self, id: &ChunkId) -> Option<u32> {
@@ -135,8 +150,8 @@ mod tests {
     proptest! {
         /// Ids come from a small set, many of them with the same hash.
         #[test]
-        fn a_table_is_a_map(steps in proptest::collection::vec((0u8..4, any::<u8>()), 0..2000)) {
-            let (mut table, mut map) = (ChunkTable::default(), BTreeMap::new());
+        fn a_table_is_a_map(steps in proptest::collection::vec((0u8..5, any::<u8>()), 0..2000)) {
+            let (mut table, mut map, mut next) = (ChunkTable::default(), BTreeMap::new(), Next::default());
             for (step, (what, name)) in (0..).zip(steps) {
                 let mut id = ChunkId([0; 32]);
                 (id.0[0], id.0[31]) = (name % 16, name);
@@ -144,6 +159,7 @@ mod tests {
                 match what {
                     0 => prop_assert_eq!(table.remove(&id), map.remove(&id)),
                     1 => prop_assert_eq!(table.get(&id), map.get(&id)),
+                    2 => prop_assert_eq!(table.get_next(&id, &mut next), map.get(&id)),
                     _ => prop_assert_eq!(table.get_or_insert(id, entry), map.entry(id).or_insert(entry)),
                 }
                 prop_assert_eq!(table.get_mut(&id).copied(), map.get(&id).copied());

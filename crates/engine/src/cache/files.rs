@@ -27,6 +27,7 @@ use worldkeeper_core::{ChunkId, DiskError, Pieces};
 use worldkeeper_crypto::Key;
 
 use super::id_hasher::hash;
+use super::next::Next;
 use super::stored::{self, CacheReader, CacheWriter, Kind};
 use crate::state::RepositoryState;
 
@@ -102,8 +103,9 @@ impl FilesCache {
         &self,
         key: &PathKey,
         look: Look,
+        next: &mut Next,
     ) -> Option<(u32, Bare, impl Iterator<Item = &ChunkId> + use<'_>)> {
-        let number = self.number(key)?;
+        let number = next.or_else(|number| self.is_only(number, key), || self.number(key))?;
         let file = &self.files.files[number as usize];
         (file.look == look).then(|| (number, file.bare, self.files.chunks_of(file)))
     }
@@ -117,6 +119,12 @@ impl FilesCache {
     /// Returns whether the file was there at all.
     pub(crate) fn contains(&self, key: &PathKey) -> bool {
         self.number(key).is_some()
+    }
+
+    /// Returns whether the file with this number has this key, and no other can have it.
+    fn is_only(&self, number: u32, key: &PathKey) -> bool {
+        self.numbers.len() == self.files.len()
+            && self.files.files.get(number as usize).is_some_and(|file| file.key == *key)
     }
 
     /// The number of a file, however it looked.
@@ -227,8 +235,9 @@ mod tests {
         }
         files.push([7; 16], look(200), Bare::Wholly, [ChunkId([1; 32])]);
         let cache = FilesCache::of(files);
-        let unchanged = |key, look| {
-            let (number, bare, chunks) = cache.unchanged(&key, look)?;
+        let mut next = Next::default();
+        let mut unchanged = |key, look| {
+            let (number, bare, chunks) = cache.unchanged(&key, look, &mut next)?;
             Some((number, bare, chunks.copied().collect::<Vec<_>>()))
         };
         assert_eq!(unchanged([8; 16], look(8)), Some((8, Bare::No, vec![ChunkId([8; 32]); 8])));
@@ -239,5 +248,17 @@ mod tests {
         assert_eq!(unchanged([7; 16], look(200)), Some((100, Bare::Wholly, vec![ChunkId([1; 32])])));
         assert_eq!(unchanged([0; 16], look(0)), Some((0, Bare::No, vec![])));
         assert!(cache.contains(&[99; 16]) && !cache.contains(&[100; 16]));
+    }
+
+    #[test]
+    fn files_are_found_in_any_order_by_somebody_who_looks_for_the_next_one() {
+        let mut files = FileList::default();
+        (0..100).for_each(|number| files.push([number; 16], look(number.into()), Bare::No, [ChunkId([number; 32])]));
+        let (cache, mut next) = (FilesCache::of(files), Next::default());
+        for number in (0..120).chain(50..60).chain((0..100).rev()) {
+            let found = cache.unchanged(&[number; 16], look(number.into()), &mut next);
+            let found = found.map(|(number, _, chunks)| (number, chunks.copied().collect()));
+            assert_eq!(found, (number < 100).then(|| (number.into(), vec![ChunkId([number; 32])])));
+        }
     }
 }

@@ -114,11 +114,17 @@ mod tests {
     use worldkeeper_core::RepositoryId;
     use worldkeeper_testkit::disk::MemoryDisk;
 
+    use super::super::next::Next;
     use super::*;
     use crate::state::StateDir;
 
     fn look(inode: u64) -> Look {
         Look { inode, size: 3, ctime_ns: -1 }
+    }
+
+    fn unchanged(cache: &FilesCache, number: u8, look: Look) -> Option<(u32, Bare, Vec<ChunkId>)> {
+        let (number, bare, chunks) = cache.unchanged(&[number; 16], look, &mut Next::default())?;
+        Some((number, bare, chunks.copied().collect()))
     }
 
     #[test]
@@ -134,19 +140,19 @@ mod tests {
         first.store(&FilesCache::default(), &state, &key, "world").unwrap();
         let last = FilesCache::load(&state, &key, "world").unwrap();
         let mut found = FoundFiles::default();
-        found.unchanged(last.unchanged(&[3; 16], look(3)).unwrap().0);
+        found.unchanged(unchanged(&last, 3, look(3)).unwrap().0);
         for number in [4, 20] {
             found.changed(&last, [number; 16], look(100), Bare::AsFarAsShown, chunk(100));
         }
         let looks = || {
             let cache = FilesCache::load(&state, &key, "world").unwrap();
-            let look = |number| (0..=100).find(|inode| cache.unchanged(&[number; 16], look(*inode)).is_some());
+            let look = |number| (0..=100).find(|inode| unchanged(&cache, number, look(*inode)).is_some());
             let looks: Vec<_> = (0..30).filter_map(|number| Some((number, look(number)?))).collect();
             for (number, inode) in &looks {
-                let (_, bare, mut chunks) = cache.unchanged(&[*number; 16], self::look(*inode)).unwrap();
+                let (_, bare, chunks) = unchanged(&cache, *number, self::look(*inode)).unwrap();
                 let expected = [(3, Bare::Wholly), (100, Bare::AsFarAsShown)].into_iter().find(|(it, _)| it == inode);
                 assert_eq!(bare, expected.map_or(Bare::No, |(_, bare)| bare));
-                assert_eq!((chunks.next(), chunks.next()), (Some(&ChunkId([*inode as u8; 32])), None));
+                assert_eq!(chunks, [ChunkId([*inode as u8; 32])]);
             }
             assert_eq!(cache.files().iter().count(), looks.len());
             looks
@@ -160,7 +166,7 @@ mod tests {
         let last = FilesCache::load(&state, &key, "world").unwrap();
         let mut found = FoundFiles::default();
         for (number, inode) in all {
-            found.unchanged(last.unchanged(&[number; 16], look(inode)).unwrap().0);
+            found.unchanged(unchanged(&last, number, look(inode)).unwrap().0);
         }
         state.remove(&name(&key, "world")).unwrap();
         found.store(&last, &state, &key, "world").unwrap();

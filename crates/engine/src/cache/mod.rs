@@ -12,9 +12,11 @@ mod chunk_table;
 mod files;
 mod found_files;
 mod id_hasher;
+mod next;
 mod stored;
 
 pub(crate) use chunk_index::ChunkIndex;
 pub(crate) use files::{Bare, FilesCache, Look, PathKey};
 pub(crate) use found_files::FoundFiles;
 pub(crate) use id_hasher::IdHasher;
+pub(crate) use next::Next;

@@ -11,7 +11,7 @@ use super::feed::Feed;
 use super::judging::Judging;
 use super::plan::{Asked, Planner};
 use super::step::{FileState, FinishedFile, Reading, Remembered, Step};
-use crate::cache::{Bare, FilesCache, Look, PathKey};
+use crate::cache::{Bare, FilesCache, Look, Next, PathKey};
 use crate::pipeline::Closed;
 use crate::session::SessionError;
 use crate::source::{Entry, Found, SourceError, Stat, Walker};
@@ -28,6 +28,9 @@ pub(super) struct Reader {
     formats: &'static [&'static dyn FileFormat],
     /// What it means that a file shows no extended attributes and no ACLs.
     bare: Bare,
+    /// Among the files of the last archive, and among chunks.
+    next_file: Next,
+    next_chunk: Next,
 }
 
 /// Why a file's content ended early.
@@ -54,7 +57,8 @@ impl Reader {
         let planner = Planner::new(options, &feed.shared);
         let shows_all = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
         let bare = if shows_all { Bare::Wholly } else { Bare::AsFarAsShown };
-        Self { walker, feed, blocks, planner, formats: options.formats, bare }
+        let (next_file, next_chunk) = Default::default();
+        Self { walker, feed, blocks, planner, formats: options.formats, bare, next_file, next_chunk }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -185,12 +189,14 @@ impl Reader {
 
     /// Of a file that did not change the number in the files cache, whether it was bare, and its chunks; `None` if it did,
     /// or the repository lost one of them.
-    fn unchanged(&self, key: &PathKey, look: Look) -> Option<(u32, Bare, Vec<ChunkRef>)> {
+    fn unchanged(&mut self, key: &PathKey, look: Look) -> Option<(u32, Bare, Vec<ChunkRef>)> {
         let files = self.feed.shared.files();
-        let (number, bare, chunks) = files.unchanged(key, look)?;
+        let (number, bare, chunks) = files.unchanged(key, look, &mut self.next_file)?;
         let index = super::read(&self.feed.shared.index);
-        let chunk_ref =
-            |id: &ChunkId| index.get(id).map(|entry| ChunkRef { id: *id, size: entry.size, csize: entry.csize });
+        let chunk_ref = |id: &ChunkId| {
+            let entry = index.get_next(id, &mut self.next_chunk)?;
+            Some(ChunkRef { id: *id, size: entry.size, csize: entry.csize })
+        };
         Some((number, bare, chunks.map(chunk_ref).collect::<Option<_>>()?))
     }
 }

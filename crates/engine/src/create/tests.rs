@@ -17,7 +17,7 @@ use worldkeeper_testkit::memory_repository::MemoryRepository;
 use super::sealer::UnderWay;
 use super::writer::Writer;
 use super::*;
-use crate::cache::{Bare, Look};
+use crate::cache::{Bare, Look, Next};
 use crate::key_store::NoKeyFiles;
 use crate::monitor::Silent;
 use crate::session::{Committed, SessionOptions};
@@ -251,7 +251,7 @@ fn a_file_that_was_written_to_just_before_it_was_asked_for_attributes_is_not_rem
     let key = FilesCache::key_of(session.key(), &SourceRoot::new(path).archive_path(path));
     let stat = Stat::of(rustix::fs::CWD, path).unwrap();
     let look = Look { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns };
-    assert_eq!(files.unchanged(&key, look).map(|(_, bare, _)| bare), Some(Bare::No));
+    assert_eq!(files.unchanged(&key, look, &mut Next::default()).map(|(_, bare, _)| bare), Some(Bare::No));
 }
 
 /// Makes checkpoints by hand; `work` has the writer, and says what is there at the end.
