@@ -165,3 +165,24 @@ fn a_segment_that_the_disk_cannot_read() {
     let _ = keeper.try_run(["check", "--repair", "--repository", copy]).exits(0).says(&["mended all of it"]);
     let _ = keeper.run(["check", "--repository", copy]);
 }
+
+#[test]
+fn a_status_goes_by_what_is_there_and_by_the_clock() {
+    let (folder, keeper) = place();
+    let _ = keeper.backup();
+    let is_well = || keeper.try_run(["status"]).code() == Some(0);
+    assert!(is_well());
+    // What holds no archive any more is no repository.
+    let (data, aside) = (keeper.repository().join("data"), folder.path().join("aside"));
+    fs::rename(&data, &aside).unwrap();
+    let _ = keeper.try_run(["status"]).exits(1).says(&["there is no repository at"]);
+    fs::rename(&aside, &data).unwrap();
+    assert!(is_well());
+    // As a clock that was set back leaves it.
+    for entry in fs::read_dir(keeper.state().join("history")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(":\"20", ":\"21").replace(": \"20", ": \"21")).unwrap();
+    }
+    let _ = keeper.try_run(["status"]).exits(1).says(&["the last good archive is from the future", "see to the clock"]);
+}

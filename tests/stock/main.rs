@@ -17,6 +17,7 @@ mod freeing;
 mod import_tar;
 mod info;
 mod keys;
+mod latest;
 mod long_paths;
 mod many_chunks;
 mod mounts;

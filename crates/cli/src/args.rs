@@ -109,6 +109,7 @@ pub(crate) enum Command {
         /// The archive, or `latest`
         archive: String,
         /// Its new name
+        #[arg(value_parser = archives::new_archive)]
         new_name: ArchiveName,
     },
     /// Makes archives anew: with less in them, or compressed, cut or described in another way
@@ -341,7 +342,10 @@ pub(crate) struct Flags {
     /// Keeps the newest N archives (-1: all) (KEEP_LAST)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_last: Option<String>,
-    /// Keeps one archive of each of N hours (KEEP_HOURLY; default 24)
+    /// Keeps one archive of each of N minutes (KEEP_MINUTELY)
+    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
+    pub(crate) keep_minutely: Option<String>,
+    /// Of N hours (KEEP_HOURLY; default 24)
     #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
     pub(crate) keep_hourly: Option<String>,
     /// Of N days (KEEP_DAILY; default 7)
@@ -373,8 +377,9 @@ pub(crate) struct Flags {
 
 impl Flags {
     /// The rules that count, in the order of `settings::retention::COUNTED`.
-    pub(crate) fn keep_counts(&self) -> [Option<&str>; 6] {
-        [&self.keep_last, &self.keep_hourly, &self.keep_daily, &self.keep_weekly, &self.keep_monthly, &self.keep_yearly]
+    pub(crate) fn keep_counts(&self) -> [Option<&str>; 7] {
+        let (minutely, hourly, daily) = (&self.keep_minutely, &self.keep_hourly, &self.keep_daily);
+        [&self.keep_last, minutely, hourly, daily, &self.keep_weekly, &self.keep_monthly, &self.keep_yearly]
             .map(|count| count.as_deref())
     }
 }

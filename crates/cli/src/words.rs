@@ -20,9 +20,23 @@ pub(crate) fn since(earlier: Timestamp, now: Timestamp) -> Duration {
         .map_or(Duration::ZERO, Duration::from_secs)
 }
 
+/// Returns whether a moment is later than now by more than clocks differ.
+pub(crate) fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
+    /// In seconds.
+    const SLACK: i64 = 120;
+    moment.as_second() > now.as_second() + SLACK
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clocks_may_differ_a_little() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let later = |seconds: i64| is_ahead(Timestamp::from_second(1_000_000 + seconds).unwrap(), now);
+        assert_eq!([-1000, 0, 120, 121, 1_000_000].map(later), [false, false, false, true, true]);
+    }
 
     #[test]
     fn a_clock_that_went_back_makes_nothing_negative() {

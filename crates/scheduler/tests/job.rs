@@ -368,7 +368,7 @@ fn what_a_checkpoint_saved_is_not_sent_again() {
         let mut job = house.job();
         job.options.checkpoint_interval = checkpoint_interval;
         house.repository.store().losses = [lost_after].into();
-        let created = job.backup(&Stop::default()).expect("it goes on after the loss");
+        let created = job.backup(&Stop::default()).expect("it goes on after the loss").created;
         assert!(house.repository.store().losses.is_empty(), "the connection was lost");
         assert_eq!(created.stats.files(), 21, "all of it is in the archive");
         created.stats.stored_bytes

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use worldkeeper_archive::ArchiveName;
 use worldkeeper_engine::{ArchiveInfo, NameGlob};
 
+use crate::commands::LATEST;
 use crate::settings::When;
 
 /// Which archives.
@@ -62,6 +64,14 @@ impl ArchiveFlags {
         }
         archives
     }
+}
+
+/// Reads the name of an archive that is to be made, which none could be told from later that means another one.
+pub(super) fn new_archive(name: &str) -> Result<ArchiveName, String> {
+    if name == LATEST {
+        return Err("`latest` is how the newest archive is asked for, whatever its name".to_owned());
+    }
+    name.parse().map_err(|error| worldkeeper_core::error_text(&error))
 }
 
 fn parse_glob(glob: &str) -> Result<NameGlob, String> {

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use worldkeeper_archive::ArchiveName;
 
+use super::archives::new_archive;
+
 /// What to import, and as what.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ImportTar {
     /// The new archive
+    #[arg(value_parser = new_archive)]
     pub(crate) archive: ArchiveName,
     /// The tar, `-` for standard input. It may be compressed with gzip, xz, zstd or lz4
     pub(crate) file: PathBuf,

@@ -7,6 +7,7 @@ use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::{error_text, time};
 use worldkeeper_engine::Recompress;
 
+use super::archives::new_archive;
 use super::{ArchiveFlags, PatternFlags};
 
 /// Which archives are to be made anew, and how.
@@ -23,7 +24,7 @@ pub(crate) struct Recreate {
     #[command(flatten)]
     pub(crate) archives: ArchiveFlags,
     /// Leaves the archive as it is, and makes another one of this name
-    #[arg(long, value_name = "NAME", requires = "archive")]
+    #[arg(long, value_name = "NAME", requires = "archive", value_parser = new_archive)]
     pub(crate) target: Option<ArchiveName>,
     /// Changes the remark in the archive
     #[arg(long, value_name = "TEXT")]

@@ -31,8 +31,16 @@ const PLAYING: &[&str] = &["processors_playing"];
 /// When a backup is due.
 const DUE: &[&str] = &["interval"];
 /// What a pruning keeps.
-const KEPT: &[&str] =
-    &["keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"];
+const KEPT: &[&str] = &[
+    "keep_last",
+    "keep_minutely",
+    "keep_hourly",
+    "keep_daily",
+    "keep_weekly",
+    "keep_monthly",
+    "keep_yearly",
+    "keep_within",
+];
 
 /// The verbs, and what each uses.
 const USED: &[(&str, &[&[&str]])] = &[

@@ -9,6 +9,7 @@ use worldkeeper_scheduler::history::HistoryError;
 use crate::escape::{escape, escape_bytes};
 use crate::place::Place;
 use crate::report::Done;
+use crate::words::{self, is_ahead};
 
 /// No archive is meant.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,19 @@ pub(crate) enum ArchiveError {
     /// There is none at all.
     #[error("there is no archive in the repository at {0}")]
     NoArchive(String),
+    /// Stock made one of that name, most likely.
+    #[error("an archive in the repository at {0} is called `latest`, and that is also how the newest is asked for")]
+    TwoMeanings(String),
+    /// The newest by its time need not be the newest.
+    #[error("the newest archive, {newest}, is from the future ({moment}): which one is the latest is not certain")]
+    FromTheFuture {
+        /// Its name.
+        newest: String,
+        /// Its time.
+        moment: String,
+        /// The newest of those that are not.
+        before: Option<String>,
+    },
 }
 
 /// What `latest` may mean where the series has no archive.
@@ -54,13 +68,13 @@ pub(super) enum Latest {
 }
 
 /// Finds the archive of a name; `latest` is the newest of the series that proves who made it.
-pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) -> anyhow::Result<ArchiveInfo> {
-    if let Some(archive) = session.archive_info(&ArchiveName::from_bytes(name)) {
-        return Ok(archive);
-    }
-    let location = session.location();
-    if name != LATEST {
-        return Err(ArchiveError::NoSuchArchive { name: name.into(), location }.into());
+pub(super) fn find(place: &Place, session: &Session, name: &str, latest: Latest) -> anyhow::Result<ArchiveInfo> {
+    let (named, location, series) = (named(session, name), session.location(), place.series());
+    match named {
+        Some(_) if name == LATEST => return Err(ArchiveError::TwoMeanings(location).into()),
+        Some(archive) => return Ok(archive),
+        None if name != LATEST => return Err(ArchiveError::NoSuchArchive { name: name.into(), location }.into()),
+        None => {}
     }
     let is_whole = |archive: &ArchiveInfo| !archive.name.as_str().is_some_and(series::is_checkpoint);
     let is_ours = |archive: &ArchiveInfo| archive.name.as_str().is_some_and(|name| series::is_member(name, series));
@@ -77,6 +91,18 @@ pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) 
             Some(problem) => warn!("{} is passed over: {}", candidate.name, unproven_text(&problem)),
         }
     };
+    let now = place.clock.now();
+    if is_ahead(proven.time, now) {
+        let before = candidates.iter().rev().find(|archive| !is_ahead(archive.time, now));
+        let newest = proven.name.to_string();
+        let (moment, before) =
+            (words::moment(proven.time, &place.zone), before.map(|archive| archive.name.to_string()));
+        let doubt = ArchiveError::FromTheFuture { newest, moment, before };
+        if latest == Latest::OfOnlySeries {
+            return Err(doubt.into());
+        }
+        warn!("{doubt}");
+    }
     if is_of_series {
         return Ok(proven);
     }
@@ -88,10 +114,15 @@ pub(super) fn find(session: &Session, name: &str, series: &str, latest: Latest) 
     Ok(proven)
 }
 
+/// The archive of a name, whatever that stands for besides.
+pub(super) fn named(session: &Session, name: &str) -> Option<ArchiveInfo> {
+    session.archive_info(&ArchiveName::from_bytes(name))
+}
+
 /// Opens the archive of a name. One whose proof is wrong is opened where borg's own word for that is given, and only if
 /// it is named: `latest` never means it.
 pub(super) fn open(place: &Place, session: &Session, name: &str, latest: Latest) -> anyhow::Result<OpenArchive> {
-    let archive = find(session, name, place.series(), latest)?;
+    let archive = find(place, session, name, latest)?;
     let workarounds = place.environment.value(WORKAROUNDS).unwrap_or_default().to_string_lossy();
     let is_asked_for = workarounds.split(',').any(|workaround| workaround.trim() == IGNORE_INVALID_TAM);
     Ok(if is_asked_for { session.open_unproven_archive(&archive) } else { session.open_archive(&archive) }?)

@@ -61,8 +61,9 @@ fn archive(place: &Arc<Place>, caller: Caller, comment: &str, stop: &Stop) -> an
     if caller == Caller::Hand {
         job.rules = None;
     }
-    let stats = job.backup(stop)?.stats;
-    Ok(Done::with(stats.warnings().max(reporter.warnings())))
+    let made = job.backup(stop)?;
+    let warnings = made.created.stats.warnings() + u64::from(made.is_untidy);
+    Ok(Done::with(warnings.max(reporter.warnings())))
 }
 
 /// Requires that there is something to back up, before anything is made or locked.
@@ -99,14 +100,23 @@ fn require_readable(path: &Path) -> Result<(), SourceProblem> {
 }
 
 fn require_source(path: &Path, read_special: bool) -> Result<(), SourceProblem> {
+    match require_no_link(path) {
+        Err(SourceProblem::Link { target, .. })
+            if read_special && fs::metadata(&target).is_ok_and(|found| is_special(&found)) =>
+        {
+            Ok(())
+        }
+        required => required,
+    }
+}
+
+/// Requires that a source is there, and no symbolic link.
+pub(super) fn require_no_link(path: &Path) -> Result<(), SourceProblem> {
     let missing = |source| SourceProblem::Missing { path: path.to_owned(), source };
     // A slash at the end would lead through a link; what is archived is the link all the same.
     let plain: PathBuf = path.components().collect();
     if fs::symlink_metadata(&plain).map_err(missing)?.is_symlink() {
         let target = path.canonicalize().map_err(missing)?;
-        if read_special && is_special(&target.metadata().map_err(missing)?) {
-            return Ok(());
-        }
         return Err(SourceProblem::Link { path: path.to_owned(), target });
     }
     Ok(())

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use worldkeeper_core::Stop;
-use worldkeeper_engine::prune::{Decision, plan_series};
+use worldkeeper_engine::Session;
+use worldkeeper_engine::prune::{Decision, plan_series, require_past};
 
 use super::archives::unproven_text;
 use super::backup;
@@ -20,6 +21,8 @@ pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::R
     let mut session = place.session(purpose, Caller::Hand, stop)?;
     let rules = &place.settings.retention.value;
     let plan = plan_series(&session, place.series(), rules, place.clock.now(), &place.zone)?;
+    require_past(&session, &plan.decisions)?;
+    let freed = if dry_run { None } else { Some(delete(place, &mut session)?) };
     let mut output = Output::new();
     for decision in &plan.decisions {
         output.line(&line(decision, dry_run))?;
@@ -30,17 +33,23 @@ pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::R
     let archives = words::count(plan.decisions.len() as u64, "archive");
     let going = format!("{} of {archives} in the series {}", plan.going(), place.series());
     let kept = settings::retention_text(rules);
-    if dry_run {
-        output.line(&format!("would delete {going}; the retention is {kept}"))?;
-        output.finish()?;
-        return Ok(Done::Well);
-    }
-    let reporter = Arc::new(Reporter::new(&place.screen, "pruning"));
-    let retained = backup::job(place, Caller::Hand, Arc::clone(&reporter) as _).retain(&mut session)?;
-    let freed = words::bytes(retained.compacted.freed_bytes);
-    output.line(&format!("deleted {going}, freed {freed}; the retention is {kept}"))?;
+    let (line, warnings) = match freed {
+        None => (format!("would delete {going}; the retention is {kept}"), 0),
+        Some((freed, warnings)) => {
+            (format!("deleted {going}, freed {}; the retention is {kept}", words::bytes(freed)), warnings)
+        }
+    };
+    output.line(&line)?;
     output.finish()?;
-    Ok(Done::with(reporter.warnings()))
+    Ok(Done::with(warnings))
+}
+
+/// Deletes what the retention does not keep, and frees its space; returns how many bytes that was, and how many warnings there
+/// were.
+fn delete(place: &Arc<Place>, session: &mut Session) -> anyhow::Result<(u64, u64)> {
+    let reporter = Arc::new(Reporter::new(&place.screen, "pruning"));
+    let retained = backup::job(place, Caller::Hand, Arc::clone(&reporter) as _).retain(session)?;
+    Ok((retained.compacted.freed_bytes, reporter.warnings()))
 }
 
 /// One archive and what becomes of it.

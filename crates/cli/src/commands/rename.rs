@@ -17,7 +17,11 @@ use crate::report::Done;
 pub(super) fn rename(place: &Arc<Place>, name: &str, new_name: &ArchiveName, stop: &Stop) -> anyhow::Result<Done> {
     let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
     let reporter = Reporter::new(&place.screen, "renaming");
-    let archive = archives::find(&session, name, place.series(), Latest::OfAll)?;
+    // One that is called `latest` can have another name, so that the word means one thing again.
+    let archive = match archives::named(&session, name) {
+        Some(archive) => archive,
+        None => archives::find(place, &session, name, Latest::OfAll)?,
+    };
     rename_archive(&mut session, &archive.name, new_name, &reporter)?;
     archives::note(place.history().renamed(&place.location(), archive.name.to_string(), &new_name.to_string()));
     let mut output = Output::new();

@@ -17,7 +17,7 @@ use crate::open::ASK_FOR_COPY;
 use crate::place::Place;
 use crate::report::Done;
 use crate::settings::{Origin, duration_text};
-use crate::words;
+use crate::words::{self, is_ahead};
 
 /// How much later than an interval a good archive may be, at least: the time a slow backup or a few retries take.
 const SLACK: Duration = Duration::from_mins(15);
@@ -184,7 +184,10 @@ impl<'a> Status<'a> {
         let mut problems = Vec::new();
         let settings = &self.place.settings;
         // Of one on another machine nothing is known here but how the runs went.
-        let is_there = settings.repository.value.local().is_none_or(|directory| directory.join("config").exists());
+        let is_there = settings.repository.value.local().is_none_or(|directory| {
+            // Where one of both is lost, there are no archives.
+            ["config", "data"].iter().all(|part| directory.join(part).exists())
+        });
         if !is_there {
             let more =
                 if self.runs.is_empty() { "yet: the first backup makes it" } else { "now: is its volume mounted?" };
@@ -202,6 +205,11 @@ impl<'a> Status<'a> {
                 };
                 problems.push(format!("there is no good archive of the series {series} yet{doubt}"));
             }
+            Some(run) if is_ahead(run.start, self.common.now) => problems.push(format!(
+                "the last good archive is from the future ({}): see to the clock of this machine, or backups are taken for made \
+                 until then",
+                words::moment(run.start, &self.place.zone),
+            )),
             Some(run) if self.common.game_may_run() && words::since(run.start, self.common.now) > limit => problems
                 .push(format!(
                     "the last good archive is {} old; while the game runs, one is expected every {} and late after {}",

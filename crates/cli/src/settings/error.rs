@@ -55,6 +55,8 @@ pub(crate) enum SettingsError {
         variable: &'static str,
         /// What it would do.
         what: &'static str,
+        /// What there is instead.
+        instead: &'static str,
     },
     /// All archives would go.
     #[error("the retention keeps nothing: every archive would be deleted")]

@@ -3,7 +3,7 @@
 use super::{Environment, SettingsError};
 
 /// All variables of ours.
-const KNOWN: [&str; 51] = [
+const KNOWN: [&str; 52] = [
     "WORLDKEEPER_NAME",
     "WORLDKEEPER_STATE_DIR",
     "WORLDKEEPER_LOG",
@@ -47,6 +47,7 @@ const KNOWN: [&str; 51] = [
     "DOCKER_HOST",
     "PROCESSORS_PLAYING",
     "KEEP_LAST",
+    "KEEP_MINUTELY",
     "KEEP_HOURLY",
     "KEEP_DAILY",
     "KEEP_WEEKLY",
@@ -57,17 +58,23 @@ const KNOWN: [&str; 51] = [
     "TZ",
 ];
 
-/// Variables that will mean something. Passing over them would back up at the wrong time, to the wrong place.
-const LATER: [(&str, &str); 1] = [("BACKUP_CRON", "a schedule by cron expression")];
+/// Variables that will mean something, what that is, and what there is instead. Passing over them would back up at the wrong
+/// time, or let archives go that were to stay.
+const LATER: [(&str, &str, &str); 4] = [
+    ("BACKUP_CRON", "a schedule by cron expression", "backups by interval (BACKUP_INTERVAL=1h) work"),
+    ("KEEP_SECONDLY", "borg's other name for KEEP_LAST", "KEEP_LAST keeps as many"),
+    ("KEEP_13WEEKLY", "a rule by quarters of thirteen weeks", "KEEP_MONTHLY keeps three times as many"),
+    ("KEEP_3MONTHLY", "a rule by quarters of three months", "KEEP_MONTHLY keeps three times as many"),
+];
 
 /// What Kubernetes sets for a service called `worldkeeper`.
 const KUBERNETES: [&str; 2] = ["WORLDKEEPER_SERVICE_", "WORLDKEEPER_PORT"];
 
 /// Refuses variables that were surely meant for us and would have no effect.
 pub(super) fn check(environment: &Environment) -> Result<(), SettingsError> {
-    for (variable, what) in LATER {
+    for (variable, what, instead) in LATER {
         if environment.value(variable).is_some() {
-            return Err(SettingsError::NotSupportedYet { variable, what });
+            return Err(SettingsError::NotSupportedYet { variable, what, instead });
         }
     }
     for name in environment.names().filter(|name| name.starts_with("WORLDKEEPER_")) {
@@ -85,7 +92,7 @@ pub(crate) fn misspelt(environment: &Environment) -> impl Iterator<Item = (&str,
     set.filter_map(|name| Some((name, *KNOWN.iter().find(|known| is_nearly(name, known))?)))
 }
 
-/// Returns whether a name begins with the first word of a known one, and goes on nearly as that does.
+/// Returns whether a name begins with the first word of a known one, and goes on nearly as that does, or ends before it.
 fn is_nearly(name: &str, known: &str) -> bool {
     let (Some((first, rest)), Some((known_first, known_rest))) = (name.split_once('_'), known.split_once('_')) else {
         return false;
@@ -95,7 +102,8 @@ fn is_nearly(name: &str, known: &str) -> bool {
     // Days for daily, caches for cache.
     let stem = |word: &str| word.strip_suffix("LY").or(word.strip_suffix('S')).unwrap_or(word).to_owned();
     let distance = strsim::damerau_levenshtein;
-    let is_near = || distance(rest, known_rest) <= 2 || distance(&stem(rest), &stem(known_rest)) <= 1;
+    let ends_early = || known_rest.strip_prefix(rest).is_some_and(|more| more.starts_with('_'));
+    let is_near = || ends_early() || distance(rest, known_rest) <= 2 || distance(&stem(rest), &stem(known_rest)) <= 1;
     is_long && first == known_first && is_near()
 }
 
@@ -170,6 +178,8 @@ mod tests {
             ("BACKUP_SOURCE", Some("BACKUP_SOURCES")),
             ("EXCLUDE_CACHE", Some("EXCLUDE_CACHES")),
             ("BORG_PASPHRASE", Some("BORG_PASSPHRASE")),
+            ("GAME_CONTAINER", Some("GAME_CONTAINER_NAME")),
+            ("GAME_CONT", None),
             ("REMOTE_HOSTS", Some("REMOTE_HOST")),
             ("KEEP_CALM", None),
             ("KEEP_MAX", None),
@@ -200,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_comes_later_is_not_passed_over() {
-        for (variable, _) in LATER {
+        for (variable, ..) in LATER {
             assert!(error(&[(variable, "x")]).unwrap().contains("not supported yet"), "{variable}");
         }
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use worldkeeper_engine::prune::{Count, Period, Rules};
 
 /// The options that count, and the period each of them keeps one archive of.
-pub(super) const COUNTED: [(&str, &str, Period); 6] = [
+pub(super) const COUNTED: [(&str, &str, Period); 7] = [
     ("--keep-last", "KEEP_LAST", Period::Secondly),
+    ("--keep-minutely", "KEEP_MINUTELY", Period::Minutely),
     ("--keep-hourly", "KEEP_HOURLY", Period::Hourly),
     ("--keep-daily", "KEEP_DAILY", Period::Daily),
     ("--keep-weekly", "KEEP_WEEKLY", Period::Weekly),

@@ -64,22 +64,26 @@ pub fn plan_series(
     Ok(SeriesPlan { decisions, unproven })
 }
 
-/// Deletes the archives that a plan lets go, all in one transaction.
+/// Requires that a plan can be believed.
 ///
 /// An archive that was made with a clock that went back looks like the oldest, and would be the first to go. So nothing
 /// goes as long as there is one from the future.
-pub fn prune(session: &mut Session, plan: &[Decision], monitor: &dyn Monitor) -> Result<DeleteStats, DeleteError> {
-    let gone = plan.iter().filter(|decision| decision.keep.is_none());
-    let gone: Vec<_> = gone.map(|decision| ArchiveName::from_bytes(decision.archive.name.as_bytes())).collect();
-    if gone.is_empty() {
-        return Ok(DeleteStats::default());
-    }
+pub fn require_past(session: &Session, plan: &[Decision]) -> Result<(), DeleteError> {
     let now = session.now();
-    if let Some(Decision { archive: Candidate { name, time }, .. }) =
-        plan.iter().find(|decision| decision.archive.time > now)
+    if plan.iter().any(|decision| decision.keep.is_none())
+        && let Some(Decision { archive: Candidate { name, time }, .. }) =
+            plan.iter().find(|decision| decision.archive.time > now)
     {
         let name = ArchiveName::from_bytes(name.as_bytes());
         return Err(DeleteError::FromTheFuture { name, time: *time, now });
     }
-    delete(session, &gone, monitor)
+    Ok(())
+}
+
+/// Deletes the archives that a plan lets go, all in one transaction, if it [can be believed](require_past).
+pub fn prune(session: &mut Session, plan: &[Decision], monitor: &dyn Monitor) -> Result<DeleteStats, DeleteError> {
+    require_past(session, plan)?;
+    let gone = plan.iter().filter(|decision| decision.keep.is_none());
+    let gone: Vec<_> = gone.map(|decision| ArchiveName::from_bytes(decision.archive.name.as_bytes())).collect();
+    if gone.is_empty() { Ok(DeleteStats::default()) } else { delete(session, &gone, monitor) }
 }

@@ -15,6 +15,9 @@ use crate::conversation::{Broken, Conversation, Until};
 
 /// How long a rollback may take before the connection is cut instead, which is a rollback too.
 const ROLLBACK: Duration = Duration::from_secs(30);
+/// And if the work is to end: Docker kills a container that has not ended within ten seconds, and what was sent before may yet
+/// be under way.
+const LAST_ROLLBACK: Duration = Duration::from_secs(3);
 
 /// Changes that become visible together.
 pub(super) struct RemoteTransaction<'a> {
@@ -121,7 +124,9 @@ impl Transaction for RemoteTransaction<'_> {
 impl Drop for RemoteTransaction<'_> {
     fn drop(&mut self) {
         if self.is_changed && !self.is_over && self.conversation.lost().is_none() {
-            match self.conversation.ask(&Call::Rollback, Until::Patience(ROLLBACK)) {
+            let is_last = self.repository.options.stop.is_requested();
+            let patience = if is_last { LAST_ROLLBACK } else { ROLLBACK };
+            match self.conversation.ask(&Call::Rollback, Until::Patience(patience)) {
                 Ok(Ok(_)) => self.conversation.forgive(),
                 Ok(Err(error)) => {
                     warn!("the server does not take the changes back, so the connection is closed: {error}");

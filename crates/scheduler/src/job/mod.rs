@@ -156,6 +156,15 @@ pub struct Retained {
     pub compacted: CompactStats,
 }
 
+/// A good archive.
+#[derive(Debug)]
+pub struct Made {
+    /// What is in it.
+    pub created: Created,
+    /// What should have followed failed: no older one was pruned, or no space freed.
+    pub is_untidy: bool,
+}
+
 impl BackupJob {
     /// Makes an archive, and tidies up after a good one.
     ///
@@ -165,7 +174,8 @@ impl BackupJob {
     /// # Errors
     ///
     /// Why there is no archive; or [`BackupError::Lacking`] if there is one, and nobody should rely on it.
-    pub fn backup(&self, stop: &Stop) -> Result<Created, BackupError> {
+    pub fn backup(&self, stop: &Stop) -> Result<Made, BackupError> {
+        let mut is_untidy = false;
         let begun = self.clock.now();
         let before = self.last_good_run().map(|run| run.files);
         let made = self.archive_in_spite_of_losses(stop);
@@ -191,12 +201,13 @@ impl BackupJob {
             && let Err(error) = self.retain(&mut session)
             && !error.is_stopped()
         {
+            is_untidy = true;
             warn!("the archive is safe, but what should follow failed: {}", error_text(&error));
             if let Some(hint) = (self.hint)(&error) {
                 warn!("hint: {hint}");
             }
         }
-        Ok(created)
+        Ok(Made { created, is_untidy })
     }
 
     /// Applies the retention rules, and frees the space of what goes.
@@ -322,9 +333,9 @@ impl BackupJob {
 impl Job for BackupJob {
     fn run(&self, stop: &Stop) -> JobOutcome {
         match self.backup(stop) {
-            Ok(created) => {
-                let stats = &created.stats;
-                JobOutcome::Good { archive: created.name.to_string(), warnings: stats.warnings() }
+            Ok(Made { created, is_untidy }) => {
+                let warnings = created.stats.warnings() + u64::from(is_untidy);
+                JobOutcome::Good { archive: created.name.to_string(), warnings }
             }
             Err(error) if error.is_stopped() => JobOutcome::Stopped,
             Err(error) => {

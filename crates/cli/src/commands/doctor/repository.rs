@@ -1,6 +1,5 @@
 //! A repository, wherever it is: whether it can be opened, read with our key, and written.
 
-use jiff::Timestamp;
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
 use worldkeeper_engine::Session;
 use worldkeeper_repository::Mode;
@@ -8,7 +7,7 @@ use worldkeeper_repository::Mode;
 use super::verdict::Check;
 use crate::open::{AccessError, OpenRepository};
 use crate::place::Place;
-use crate::words;
+use crate::words::{self, is_ahead};
 
 /// What these checks are called.
 pub(super) const PATH: &str = "path";
@@ -123,24 +122,5 @@ fn archives(place: &Place, session: &Session) -> Check {
                 |time| format!("{count}, the newest of {}", words::moment(time, &place.zone)),
             ),
         ),
-    }
-}
-
-/// Returns whether a moment is later than now by more than clocks differ.
-fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
-    /// In seconds.
-    const SLACK: i64 = 120;
-    moment.as_second() > now.as_second() + SLACK
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clocks_may_differ_a_little() {
-        let now = Timestamp::from_second(1_000_000).unwrap();
-        let later = |seconds: i64| is_ahead(Timestamp::from_second(1_000_000 + seconds).unwrap(), now);
-        assert_eq!([-1000, 0, 120, 121, 1_000_000].map(later), [false, false, false, true, true]);
     }
 }

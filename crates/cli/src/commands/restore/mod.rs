@@ -23,6 +23,7 @@ use worldkeeper_engine::{
 };
 
 use super::archives::{self, Latest};
+use super::backup::{SourceProblem, require_no_link};
 use super::containers;
 use super::output::Output;
 use crate::args::Restore;
@@ -110,6 +111,16 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     if means_all && parts.iter().all(|part| !part.paths.is_empty()) {
         // The sources are meant, then: an archive of others has nothing for them.
         parts.iter().flat_map(|part| &part.paths).for_each(|path| selection.include_path(path));
+    }
+    if in_place {
+        // What is put back would take the place of the link, and not go to where the game is now.
+        for source in sources {
+            match require_no_link(source) {
+                // It may be what is to be put back.
+                Err(SourceProblem::Missing { .. }) if !source.is_symlink() => {}
+                required => required?,
+            }
+        }
     }
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     // In a repository of several games, another one's world must not come over this one.

@@ -153,6 +153,16 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
                 "`worldkeeper list` says of each what is wrong with it. The one that is meant can be named: {newest}"
             ),
             ArchiveError::NoArchive(_) => "make the first one: worldkeeper backup".to_owned(),
+            ArchiveError::TwoMeanings(_) => {
+                "give that one another name: worldkeeper rename latest NAME. Or name the one that is meant".to_owned()
+            }
+            ArchiveError::FromTheFuture { newest, before, .. } => {
+                let before = before.as_ref().map(|name| format!(", or the one before it, {name}")).unwrap_or_default();
+                format!(
+                    "this machine's clock is wrong, or that of the one that made it was. Name the archive that is meant: {newest}\
+                     {before}"
+                )
+            }
         });
     }
     if let Some(WrongFingerprint(_)) = error.downcast_ref() {

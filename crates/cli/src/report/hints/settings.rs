@@ -23,9 +23,7 @@ pub(super) fn settings(error: &SettingsError) -> Option<String> {
         SettingsError::UnknownLabel { label, .. } => format!("for a directory of that name write ./{label}"),
         SettingsError::WhichRepository { .. } => "say which one is meant: --repository LABEL".into(),
         SettingsError::UnknownVariable { .. } => "rename it or take it away: as it is, it would have no effect".into(),
-        SettingsError::NotSupportedYet { variable, .. } => {
-            format!("take {variable} away; backups by interval (BACKUP_INTERVAL=1h) work")
-        }
+        SettingsError::NotSupportedYet { variable, instead, .. } => format!("take {variable} away; {instead}"),
         SettingsError::KeepsNothing => "let one rule keep something, like KEEP_DAILY=7".into(),
         SettingsError::Series(_) => "choose a name with --name or WORLDKEEPER_NAME".into(),
         SettingsError::NoStateDirectory => "name one with --state-dir or WORLDKEEPER_STATE_DIR".into(),

@@ -1,0 +1,102 @@
+//! What `latest` means where stock, or a clock, has made archives that it could be taken for.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::tree;
+use worldkeeper_testkit::worldkeeper::Worldkeeper;
+
+use crate::place;
+
+fn level(keeper: &Worldkeeper) -> String {
+    fs::read_to_string(keeper.world().join("level.dat")).expect("it is there")
+}
+
+fn play(keeper: &Worldkeeper, level: &str) {
+    tree::write(&keeper.world().join("level.dat"), level.as_bytes());
+}
+
+#[test]
+fn an_archive_that_is_called_so_is_not_taken_for_the_newest() {
+    let Some(borg) = Borg::newest().map(Borg::warmed) else { return };
+    let (_folder, keeper) = place("none");
+    play(&keeper, "old");
+    let first = keeper.backup();
+    let _ = borg.create(&keeper.repository(), "latest", &keeper.world(), &[]);
+    play(&keeper, "new");
+    let newest = keeper.backup();
+    play(&keeper, "broken");
+    for words in [
+        &["restore", "latest", "--overwrite"][..],
+        &["list", "latest"],
+        &["info", "latest"],
+        &["diff", "latest", &newest],
+    ] {
+        let _ = keeper.try_run(words).exits(2).says(&["is called `latest`", "worldkeeper rename latest NAME"]);
+    }
+    assert_eq!(level(&keeper), "broken", "nothing was restored");
+    let _ = keeper.run(["restore", &newest, "--overwrite"]);
+    assert_eq!(level(&keeper), "new", "one that is named is meant");
+    let _ = keeper.run(["rename", "latest", "by-hand"]);
+    play(&keeper, "broken");
+    let _ = keeper.run(["restore", "latest", "--overwrite"]);
+    assert_eq!(level(&keeper), "new");
+    assert_eq!(borg.archives(&keeper.repository()).len(), 3);
+
+    for words in
+        [&["rename", &first, "latest"][..], &["import-tar", "latest", "-"], &["recreate", &first, "--target", "latest"]]
+    {
+        let _ = keeper.try_run(words).exits(2).says(&["`latest` is how the newest archive is asked for"]);
+    }
+}
+
+#[test]
+fn an_archive_from_the_future_is_not_put_in_place_unless_it_is_named() {
+    let Some(borg) = Borg::newest().map(Borg::warmed) else { return };
+    let (_folder, keeper) = place("none");
+    let keeper = keeper.without("KEEP_WITHIN").with("KEEP_LAST", "1");
+    play(&keeper, "old");
+    let before = keeper.backup();
+    let series = before.split_once("-20").expect("a time follows").0;
+    let future = format!("{series}-2099-01-01T00:00:00");
+    let when = ["--timestamp", "2099-01-01T00:00:00"];
+    let _ = borg.create(&keeper.repository(), &future, &keeper.world(), &when);
+    play(&keeper, "new");
+    let _ = keeper.run(["backup"]);
+    let newest = keeper.archives().into_iter().find(|name| *name != before && *name != future).expect("it is there");
+    play(&keeper, "broken");
+    let _ = keeper.try_run(["restore", "latest", "--overwrite"]).exits(2).says(&["from the future", &future, &newest]);
+    assert_eq!(level(&keeper), "broken", "nothing was restored");
+    let _ = keeper.try_run(["info", "latest"]).exits(0).says(&["from the future", &future]);
+    let _ = keeper.run(["restore", &newest, "--overwrite"]);
+    assert_eq!(level(&keeper), "new");
+
+    // What cannot be pruned is not said to be, and whoever looks at the exit code sees it.
+    for words in [&["prune"][..], &["prune", "--dry-run"]] {
+        let outcome = keeper.try_run(words).exits(2).says(&[&future, "while the clock is wrong nothing is pruned"]);
+        assert_eq!(outcome.stdout(), "", "{words:?}");
+    }
+    let _ = keeper.try_run(["run", "--once"]).exits(1).says(&["what should follow failed"]);
+    assert_eq!(keeper.archives().len(), 4);
+    let _ = keeper.run(["delete", &future]);
+    let _ = keeper.run(["run", "--once"]);
+    assert_eq!(keeper.archives().len(), 1);
+}
+
+#[test]
+fn what_is_put_back_does_not_take_the_place_of_a_link_to_the_world() {
+    let (folder, keeper) = place("repokey");
+    play(&keeper, "old");
+    let _ = keeper.backup();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::rename(keeper.world(), &elsewhere).expect("it can be moved");
+    for target in ["elsewhere", "nowhere"] {
+        symlink(folder.path().join(target), keeper.world()).expect("a link can be made");
+        let _ = keeper.try_run(["restore", "latest", "--overwrite"]).exits(2);
+        assert!(keeper.world().is_symlink(), "{target}");
+        fs::remove_file(keeper.world()).expect("a link can be removed");
+    }
+    let _ = keeper.run(["restore", "latest"]);
+    assert_eq!(level(&keeper), "old", "where nothing is, all of it is put back");
+}
