@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::sshd::Sshd;
 use worldkeeper_testkit::tree;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
+use worldkeeper_tests::{eventually, locks};
 
 use crate::{Remote, Server, Transport};
 
@@ -54,5 +56,33 @@ fn a_backup_goes_on_when_its_server_was_killed_and_repeats_little() {
             let borg = borg.with_passphrase(PASSPHRASE);
             let _ = borg.run(["check".as_ref(), "--verify-data".as_ref(), repository.as_os_str()]);
         }
+    }
+}
+
+/// Docker gives ten seconds, and what waits to be sent takes minutes.
+#[test]
+fn a_stop_does_not_wait_for_what_a_slow_line_has_yet_to_carry() {
+    for server in Server::newest() {
+        let Some(sshd) = Sshd::start() else { return };
+        let remote = Remote::new(&server, Transport::Ssh(sshd));
+        let (keeper, repository) = (&remote.keeper, remote.on_disk());
+        tree::write(&keeper.world().join("level.dat"), b"a small world");
+        let first = keeper.backup();
+        tree::write(&keeper.world().join("large"), &sha_stream("slow", 16 << 20));
+        let before = stored(&repository);
+        let mut running = keeper.clone().with("UPLOAD_RATE_LIMIT", "400KiB").spawn(["backup"]);
+        while stored(&repository) < before + 100_000 {
+            assert_eq!(running.try_wait().unwrap(), None, "{}: it ended", server.name());
+            thread::sleep(Duration::from_millis(20));
+        }
+        kill_process(Pid::from_child(&running), Signal::TERM).unwrap();
+        let asked = Instant::now();
+        let output = running.wait_with_output().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(9), "{}: {:?}", server.name(), asked.elapsed());
+        assert_eq!(output.status.code(), Some(2), "{}: {}", server.name(), String::from_utf8_lossy(&output.stderr));
+        eventually("the server has ended", Duration::from_secs(10), || locks(&repository).is_empty().then_some(()));
+        assert_eq!(keeper.archives(), [first.as_str()], "{}", server.name());
+        let _ = keeper.backup();
+        let _ = keeper.run(["check", "--verify-data"]);
     }
 }
