@@ -2,6 +2,7 @@
 
 mod backup_host;
 mod compose;
+mod elsewhere;
 mod engine;
 mod game;
 mod image;
@@ -86,8 +87,14 @@ fn import_game(engine: &Engine) -> Result<(), String> {
 /// Starts the game as `name`, with its world in the volume `world`.
 #[track_caller]
 fn start_game(engine: &Engine, name: &str) {
+    start_game_on(engine, name, "world:/data");
+}
+
+/// The same with its world elsewhere.
+#[track_caller]
+fn start_game_on(engine: &Engine, name: &str, volume: &str) {
     let words = ["run", "--detach", "--name", name, "--network", "none", "--restart", "unless-stopped"];
-    let _ = engine.docker(words.into_iter().chain(["--volume", "world:/data", GAME]));
+    let _ = engine.docker(words.into_iter().chain(["--volume", volume, GAME]));
 }
 
 /// A sidecar that runs with as little as `compose.example.yaml` gives it, under a name, its repository in a folder of ours.

@@ -14,6 +14,7 @@ mod hardening;
 mod json;
 mod key_files;
 mod logging;
+mod mounts;
 mod open;
 mod pages;
 mod place;

@@ -10,7 +10,7 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::Stream;
 
-use crate::{ContainerName, Endpoint, Pace, State, transport};
+use crate::{Container, ContainerName, Endpoint, Mount, Pace, State, transport};
 
 /// What happens to a container that can change whether it runs, or which one has the name.
 const EVENTS: [&str; 7] = ["create", "start", "die", "pause", "unpause", "rename", "destroy"];
@@ -34,21 +34,21 @@ pub enum DockerError {
     },
 }
 
-/// Asks once what a container is doing; never [`State::Missing`].
+/// Asks once what a container is doing, and what it has mounted; its state is never [`State::Missing`].
 ///
 /// # Errors
 ///
 /// [`DockerError::NoSuchContainer`] if it is missing, [`DockerError::Unreachable`] if the daemon cannot say.
-pub async fn inspect(endpoint: &Endpoint, name: &ContainerName) -> Result<State, DockerError> {
-    match Client::new(endpoint, Pace::default().request_timeout)?.inspect(name).await? {
-        Inspected { state: State::Missing, .. } => Err(DockerError::NoSuchContainer(name.clone())),
-        Inspected { state, .. } => Ok(state),
+pub async fn inspect(endpoint: &Endpoint, name: &ContainerName) -> Result<Container, DockerError> {
+    match Client::new(endpoint, Pace::default().request_timeout)?.inspect(name).await?.container {
+        Container { state: State::Missing, .. } => Err(DockerError::NoSuchContainer(name.clone())),
+        container => Ok(container),
     }
 }
 
 /// What `inspect` found.
 pub(crate) struct Inspected {
-    pub(crate) state: State,
+    pub(crate) container: Container,
     /// The id, if there is such a container.
     pub(crate) id: Option<String>,
 }
@@ -79,13 +79,15 @@ impl Client {
     /// Asks what a container is doing.
     pub(crate) async fn inspect(&self, name: &ContainerName) -> Result<Inspected, DockerError> {
         let action = format!("inspect container {name}");
+        let inspected =
+            |state, mounts, id| Inspected { container: Container { name: name.clone(), state, mounts }, id };
         match self.limited(&action, self.docker.inspect_container(name.as_str(), None)).await? {
             Ok(reply) => match State::of(&reply) {
-                Some(state) => Ok(Inspected { state, id: reply.id }),
+                Some(state) => Ok(inspected(state, Mount::all_of(&reply), reply.id)),
                 None => Err(self.unreachable(action, "the reply says nothing of its state".to_owned())),
             },
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
-                Ok(Inspected { state: State::Missing, id: None })
+                Ok(inspected(State::Missing, Vec::new(), None))
             }
             Err(error) => Err(self.unreachable(action, describe(&error))),
         }

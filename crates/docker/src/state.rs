@@ -2,7 +2,7 @@
 
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
 
-use crate::ContainerName;
+use crate::{ContainerName, Mount};
 
 /// What a container is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Container {
     pub name: ContainerName,
     /// What it is doing.
     pub state: State,
+    /// What it has mounted.
+    pub mounts: Vec<Mount>,
 }
 
 /// What is known of the watched containers.

@@ -16,7 +16,7 @@ use tracing::debug;
 
 use crate::backoff::Backoff;
 use crate::client::Client;
-use crate::{Container, ContainerName, DockerError, Endpoint, Watch};
+use crate::{ContainerName, DockerError, Endpoint, Watch};
 
 /// How often, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +155,7 @@ impl Watcher {
             match client.inspect(name).await {
                 Ok(inspected) => {
                     ids.extend(inspected.id);
-                    containers.push(Container { name: name.clone(), state: inspected.state });
+                    containers.push(inspected.container);
                 }
                 Err(error) => return Err(self.lost(error, sender).await),
             }

@@ -8,7 +8,7 @@ use fake::{FakeDaemon, Reply, container, event};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinHandle;
 use worldkeeper_docker::State::{Missing, NotRunning, Running};
-use worldkeeper_docker::{ContainerName, DockerError, Endpoint, Pace, State, Watch, Watcher, inspect};
+use worldkeeper_docker::{ContainerName, DockerError, Endpoint, MountKind, Pace, State, Watch, Watcher, inspect};
 
 /// A pace at which nothing but the first reading, events and new connections makes the watcher look.
 const BY_EVENTS: Pace = Pace {
@@ -101,6 +101,29 @@ async fn a_container_may_be_removed_made_anew_and_renamed() {
     daemon.set("mc", container("3", "running"));
     daemon.send(&event("rename", "3", &[("name", "mc"), ("oldName", "/new")], 5));
     assert_eq!(watching.states().await, [Running]);
+}
+
+#[tokio::test]
+async fn another_volume_is_news() {
+    let mut daemon = FakeDaemon::start();
+    let with = |volume: &str| {
+        let mounts = format!(
+            r#"[{{"Type":"volume","Name":"{volume}","Source":"/volumes/{volume}/_data","Destination":"/data"}}]"#
+        );
+        Reply::Json(200, format!(r#"{{"Id":"1","State":{{"Status":"running"}},"Mounts":{mounts}}}"#))
+    };
+    daemon.set("mc", with("world"));
+    let mut watching = Watching::start(&daemon.endpoint, &["mc"], BY_EVENTS);
+    daemon.stream_opened().await;
+    for (time, volume) in [(1, "world"), (2, "new")] {
+        daemon.set("mc", with(volume));
+        let Watch::Known(containers) = watching.said.recv().await.unwrap() else { panic!("nothing is known") };
+        assert_eq!(containers[0].mounts[0].kind, MountKind::Volume(volume.to_owned()));
+        daemon.set("mc", with("new"));
+        daemon.send(&event("start", "1", &[("name", "mc")], time));
+    }
+    let mounts = inspect(&daemon.endpoint, &name("mc")).await.unwrap().mounts;
+    assert_eq!(mounts[0].destination, "/data");
 }
 
 #[tokio::test]
@@ -320,8 +343,8 @@ async fn a_container_can_be_asked_for_once() {
     daemon.set("mc", container("1", "running"));
     daemon.set("paused", container("2", "paused"));
     daemon.set("broken", Reply::Json(500, String::new()));
-    assert_eq!(inspect(&daemon.endpoint, &name("mc")).await.unwrap(), Running);
-    assert_eq!(inspect(&daemon.endpoint, &name("paused")).await.unwrap(), NotRunning("paused"));
+    assert_eq!(inspect(&daemon.endpoint, &name("mc")).await.unwrap().state, Running);
+    assert_eq!(inspect(&daemon.endpoint, &name("paused")).await.unwrap().state, NotRunning("paused"));
     let missing = inspect(&daemon.endpoint, &name("none")).await.unwrap_err();
     assert!(matches!(missing, DockerError::NoSuchContainer(_)));
     assert_eq!(missing.to_string(), "there is no container none");

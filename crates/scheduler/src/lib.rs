@@ -11,7 +11,7 @@ mod outcome;
 pub mod policy;
 pub mod words;
 
-pub use daemon::{Daemon, DaemonError, Signals};
+pub use daemon::{Daemon, DaemonError, Signals, Watched};
 pub use history::History;
-pub use outcome::{Job, JobOutcome};
+pub use outcome::{Job, JobOutcome, Lookout};
 pub use policy::Scheduler;

@@ -78,6 +78,7 @@ struct House {
     rules: Option<Rules>,
     refused: Option<bool>,
     away: Arc<Mutex<(u32, u32)>>,
+    elsewhere: Option<String>,
 }
 
 impl House {
@@ -99,6 +100,7 @@ impl House {
             rules: Some(Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] }),
             refused: None,
             away: Arc::default(),
+            elsewhere: None,
         }
     }
 
@@ -129,6 +131,10 @@ impl House {
             rules: self.rules.clone(),
             zone: TimeZone::UTC,
             history: self.history(),
+            elsewhere: {
+                let elsewhere = self.elsewhere.clone();
+                Box::new(move || elsewhere.clone())
+            },
             hint: |_| Some("do something".into()),
             monitor: Arc::new(Silent),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
@@ -214,6 +220,24 @@ fn nothing_is_pruned_after_an_archive_without_any_file() {
     assert_eq!(house.run(), good(2, 1), "what should be mounted is not");
     assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Warnings)]);
     assert_eq!(house.archives().len(), 2);
+}
+
+#[test]
+fn nothing_is_pruned_while_the_game_is_elsewhere() {
+    let mut house = House::new();
+    assert_eq!(house.run(), good(1, 0));
+    house.elsewhere = Some("the game uses another volume".into());
+    assert_eq!(house.run(), good(2, 1));
+    assert_eq!(house.run(), good(3, 1));
+    assert_eq!(house.archives().len(), 3);
+    let said = |house: &House| house.history().runs(SERIES, LOCATION).unwrap().pop().unwrap().elsewhere;
+    assert_eq!(said(&house), house.elsewhere);
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good); 3]);
+    house.elsewhere = None;
+    assert_eq!(house.run(), good(4, 0));
+    assert_eq!(house.archives().len(), 1, "what was held back is done now");
+    let runs = house.history().runs(SERIES, LOCATION).unwrap();
+    assert_eq!(runs.iter().rfind(|run| run.kind == Kind::Backup).unwrap().elsewhere, None);
 }
 
 #[test]

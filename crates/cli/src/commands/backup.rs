@@ -11,6 +11,7 @@ use worldkeeper_core::Stop;
 use worldkeeper_engine::{CreateOptions, Monitor, ask, username};
 use worldkeeper_scheduler::job::BackupJob;
 
+use super::elsewhere::Elsewhere;
 use super::{containers, several};
 use crate::open::{Caller, Opener};
 use crate::place::Place;
@@ -62,8 +63,7 @@ fn archive(place: &Arc<Place>, caller: Caller, comment: &str, stop: &Stop) -> an
         job.rules = None;
     }
     let made = job.backup(stop)?;
-    let warnings = made.created.stats.warnings() + u64::from(made.is_untidy);
-    Ok(Done::with(warnings.max(reporter.warnings())))
+    Ok(Done::with(made.warnings().max(reporter.warnings())))
 }
 
 /// Requires that there is something to back up, before anything is made or locked.
@@ -136,6 +136,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
         rules: Some(place.settings.retention.value.clone()),
         zone: place.zone.clone(),
         history: place.history(),
+        elsewhere: Elsewhere::question(place),
         hint: report::advice,
         monitor,
         clock: Arc::clone(&place.clock),

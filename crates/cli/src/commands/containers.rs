@@ -2,7 +2,7 @@
 
 use tokio::runtime::Builder;
 use tracing::{info, warn};
-use worldkeeper_docker::{ContainerName, DockerError, State, inspect};
+use worldkeeper_docker::{Container, ContainerName, DockerError, State, inspect};
 
 use crate::place::Place;
 use crate::settings::Origin;
@@ -17,8 +17,8 @@ pub(crate) struct ContainerError {
     pub(crate) origin: Origin,
 }
 
-/// What each container does; empty where none is to be watched, or no daemon is there to ask.
-pub(super) fn states(place: &Place) -> anyhow::Result<Vec<(ContainerName, Result<State, DockerError>)>> {
+/// What each container does and has mounted; empty where none is to be watched, or no daemon is there to ask.
+pub(super) fn states(place: &Place) -> anyhow::Result<Vec<(ContainerName, Result<Container, DockerError>)>> {
     let containers = &place.settings.containers.value;
     let Some(endpoint) = place.settings.docker.value.as_ref().filter(|_| !containers.is_empty()) else {
         return Ok(Vec::new());
@@ -33,14 +33,14 @@ pub(super) fn states(place: &Place) -> anyhow::Result<Vec<(ContainerName, Result
 pub(super) fn require(place: &Place) -> anyhow::Result<()> {
     warn_without_socket(place);
     let states = states(place)?;
-    let rests = |state: &Result<State, DockerError>| matches!(state, Ok(State::NotRunning(_) | State::Missing));
+    let rests = |state: &Result<Container, _>| state.as_ref().is_ok_and(|container| container.state != State::Running);
     // Where no game is named, somebody has asked for a backup and waits for it.
     if !place.settings.containers.value.is_empty() {
         place.game_may_run(states.is_empty() || !states.iter().all(|(_, state)| rests(state)));
     }
     for (name, state) in states {
         match state {
-            Ok(State::Running) => {}
+            Ok(Container { state: State::Running, .. }) => {}
             Ok(_) => info!("container {name} does not run; as this backup was asked for, it is made all the same"),
             Err(DockerError::NoSuchContainer(name)) => {
                 return Err(ContainerError { name, origin: place.settings.containers.origin }.into());

@@ -13,6 +13,7 @@ mod containers;
 mod delete;
 mod diff;
 mod doctor;
+mod elsewhere;
 mod export_tar;
 mod find;
 mod import_tar;

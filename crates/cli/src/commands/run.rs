@@ -9,8 +9,9 @@ use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_engine::Monitor;
 use worldkeeper_scheduler::job::BackupJob;
-use worldkeeper_scheduler::{Daemon, Job, JobOutcome, Signals};
+use worldkeeper_scheduler::{Daemon, Job, JobOutcome, Signals, Watched};
 
+use super::elsewhere::Elsewhere;
 use super::{Next, backup, containers};
 use crate::args::Run;
 use crate::demo;
@@ -34,7 +35,9 @@ pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Resul
     let guard = place.state.claim_daemon()?;
     containers::warn_without_socket(place);
     let names = place.settings.containers.value.clone();
-    let watch = place.settings.docker.value.clone().filter(|_| !names.is_empty()).map(|endpoint| (endpoint, names));
+    let endpoint = place.settings.docker.value.clone().filter(|_| !names.is_empty());
+    let lookout = Arc::new(Elsewhere::begin(place));
+    let watch = endpoint.map(|endpoint| Watched { endpoint, names, lookout });
     let daemon = Daemon {
         interval: place.settings.interval.value,
         watch,

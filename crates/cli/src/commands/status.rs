@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use worldkeeper_docker::{DockerError, State};
+use worldkeeper_docker::{Container, ContainerName, DockerError, State};
 use worldkeeper_engine::Escrow;
 use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
 
@@ -42,7 +42,9 @@ struct Status<'a> {
 /// Says how the backups are. Exit code 1 if something is wrong with them; a copy of the key that is asked for is no such
 /// thing, or whoever watches the exit code would learn to ignore it.
 pub(super) fn status(place: &Place, json: bool) -> anyhow::Result<Done> {
-    let containers = containers::states(place)?.into_iter().map(|(name, state)| (name.to_string(), state)).collect();
+    let state =
+        |(name, found): (ContainerName, Result<Container, _>)| (name.to_string(), found.map(|found| found.state));
+    let containers = containers::states(place)?.into_iter().map(state).collect();
     let common = Common { place, now: place.clock.now(), containers, has_daemon: place.state.has_daemon()? };
     let repositories =
         place.each().into_iter().map(|place| Status::of(&common, place)).collect::<Result<Vec<_>, _>>()?;
@@ -218,6 +220,11 @@ impl<'a> Status<'a> {
                     duration_text(limit),
                 )),
             Some(_) => {}
+        }
+        // Of a run that made no archive nothing is known.
+        let made = self.runs.iter().rev().find(|run| run.kind == Kind::Backup && run.archive.is_some());
+        if let Some((run, text)) = made.and_then(|run| Some((run, run.elsewhere.as_ref()?))) {
+            problems.push(format!("the last backup found {} ago: {text}", self.age(run.end)));
         }
         let last = |kind| self.runs.iter().rev().find(move |run| run.kind == kind);
         for (kind, what) in [(Kind::Backup, "backup"), (Kind::Prune, "pruning"), (Kind::Compact, "compaction")] {

@@ -8,25 +8,31 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{Level, debug, error, info, warn};
 use worldkeeper_core::{Clock, Stop};
-use worldkeeper_docker::Watch;
+use worldkeeper_docker::{Container, Watch};
 
 use super::DaemonError;
 use super::signals::Signal;
 use crate::policy::{Action, Event, Now};
-use crate::{Job, JobOutcome, Scheduler};
+use crate::{Job, JobOutcome, Lookout, Scheduler};
 
 /// The loop and what it holds.
 pub(super) struct EventLoop {
     scheduler: Scheduler,
     /// In the order of the scheduler's repositories.
     jobs: Vec<Arc<dyn Job>>,
+    lookout: Option<Arc<dyn Lookout>>,
     clock: Arc<dyn Clock>,
     stop: Stop,
 }
 
 impl EventLoop {
-    pub(super) fn new(scheduler: Scheduler, jobs: Vec<Arc<dyn Job>>, clock: Arc<dyn Clock>) -> Self {
-        Self { scheduler, jobs, clock, stop: Stop::default() }
+    pub(super) fn new(
+        scheduler: Scheduler,
+        jobs: Vec<Arc<dyn Job>>,
+        lookout: Option<Arc<dyn Lookout>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { scheduler, jobs, lookout, clock, stop: Stop::default() }
     }
 
     /// Runs until a stop that was asked for is done.
@@ -37,6 +43,7 @@ impl EventLoop {
     ) -> Result<(), DaemonError> {
         // Read in another thread, too: a disk that hangs must not make the daemon deaf.
         let mut work = Some(self.ask(|last_good| Event::Started { last_good }));
+        let mut comparison = None;
         loop {
             let event = tokio::select! {
                 biased;
@@ -47,6 +54,7 @@ impl EventLoop {
                     Some(Signal::Backup) => Event::BackupRequested,
                 },
                 event = Work::ended(&mut work) => event,
+                event = Work::ended(&mut comparison) => event,
                 known = next(&mut watch) => Event::Watch(known),
                 () = self.timer() => Event::Timer,
             };
@@ -54,6 +62,8 @@ impl EventLoop {
                 match action {
                     Action::Say(level, text) => say(level, &text),
                     Action::TellGame { may_run } => self.jobs.iter().for_each(|job| job.game_may_run(may_run)),
+                    // What is known by now is compared; nobody waits for what is not true any more.
+                    Action::Compare(containers) => comparison = self.compare(containers),
                     Action::ReadLastGood => work = Some(self.ask(Event::LastGood)),
                     Action::StartJob(index) => work = self.start_job(index),
                     Action::StopJob => self.stop.request(),
@@ -85,6 +95,14 @@ impl EventLoop {
         })
     }
 
+    fn compare(&self, containers: Vec<Container>) -> Option<Work> {
+        let lookout = Arc::clone(self.lookout.as_ref()?);
+        Some(Work {
+            handle: spawn_blocking(move || Event::Compared { elsewhere: lookout.elsewhere(&containers) }),
+            after_panic: Event::Compared { elsewhere: None },
+        })
+    }
+
     /// Comes back when the scheduler wants to be woken.
     async fn timer(&self) {
         match self.scheduler.wake_at() {
@@ -94,7 +112,7 @@ impl EventLoop {
     }
 }
 
-/// What goes on in another thread. There is one at a time: the scheduler waits for its end before it wants another,
+/// What goes on in another thread. But for comparisons, there is one at a time: the scheduler waits for its end before it wants another,
 /// but for a backup that is asked for while the last good archive is read, whose answer nobody waits for any more.
 struct Work {
     handle: JoinHandle<Event>,

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use worldkeeper_core::Clock;
 use worldkeeper_docker::{ContainerName, Endpoint, Watcher};
 
-use crate::{Job, Scheduler};
+use crate::{Job, Lookout, Scheduler};
 use event_loop::EventLoop;
 
 pub use signals::Signals;
@@ -54,12 +54,22 @@ pub enum DaemonError {
 pub struct Daemon {
     /// How often a backup is made.
     pub interval: Duration,
-    /// The containers to watch, and through what. Without, the schedule always runs.
-    pub watch: Option<(Endpoint, Vec<ContainerName>)>,
+    /// The containers to watch. Without, the schedule always runs.
+    pub watch: Option<Watched>,
     /// What is done when a backup is due: a job for each repository, with what that is called. One after the other.
     pub jobs: Vec<(String, Arc<dyn Job>)>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Containers that are watched.
+pub struct Watched {
+    /// Through what.
+    pub endpoint: Endpoint,
+    /// Which.
+    pub names: Vec<ContainerName>,
+    /// Sees whether they use what is backed up.
+    pub lookout: Arc<dyn Lookout>,
 }
 
 impl Daemon {
@@ -72,17 +82,17 @@ impl Daemon {
         }
         let (runtime, received) = signals.split();
         let ended = runtime.block_on(async {
-            let (watch, containers) = match self.watch {
-                Some((endpoint, names)) => {
+            let (watch, containers, lookout) = match self.watch {
+                Some(Watched { endpoint, names, lookout }) => {
                     let (sender, receiver) = mpsc::channel(1);
                     tokio::spawn(Watcher::new(endpoint, names.clone()).run(sender));
-                    (Some(receiver), names)
+                    (Some(receiver), names, Some(lookout))
                 }
-                None => (None, Vec::new()),
+                None => (None, Vec::new(), None),
             };
             let (names, jobs): (Vec<_>, _) = self.jobs.into_iter().unzip();
             let scheduler = Scheduler::new(self.interval, &containers, &names);
-            EventLoop::new(scheduler, jobs, self.clock).run(received, watch).await
+            EventLoop::new(scheduler, jobs, lookout, self.clock).run(received, watch).await
         });
         drop(guard);
         ended

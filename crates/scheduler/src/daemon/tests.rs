@@ -1,7 +1,7 @@
 //! The loop, with time that passes by itself as soon as nobody has anything to do.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +14,7 @@ use worldkeeper_docker::{Container, ContainerName, State, Watch};
 use super::DaemonError;
 use super::event_loop::EventLoop;
 use super::signals::Signal;
-use crate::{Job, JobOutcome, Scheduler};
+use crate::{Job, JobOutcome, Lookout, Scheduler};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -69,6 +69,17 @@ impl Job for TestJob {
     }
 }
 
+/// One that notes what it is to look at, and panics now and then.
+struct TestLookout(Arc<Mutex<Vec<State>>>);
+
+impl Lookout for TestLookout {
+    fn elsewhere(&self, containers: &[Container]) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(containers[0].state);
+        assert_ne!(containers[0].state, State::Missing, "a panic on purpose");
+        Some("the game is elsewhere".to_owned())
+    }
+}
+
 /// A loop that runs, and what moves it.
 struct Setting {
     signals: Sender<Signal>,
@@ -77,6 +88,8 @@ struct Setting {
     starts: UnboundedReceiver<u64>,
     /// What the job was told of the game.
     told: Arc<Mutex<Vec<bool>>>,
+    /// What was looked at.
+    seen: Arc<Mutex<Vec<State>>>,
     ended: JoinHandle<Result<(), DaemonError>>,
 }
 
@@ -98,14 +111,18 @@ impl Setting {
         let (signals, mut signals_receiver) = mpsc::channel(1);
         let (watch, watch_receiver) = mpsc::channel(1);
         let receiver = (!names.is_empty()).then_some(watch_receiver);
+        let seen = Arc::<Mutex<_>>::default();
+        let lookout: Arc<dyn Lookout> = Arc::new(TestLookout(Arc::clone(&seen)));
         let ended = tokio::spawn(async move {
-            EventLoop::new(scheduler, vec![Arc::new(job)], clock).run(&mut signals_receiver, receiver).await
+            EventLoop::new(scheduler, vec![Arc::new(job)], Some(lookout), clock)
+                .run(&mut signals_receiver, receiver)
+                .await
         });
-        Self { signals, watch: Some(watch), starts, told, ended }
+        Self { signals, watch: Some(watch), starts, told, seen, ended }
     }
 
     async fn say(&self, state: State) {
-        let container = Container { name: "mc".parse().unwrap(), state };
+        let container = Container { name: "mc".parse().unwrap(), state, mounts: Vec::new() };
         self.watch.as_ref().unwrap().send(Watch::Known(vec![container])).await.unwrap();
     }
 
@@ -155,6 +172,8 @@ async fn the_schedule_follows_the_game() {
     setting.say(State::Running).await;
     pass(HOUR / 2).await;
     let told = Arc::clone(&setting.told);
+    let states = [State::Missing, State::Running, State::NotRunning("exited"), State::Running];
+    assert_eq!(*setting.seen.lock().unwrap_or_else(PoisonError::into_inner), states, "each is looked at");
     assert_eq!(setting.stop().await, [60, 120, 750]);
     let told = told.lock().unwrap();
     // Nothing may have been known of it at first, which is told as if it ran.

@@ -28,6 +28,9 @@ pub struct Run {
     /// Which files are not in the archive as they should be, the first of them by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amiss: Option<String>,
+    /// The game used nothing of what was backed up, and what is to be done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
     /// Bytes read from the source.
     #[serde(default)]
     pub read_bytes: u64,
@@ -106,7 +109,7 @@ impl Run {
 
     /// Cuts the texts to what a small file can hold.
     pub(super) fn bounded(mut self) -> Self {
-        for text in [&mut self.archive, &mut self.amiss, &mut self.error].into_iter().flatten() {
+        for text in [&mut self.archive, &mut self.amiss, &mut self.elsewhere, &mut self.error].into_iter().flatten() {
             if let Some((end, _)) = text.char_indices().nth(Self::MAX_TEXT) {
                 text.truncate(end);
                 text.push('…');

@@ -49,6 +49,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         is_deleted: false,
         files: Files { new: 1, changed: 2, unchanged: 3, broken: 4, ..Files::default() },
         amiss: Some("4 files found broken: a, b, c, d".to_owned()),
+        elsewhere: Some("the game is elsewhere".to_owned()),
         read_bytes: 1 << 30,
         added_bytes: 1 << 20,
         freed_bytes: 0,
@@ -188,6 +189,18 @@ fn fields_of_later_versions_are_passed_over() {
     let text = String::from_utf8(disk::read(&*disk, &path, 1 << 20).unwrap()).unwrap();
     disk.overwrite("json", text.replace("\"kind\"", "\"later\":{\"a\":[1]},\"kind\"").as_bytes());
     assert_eq!(history.runs("mc", "local").unwrap(), [backup(0, RunOutcome::Good)]);
+}
+
+#[test]
+fn files_of_earlier_versions_are_read() {
+    let (disk, history) = setting();
+    history.record("mc", "local", backup(0, RunOutcome::Good)).unwrap();
+    let earlier = r#"{"version":1,"series":"mc","repository":"local","runs":[{"kind":"backup",
+        "start":"2026-11-06T12:00:00.000000","end":"2026-11-06T12:00:30.000000","outcome":"good","archive":"mc-0"}]}"#;
+    disk.overwrite("json", earlier.as_bytes());
+    let runs = history.runs("mc", "local").unwrap();
+    assert_eq!((runs.len(), &runs[0].elsewhere), (1, &None));
+    assert!(runs[0].is_good_backup());
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub struct BackupJob {
     pub zone: TimeZone,
     /// Where runs are recorded.
     pub history: History,
+    /// What is wrong, in words for people, if it is certain that the game uses nothing of the sources.
+    pub elsewhere: Box<dyn Fn() -> Option<String> + Send + Sync>,
     /// What to do about an error, as far as its user can do something.
     pub hint: fn(&(dyn Error + 'static)) -> Option<String>,
     /// Told what happens.
@@ -147,6 +149,24 @@ impl RetentionError {
     }
 }
 
+/// A backup that was made.
+#[derive(Debug)]
+pub struct Made {
+    /// Its archive.
+    pub created: Created,
+    /// What is wrong, if the game used nothing of what is in it.
+    pub elsewhere: Option<String>,
+    /// What should have followed failed: no older archive was pruned, or no space freed.
+    pub is_untidy: bool,
+}
+
+impl Made {
+    /// How much was amiss.
+    pub fn warnings(&self) -> u64 {
+        self.created.stats.warnings() + u64::from(self.elsewhere.is_some()) + u64::from(self.is_untidy)
+    }
+}
+
 /// What retention did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retained {
@@ -156,20 +176,12 @@ pub struct Retained {
     pub compacted: CompactStats,
 }
 
-/// A good archive.
-#[derive(Debug)]
-pub struct Made {
-    /// What is in it.
-    pub created: Created,
-    /// What should have followed failed: no older one was pruned, or no space freed.
-    pub is_untidy: bool,
-}
-
 impl BackupJob {
     /// Makes an archive, and tidies up after a good one.
     ///
     /// Nothing is pruned after an archive that lacks something: the older ones may be the only ones that have it. Nor
-    /// is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
+    /// is anything while the game uses nothing of what is backed up: the older ones may be the last of a world that was
+    /// played. Nor is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
     ///
     /// # Errors
     ///
@@ -178,12 +190,17 @@ impl BackupJob {
         let mut is_untidy = false;
         let begun = self.clock.now();
         let before = self.last_good_run().map(|run| run.files);
+        let elsewhere = (self.elsewhere)();
+        if let Some(text) = &elsewhere {
+            warn!("{text}");
+        }
         let made = self.archive_in_spite_of_losses(stop);
         let lacking = made.as_ref().ok().and_then(|(_, created)| lacking(created, before));
         let mut run = Self::run_of(&made, begun, self.clock.now());
         if let Some(error) = &lacking {
             (run.outcome, run.error) = (RunOutcome::Failed, Some(error_text(error)));
         }
+        run.elsewhere.clone_from(&elsewhere);
         self.record(&run);
         let (mut session, created) = made?;
         if let Some(error) = lacking {
@@ -197,6 +214,10 @@ impl BackupJob {
                  readable, or leave its directory out of the sources",
                 unread(&created.stats)
             );
+        } else if self.rules.is_some() && elsewhere.is_some() {
+            warn!(
+                "nothing is pruned, because the game does not use what is backed up: older archives may have its world"
+            );
         } else if !stop.is_requested()
             && let Err(error) = self.retain(&mut session)
             && !error.is_stopped()
@@ -207,7 +228,7 @@ impl BackupJob {
                 warn!("hint: {hint}");
             }
         }
-        Ok(Made { created, is_untidy })
+        Ok(Made { created, elsewhere, is_untidy })
     }
 
     /// Applies the retention rules, and frees the space of what goes.
@@ -300,6 +321,7 @@ impl BackupJob {
                     broken: stats.files_broken,
                 },
                 amiss: amiss.clone(),
+                elsewhere: None,
                 read_bytes: stats.read_bytes,
                 added_bytes: stats.stored_bytes,
                 freed_bytes: 0,
@@ -333,10 +355,7 @@ impl BackupJob {
 impl Job for BackupJob {
     fn run(&self, stop: &Stop) -> JobOutcome {
         match self.backup(stop) {
-            Ok(Made { created, is_untidy }) => {
-                let warnings = created.stats.warnings() + u64::from(is_untidy);
-                JobOutcome::Good { archive: created.name.to_string(), warnings }
-            }
+            Ok(made) => JobOutcome::Good { archive: made.created.name.to_string(), warnings: made.warnings() },
             Err(error) if error.is_stopped() => JobOutcome::Stopped,
             Err(error) => {
                 JobOutcome::Failed { error: error_text(&error), hint: (self.hint)(&error), retry: error.may_pass() }
@@ -369,6 +388,7 @@ fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error,
         is_deleted: false,
         files: Files::default(),
         amiss: None,
+        elsewhere: None,
         read_bytes: 0,
         added_bytes: 0,
         freed_bytes: 0,

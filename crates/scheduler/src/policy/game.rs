@@ -21,11 +21,14 @@ pub(super) struct Game {
     told: bool,
     /// Whether nothing has been known for so long that the game is taken to run.
     presumed: bool,
+    /// What is wrong, if it uses nothing of what is backed up.
+    elsewhere: Option<String>,
 }
 
 impl Game {
     pub(super) fn new(names: &[ContainerName]) -> Self {
-        Self { names: names.to_vec(), containers: Vec::new(), unknown_since: None, told: false, presumed: false }
+        let containers = Vec::new();
+        Self { names: names.to_vec(), containers, unknown_since: None, told: false, presumed: false, elsewhere: None }
     }
 
     /// Begins to wait for the first word on the containers.
@@ -88,12 +91,22 @@ impl Game {
         self.presumed = false;
         let runs = any_runs(&containers);
         for container in &containers {
-            if !self.containers.contains(container) {
+            let is_same = |known: &Container| known.name == container.name && known.state == container.state;
+            if !self.containers.iter().any(is_same) {
                 said.push(describe(container, runs));
             }
         }
+        said.push(Action::Compare(containers.clone()));
         self.containers = containers;
         said
+    }
+
+    /// Takes in whether it uses what is backed up. Said once, and again if something else is wrong.
+    pub(super) fn compare(&mut self, elsewhere: Option<String>) -> Option<Action> {
+        let is_news = self.elsewhere != elsewhere;
+        self.elsewhere = elsewhere;
+        let text = self.elsewhere.clone().filter(|_| is_news)?;
+        Some(Action::Say(Level::WARN, text))
     }
 
     fn lose(&mut self, reason: &str, now: Duration) -> Vec<Action> {

@@ -7,6 +7,8 @@
 //! - After a failure it is tried again after 1 min, 2 min, 4 min, … up to the interval.
 //! - A job that does not end, because it waits for a lock or a disk, is spoken of again and again.
 //! - Before a job starts, the last good archive is read anew: somebody may have made one by hand meanwhile.
+//! - Whenever something else is known of the game, it is seen whether it uses what is backed up. If it does not, people are
+//!   told, and backups go on: somebody may have meant it so.
 //!
 //! **Clocks.** Waits are reckoned on the monotonic clock alone, so a jump of the wall clock neither delays a backup nor
 //! brings one forward. The wall clock is asked only when a last good archive is learnt that this process did not make
@@ -30,7 +32,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::Level;
 use worldkeeper_core::Clock;
-use worldkeeper_docker::{ContainerName, Watch};
+use worldkeeper_docker::{Container, ContainerName, Watch};
 
 use crate::{JobOutcome, words};
 use game::Game;
@@ -72,6 +74,11 @@ pub enum Event {
     },
     /// Something else is known of the containers.
     Watch(Watch),
+    /// The answer to [`Action::Compare`].
+    Compared {
+        /// What is wrong, if the game uses nothing of what is backed up.
+        elsewhere: Option<String>,
+    },
     /// The time of [`Scheduler::wake_at`] has come. One that comes early or for nothing is harmless.
     Timer,
     /// The answer to [`Action::ReadLastGood`], for each repository.
@@ -100,6 +107,9 @@ pub enum Action {
         /// It runs, or nobody knows that it does not.
         may_run: bool,
     },
+    /// See whether these containers use what is backed up, and answer with [`Event::Compared`]; one that is not answered
+    /// yet need not be any more.
+    Compare(Vec<Container>),
     /// Read when the last good archive was made on each repository, and answer with [`Event::LastGood`].
     ReadLastGood,
     /// Start the job of this repository, counted from 0, and say [`Event::JobFinished`] when it has ended.
@@ -184,6 +194,7 @@ impl Scheduler {
             (Event::Started { last_good }, Phase::New) => self.start(&last_good, now),
             (Event::StopRequested, phase) => self.stop(phase),
             (Event::Watch(watch), _) => self.watch(watch, now),
+            (Event::Compared { elsewhere }, _) => self.actions.extend(self.game.compare(elsewhere)),
             (Event::LastGood(last_good), Phase::Reading) => self.confirm(&last_good, now),
             (Event::JobFinished { outcome, last_good }, Phase::Running { target, run, stopping }) => {
                 self.finish(target, &outcome, last_good, run, now);

@@ -22,7 +22,11 @@ pub(super) fn names(names: &[&str]) -> Vec<ContainerName> {
 }
 
 pub(super) fn known(states: &[(&str, State)]) -> Watch {
-    Watch::Known(states.iter().map(|(name, state)| Container { name: name.parse().unwrap(), state: *state }).collect())
+    Watch::Known(states.iter().map(|(name, state)| container(name, *state)).collect())
+}
+
+fn container(name: &str, state: State) -> Container {
+    Container { name: name.parse().unwrap(), state, mounts: Vec::new() }
 }
 
 pub(super) fn unreachable(reason: &str) -> Watch {
@@ -42,6 +46,8 @@ pub(super) struct Story {
     pub(super) starts: Vec<Duration>,
     /// What the job was told of the game.
     pub(super) told_may_run: Option<bool>,
+    /// How often it was to be seen whether the game uses what is backed up.
+    pub(super) comparisons: u32,
     pub(super) stop_requested: bool,
     pub(super) ended: bool,
     /// What was said since it was last looked at.
@@ -60,6 +66,7 @@ impl Story {
             turns: Vec::new(),
             starts: Vec::new(),
             told_may_run: None,
+            comparisons: 0,
             stop_requested: false,
             ended: false,
             said: Vec::new(),
@@ -106,6 +113,7 @@ impl Story {
                     Action::TellGame { may_run } => {
                         assert_ne!(self.told_may_run.replace(may_run), Some(may_run), "told twice");
                     }
+                    Action::Compare(_) => self.comparisons += 1,
                     Action::ReadLastGood => events.push(Event::LastGood(self.last_good.clone())),
                     Action::StartJob(target) => {
                         assert!(self.job.is_none(), "two jobs at a time");

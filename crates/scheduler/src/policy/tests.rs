@@ -426,3 +426,28 @@ fn warnings_are_counted_in_the_log() {
     story.finish(JobOutcome::Good { archive: "mc-1".to_owned(), warnings: 1 });
     assert_eq!(story.said(), ["WARN archive mc-1 is complete, with 1 warning: the next backup is in 1 h"]);
 }
+
+#[test]
+fn a_game_that_is_elsewhere_is_said_once_and_backed_up_all_the_same() {
+    let mut story = Story::begun(HOUR, &["mc"], minutes(30));
+    let elsewhere = |text: &str| Event::Compared { elsewhere: Some(text.to_owned()) };
+    for (seen, (state, said)) in (1..).zip([
+        (Running, &["INFO container mc is running", "INFO the next backup is in 30 min", "WARN it is elsewhere"][..]),
+        (NotRunning("exited"), &["INFO container mc is not running (exited): no backups until it runs"]),
+        (Running, &["INFO container mc is running", "INFO the next backup is in 30 min"]),
+    ]) {
+        if seen == 1 {
+            story.said();
+        }
+        story.watch(known(&[("mc", state)]));
+        assert_eq!(story.comparisons, seen);
+        story.tell(elsewhere("it is elsewhere"));
+        assert_eq!(story.said(), said);
+    }
+    story.tell(elsewhere("it is somewhere else again"));
+    story.tell(Event::Compared { elsewhere: None });
+    story.tell(elsewhere("it is elsewhere"));
+    assert_eq!(story.said(), ["WARN it is somewhere else again", "WARN it is elsewhere"]);
+    story.pass(30 * MINUTE);
+    assert!(story.job_runs());
+}

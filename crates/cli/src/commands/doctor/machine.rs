@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use worldkeeper_core::{DiskError, Stop};
-use worldkeeper_docker::{DockerError, State};
+use worldkeeper_docker::{Container, DockerError, State};
 use worldkeeper_engine::StateError;
 
+use super::super::elsewhere::{Elsewhere, Finding};
 use super::super::{backup, containers};
 use super::local;
 use super::verdict::Check;
@@ -91,8 +92,8 @@ fn watched(place: &Place) -> anyhow::Result<Vec<Check>> {
             "mount /var/run/docker.sock, or set DOCKER_HOST",
         )]);
     }
-    let check = |(name, state): (_, Result<State, DockerError>)| match state {
-        Ok(State::Running) => Check::ok(CONTAINERS, format!("{name} runs")),
+    let check = |(name, found): (_, Result<Container, DockerError>)| match found {
+        Ok(Container { state: State::Running, .. }) => Check::ok(CONTAINERS, format!("{name} runs")),
         Ok(_) => Check::ok(CONTAINERS, format!("{name} does not run: no backups are made on schedule until one does")),
         Err(error @ DockerError::NoSuchContainer(_)) => {
             let remedy = format!("look at the names in `docker ps --all`, and mend {}", names.origin);
@@ -100,7 +101,12 @@ fn watched(place: &Place) -> anyhow::Result<Vec<Check>> {
         }
         Err(error) => Check::warning(CONTAINERS, error.to_string(), "see that the Docker socket can be used from here"),
     };
-    Ok(containers::states(place)?.into_iter().map(check).collect())
+    let found = containers::states(place)?;
+    let known: Option<Vec<_>> = found.iter().map(|(_, found)| found.as_ref().ok().cloned()).collect();
+    let elsewhere = known.and_then(|containers| Elsewhere::of(place).judge(&containers));
+    let mut checks: Vec<_> = found.into_iter().map(check).collect();
+    checks.extend(elsewhere.map(|Finding { found, remedy }| Check::warning(CONTAINERS, found, remedy)));
+    Ok(checks)
 }
 
 #[cfg(test)]

@@ -226,7 +226,7 @@ fn require_takes_files(target: &Path) -> Result<(), RestoreProblem> {
 /// A game that runs writes its own state over what is restored under it.
 fn warn_of_running_game(place: &Place) -> anyhow::Result<()> {
     for (name, state) in containers::states(place)? {
-        if matches!(state, Ok(State::Running)) {
+        if state.is_ok_and(|container| container.state == State::Running) {
             warn!("container {name} runs: what is restored under it is lost when it saves. Better stop it first");
         }
     }

@@ -1,11 +1,11 @@
 //! The `docker run` line that restores where the sidecar itself must not write.
 //!
-//! The sidecar sees its own mounts in `/proc/self/mountinfo`: a named volume by the path the engine gives it, a bind
+//! The sidecar sees its own mounts: a named volume by the path the engine gives it, a bind
 //! mount by its path on the file system it is from. That is enough for a line that can be run, or mended.
 
-use std::fs;
 use std::path::{Path, PathBuf, absolute};
 
+use crate::mounts::MountLine;
 use crate::place::Place;
 use crate::settings::Origin;
 
@@ -28,8 +28,7 @@ const VARIABLES: [&str; 13] = [
 
 /// The line that does what this command was asked to do, in a container that may write to `target`.
 pub(super) fn command(place: &Place, target: &Path) -> String {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mounts: Vec<_> = table.lines().filter_map(Mount::parse).collect();
+    let mounts = MountLine::all();
     let settings = &place.settings;
     let mut volumes = Vec::new();
     let sources = settings.sources.value.iter().map(PathBuf::as_path);
@@ -72,27 +71,10 @@ pub(super) fn command(place: &Place, target: &Path) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// One line of `/proc/self/mountinfo`.
-#[derive(Debug, PartialEq, Eq)]
-struct Mount {
-    /// The path of what is mounted, on its own file system.
-    root: String,
-    /// Where it is mounted.
-    point: PathBuf,
-}
-
-impl Mount {
-    /// Reads `36 35 98:0 /root /point options …`.
-    fn parse(line: &str) -> Option<Self> {
-        let mut fields = line.split(' ').skip(3);
-        Some(Self { root: unescaped(fields.next()?), point: unescaped(fields.next()?).into() })
-    }
-}
-
 /// What `--volume` needs for a path to be there: the named volume or the host's directory, and the mount point.
-fn volume_for(mounts: &[Mount], path: &Path) -> String {
-    let covering = mounts.iter().filter(|mount| path.starts_with(&mount.point) && mount.point != Path::new("/"));
-    let Some(mount) = covering.max_by_key(|mount| mount.point.components().count()) else {
+fn volume_for(mounts: &[MountLine], path: &Path) -> String {
+    let covering = MountLine::covering(mounts, path).filter(|mount| mount.point != Path::new("/"));
+    let Some(mount) = covering else {
         return format!("{0}:{0}", path.display());
     };
     let source = match mount.root.strip_suffix("/_data").and_then(|root| root.rsplit_once("/volumes/")) {
@@ -100,21 +82,6 @@ fn volume_for(mounts: &[Mount], path: &Path) -> String {
         _ => &mount.root,
     };
     format!("{source}:{}", mount.point.display())
-}
-
-/// Undoes the kernel's `\040` for blanks and the like.
-fn unescaped(field: &str) -> String {
-    let mut text = String::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((before, behind)) = rest.split_once('\\') {
-        text.push_str(before);
-        let octal = behind.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        let (character, skip) = octal.map_or(('\\', 0), |byte| (char::from(byte), 3));
-        text.push(character);
-        rest = &behind[skip..];
-    }
-    text.push_str(rest);
-    text
 }
 
 /// A word as a shell takes it.
@@ -137,7 +104,7 @@ mod tests {
             601 600 8:1 /var/lib/docker/volumes/world/_data /data ro,relatime - ext4 /dev/sda1 rw\n\
             602 600 8:1 /srv/my\\040backups /repository rw - ext4 /dev/sda1 rw\n\
             short line\n";
-        let mounts: Vec<_> = table.lines().filter_map(Mount::parse).collect();
+        let mounts = MountLine::parse_all(table);
         for (path, expected) in [
             ("/data", "world:/data"),
             ("/data/world", "world:/data"),
@@ -159,6 +126,5 @@ mod tests {
         ] {
             assert_eq!(quoted(word), expected);
         }
-        assert_eq!(unescaped("a\\040b\\134\\x"), "a b\\\\x");
     }
 }

@@ -1,0 +1,358 @@
+//! Whether the game uses what is backed up.
+//!
+//! The game's container may be made anew on another volume, or its directory moved away and made anew, while the sidecar
+//! keeps what it has mounted: it would back up a world that nobody plays, for ever, and well. What the engine says of the
+//! game's mounts is therefore held against what it says of ours, and against what the kernel does.
+//!
+//! Who we are tells the kernel, too: an engine mounts files of the container's own directory into it, whose path has the
+//! container's id in it. Where the engine that is asked knows no such container, or the kernel says nothing of use, there is
+//! nothing to be told: a false alarm would be worse.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf, absolute};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Builder;
+use tracing::debug;
+use worldkeeper_core::{Disk, disk};
+use worldkeeper_docker::{
+    Container, ContainerName, Endpoint, Mount, MountKind, OwnMount, State, inspect, is_elsewhere,
+};
+use worldkeeper_scheduler::Lookout;
+
+use super::containers;
+use crate::mounts::MountLine;
+use crate::place::Place;
+
+/// The game uses nothing of what is backed up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// What each of the two has.
+    pub(super) found: String,
+    /// What to do about it.
+    pub(super) remedy: &'static str,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.found, self.remedy)
+    }
+}
+
+/// Compares the game's mounts with ours.
+pub(super) struct Elsewhere {
+    sources: Vec<PathBuf>,
+    endpoint: Option<Endpoint>,
+    begun: Begun,
+    /// What the engine said of our own mounts; they never change.
+    own: Mutex<Option<Vec<Mount>>>,
+}
+
+/// What the kernel said when the daemon began. What it says otherwise later was moved on the host since: whoever mounts the
+/// same then has something else. It lies in the state directory, so that commands beside the daemon know it, too.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Begun {
+    /// In which container.
+    container: String,
+    /// The root of each mount, by where it is mounted.
+    roots: BTreeMap<PathBuf, String>,
+}
+
+impl Elsewhere {
+    /// For the daemon: notes what is mounted now.
+    pub(super) fn begin(place: &Place) -> Self {
+        let table = MountLine::all();
+        if let Some(container) = own_id(&table) {
+            let begun = Begun::of(&table, container.to_owned());
+            if let Err(error) = begun.write(&*place.disk, place.state.path()) {
+                debug!("what is mounted is not noted: {error}");
+            }
+        }
+        Self::of(place)
+    }
+
+    /// For everybody else: knows what was mounted when the daemon began, if that was in the same container.
+    pub(super) fn of(place: &Place) -> Self {
+        let sources = place.settings.sources.value.iter().map(|source| absolute(source).unwrap_or(source.clone()));
+        let table = MountLine::all();
+        let begun = Begun::read(&*place.disk, place.state.path());
+        let begun = begun.filter(|begun| own_id(&table) == Some(&begun.container)).unwrap_or_default();
+        let endpoint = place.settings.docker.value.clone();
+        Self { sources: sources.collect(), endpoint, begun, own: Mutex::default() }
+    }
+
+    /// The question itself, for a backup to ask: each time, the containers are looked at again.
+    pub(super) fn question(place: &Arc<Place>) -> Box<dyn Fn() -> Option<String> + Send + Sync> {
+        let (place, elsewhere) = (Arc::clone(place), Self::of(place));
+        Box::new(move || {
+            let found = containers::states(&place).ok()?;
+            let containers: Vec<_> = found.into_iter().map(|(_, found)| found.ok()).collect::<Option<_>>()?;
+            elsewhere.elsewhere(&containers)
+        })
+    }
+
+    /// What is wrong, if it is certain that something is.
+    pub(super) fn judge(&self, containers: &[Container]) -> Option<Finding> {
+        let endpoint = self.endpoint.as_ref().filter(|_| !containers.is_empty())?;
+        let table = MountLine::all();
+        let id: ContainerName = own_id(&table)?.parse().ok()?;
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.is_none() {
+            let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+            match runtime.block_on(inspect(endpoint, &id)) {
+                Ok(container) => *own = Some(container.mounts),
+                Err(error) => debug!("it is not known what the sidecar has mounted: {error}"),
+            }
+        }
+        judge(&own_mounts(&table, &self.begun, own.as_ref()?, &self.sources)?, containers)
+    }
+}
+
+impl Lookout for Elsewhere {
+    fn elsewhere(&self, containers: &[Container]) -> Option<String> {
+        self.judge(containers).map(|finding| finding.to_string())
+    }
+}
+
+impl Begun {
+    const FILE: &str = "mounts.json";
+
+    /// Longer than any table of mounts that is worth a note.
+    const MAX_BYTES: u64 = 1 << 20;
+
+    fn of(table: &[MountLine], container: String) -> Self {
+        Self { container, roots: table.iter().map(|line| (line.point.clone(), line.root.clone())).collect() }
+    }
+
+    fn write(&self, disk: &dyn Disk, state_directory: &Path) -> anyhow::Result<()> {
+        Ok(disk::replace(disk, &state_directory.join(Self::FILE), &serde_json::to_vec(self)?)?)
+    }
+
+    fn read(disk: &dyn Disk, state_directory: &Path) -> Option<Self> {
+        let bytes = disk::read_if_there(disk, &state_directory.join(Self::FILE), Self::MAX_BYTES).ok()??;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
+/// The id of the container that we run in: Docker and Podman mount its files from `…/containers/ID/…`.
+fn own_id(table: &[MountLine]) -> Option<&str> {
+    const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+    let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let own = table.iter().filter(|line| FILES.iter().any(|file| line.point == Path::new(file)));
+    own.flat_map(|line| line.root.split('/')).find(is_id)
+}
+
+/// The mounts that the sources lie on, and those in them; `None` if of any of them nothing can be said.
+fn own_mounts(table: &[MountLine], begun: &Begun, own: &[Mount], sources: &[PathBuf]) -> Option<Vec<OwnMount>> {
+    let mut found = Vec::new();
+    for source in sources {
+        let line = MountLine::covering(table, source)?;
+        found.push(own_mount(line, begun, own)?);
+        let data = own.iter().filter(|mount| mount.kind != MountKind::Other);
+        for mount in data.filter(|mount| is_within(Path::new(&mount.destination), source)) {
+            let line = MountLine::covering(table, Path::new(&mount.destination))?;
+            found.push(own_mount(line, begun, own)?);
+        }
+    }
+    Some(found)
+}
+
+fn is_within(path: &Path, source: &Path) -> bool {
+    path != source && path.starts_with(source)
+}
+
+fn own_mount(line: &MountLine, begun: &Begun, own: &[Mount]) -> Option<OwnMount> {
+    /// Those whose paths are what they seem, and whose directories are moved and removed by this machine alone.
+    const LOCAL: [&str; 10] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "jfs", "reiserfs"];
+    if !LOCAL.contains(&line.kind.as_str()) {
+        return None;
+    }
+    let mount = own.iter().find(|mount| Path::new(&mount.destination) == line.point)?.clone();
+    let (root, is_deleted) = match line.root.strip_suffix("//deleted") {
+        Some(root) => (root, true),
+        None => (line.root.as_str(), false),
+    };
+    let was_moved = is_deleted || begun.roots.get(&line.point).is_some_and(|begun| *begun != line.root);
+    // What was deleted is nowhere, whatever has its path now.
+    let root = if is_deleted { DELETED.to_owned() } else { root.to_owned() };
+    Some(OwnMount { mount, root, was_moved })
+}
+
+/// In place of the path of what was deleted: no engine mounts from there.
+const DELETED: &str = "//deleted";
+
+/// What is wrong, if these containers certainly use nothing of what is ours.
+fn judge(own: &[OwnMount], containers: &[Container]) -> Option<Finding> {
+    // A container that is gone may come back with what it had.
+    if containers.iter().any(|container| container.state == State::Missing) {
+        return None;
+    }
+    let theirs: Vec<_> = containers.iter().flat_map(|container| container.mounts.iter().cloned()).collect();
+    if !is_elsewhere(own, &theirs) {
+        return None;
+    }
+    let names: Vec<_> = containers.iter().map(|container| container.name.as_str()).collect();
+    let game = match names[..] {
+        [name] => format!("the game's container {name}"),
+        _ => format!("each of the game's containers {}", names.join(", ")),
+    };
+    let theirs: Vec<_> = containers.iter().flat_map(|container| telling(&container.mounts, own)).collect();
+    let ours: Vec<_> = own.iter().map(ours).collect();
+    let (theirs, ours) = (listed(&theirs), listed(&ours));
+    let found = if own.iter().any(|own| own.was_moved) {
+        format!(
+            "what is backed up was moved or deleted on the host, and {game} is started from another place: it has {theirs}, and the sidecar {ours}"
+        )
+    } else {
+        format!("{game} uses nothing of what is backed up: it has {theirs}, and the sidecar {ours}")
+    };
+    Some(Finding { found, remedy: REMEDY })
+}
+
+const REMEDY: &str = "this may be a world that nobody plays any more. Mount into the sidecar what the game has, and make the \
+    sidecar anew (docker-compose up -d --force-recreate worldkeeper); nothing is pruned until then";
+
+/// The mounts of a game that say most: those that are where ours are, else its volumes, else all.
+fn telling(mounts: &[Mount], own: &[OwnMount]) -> Vec<String> {
+    let is_where_ours_are = |mount: &&Mount| own.iter().any(|own| own.mount.destination == mount.destination);
+    let is_volume = |mount: &&Mount| matches!(mount.kind, MountKind::Volume(_));
+    let texts = |mounts: Vec<&Mount>| mounts.into_iter().map(ToString::to_string).collect::<Vec<_>>();
+    let choices = [mounts.iter().filter(is_where_ours_are).collect(), mounts.iter().filter(is_volume).collect()];
+    let chosen = choices.into_iter().find(|chosen: &Vec<_>| !chosen.is_empty());
+    texts(chosen.unwrap_or_else(|| mounts.iter().filter(|mount| mount.kind != MountKind::Other).collect()))
+}
+
+/// What one of ours is.
+fn ours(own: &OwnMount) -> String {
+    let place = &own.mount.destination;
+    match (own.was_moved, own.root.as_str()) {
+        (false, _) => own.mount.to_string(),
+        (true, DELETED) => format!("{place} from what was {} and is deleted", own.mount.source),
+        (true, root) => format!("{place} from what was {} and is {root} now", own.mount.source),
+    }
+}
+
+/// The first few.
+fn listed(texts: &[String]) -> String {
+    const MOST: usize = 3;
+    let list = texts.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match texts.len().saturating_sub(MOST) {
+        0 => list,
+        more => format!("{list} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "4f1c1d0b0a6a4a3fb0f2f7a8f9d8c7b6a5948372615f4e3d2c1b0a9f8e7d6c5b";
+
+    /// What a sidecar sees that Docker 20.10 has started, with its world mounted from `root`.
+    fn table(root: &str, kind: &str) -> Vec<MountLine> {
+        MountLine::parse_all(&format!(
+            "620 500 0:50 / / ro,relatime master:200 - overlay overlay ro,lowerdir=/var/lib/docker/overlay2/l/ABC\n\
+             621 620 0:53 / /proc rw,nosuid - proc proc rw\n\
+             630 620 254:0 /var/lib/docker/containers/{ID}/resolv.conf /etc/resolv.conf rw,relatime - ext4 /dev/vda rw\n\
+             631 620 254:0 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw,relatime - ext4 /dev/vda rw\n\
+             651 620 254:0 {root} /data ro,relatime master:1 - {kind} /dev/vda rw\n\
+             652 620 254:0 /srv/backups /repository rw,relatime master:1 - ext4 /dev/vda rw\n"
+        ))
+    }
+
+    fn mount(kind: MountKind, source: &str, destination: &str) -> Mount {
+        Mount { kind, source: source.to_owned(), destination: destination.to_owned() }
+    }
+
+    fn volume(name: &str) -> Mount {
+        mount(MountKind::Volume(name.to_owned()), &format!("/var/lib/docker/volumes/{name}/_data"), "/data")
+    }
+
+    fn container(name: &str, mounts: &[Mount]) -> Container {
+        Container { name: name.parse().unwrap(), state: State::Running, mounts: mounts.to_vec() }
+    }
+
+    fn found(
+        table: &[MountLine],
+        begun: &[MountLine],
+        own: &Mount,
+        source: &str,
+        game: &[Container],
+    ) -> Option<String> {
+        let begun = Begun::of(begun, ID.to_owned());
+        let own = [own.clone(), mount(MountKind::Bind, "/srv/backups", "/repository")];
+        let own = own_mounts(table, &begun, &own, &[PathBuf::from(source)])?;
+        judge(&own, game).map(|finding| finding.found)
+    }
+
+    #[test]
+    fn another_volume() {
+        let table = table("/var/lib/docker/volumes/world/_data", "ext4");
+        let found = |source: &str, game: &[Container]| found(&table, &table, &volume("world"), source, game);
+        let socket = mount(MountKind::Bind, "/etc/localtime", "/etc/localtime");
+        assert_eq!(
+            found("/data/server", &[container("minecraft", &[socket.clone(), volume("new")])]).unwrap(),
+            "the game's container minecraft uses nothing of what is backed up: it has /data from the volume new, and the \
+             sidecar /data from the volume world"
+        );
+        let (lobby, game) = (container("lobby", &[volume("hub")]), container("game", &[volume("world")]));
+        assert!(found("/data", std::slice::from_ref(&lobby)).is_some());
+        assert_eq!(found("/data", &[lobby.clone(), game.clone()]), None);
+        assert_eq!(
+            found("/data", &[lobby.clone(), Container { state: State::Missing, ..container("game", &[]) }]),
+            None
+        );
+        assert!(found("/data", &[lobby.clone(), container("game", &[])]).unwrap().contains("containers lobby, game"));
+        assert_eq!(found("/data", &[container("game", &[])]), None, "it shows no mounts");
+        // In the container's own layer, and on what the engine knows nothing of.
+        assert_eq!(found("/elsewhere", std::slice::from_ref(&lobby)), None);
+        assert_eq!(found("/proc", &[lobby]), None);
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_and_made_anew() {
+        let bind = mount(MountKind::Bind, "/srv/bw", "/data");
+        let game = [container("minecraft", std::slice::from_ref(&bind))];
+        let before = table("/srv/bw", "ext4");
+        let found = |now: &str, game: &[Container]| found(&table(now, "ext4"), &before, &bind, "/data", game);
+        assert_eq!(found("/srv/bw", &game), None);
+        assert!(found("/srv/bw.old", &game).unwrap().ends_with(
+            "it has /data from /srv/bw, and the sidecar /data from what was /srv/bw and is /srv/bw.old now"
+        ));
+        assert!(found("/srv/bw//deleted", &game).unwrap().ends_with("/data from what was /srv/bw and is deleted"));
+        // The game went with it.
+        assert_eq!(found("/srv/bw2", &[container("minecraft", &[mount(MountKind::Bind, "/srv/bw2", "/data")])]), None);
+    }
+
+    #[test]
+    fn where_the_kernel_says_nothing_of_use_nothing_is_told() {
+        for kind in ["nfs4", "cifs", "virtiofs", "9p", "fuse.shfs", "fakeowner", "overlay", "tmpfs"] {
+            let table = table("/var/lib/docker/volumes/world/_data", kind);
+            assert_eq!(found(&table, &table, &volume("world"), "/data", &[container("a", &[volume("new")])]), None);
+        }
+    }
+
+    #[test]
+    fn the_own_container_is_known_by_its_files() {
+        assert_eq!(own_id(&table("/a", "ext4")), Some(ID));
+        let podman = format!(
+            "631 620 0:25 /containers/storage/overlay-containers/{ID}/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw\n"
+        );
+        assert_eq!(own_id(&MountLine::parse_all(&podman)), Some(ID));
+        assert_eq!(own_id(&MountLine::parse_all("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")), None);
+    }
+
+    #[test]
+    fn what_was_mounted_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = worldkeeper_repository::OsDisk;
+        assert!(Begun::read(&disk, folder.path()).is_none());
+        Begun::of(&table("/srv/bw", "ext4"), ID.to_owned()).write(&disk, folder.path()).unwrap();
+        let begun = Begun::read(&disk, folder.path()).unwrap();
+        assert_eq!((begun.container.as_str(), begun.roots[Path::new("/data")].as_str()), (ID, "/srv/bw"));
+        std::fs::write(folder.path().join(Begun::FILE), "{").unwrap();
+        assert!(Begun::read(&disk, folder.path()).is_none());
+    }
+}
