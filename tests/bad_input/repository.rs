@@ -120,24 +120,54 @@ fn restoring_into_a_folder_that_is_not_empty() {
     assert_eq!(fs::read(&restored).unwrap(), b"a small world");
 }
 
+/// Damages the middle of the largest segment.
+fn flip_a_bit(repository: &Path) {
+    let segments = fs::read_dir(repository.join("data/0")).unwrap().map(|entry| entry.unwrap().path());
+    let largest = segments.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let mut bytes = fs::read(&largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&largest, bytes).unwrap();
+}
+
 /// A damaged object is named by its id, and so is the archive that needs it.
 #[test]
 fn a_damaged_segment() {
     let Some(borg) = Borg::newest() else { return };
     let (folder, keeper) = place_with_archive();
-    let segment = keeper.repository().join("data/0/0");
-    let segments = fs::read_dir(keeper.repository().join("data/0")).unwrap().map(|entry| entry.unwrap().path());
-    let largest = segments.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap_or(segment);
-    let mut bytes = fs::read(&largest).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&largest, bytes).unwrap();
+    flip_a_bit(&keeper.repository());
     let borg = borg.with_passphrase(PASSPHRASE);
     let damaged = borg.try_run(["check", "--verify-data", &keeper.repository().display().to_string()]);
     assert_ne!(damaged.code(), Some(0), "the damage is real: {damaged}");
     let target = folder.path().join("target");
     let restored = keeper.try_run(["restore", "latest", "--to", target.to_str().unwrap()]);
     assert_ne!(restored.code(), Some(0), "{restored}");
+}
+
+/// What a check has found is a problem until another one finds it mended, however many backups go well on top of it.
+#[test]
+fn damage_that_a_check_has_found_is_remembered() {
+    let (_folder, keeper) = place_with_archive();
+    let keeper = keeper.with("BORG_CHECK_I_KNOW_WHAT_I_AM_DOING", "YES");
+    let problem = |words: &[&str]| {
+        let status = keeper.try_run(["status"]);
+        assert_eq!(status.stdout().contains("damaged"), !words.is_empty(), "{status}");
+        let _ = status.exits(i32::from(!words.is_empty())).says(words);
+    };
+    let _ = keeper.run(["check"]);
+    problem(&[]);
+    flip_a_bit(&keeper.repository());
+    let _ = keeper.try_run(["check", "--repository-only"]).exits(1);
+    let words = ["problem", "damaged", "worldkeeper check --repair"];
+    problem(&words);
+    // It does not look where the damage is.
+    let _ = keeper.try_run(["check", "--archives-only"]);
+    problem(&words);
+    let _ = keeper.try_run(["check", "--repair"]).says(&["mended all of it"]);
+    let _ = keeper.try_run(["backup"]);
+    let _ = keeper.try_run(["check", "--repair"]);
+    let _ = keeper.run(["check"]);
+    problem(&[]);
 }
 
 /// A place of the disk that will never be read again: nothing is taken for damage that may only not be read now, so a

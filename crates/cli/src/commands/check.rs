@@ -4,13 +4,16 @@ use std::cell::Cell;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tracing::warn;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::Stop;
 use worldkeeper_core::repository::{CheckOptions as RepositoryCheckOptions, RepositoryCheck};
 use worldkeeper_engine::{ArchiveInfo, ArchivesCheck, CheckOptions, check as check_archives};
+use worldkeeper_scheduler::history::{Checked, Damage, Verdict};
 
 use super::ArchiveError;
+use super::archives::note;
 use super::output::Output;
 use crate::args;
 use crate::open::{Caller, Purpose};
@@ -43,7 +46,8 @@ pub(super) fn check(place: &Arc<Place>, options: &args::Check, stop: &Stop) -> a
     let writes = options.repair || options.max_duration.is_some();
     let purpose = if writes { Purpose::Write } else { Purpose::Read };
     let repository = place.existing_repository(purpose, Caller::Hand, stop)?;
-    let mut told = Told { repair: options.repair, ..Told::default() };
+    let is_timed = options.max_duration.is_some();
+    let mut told = Told { repair: options.repair, is_timed, ..Told::default() };
     let reporter = Reporter::new(&place.screen, "checking");
     if !options.archives_only {
         let phase = RepositoryCheckOptions { repair: options.repair, max_duration: options.max_duration };
@@ -86,6 +90,8 @@ pub(super) fn check(place: &Arc<Place>, options: &args::Check, stop: &Stop) -> a
         }
     }
     drop(reporter);
+    let verdict = told.verdict(options.verify_data, place.clock.now());
+    note(place.history().checked(place.series(), &place.location(), &verdict));
     let mut output = Output::new();
     for line in told.lines() {
         output.line(&line)?;
@@ -125,6 +131,8 @@ struct Told {
     archives: Option<ArchivesCheck>,
     /// Not all archives were looked at.
     is_limited: bool,
+    /// Nor, it may be, all of the repository: it went on where one before had ended.
+    is_timed: bool,
 }
 
 impl Told {
@@ -134,6 +142,22 @@ impl Told {
 
     fn remaining(&self) -> u64 {
         self.repository.map_or(0, |found| found.remaining) + self.archives.map_or(0, |found| found.remaining)
+    }
+
+    /// What is remembered of it: damage that is left and where it is, or what was looked at and is sound.
+    fn verdict(&self, verified: bool, now: Timestamp) -> Verdict {
+        let is_damaged = (
+            self.repository.is_some_and(|found| found.remaining > 0),
+            self.archives.is_some_and(|found| found.remaining > 0),
+        );
+        if let (false, false) = is_damaged {
+            let repository = self.repository.is_some() && !self.is_timed;
+            let archives = self.archives.is_some() && !self.is_limited;
+            return Verdict::Sound(Checked { repository, archives, data: verified && archives });
+        }
+        let (repository, archives) = is_damaged;
+        let place = Checked { repository, archives, data: verified && archives };
+        Verdict::Damaged(Damage { found: now, problems: self.remaining(), place })
     }
 
     fn lines(&self) -> Vec<String> {
@@ -215,6 +239,28 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_remembered_is_what_is_left() {
+        let now = Timestamp::UNIX_EPOCH;
+        let sound = |repository, archives, data| Verdict::Sound(Checked { repository, archives, data });
+        let damaged = |repository, archives, data| {
+            Verdict::Damaged(Damage { found: now, problems: 2, place: Checked { repository, archives, data } })
+        };
+        let (repository, archives) = (Some(RepositoryCheck::default()), Some(ArchivesCheck::default()));
+        let all = || Told { repository, archives, ..Told::default() };
+        assert_eq!(all().verdict(false, now), sound(true, true, false));
+        assert_eq!(all().verdict(true, now), sound(true, true, true));
+        assert_eq!(Told { is_limited: true, ..all() }.verdict(true, now), sound(true, false, false));
+        assert_eq!(Told { archives: None, ..all() }.verdict(false, now), sound(true, false, false));
+        assert_eq!(Told { is_timed: true, archives: None, ..all() }.verdict(false, now), sound(false, false, false));
+        let bad = Some(RepositoryCheck { problems: 2, remaining: 2, ..RepositoryCheck::default() });
+        assert_eq!(Told { repository: bad, archives: None, ..all() }.verdict(false, now), damaged(true, false, false));
+        let bad = Some(ArchivesCheck { problems: 3, remaining: 2, ..ArchivesCheck::default() });
+        assert_eq!(Told { archives: bad, ..all() }.verdict(true, now), damaged(false, true, true));
+        let mended = Some(ArchivesCheck { problems: 3, remaining: 0, ..ArchivesCheck::default() });
+        assert_eq!(Told { archives: mended, repair: true, ..all() }.verdict(false, now), sound(true, true, false));
+    }
 
     #[test]
     fn the_summary_says_what_was_checked_and_what_to_do() {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use worldkeeper_docker::{Container, ContainerName, DockerError, State};
 use worldkeeper_engine::Escrow;
-use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
+use worldkeeper_scheduler::history::{Damage, Files, Kind, Run, RunOutcome};
 
 use super::containers;
 use super::output::Output;
@@ -35,6 +35,8 @@ struct Status<'a> {
     common: &'a Common<'a>,
     place: Arc<Place>,
     runs: Vec<Run>,
+    /// What a check has found.
+    damage: Option<Damage>,
     /// Whether a copy of the key is known to be stored elsewhere, or there is none to be stored.
     is_key_elsewhere: bool,
 }
@@ -124,8 +126,9 @@ impl Common<'_> {
 impl<'a> Status<'a> {
     fn of(common: &'a Common<'a>, place: Arc<Place>) -> anyhow::Result<Self> {
         let runs = place.history().runs(place.series(), &place.location())?;
+        let damage = place.history().damage(place.series(), &place.location())?;
         let is_key_elsewhere = place.escrow()? != Escrow::Unconfirmed;
-        Ok(Self { common, place, runs, is_key_elsewhere })
+        Ok(Self { common, place, runs, damage, is_key_elsewhere })
     }
 
     fn facts(&self) -> [(&'static str, String); 3] {
@@ -220,6 +223,15 @@ impl<'a> Status<'a> {
                     duration_text(limit),
                 )),
             Some(_) => {}
+        }
+        if let Some(damage) = &self.damage {
+            problems.push(format!(
+                "a check found the repository damaged {} ago ({}), and none has found it mended since: keep a copy of it if you \
+                 can, look after its disk, then run `worldkeeper check --repair{}`, and after it `worldkeeper backup`",
+                self.age(damage.found),
+                words::count(damage.problems, "problem"),
+                if damage.place.data { " --verify-data" } else { "" },
+            ));
         }
         // Of a run that made no archive nothing is known.
         let made = self.runs.iter().rev().find(|run| run.kind == Kind::Backup && run.archive.is_some());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 use worldkeeper_core::{Disk, DiskError, disk};
 
-use super::{MAX_RUNS, Run};
+use super::{Damage, MAX_RUNS, Run};
 
 /// What the files written by this version call themselves.
 const VERSION: u32 = 1;
@@ -24,6 +24,9 @@ pub struct Records {
     pub series: String,
     /// The repository, by its label or location.
     pub repository: String,
+    /// What a check has found damaged in the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
     /// The runs, oldest first.
     pub runs: Vec<Run>,
 }
@@ -49,7 +52,7 @@ impl From<DiskError> for ReadError {
 
 impl Records {
     pub(super) fn new(series: String, repository: String) -> Self {
-        Self { version: VERSION, series, repository, runs: Vec::new() }
+        Self { version: VERSION, series, repository, damage: None, runs: Vec::new() }
     }
 
     /// Adds a run and forgets the oldest ones. The last good backup stays, however many failures came after it: the

@@ -3,6 +3,7 @@
 //! The state directory holds one small JSON file per series and repository, with the last [`MAX_RUNS`] runs. Nothing
 //! depends on it that cannot do without: a damaged file is set aside with a warning and a new one begun.
 
+mod damage;
 mod file;
 #[cfg(test)]
 mod memory_disk;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tracing::warn;
 use worldkeeper_core::{Clock, Disk, DiskError, disk};
 
+pub use damage::{Checked, Damage, Verdict};
 use file::ReadError;
 pub use file::Records;
 pub use run::{Files, Kind, Run, RunOutcome};
@@ -103,6 +105,35 @@ impl History {
             disk::replace(&*self.disk, &path, &file::encode(&records))?;
         }
         Ok(())
+    }
+
+    /// Notes how a check has left a repository, for this series and for all others that are known to be in it.
+    pub fn checked(&self, series: &str, repository: &str, verdict: &Verdict) -> Result<(), HistoryError> {
+        let of_repository = |records: &Records| records.repository == repository;
+        let is_news = |records: &Records| verdict.apply(records.damage.clone()) != records.damage;
+        let fresh = || Records::new(series.to_owned(), repository.to_owned());
+        let known = self.all()?.into_iter().filter(of_repository).collect::<Vec<_>>();
+        if !known.iter().any(is_news) && !is_news(&fresh()) {
+            return Ok(());
+        }
+        disk::create_dir_all(&*self.disk, &self.directory)?;
+        let _lock = self.lock()?;
+        let mut all: Vec<_> = self.all()?.into_iter().filter(of_repository).collect();
+        if !all.iter().any(|records| records.series == series) {
+            all.push(fresh());
+        }
+        for mut records in all.into_iter().filter(is_news) {
+            records.damage = verdict.apply(records.damage.take());
+            let path = self.directory.join(file::name(&records.series, repository));
+            disk::replace(&*self.disk, &path, &file::encode(&records))?;
+        }
+        Ok(())
+    }
+
+    /// What a check has found damaged in a repository, and nothing has mended since.
+    pub fn damage(&self, series: &str, repository: &str) -> Result<Option<Damage>, HistoryError> {
+        let path = self.directory.join(file::name(series, repository));
+        Ok(self.read(&path, Damaged::Leave)?.and_then(|records| records.damage))
     }
 
     /// The runs of a series on a repository, oldest first.

@@ -120,16 +120,16 @@ impl Run {
 }
 
 /// Moments as borg writes them.
-mod moment {
+pub(super) mod moment {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use worldkeeper_core::time;
 
-    pub(super) fn serialize<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::history) fn serialize<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&time::to_text(*moment))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    pub(in crate::history) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         time::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

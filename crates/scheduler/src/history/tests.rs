@@ -204,6 +204,34 @@ fn files_of_earlier_versions_are_read() {
 }
 
 #[test]
+fn what_a_check_finds_is_known_until_another_one_finds_it_mended() {
+    let (disk, history) = setting();
+    let all = Checked { repository: true, archives: true, data: true };
+    history.checked("mc", "local", &Verdict::Sound(all)).unwrap();
+    assert!(disk.names().is_empty(), "there is nothing to remember");
+    for series in ["mc", "valheim"] {
+        history.record(series, "local", backup(0, RunOutcome::Good)).unwrap();
+    }
+    history.record("mc", "remote", backup(0, RunOutcome::Good)).unwrap();
+    let damage = Damage { found: epoch(), problems: 2, place: Checked { archives: true, ..Checked::default() } };
+    history.checked("other", "local", &Verdict::Damaged(damage.clone())).unwrap();
+    let known = |series, repository| history.damage(series, repository).unwrap();
+    for series in ["mc", "valheim", "other"] {
+        assert_eq!(known(series, "local"), Some(damage.clone()), "{series}");
+    }
+    assert_eq!(known("mc", "remote"), None);
+    // A backup mends nothing.
+    history.record("mc", "local", backup(1, RunOutcome::Good)).unwrap();
+    history.checked("mc", "local", &Verdict::Sound(Checked { repository: true, ..Checked::default() })).unwrap();
+    assert_eq!(known("mc", "local"), Some(damage));
+    history.checked("mc", "local", &Verdict::Sound(all)).unwrap();
+    for series in ["mc", "valheim", "other"] {
+        assert_eq!(known(series, "local"), None, "{series}");
+    }
+    assert_eq!(history.runs("mc", "local").unwrap().len(), 2);
+}
+
+#[test]
 fn a_disk_that_fails_leaves_the_old_or_the_new_history() {
     let old = [backup(0, RunOutcome::Good)];
     let new = [backup(0, RunOutcome::Good), backup(1, RunOutcome::Good)];
