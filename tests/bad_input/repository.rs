@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::strace;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, below};
@@ -168,6 +169,24 @@ fn damage_that_a_check_has_found_is_remembered() {
     let _ = keeper.try_run(["check", "--repair"]);
     let _ = keeper.run(["check"]);
     problem(&[]);
+}
+
+/// A restore that meets damage is the first to know of it.
+#[test]
+fn damage_that_a_restore_has_met_is_remembered() {
+    let (folder, keeper) = place();
+    let keeper = keeper.with("BORG_CHECK_I_KNOW_WHAT_I_AM_DOING", "YES");
+    fs::write(keeper.world().join("region"), sha_stream("region", 1 << 20)).unwrap();
+    let _ = keeper.run(["backup"]);
+    flip_a_bit(&keeper.repository());
+    let _ = keeper.run(["status"]);
+    let target = folder.path().join("target");
+    let _ = keeper.try_run(["restore", "latest", "--to", target.to_str().unwrap()]).exits(1);
+    let words = ["problem", "damaged", "worldkeeper check --repair --verify-data"];
+    let _ = keeper.try_run(["status"]).exits(1).says(&words);
+    let _ = keeper.try_run(["check", "--repair", "--verify-data"]).exits(0);
+    let _ = keeper.run(["backup"]);
+    let _ = keeper.run(["status"]);
 }
 
 /// A place of the disk that will never be read again: nothing is taken for damage that may only not be read now, so a

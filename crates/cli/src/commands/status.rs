@@ -35,7 +35,7 @@ struct Status<'a> {
     common: &'a Common<'a>,
     place: Arc<Place>,
     runs: Vec<Run>,
-    /// What a check has found.
+    /// What was found damaged.
     damage: Option<Damage>,
     /// Whether a copy of the key is known to be stored elsewhere, or there is none to be stored.
     is_key_elsewhere: bool,
@@ -226,7 +226,7 @@ impl<'a> Status<'a> {
         }
         if let Some(damage) = &self.damage {
             problems.push(format!(
-                "a check found the repository damaged {} ago ({}), and none has found it mended since: keep a copy of it if you \
+                "the repository was found damaged {} ago ({}), and no check has found it mended since: keep a copy of it if you \
                  can, look after its disk, then run `worldkeeper check --repair{}`, and after it `worldkeeper backup`",
                 self.age(damage.found),
                 words::count(damage.problems, "problem"),

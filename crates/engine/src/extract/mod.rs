@@ -76,6 +76,8 @@ pub struct ExtractStats {
     pub size: u64,
     /// What was not restored, or not whole.
     pub failed: u64,
+    /// Of these, files whose content is lost or damaged in the repository.
+    pub damaged: u64,
     /// Devices that were not restored because nobody asked for them.
     pub left_out: u64,
     /// What could not be set, or was not asked for, by what it is (such as `owner`), and of how many objects.
@@ -94,6 +96,7 @@ impl ExtractStats {
         self.others += other.others;
         self.size += other.size;
         self.failed += other.failed;
+        self.damaged += other.damaged;
         self.left_out += other.left_out;
         for (kind, count) in other.unset {
             *self.unset.entry(kind).or_default() += count;

@@ -123,6 +123,7 @@ impl<'a, S: Sink> Writer<'a, S> {
         open.chunks_left -= 1;
         if open.is_wanted {
             let len = content.as_ref().map_or(0, Bytes::len);
+            self.stats.damaged += u64::from(content.as_ref().is_err_and(ObjectError::is_damage));
             let written = content.map_err(SinkError::item).and_then(|content| self.sink.write(&content));
             if let Err(error) = written {
                 open.is_wanted = false;

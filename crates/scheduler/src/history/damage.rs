@@ -1,4 +1,4 @@
-//! What checks have found and nothing has mended since.
+//! What checks and restores have found damaged, and nobody has found mended since.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ pub struct Damage {
     /// When it was found.
     #[serde(with = "moment")]
     pub found: Timestamp,
-    /// How much, as checks count.
+    /// How much, as checks count, or in how many files.
     pub problems: u64,
     /// Where it is.
     pub place: Checked,
 }
 
-/// What a check looks at, or where damage is that it found.
+/// What a check looks at, or has to look at to find damage again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Checked {
@@ -29,7 +29,7 @@ pub struct Checked {
     pub data: bool,
 }
 
-/// How a check, or a repair, left a repository.
+/// How a check, a repair or a restore left a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Damage is left.

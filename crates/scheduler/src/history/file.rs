@@ -24,7 +24,7 @@ pub struct Records {
     pub series: String,
     /// The repository, by its label or location.
     pub repository: String,
-    /// What a check has found damaged in the repository.
+    /// What was found damaged in the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<Damage>,
     /// The runs, oldest first.

@@ -107,7 +107,7 @@ impl History {
         Ok(())
     }
 
-    /// Notes how a check has left a repository, for this series and for all others that are known to be in it.
+    /// Notes how a check has left a repository, or a restore has found it, for this series and for all others that are known to be in it.
     pub fn checked(&self, series: &str, repository: &str, verdict: &Verdict) -> Result<(), HistoryError> {
         let of_repository = |records: &Records| records.repository == repository;
         let is_news = |records: &Records| verdict.apply(records.damage.clone()) != records.damage;
@@ -130,7 +130,7 @@ impl History {
         Ok(())
     }
 
-    /// What a check has found damaged in a repository, and nothing has mended since.
+    /// What was found damaged in a repository, and not found mended since.
     pub fn damage(&self, series: &str, repository: &str) -> Result<Option<Damage>, HistoryError> {
         let path = self.directory.join(file::name(series, repository));
         Ok(self.read(&path, Damaged::Leave)?.and_then(|records| records.damage))

@@ -21,6 +21,7 @@ use worldkeeper_docker::State;
 use worldkeeper_engine::{
     Destination, ExtractError, ExtractOptions, ExtractStats, RestoreOptions, Selection, Wanted, extract,
 };
+use worldkeeper_scheduler::history::{Checked, Damage, Verdict};
 
 use super::archives::{self, Latest};
 use super::backup::{SourceProblem, require_no_link};
@@ -175,6 +176,12 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     }
     let found = archives::warn_of_unmatched(&archive, &selection);
     missing::warn_of(&total);
+    if total.damaged > 0 {
+        // Who reads all objects finds it again, and whether it is mended.
+        let damage_place = Checked { archives: true, data: true, ..Checked::default() };
+        let damage = Damage { found: place.clock.now(), problems: total.damaged, place: damage_place };
+        archives::note(place.history().checked(place.series(), &place.location(), &Verdict::Damaged(damage)));
+    }
     let done = if options.dry_run { "could restore" } else { "restored" };
     let summary = format!("{done} {}, {}, from {name}", words::count(total.files, "file"), words::bytes(total.size));
     if options.stdout {
