@@ -4,6 +4,9 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use worldkeeper_tests::eventually;
 
 use crate::{backup_is_refused, contents, is_refused, place, place_with_archive};
 
@@ -172,4 +175,25 @@ fn a_repository_whose_last_archive_was_deleted_is_not_well() {
     let _ = keeper.run(["status"]).says(&["last good", "kept"]);
     let _ = keeper.run(["delete", "kept"]);
     let _ = keeper.try_run(["status"]).exits(1).says(&["there is no good archive"]);
+}
+
+/// As with `docker exec` beside a `run` whose settings stand in `command:`.
+#[test]
+fn what_stands_on_the_line_of_the_daemon_is_known_beside_it() {
+    let (_folder, keeper) = place_with_archive();
+    let keeper = keeper.without("KEEP_WITHIN");
+    let mut daemon = keeper.spawn(["run", "--interval", "3h", "--keep-last", "100"]);
+    let beside = || keeper.try_run(["prune"]);
+    eventually("the daemon runs", Duration::from_secs(30), || (beside().code() == Some(2)).then_some(()));
+    for words in [&["prune"][..], &["prune", "--dry-run"]] {
+        let keeps = ["keeps 100 last, and this would keep 24 hourly, 7 daily", "--keep-daily 7"];
+        let _ = keeper.try_run(words).exits(2).says(&keeps);
+    }
+    let _ = keeper.run(["prune", "--keep-last", "3"]);
+    let status = keeper.run(["status"]);
+    assert!(["in 3 h", "in 2 h 59 min"].iter().any(|next| status.stdout().contains(next)), "{status}");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let _ = keeper.run(["prune"]);
+    let _ = keeper.try_run(["status"]).exits(0).says(&["when `run` is started"]);
 }

@@ -5,6 +5,7 @@ mod archives;
 mod backup;
 #[cfg(feature = "bench")]
 mod bench;
+mod beside;
 mod break_lock;
 mod check;
 mod compact;
@@ -47,6 +48,7 @@ use crate::settings::{Environment, Settings};
 
 pub(crate) use archives::{ArchiveError, LATEST};
 pub(crate) use backup::SourceProblem;
+pub(crate) use beside::KeepsLess;
 pub(crate) use check::{CONFIRMATION, CheckProblem};
 pub(crate) use containers::ContainerError;
 pub(crate) use export_tar::ExportProblem;

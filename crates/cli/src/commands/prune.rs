@@ -8,6 +8,7 @@ use worldkeeper_engine::prune::{Decision, plan_series, require_past};
 
 use super::archives::unproven_text;
 use super::backup;
+use super::beside::DaemonSettings;
 use super::output::Output;
 use crate::open::{Caller, Purpose};
 use crate::place::Place;
@@ -17,6 +18,7 @@ use crate::{settings, words};
 
 /// Prunes the archives of the series.
 pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::Result<Done> {
+    DaemonSettings::require_same_retention(place)?;
     let purpose = if dry_run { Purpose::Read } else { Purpose::Write };
     let mut session = place.session(purpose, Caller::Hand, stop)?;
     let rules = &place.settings.retention.value;

@@ -11,6 +11,7 @@ use worldkeeper_engine::Monitor;
 use worldkeeper_scheduler::job::BackupJob;
 use worldkeeper_scheduler::{Daemon, Job, JobOutcome, Signals, Watched};
 
+use super::beside::DaemonSettings;
 use super::elsewhere::Elsewhere;
 use super::{Next, backup, containers};
 use crate::args::Run;
@@ -37,6 +38,7 @@ pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Resul
     let names = place.settings.containers.value.clone();
     let endpoint = place.settings.docker.value.clone().filter(|_| !names.is_empty());
     let lookout = Arc::new(Elsewhere::begin(place));
+    DaemonSettings::note(place);
     let watch = endpoint.map(|endpoint| Watched { endpoint, names, lookout });
     let daemon = Daemon {
         interval: place.settings.interval.value,

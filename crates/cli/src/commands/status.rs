@@ -9,6 +9,7 @@ use worldkeeper_docker::{Container, ContainerName, DockerError, State};
 use worldkeeper_engine::Escrow;
 use worldkeeper_scheduler::history::{Damage, Files, Kind, Run, RunOutcome};
 
+use super::beside::DaemonSettings;
 use super::containers;
 use super::output::Output;
 use crate::escape::escape;
@@ -34,6 +35,8 @@ struct Common<'a> {
 struct Status<'a> {
     common: &'a Common<'a>,
     place: Arc<Place>,
+    /// From one archive to the next.
+    interval: Duration,
     runs: Vec<Run>,
     /// What was found damaged.
     damage: Option<Damage>,
@@ -128,7 +131,8 @@ impl<'a> Status<'a> {
         let runs = place.history().runs(place.series(), &place.location())?;
         let damage = place.history().damage(place.series(), &place.location())?;
         let is_key_elsewhere = place.escrow()? != Escrow::Unconfirmed;
-        Ok(Self { common, place, runs, damage, is_key_elsewhere })
+        let interval = DaemonSettings::interval(&place);
+        Ok(Self { common, place, interval, runs, damage, is_key_elsewhere })
     }
 
     fn facts(&self) -> [(&'static str, String); 3] {
@@ -175,7 +179,7 @@ impl<'a> Status<'a> {
     }
 
     fn next(&self) -> String {
-        let interval = self.place.settings.interval.value;
+        let interval = self.interval;
         match self.last_good().map(|run| interval.checked_sub(words::since(run.start, self.common.now))) {
             _ if !self.common.has_daemon => "when `run` is started".to_owned(),
             _ if !self.common.game_may_run() => "when the game runs again".to_owned(),
@@ -198,7 +202,7 @@ impl<'a> Status<'a> {
                 if self.runs.is_empty() { "yet: the first backup makes it" } else { "now: is its volume mounted?" };
             problems.push(format!("there is no repository at {} {more}", self.place.location()));
         }
-        let limit = allowed_age(settings.interval.value);
+        let limit = allowed_age(self.interval);
         match self.last_good() {
             // Where there is no repository, that is said.
             None if !is_there => {}
@@ -219,7 +223,7 @@ impl<'a> Status<'a> {
                 .push(format!(
                     "the last good archive is {} old; while the game runs, one is expected every {} and late after {}",
                     self.age(run.start),
-                    duration_text(settings.interval.value),
+                    duration_text(self.interval),
                     duration_text(limit),
                 )),
             Some(_) => {}

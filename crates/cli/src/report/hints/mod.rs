@@ -23,8 +23,8 @@ use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use crate::commands::{
-    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeyCopyError, LATEST,
-    RecreateProblem, RestoreProblem, SourceProblem, SshKeyProblem, TrustProblem,
+    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeepsLess, KeyCopyError,
+    LATEST, RecreateProblem, RestoreProblem, SourceProblem, SshKeyProblem, TrustProblem,
 };
 use crate::open::AccessError;
 use crate::place::SharedDirectory;
@@ -141,6 +141,13 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(ContainerError { origin, .. }) = error.downcast_ref() {
         return Some(format!("look at the names in `docker ps --all`, and mend {origin}"));
+    }
+    if let Some(KeepsLess { .. }) = error.downcast_ref() {
+        return Some(
+            "what it keeps stands on its command line alone. Say here, too, what is to be kept, like --keep-daily 7; or set it \
+             in the environment of both (KEEP_DAILY=7)"
+                .to_owned(),
+        );
     }
     if let Some(error) = error.downcast_ref::<ArchiveError>() {
         return Some(match error {

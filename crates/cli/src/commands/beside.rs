@@ -1,0 +1,75 @@
+//! What the daemon goes by, for commands beside it: what stands on its own command line alone, they do not hear of.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing::debug;
+use worldkeeper_core::disk;
+
+use crate::place::Place;
+use crate::settings::{Origin, retention_text};
+
+/// The settings of the daemon that runs on the same state directory.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DaemonSettings {
+    series: String,
+    interval_seconds: u64,
+    /// In words.
+    retention: String,
+}
+
+/// Archives would go that the daemon keeps.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon that runs here keeps {daemon}, and this would keep {ours}")]
+pub(crate) struct KeepsLess {
+    daemon: String,
+    ours: String,
+}
+
+impl DaemonSettings {
+    const FILE: &str = "daemon.json";
+
+    /// Far more than these take.
+    const MAX_BYTES: u64 = 1 << 16;
+
+    /// Leaves those of this process there. What it cannot leave, nobody learns: all goes by their own, then.
+    pub(super) fn note(place: &Place) {
+        let settings = Self {
+            series: place.series().to_owned(),
+            interval_seconds: place.settings.interval.value.as_secs(),
+            retention: retention_text(&place.settings.retention.value),
+        };
+        let path = place.state.path().join(Self::FILE);
+        let bytes = serde_json::to_vec(&settings).expect("these are a few texts and a number");
+        if let Err(error) = disk::replace(&*place.disk, &path, &bytes) {
+            debug!("what the daemon goes by is not noted: {error}");
+        }
+    }
+
+    /// Those of the daemon that runs now, if it backs up the same series.
+    fn of_running(place: &Place) -> Option<Self> {
+        place.state.has_daemon().ok().filter(|has_daemon| *has_daemon)?;
+        let path = place.state.path().join(Self::FILE);
+        let bytes = disk::read_if_there(&*place.disk, &path, Self::MAX_BYTES).ok()??;
+        let settings: Self = serde_json::from_slice(&bytes).ok()?;
+        (settings.series == place.series()).then_some(settings)
+    }
+
+    /// From one archive to the next: as the daemon has it, else as it is set here.
+    pub(super) fn interval(place: &Place) -> Duration {
+        Self::of_running(place)
+            .map_or(place.settings.interval.value, |settings| Duration::from_secs(settings.interval_seconds))
+    }
+
+    /// Requires that the daemon keeps as much, unless what is to be kept was said to this very command.
+    pub(super) fn require_same_retention(place: &Place) -> Result<(), KeepsLess> {
+        let retention = &place.settings.retention;
+        let ours = retention_text(&retention.value);
+        match Self::of_running(place) {
+            Some(Self { retention: daemon, .. }) if daemon != ours && !matches!(retention.origin, Origin::Flag(_)) => {
+                Err(KeepsLess { daemon, ours })
+            }
+            _ => Ok(()),
+        }
+    }
+}
