@@ -72,45 +72,55 @@ mod tests {
         Mount { kind: MountKind::Bind, source: source.to_owned(), destination: destination.to_owned() }
     }
 
-    /// The `Mounts` of replies of Docker 20.10 and 26.1 (named, anonymous, with a subpath, memory), of Podman 4.3, and
-    /// of Docker Desktop on Windows.
+    /// What Docker 20.10.24 says of `docker run -v world:/data:ro -v /anon -v /etc/localtime:/etc/localtime:ro --tmpfs /t
+    /// --mount type=tmpfs,dst=/mem --mount "type=bind,src=/srv/my world,dst=/bind"`.
+    const RECORDED: &str = r#"[
+        {"Type":"volume","Name":"world","Source":"/var/lib/docker/volumes/world/_data","Destination":"/data","Driver":"local",
+         "Mode":"ro","RW":false,"Propagation":""},
+        {"Type":"bind","Source":"/etc/localtime","Destination":"/etc/localtime","Mode":"ro","RW":false,
+         "Propagation":"rprivate"},
+        {"Type":"tmpfs","Source":"","Destination":"/mem","Mode":"","RW":true,"Propagation":""},
+        {"Type":"bind","Source":"/srv/my world","Destination":"/bind","Mode":"","RW":true,"Propagation":"rprivate"},
+        {"Type":"volume","Name":"92f6729aead84eeeedf931ba27b337170c5311d9373726048f4aa94d734daa40",
+         "Source":"/var/lib/docker/volumes/92f6729aead84eeeedf931ba27b337170c5311d9373726048f4aa94d734daa40/_data",
+         "Destination":"/anon","Driver":"local","Mode":"","RW":true,"Propagation":""}]"#;
+
+    fn all_of(mounts: &str) -> Vec<Mount> {
+        Mount::all_of(&serde_json::from_str(&format!(r#"{{"Mounts":{mounts}}}"#)).unwrap())
+    }
+
     #[test]
-    fn replies_of_engines_are_read() {
-        let volume = |name: &str, source: &str, destination: &str| Mount {
-            kind: MountKind::Volume(name.to_owned()),
-            ..bind(source, destination)
-        };
-        for (reply, expected) in [
-            (
-                r#"[{"Type":"volume","Name":"world","Source":"/var/lib/docker/volumes/world/_data","Destination":"/data",
-                    "Driver":"local","Mode":"ro","RW":false,"Propagation":""},
-                   {"Type":"bind","Source":"/run/docker.sock","Destination":"/var/run/docker.sock","Mode":"","RW":true,
-                    "Propagation":"rprivate"}]"#,
-                vec![
-                    volume("world", "/var/lib/docker/volumes/world/_data", "/data"),
-                    bind("/run/docker.sock", "/var/run/docker.sock"),
-                ],
-            ),
-            (
-                r#"[{"Type":"tmpfs","Source":"","Destination":"/tmp","Mode":"","RW":true,"Propagation":""}]"#,
-                vec![Mount { kind: MountKind::Other, ..bind("", "/tmp") }],
-            ),
-            (
-                r#"[{"Type":"volume","Name":"world","Source":"/var/lib/containers/storage/volumes/world/_data",
-                    "Destination":"/data","Driver":"local","Mode":"","Options":["nosuid","nodev","rbind"],"RW":true,
-                    "Propagation":"rprivate"}]"#,
-                vec![volume("world", "/var/lib/containers/storage/volumes/world/_data", "/data")],
-            ),
-            (
-                r#"[{"Type":"bind","Source":"C:\\Users\\me\\world","Destination":"/data","Mode":"","RW":true,"Propagation":"rprivate"}]"#,
-                vec![bind(r"C:\Users\me\world", "/data")],
-            ),
-            ("[]", vec![]),
-            ("[{}]", vec![bind("", "")]),
-        ] {
-            let reply = serde_json::from_str(&format!(r#"{{"Mounts":{reply}}}"#)).unwrap();
-            assert_eq!(Mount::all_of(&reply), expected);
-        }
+    fn a_reply_is_read() {
+        let mounts = all_of(RECORDED);
+        let texts: Vec<_> = mounts.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "/anon from a volume without a name",
+                "/bind from /srv/my world",
+                "/data from the volume world",
+                "/etc/localtime from /etc/localtime",
+                "/mem from ",
+            ]
+        );
+        assert_eq!(mounts[1], bind("/srv/my world", "/bind"));
+        assert_eq!(mounts[2].kind, MountKind::Volume("world".to_owned()));
+        assert_eq!(mounts[2].source, "/var/lib/docker/volumes/world/_data");
+        assert_eq!(mounts[4].kind, MountKind::Other);
+    }
+
+    /// As their documentations have it.
+    #[test]
+    fn what_other_engines_may_say_is_read() {
+        let windows = r#"[{"Type":"bind","Source":"C:\\Users\\me\\world","Destination":"/data"}]"#;
+        assert_eq!(all_of(windows), [bind(r"C:\Users\me\world", "/data")]);
+        let podman = r#"[{"Type":"volume","Name":"world","Source":"/v/world/_data","Destination":"/data","Driver":"local",
+            "Mode":"","Options":["nosuid","nodev","rbind"],"RW":true,"Propagation":"rprivate"}]"#;
+        assert_eq!(all_of(podman)[0].kind, MountKind::Volume("world".to_owned()));
+        let swarm = r#"[{"Type":"cluster","Name":"world","Source":"/v/world","Destination":"/data"}]"#;
+        assert_eq!(all_of(swarm), [bind("", "/data")], "nothing to compare");
+        assert_eq!(all_of("[{}]"), [bind("", "")]);
+        assert_eq!(all_of("[]"), []);
         assert_eq!(Mount::all_of(&ContainerInspectResponse::default()), []);
     }
 }

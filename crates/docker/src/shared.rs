@@ -154,6 +154,7 @@ mod tests {
         for (source, root, game) in [
             (world.as_str(), WORLD, world.as_str()),
             (world, "/@docker/volumes/world/_data", world),
+            (world, "/var/lib/docker/volumes/world/_data/server", world),
             // By the path of the volume, its parents, or what is in it.
             (world, WORLD, WORLD),
             (WORLD, WORLD, world),
@@ -180,6 +181,7 @@ mod tests {
             ("/srv/mc", "/minecraft", "/mnt/big/minecraft"),
             ("/mnt/big/mc", "/mc", "/srv/mc"),
             ("/mnt/big/mc", "/big/mc", "/home/me/mc/world"),
+            ("/home/me/mc", "/home/me/mc", "/var/home/me/mc"),
             ("/mnt/cache/appdata/mc", "/appdata/mc", "/mnt/user/appdata/mc"),
             // Docker Desktop, and what it makes of paths of Windows.
             ("/host_mnt/Users/me/mc", "/Users/me/mc", "/host_mnt/Users/me/other"),
