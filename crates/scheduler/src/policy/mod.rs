@@ -307,10 +307,11 @@ impl Scheduler {
         }
     }
 
-    /// Starts the next job of a run; after the last one, waits.
+    /// Starts the next job of a run, of who has been due for longest; after the last one, waits.
     fn next_turn(&mut self, run: Run, now: Now) {
         self.phase = Phase::Waiting;
-        let Some(target) = self.targets.iter().position(|target| target.is_queued) else { return };
+        let queued = self.targets.iter().enumerate().filter(|(_, target)| target.is_queued);
+        let Some((target, _)) = queued.min_by_key(|(_, target)| target.due.min(now.monotonic)) else { return };
         self.targets[target].is_queued = false;
         let why = match (run.was_asked_for, self.targets[target].failures) {
             (true, _) => "a backup was asked for: starting",

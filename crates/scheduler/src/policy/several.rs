@@ -129,6 +129,18 @@ fn a_stop_ends_the_run_with_its_job() {
     assert_eq!(story.turns, [0]);
 }
 
+#[test]
+fn who_has_been_due_for_longest_has_the_next_turn() {
+    let mut story = Story::of_several(&[], ["a", "b", "c"], [Some(60), Some(60), Some(50)]);
+    for _ in 0..2 {
+        story.pass(30 * MINUTE);
+        story.fail(true);
+    }
+    assert_eq!(story.turns, [0, 1, 2], "the first is due again, but not for so long");
+    story.finish_well();
+    assert_eq!(story.turns, [0, 1, 2, 0]);
+}
+
 proptest! {
     /// However long jobs take and however they end: a job of each is begun within an interval and one turn of all others.
     #[test]
