@@ -93,7 +93,8 @@ fn what_is_put_back_does_not_take_the_place_of_a_link_to_the_world() {
     fs::rename(keeper.world(), &elsewhere).expect("it can be moved");
     for target in ["elsewhere", "nowhere"] {
         symlink(folder.path().join(target), keeper.world()).expect("a link can be made");
-        let _ = keeper.try_run(["restore", "latest", "--overwrite"]).exits(2);
+        let said = ["is a symbolic link", "--to DIR"];
+        let _ = keeper.try_run(["restore", "latest", "--overwrite"]).exits(2).says(&said);
         assert!(keeper.world().is_symlink(), "{target}");
         fs::remove_file(keeper.world()).expect("a link can be removed");
     }

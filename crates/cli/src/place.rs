@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use indicatif::MultiProgress;
 use jiff::tz::TimeZone;
@@ -38,6 +39,8 @@ pub(crate) struct Place {
     pub(crate) passphrase: Option<Arc<Passphrase>>,
     /// How much is sent in a second to a repository on another machine; until more is known, as if the game ran.
     pub(crate) upload_limit: UploadLimit,
+    /// The repository is read without a lock, while others may write to it.
+    pub(crate) reads_unlocked: Arc<AtomicBool>,
     /// Where progress shows.
     pub(crate) screen: MultiProgress,
 }
@@ -69,7 +72,21 @@ impl Place {
         let upload_limit = UploadLimit::new(settings.remote.upload_rate(true));
         let (environment, state) = (Arc::new(environment), Arc::new(state));
         let passphrase = passphrase.map(Arc::new);
-        Ok(Self { settings, environment, state, disk, key_files, clock, began, zone, passphrase, upload_limit, screen })
+        let reads_unlocked = Arc::default();
+        Ok(Self {
+            settings,
+            environment,
+            state,
+            disk,
+            key_files,
+            clock,
+            began,
+            zone,
+            passphrase,
+            upload_limit,
+            reads_unlocked,
+            screen,
+        })
     }
 
     /// The same about each of the repositories.

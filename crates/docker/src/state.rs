@@ -24,6 +24,8 @@ pub struct Container {
     pub state: State,
     /// What it has mounted.
     pub mounts: Vec<Mount>,
+    /// When it was last started, in the engine's words.
+    pub started: Option<String>,
 }
 
 /// What is known of the watched containers.

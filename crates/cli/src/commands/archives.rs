@@ -1,10 +1,12 @@
 //! Which archive a name on the command line means.
 
+use std::sync::atomic::Ordering;
+
 use tracing::{info, warn};
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::error_text;
 use worldkeeper_engine::{ArchiveInfo, ArchiveProblem, OpenArchive, Proofs, Selection, Session, SessionError, series};
-use worldkeeper_scheduler::history::HistoryError;
+use worldkeeper_scheduler::history::{HistoryError, Verdict};
 
 use crate::escape::{escape, escape_bytes};
 use crate::place::Place;
@@ -91,6 +93,10 @@ pub(super) fn find(place: &Place, session: &Session, name: &str, latest: Latest)
             Some(problem) => warn!("{} is passed over: {}", candidate.name, unproven_text(&problem)),
         }
     };
+    let others: Vec<_> = candidates.iter().map(|archive| archive.name.as_str()).collect();
+    if !is_of_series && latest == Latest::OfOnlySeries && !are_one_series(proven.name.as_str(), &others) {
+        return Err(ArchiveError::NotOfSeries { series: series.to_owned(), location, newest }.into());
+    }
     let now = place.clock.now();
     if is_ahead(proven.time, now) {
         let before = candidates.iter().rev().find(|archive| !is_ahead(archive.time, now));
@@ -103,14 +109,9 @@ pub(super) fn find(place: &Place, session: &Session, name: &str, latest: Latest)
         }
         warn!("{doubt}");
     }
-    if is_of_series {
-        return Ok(proven);
+    if !is_of_series {
+        info!("there is no archive of the series {series}: the newest of all is {}", proven.name);
     }
-    let others: Vec<_> = candidates.iter().map(|archive| archive.name.as_str()).collect();
-    if latest == Latest::OfOnlySeries && !are_one_series(proven.name.as_str(), &others) {
-        return Err(ArchiveError::NotOfSeries { series: series.to_owned(), location, newest }.into());
-    }
-    info!("there is no archive of the series {series}: the newest of all is {}", proven.name);
     Ok(proven)
 }
 
@@ -146,6 +147,13 @@ pub(super) fn unproven_text(problem: &ArchiveProblem) -> String {
 pub(super) fn note(noted: Result<(), HistoryError>) {
     if let Err(error) = noted {
         warn!("`status` and the schedule know the archives as they were: {}", error_text(&error));
+    }
+}
+
+/// Notes what a check or a restore has found; what was read without a lock may have seemed to be damaged.
+pub(super) fn note_verdict(place: &Place, verdict: &Verdict) {
+    if !place.reads_unlocked.load(Ordering::Relaxed) {
+        note(place.history().checked(place.series(), &place.location(), verdict));
     }
 }
 

@@ -11,6 +11,7 @@ use worldkeeper_core::Stop;
 use worldkeeper_engine::{CreateOptions, Monitor, ask, username};
 use worldkeeper_scheduler::job::BackupJob;
 
+use super::beside::DaemonSettings;
 use super::elsewhere::Elsewhere;
 use super::{containers, several};
 use crate::open::{Caller, Opener};
@@ -51,6 +52,9 @@ pub(super) fn backup(place: &Arc<Place>, comment: &str, stop: &Stop) -> anyhow::
 pub(super) fn once(place: &Arc<Place>, caller: Caller, comment: &str, stop: &Stop) -> anyhow::Result<Done> {
     require_sources(place, stop)?;
     containers::require(place)?;
+    if caller == Caller::Once {
+        DaemonSettings::require_same_retention(place)?;
+    }
     several::each(place, stop, |place| archive(place, caller, comment, stop))
 }
 
@@ -100,23 +104,14 @@ fn require_readable(path: &Path) -> Result<(), SourceProblem> {
 }
 
 fn require_source(path: &Path, read_special: bool) -> Result<(), SourceProblem> {
-    match require_no_link(path) {
-        Err(SourceProblem::Link { target, .. })
-            if read_special && fs::metadata(&target).is_ok_and(|found| is_special(&found)) =>
-        {
-            Ok(())
-        }
-        required => required,
-    }
-}
-
-/// Requires that a source is there, and no symbolic link.
-pub(super) fn require_no_link(path: &Path) -> Result<(), SourceProblem> {
     let missing = |source| SourceProblem::Missing { path: path.to_owned(), source };
     // A slash at the end would lead through a link; what is archived is the link all the same.
     let plain: PathBuf = path.components().collect();
     if fs::symlink_metadata(&plain).map_err(missing)?.is_symlink() {
         let target = path.canonicalize().map_err(missing)?;
+        if read_special && is_special(&target.metadata().map_err(missing)?) {
+            return Ok(());
+        }
         return Err(SourceProblem::Link { path: path.to_owned(), target });
     }
     Ok(())

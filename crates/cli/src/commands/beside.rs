@@ -13,15 +13,17 @@ use crate::settings::{Origin, retention_text};
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DaemonSettings {
     series: String,
+    /// Their locations.
+    repositories: Vec<String>,
     interval_seconds: u64,
     /// In words.
     retention: String,
 }
 
-/// Archives would go that the daemon keeps.
+/// Not the archives would be kept that the daemon keeps.
 #[derive(Debug, thiserror::Error)]
 #[error("the daemon that runs here keeps {daemon}, and this would keep {ours}")]
-pub(crate) struct KeepsLess {
+pub(crate) struct KeepsElse {
     daemon: String,
     ours: String,
 }
@@ -32,27 +34,31 @@ impl DaemonSettings {
     /// Far more than these take.
     const MAX_BYTES: u64 = 1 << 16;
 
-    /// Leaves those of this process there. What it cannot leave, nobody learns: all goes by their own, then.
+    /// Leaves those of this process there. What it cannot leave, nobody learns: all go by their own, then.
     pub(super) fn note(place: &Place) {
         let settings = Self {
             series: place.series().to_owned(),
+            repositories: place.each().iter().map(|place| place.location()).collect(),
             interval_seconds: place.settings.interval.value.as_secs(),
             retention: retention_text(&place.settings.retention.value),
         };
         let path = place.state.path().join(Self::FILE);
         let bytes = serde_json::to_vec(&settings).expect("these are a few texts and a number");
-        if let Err(error) = disk::replace(&*place.disk, &path, &bytes) {
+        // Those of an earlier one are not believed.
+        let removed = disk::remove_if_there(&*place.disk, &path);
+        if let Err(error) = removed.and_then(|()| disk::replace(&*place.disk, &path, &bytes)) {
             debug!("what the daemon goes by is not noted: {error}");
         }
     }
 
-    /// Those of the daemon that runs now, if it backs up the same series.
+    /// Those of the daemon that runs now, if it backs up the same series into the same repository.
     fn of_running(place: &Place) -> Option<Self> {
         place.state.has_daemon().ok().filter(|has_daemon| *has_daemon)?;
         let path = place.state.path().join(Self::FILE);
         let bytes = disk::read_if_there(&*place.disk, &path, Self::MAX_BYTES).ok()??;
         let settings: Self = serde_json::from_slice(&bytes).ok()?;
-        (settings.series == place.series()).then_some(settings)
+        let is_same = settings.series == place.series() && settings.repositories.contains(&place.location());
+        is_same.then_some(settings)
     }
 
     /// From one archive to the next: as the daemon has it, else as it is set here.
@@ -62,12 +68,12 @@ impl DaemonSettings {
     }
 
     /// Requires that the daemon keeps as much, unless what is to be kept was said to this very command.
-    pub(super) fn require_same_retention(place: &Place) -> Result<(), KeepsLess> {
+    pub(super) fn require_same_retention(place: &Place) -> Result<(), KeepsElse> {
         let retention = &place.settings.retention;
         let ours = retention_text(&retention.value);
         match Self::of_running(place) {
             Some(Self { retention: daemon, .. }) if daemon != ours && !matches!(retention.origin, Origin::Flag(_)) => {
-                Err(KeepsLess { daemon, ours })
+                Err(KeepsElse { daemon, ours })
             }
             _ => Ok(()),
         }

@@ -13,7 +13,7 @@ use worldkeeper_engine::{ArchiveInfo, ArchivesCheck, CheckOptions, check as chec
 use worldkeeper_scheduler::history::{Checked, Damage, Verdict};
 
 use super::ArchiveError;
-use super::archives::note;
+use super::archives::note_verdict;
 use super::output::Output;
 use crate::args;
 use crate::open::{Caller, Purpose};
@@ -91,7 +91,7 @@ pub(super) fn check(place: &Arc<Place>, options: &args::Check, stop: &Stop) -> a
     }
     drop(reporter);
     let verdict = told.verdict(options.verify_data, place.clock.now());
-    note(place.history().checked(place.series(), &place.location(), &verdict));
+    note_verdict(place, &verdict);
     let mut output = Output::new();
     for line in told.lines() {
         output.line(&line)?;
@@ -150,6 +150,14 @@ impl Told {
             self.repository.is_some_and(|found| found.remaining > 0),
             self.archives.is_some_and(|found| found.remaining > 0),
         );
+        // What the repository is rid of may be what archives refer to, and nobody has looked at those.
+        if self.repair
+            && self.archives.is_none()
+            && let Some(problems) = self.repository.map(|found| found.problems).filter(|problems| *problems > 0)
+        {
+            let place = Checked { repository: is_damaged.0, archives: true, data: false };
+            return Verdict::Damaged(Damage { found: now, problems, place });
+        }
         if let (false, false) = is_damaged {
             let repository = self.repository.is_some() && !self.is_timed;
             let archives = self.archives.is_some() && !self.is_limited;
@@ -258,6 +266,10 @@ mod tests {
         assert_eq!(Told { repository: bad, archives: None, ..all() }.verdict(false, now), damaged(true, false, false));
         let bad = Some(ArchivesCheck { problems: 3, remaining: 2, ..ArchivesCheck::default() });
         assert_eq!(Told { archives: bad, ..all() }.verdict(true, now), damaged(false, true, true));
+        let rid_of = Some(RepositoryCheck { problems: 2, ..RepositoryCheck::default() });
+        let only = Told { repository: rid_of, archives: None, repair: true, ..Told::default() };
+        assert_eq!(only.verdict(false, now), damaged(false, true, false));
+        assert_eq!(Told { archives, ..only }.verdict(false, now), sound(true, true, false));
         let mended = Some(ArchivesCheck { problems: 3, remaining: 0, ..ArchivesCheck::default() });
         assert_eq!(Told { archives: mended, repair: true, ..all() }.verdict(false, now), sound(true, true, false));
     }

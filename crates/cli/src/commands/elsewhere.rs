@@ -45,7 +45,10 @@ impl fmt::Display for Finding {
 pub(super) struct Elsewhere {
     sources: Vec<PathBuf>,
     endpoint: Option<Endpoint>,
-    begun: Begun,
+    disk: Arc<dyn Disk>,
+    state_directory: PathBuf,
+    /// It notes what it sees, as the daemon does.
+    takes_notes: bool,
     /// What the engine said of our own mounts; they never change.
     own: Mutex<Option<Vec<Mount>>>,
 }
@@ -58,29 +61,35 @@ struct Begun {
     container: String,
     /// The root of each mount, by where it is mounted.
     roots: BTreeMap<PathBuf, String>,
+    /// Which of the game's containers ran when nothing was moved yet, and since when. As long as they run, a directory that is
+    /// moved goes with them.
+    #[serde(default)]
+    running: BTreeMap<String, String>,
 }
 
 impl Elsewhere {
     /// For the daemon: notes what is mounted now.
     pub(super) fn begin(place: &Place) -> Self {
         let table = MountLine::all();
+        let elsewhere = Self { takes_notes: true, ..Self::of(place) };
         if let Some(container) = own_id(&table) {
-            let begun = Begun::of(&table, container.to_owned());
-            if let Err(error) = begun.write(&*place.disk, place.state.path()) {
-                debug!("what is mounted is not noted: {error}");
-            }
+            elsewhere.note(&Begun::of(&table, container.to_owned()));
         }
-        Self::of(place)
+        elsewhere
     }
 
     /// For everybody else: knows what was mounted when the daemon began, if that was in the same container.
     pub(super) fn of(place: &Place) -> Self {
         let sources = place.settings.sources.value.iter().map(|source| absolute(source).unwrap_or(source.clone()));
-        let table = MountLine::all();
-        let begun = Begun::read(&*place.disk, place.state.path());
-        let begun = begun.filter(|begun| own_id(&table) == Some(&begun.container)).unwrap_or_default();
+        let (disk, state_directory) = (Arc::clone(&place.disk), place.state.path().to_owned());
         let endpoint = place.settings.docker.value.clone();
-        Self { sources: sources.collect(), endpoint, begun, own: Mutex::default() }
+        Self { sources: sources.collect(), endpoint, disk, state_directory, takes_notes: false, own: Mutex::default() }
+    }
+
+    fn note(&self, begun: &Begun) {
+        if let Err(error) = begun.write(&*self.disk, &self.state_directory) {
+            debug!("what is mounted is not noted: {error}");
+        }
     }
 
     /// The question itself, for a backup to ask: each time, the containers are looked at again.
@@ -106,7 +115,13 @@ impl Elsewhere {
                 Err(error) => debug!("it is not known what the sidecar has mounted: {error}"),
             }
         }
-        judge(&own_mounts(&table, &self.begun, own.as_ref()?, &self.sources)?, containers)
+        let begun = Begun::read(&*self.disk, &self.state_directory);
+        let mut begun = begun.filter(|begun| begun.container == id.as_str()).unwrap_or_default();
+        let mounts = own_mounts(&table, &begun, own.as_ref()?, &self.sources)?;
+        if self.takes_notes && begun.see(&mounts, containers) {
+            self.note(&begun);
+        }
+        judge(&mounts, &begun, containers)
     }
 }
 
@@ -123,11 +138,33 @@ impl Begun {
     const MAX_BYTES: u64 = 1 << 20;
 
     fn of(table: &[MountLine], container: String) -> Self {
-        Self { container, roots: table.iter().map(|line| (line.point.clone(), line.root.clone())).collect() }
+        let roots = table.iter().map(|line| (line.point.clone(), line.root.clone())).collect();
+        Self { container, roots, running: BTreeMap::new() }
     }
 
+    /// Takes in which containers run while nothing is moved; returns whether that is news.
+    fn see(&mut self, own: &[OwnMount], containers: &[Container]) -> bool {
+        if self.container.is_empty() || own.iter().any(|own| own.was_moved) {
+            return false;
+        }
+        let running = containers.iter().filter(|container| container.state == State::Running);
+        let running = running.filter_map(|game| Some((game.name.to_string(), game.started.clone()?))).collect();
+        std::mem::replace(&mut self.running, running) != self.running
+    }
+
+    /// Returns whether all of these have been started since something was moved.
+    fn are_newer(&self, containers: &[Container]) -> bool {
+        containers.iter().all(|game| {
+            game.state == State::Running
+                && game.started.as_ref().is_some_and(|started| self.running.get(game.name.as_str()) != Some(started))
+        })
+    }
+
+    /// What was there before is not believed if this cannot be written.
     fn write(&self, disk: &dyn Disk, state_directory: &Path) -> anyhow::Result<()> {
-        Ok(disk::replace(disk, &state_directory.join(Self::FILE), &serde_json::to_vec(self)?)?)
+        let path = state_directory.join(Self::FILE);
+        disk::remove_if_there(disk, &path)?;
+        Ok(disk::replace(disk, &path, &serde_json::to_vec(self)?)?)
     }
 
     fn read(disk: &dyn Disk, state_directory: &Path) -> Option<Self> {
@@ -184,9 +221,13 @@ fn own_mount(line: &MountLine, begun: &Begun, own: &[Mount]) -> Option<OwnMount>
 const DELETED: &str = "//deleted";
 
 /// What is wrong, if these containers certainly use nothing of what is ours.
-fn judge(own: &[OwnMount], containers: &[Container]) -> Option<Finding> {
+fn judge(own: &[OwnMount], begun: &Begun, containers: &[Container]) -> Option<Finding> {
     // A container that is gone may come back with what it had.
     if containers.iter().any(|container| container.state == State::Missing) {
+        return None;
+    }
+    // What has run since before went with what was moved.
+    if own.iter().any(|own| own.was_moved) && !begun.are_newer(containers) {
         return None;
     }
     let theirs: Vec<_> = containers.iter().flat_map(|container| container.mounts.iter().cloned()).collect();
@@ -212,7 +253,8 @@ fn judge(own: &[OwnMount], containers: &[Container]) -> Option<Finding> {
 }
 
 const REMEDY: &str = "this may be a world that nobody plays any more. Mount into the sidecar what the game has, and make the \
-    sidecar anew (docker-compose up -d --force-recreate worldkeeper); nothing is pruned until then";
+    sidecar anew (docker-compose up -d --force-recreate worldkeeper); nothing is pruned until then. If it is meant so, do not \
+    name that container (GAME_CONTAINER_NAME)";
 
 /// The mounts of a game that say most: those that are where ours are, else its volumes, else all.
 fn telling(mounts: &[Mount], own: &[OwnMount]) -> Vec<String> {
@@ -271,7 +313,12 @@ mod tests {
     }
 
     fn container(name: &str, mounts: &[Mount]) -> Container {
-        Container { name: name.parse().unwrap(), state: State::Running, mounts: mounts.to_vec() }
+        Container {
+            name: name.parse().unwrap(),
+            state: State::Running,
+            mounts: mounts.to_vec(),
+            started: Some("12:00".to_owned()),
+        }
     }
 
     fn found(
@@ -284,7 +331,7 @@ mod tests {
         let begun = Begun::of(begun, ID.to_owned());
         let own = [own.clone(), mount(MountKind::Bind, "/srv/backups", "/repository")];
         let own = own_mounts(table, &begun, &own, &[PathBuf::from(source)])?;
-        judge(&own, game).map(|finding| finding.found)
+        judge(&own, &begun, game).map(|finding| finding.found)
     }
 
     #[test]
@@ -324,6 +371,26 @@ mod tests {
         assert!(found("/srv/bw//deleted", &game).unwrap().ends_with("/data from what was /srv/bw and is deleted"));
         // The game went with it.
         assert_eq!(found("/srv/bw2", &[container("minecraft", &[mount(MountKind::Bind, "/srv/bw2", "/data")])]), None);
+    }
+
+    #[test]
+    fn a_directory_that_is_renamed_takes_a_game_that_runs_with_it() {
+        let bind = mount(MountKind::Bind, "/srv/bw", "/data");
+        let own = [bind.clone(), mount(MountKind::Bind, "/srv/backups", "/repository")];
+        let mut begun = Begun::of(&table("/srv/bw", "ext4"), ID.to_owned());
+        let game = |started: &str| {
+            [Container { started: Some(started.to_owned()), ..container("mc", std::slice::from_ref(&bind)) }]
+        };
+        let mut found = |root: &str, game: &[Container]| {
+            let own = own_mounts(&table(root, "ext4"), &begun, &own, &[PathBuf::from("/data")]).unwrap();
+            begun.see(&own, game);
+            judge(&own, &begun, game).is_some()
+        };
+        assert!(!found("/srv/bw", &game("12:00")));
+        assert!(!found("/srv/bw2", &game("12:00")), "it writes there");
+        assert!(found("/srv/bw2", &game("12:30")), "it was started again, from what is there now");
+        let rests = [Container { state: State::NotRunning("exited"), ..game("12:30")[0].clone() }];
+        assert!(!found("/srv/bw2", &rests), "it may be started from elsewhere");
     }
 
     #[test]

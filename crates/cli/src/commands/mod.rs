@@ -48,7 +48,7 @@ use crate::settings::{Environment, Settings};
 
 pub(crate) use archives::{ArchiveError, LATEST};
 pub(crate) use backup::SourceProblem;
-pub(crate) use beside::KeepsLess;
+pub(crate) use beside::KeepsElse;
 pub(crate) use check::{CONFIRMATION, CheckProblem};
 pub(crate) use containers::ContainerError;
 pub(crate) use export_tar::ExportProblem;

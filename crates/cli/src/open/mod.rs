@@ -12,6 +12,7 @@ mod repository;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -162,6 +163,7 @@ impl Place {
                     "the repository may only be read, and is read without a lock: what others change meanwhile may seem to be \
                      missing or damaged"
                 );
+                self.reads_unlocked.store(true, Ordering::Relaxed);
                 self.open_as(Mode::WithoutLock, wait, stop)
             }
             opened => opened,

@@ -347,6 +347,11 @@ fn interval(text: &str) -> Result<Duration, IntervalError> {
     if interval.is_zero() { Err(IntervalError::Zero) } else { Ok(interval) }
 }
 
+/// Of several origins the first, but a flag before all others: who types one knows what it is beside.
+fn foremost(before: Option<Origin>, origin: Origin) -> Origin {
+    before.filter(|before| matches!(before, Origin::Flag(_)) || !matches!(origin, Origin::Flag(_))).unwrap_or(origin)
+}
+
 /// Rules that somebody set replace the default ones, all of them.
 fn retention(flags: &Flags, environment: &Environment) -> Result<Setting<Rules>, SettingsError> {
     let mut rules = Rules::default();
@@ -354,13 +359,13 @@ fn retention(flags: &Flags, environment: &Environment) -> Result<Setting<Rules>,
     for ((flag, variable, period), given) in retention::COUNTED.into_iter().zip(flags.keep_counts()) {
         if let Some(said) = look_up(environment, flag, given.map(OsStr::new), &[variable])? {
             rules.periods.push((period, said.parse(retention::parse_count)?.value));
-            origin = origin.or(Some(said.origin));
+            origin = Some(foremost(origin, said.origin));
         }
     }
     let within = flags.keep_within.as_deref().map(OsStr::new);
     if let Some(said) = look_up(environment, "--keep-within", within, &["KEEP_WITHIN"])? {
         rules.within = Some(said.parse(retention::parse_within)?.value);
-        origin = origin.or(Some(said.origin));
+        origin = Some(foremost(origin, said.origin));
     }
     match origin {
         None => Ok(Setting::default(retention::default_rules())),

@@ -235,6 +235,7 @@ fn one_rule_replaces_all_default_rules() {
     let rules = resolve(&["--keep-daily", "3"], &[("KEEP_LAST", "-1")]).unwrap().retention;
     let expected = vec![(Period::Secondly, Count::Unlimited), (Period::Daily, Count::AtMost(3))];
     assert_eq!(rules.value.periods, expected);
+    assert_eq!(rules.origin, Origin::Flag("--keep-daily"));
     assert_eq!(rules.value.within, None);
     let rules = resolve(&[], &[("KEEP_WITHIN", "2d")]).unwrap().retention.value;
     assert_eq!((rules.within, rules.periods.len()), (Some(Duration::from_hours(48)), 0));

@@ -149,8 +149,10 @@ impl Feed {
     fn flush(&mut self) -> Result<(), Closed> {
         self.place_last();
         let Waiting { jobs, steps, weight, .. } = std::mem::take(&mut self.waiting);
-        if weight > 0 {
-            self.shared.take_room(weight)?;
+        match (jobs.is_empty(), weight) {
+            (_, 0) => {}
+            (true, _) => self.shared.take_room(weight)?,
+            (false, _) => self.shared.take_room_of_small(weight)?,
         }
         if !jobs.is_empty() {
             self.shared.jobs.push(jobs)?;

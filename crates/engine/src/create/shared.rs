@@ -72,6 +72,15 @@ impl Shared {
         taken
     }
 
+    /// As [`take_room`](Self::take_room), for small chunks. Where they come after many large chunks, half of what may be under
+    /// way stays free until the last of those is stored: their memory goes back only then.
+    pub(super) fn take_room_of_small(&self, bytes: usize) -> Result<(), Closed> {
+        let spare = if self.buffers.are_spread() { BUDGET / 2 } else { 0 };
+        self.take_room(bytes + spare)?;
+        self.budget.give_back(spare);
+        Ok(())
+    }
+
     /// Says of a large chunk whether there was more to do with it than digests; so it is most likely with the next ones.
     pub(super) fn laborious(&self, is_laborious: bool) {
         let withhold = || self.budget.withhold(if is_laborious { SCRATCH } else { 0 });

@@ -69,6 +69,11 @@ impl Buffers {
         Some(slab)
     }
 
+    /// Returns whether large chunks have left much memory touched that small ones have no use for.
+    pub(crate) fn are_spread(&self) -> bool {
+        self.pool().as_ref().is_some_and(Pool::is_spread)
+    }
+
     /// Gives it back to the system, at once or with the last part that somebody has.
     pub(crate) fn give_up(&self) {
         *self.pool() = None;

@@ -12,7 +12,8 @@ pub(super) struct Pool {
     free: Vec<BytesMut>,
     /// How long all of it is, in bytes.
     len: usize,
-    /// The address up to which it was dealt out.
+    /// The address where it begins, and how much of it was dealt out from there, in bytes.
+    begin: usize,
     touched: usize,
 }
 
@@ -26,7 +27,8 @@ pub(super) struct Part {
 
 impl Pool {
     pub(super) fn new(bytes: usize) -> Self {
-        Self { free: vec![BytesMut::zeroed(bytes)], len: bytes, touched: 0 }
+        let all = BytesMut::zeroed(bytes);
+        Self { begin: all.as_ptr() as usize, free: vec![all], len: bytes, touched: 0 }
     }
 
     /// The first part that has room for `len` bytes.
@@ -35,7 +37,7 @@ impl Pool {
         let place = self.free.iter().position(|part| part.len() >= len)?;
         let found = &mut self.free[place];
         let part = if found.len() == len { self.free.remove(place) } else { found.split_to(len) };
-        let end = part.as_ptr_range().end as usize;
+        let end = part.as_ptr_range().end as usize - self.begin;
         let is_more_than_before = end > self.touched;
         self.touched = self.touched.max(end);
         Some(Part { part, is_more_than_before })
@@ -54,12 +56,17 @@ impl Pool {
     /// Gives what was used back to the system if that is much, and nobody has any of it.
     pub(super) fn begin_anew(&mut self) {
         let [all] = &mut self.free[..] else { return };
-        if all.len() == self.len && self.touched > all.as_ptr() as usize + MUCH {
+        if all.len() == self.len && self.touched > MUCH {
             // In turn, so that it is there once.
             *all = BytesMut::new();
             *all = BytesMut::zeroed(self.len);
-            self.touched = 0;
+            (self.begin, self.touched) = (all.as_ptr() as usize, 0);
         }
+    }
+
+    /// Returns whether as much of it was used as many large chunks take.
+    pub(super) fn is_spread(&self) -> bool {
+        self.touched > SPREAD
     }
 
     /// Joins a part and the next one if there is nothing between them.
@@ -76,6 +83,8 @@ impl Pool {
 const STEP: usize = 64 * 1024;
 /// More of it, in bytes, is not kept for the next large chunks where small ones come.
 const MUCH: usize = 16 * 1024 * 1024;
+/// What a tree of nothing but large chunks uses, less a little; one that has some among others does not.
+const SPREAD: usize = 48 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -130,7 +139,21 @@ mod tests {
         assert!(!begins_anew(MUCH, true), "somebody has some of it");
         assert!(begins_anew(MUCH, false));
         assert_eq!(free(&pool), [2 * MUCH]);
+        assert!(!pool.is_spread());
         assert!(pool.take(2 * MUCH).unwrap().is_more_than_before);
+    }
+
+    #[test]
+    fn it_is_spread_until_it_begins_anew() {
+        let mut pool = Pool::new(2 * SPREAD);
+        let [some, more] = [SPREAD, STEP].map(|len| pool.take(len).unwrap().part);
+        assert!(pool.is_spread());
+        pool.give_back(more);
+        pool.begin_anew();
+        assert!(pool.is_spread(), "somebody has some of it");
+        pool.give_back(some);
+        pool.begin_anew();
+        assert!(!pool.is_spread());
     }
 
     proptest! {

@@ -9,7 +9,7 @@
 //! | `passphrase` | the passphrase that was generated for a new repository |
 //! | `reserve` | space for the files above and below when the disk is full; given up then, and made again |
 //! | `repositories/<id>/` | what is known of one repository: [`RepositoryState`] |
-//! | `history/`, `mounts.json` | what others keep here: how the runs went, what the daemon had mounted when it began |
+//! | `history/`, `mounts.json`, `daemon.json` | what others keep here: how the runs went, what the daemon has mounted, and some of its settings |
 //!
 //! Losing it costs time and a warning, never an archive; but the generated passphrase is in it.
 

@@ -122,7 +122,7 @@ impl Setting {
     }
 
     async fn say(&self, state: State) {
-        let container = Container { name: "mc".parse().unwrap(), state, mounts: Vec::new() };
+        let container = Container { name: "mc".parse().unwrap(), state, mounts: Vec::new(), started: None };
         self.watch.as_ref().unwrap().send(Watch::Known(vec![container])).await.unwrap();
     }
 

@@ -118,6 +118,7 @@ impl History {
         }
         disk::create_dir_all(&*self.disk, &self.directory)?;
         let _lock = self.lock()?;
+        self.read(&self.directory.join(file::name(series, repository)), Damaged::SetAside)?;
         let mut all: Vec<_> = self.all()?.into_iter().filter(of_repository).collect();
         if !all.iter().any(|records| records.series == series) {
             all.push(fresh());

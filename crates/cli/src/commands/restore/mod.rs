@@ -24,7 +24,6 @@ use worldkeeper_engine::{
 use worldkeeper_scheduler::history::{Checked, Damage, Verdict};
 
 use super::archives::{self, Latest};
-use super::backup::{SourceProblem, require_no_link};
 use super::containers;
 use super::output::Output;
 use crate::args::Restore;
@@ -68,6 +67,9 @@ pub(crate) enum RestoreProblem {
         /// Why it ended.
         source: ExtractError,
     },
+    /// It would take the place of a link.
+    #[error("{} is a symbolic link: what is restored would take its place, and not go where it leads", .0.display())]
+    Link(PathBuf),
     /// The archive's content has no place here.
     #[error("{path} is in none of the sources, so there is no original place to put it")]
     NoOrigin {
@@ -115,12 +117,13 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     }
     if in_place {
         // What is put back would take the place of the link, and not go to where the game is now.
-        for source in sources {
-            match require_no_link(source) {
-                // It may be what is to be put back.
-                Err(SourceProblem::Missing { .. }) if !source.is_symlink() => {}
-                required => required?,
-            }
+        let is_wanted = |source: &Path| {
+            let stored = stored_path(source);
+            paths.is_empty() || paths.iter().any(|path| path.starts_with(&stored) || stored.starts_with(path))
+        };
+        let is_link = |source: &&PathBuf| source.components().collect::<PathBuf>().is_symlink();
+        if let Some(path) = sources.iter().filter(|source| is_wanted(source)).find(is_link) {
+            return Err(RestoreProblem::Link(path.clone()).into());
         }
     }
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
@@ -180,7 +183,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         // Who reads all objects finds it again, and whether it is mended.
         let damage_place = Checked { archives: true, data: true, ..Checked::default() };
         let damage = Damage { found: place.clock.now(), problems: total.damaged, place: damage_place };
-        archives::note(place.history().checked(place.series(), &place.location(), &Verdict::Damaged(damage)));
+        archives::note_verdict(place, &Verdict::Damaged(damage));
     }
     let done = if options.dry_run { "could restore" } else { "restored" };
     let summary = format!("{done} {}, {}, from {name}", words::count(total.files, "file"), words::bytes(total.size));

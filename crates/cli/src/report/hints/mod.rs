@@ -23,7 +23,7 @@ use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use crate::commands::{
-    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeepsLess, KeyCopyError,
+    ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeepsElse, KeyCopyError,
     LATEST, RecreateProblem, RestoreProblem, SourceProblem, SshKeyProblem, TrustProblem,
 };
 use crate::open::AccessError;
@@ -142,7 +142,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(ContainerError { origin, .. }) = error.downcast_ref() {
         return Some(format!("look at the names in `docker ps --all`, and mend {origin}"));
     }
-    if let Some(KeepsLess { .. }) = error.downcast_ref() {
+    if let Some(KeepsElse { .. }) = error.downcast_ref() {
         return Some(
             "what it keeps stands on its command line alone. Say here, too, what is to be kept, like --keep-daily 7; or set it \
              in the environment of both (KEEP_DAILY=7)"
@@ -436,6 +436,10 @@ fn restore(error: &RestoreProblem) -> Option<String> {
         RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => Some(format!(
             "{SEE_ARCHIVE}; --to DIR restores anything elsewhere, and without it what came from the sources (--source, \
              BACKUP_SOURCES) goes back to them"
+        )),
+        RestoreProblem::Link(path) => Some(format!(
+            "restore elsewhere with --to DIR, and move what is wanted to where the link leads; or move the link away: {}",
+            path.display()
         )),
         // Why it ended says more.
         RestoreProblem::Incomplete { .. } => None,
