@@ -100,4 +100,15 @@ fn what_is_put_back_does_not_take_the_place_of_a_link_to_the_world() {
     }
     let _ = keeper.run(["restore", "latest"]);
     assert_eq!(level(&keeper), "old", "where nothing is, all of it is put back");
+
+    // A link elsewhere is in nobody's way, however alike its name.
+    let (link, world) = (folder.path().join("wor"), keeper.world());
+    symlink(&elsewhere, &link).expect("a link can be made");
+    let both = format!("{},{}", link.display(), world.display());
+    let keeper = keeper.with("BACKUP_SOURCES", both);
+    play(&keeper, "broken");
+    let level_dat = world.join("level.dat");
+    let words = ["restore", "latest", "--overwrite", level_dat.to_str().expect("it is text")];
+    let _ = keeper.run(words);
+    assert_eq!(level(&keeper), "old");
 }

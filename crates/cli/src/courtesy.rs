@@ -34,7 +34,7 @@ pub(crate) fn start() {
 
 /// Puts this thread into the idle class, and so all threads and processes that it begins.
 fn be_idle() {
-    // It sets both. A process that somebody begun with a lower priority may not have a higher one again, and needs none.
+    // It sets both. A process that somebody began with a lower priority may not have a higher one again, and needs none.
     let done = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, IDLE);
     if thread_schedule_policy() != Ok(IDLE) {
         debug!("the scheduling class stays as it is: {done:?}");

@@ -118,8 +118,10 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     if in_place {
         // What is put back would take the place of the link, and not go to where the game is now.
         let is_wanted = |source: &Path| {
-            let stored = stored_path(source);
-            paths.is_empty() || paths.iter().any(|path| path.starts_with(&stored) || stored.starts_with(path))
+            let source = stored_path(source);
+            let source = Path::new(OsStr::from_bytes(&source));
+            let mut wanted = paths.iter().map(|path| Path::new(OsStr::from_bytes(path)));
+            paths.is_empty() || wanted.any(|path| path.starts_with(source) || source.starts_with(path))
         };
         let is_link = |source: &&PathBuf| source.components().collect::<PathBuf>().is_symlink();
         if let Some(path) = sources.iter().filter(|source| is_wanted(source)).find(is_link) {
