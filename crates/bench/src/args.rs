@@ -66,6 +66,9 @@ pub(crate) struct Measuring {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Primitives {
+    /// Only what a perfect pipeline would need
+    #[arg(long)]
+    pub(crate) ideal: bool,
     #[command(flatten)]
     pub(crate) measuring: Measuring,
     #[command(flatten)]

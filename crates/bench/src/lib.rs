@@ -18,7 +18,8 @@ mod statistics;
 mod tool;
 mod world;
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use worldkeeper_core::Stop;
@@ -31,15 +32,25 @@ use comparison::Operation;
 use remote::FarEnd;
 use report::{Machine, show};
 
-/// Measures what was asked for, with `ours` as the binary that is measured, and prints it.
+/// The programs that measuring needs.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The binary that is measured.
+    pub ours: PathBuf,
+    /// How this program is called, up to the words of [`Bench`]: what needs much memory is measured in a process of its own.
+    pub bench: Vec<OsString>,
+}
+
+/// Measures what was asked for and prints it.
 ///
 /// # Errors
 ///
 /// [`Stopped`] if that was asked for; otherwise what could not be done. Nothing is left behind then, either.
-pub fn run(bench: &Bench, ours: &Path, stop: &Stop) -> anyhow::Result<()> {
+pub fn run(bench: &Bench, programs: &Programs, stop: &Stop) -> anyhow::Result<()> {
     let machine = Machine::look();
+    let ours = &programs.ours;
     let compare = |options: &Compare, operations: &[Operation], far: Option<&FarEnd>| {
-        let comparison = comparison::compare(options, operations, far, ours, &machine, stop)?;
+        let comparison = comparison::compare(options, operations, far, programs, &machine, stop)?;
         show(&comparison, &machine, &options.common)?;
         ensure!(!options.demand || comparison.holds(), "stock borg is faster somewhere");
         Ok(())

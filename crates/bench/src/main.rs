@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use worldkeeper_bench::Bench;
+use worldkeeper_bench::{Bench, Programs};
 use worldkeeper_core::Stop;
 
 /// Measures worldkeeper, its parts alone and the whole beside others.
@@ -19,8 +19,9 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match worldkeeper_bench::run(&args.bench, &args.worldkeeper, &Stop::default()) {
+    let Args { worldkeeper, bench } = Args::parse();
+    let this = std::env::args_os().next().into_iter().collect();
+    match worldkeeper_bench::run(&bench, &Programs { ours: worldkeeper, bench: this }, &Stop::default()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -125,6 +125,11 @@ impl Key {
         object.get(MAC.end..).unwrap_or_default()
     }
 
+    /// The MAC that an object carries; `None` of one that is too short to have any. It means something in the modes that encrypt.
+    pub fn mac(object: &[u8]) -> Option<[u8; 32]> {
+        object.get(MAC)?.try_into().ok()
+    }
+
     /// Completes an [encrypted](Self::encrypt) object with the digest of its [`mac_input`](Self::mac_input). The modes
     /// that do not encrypt pass over it.
     ///

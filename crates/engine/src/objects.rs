@@ -1,5 +1,6 @@
 //! Chunks into objects and back.
 
+mod proof;
 mod sealer;
 mod several;
 
@@ -10,6 +11,7 @@ use worldkeeper_compress::{Algorithm, DecompressError, Decompressor};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 
+pub(crate) use proof::{StoredObject, prove_several};
 pub(crate) use sealer::{ChunkSealer, Sealed, Unfinished};
 pub(crate) use several::{ReadChunk, WantedChunk};
 
@@ -43,6 +45,9 @@ pub enum ObjectProblem {
     /// It is another object.
     #[error(transparent)]
     WrongId(#[from] IdMismatch),
+    /// It is ours, and came instead of the one that was stored a moment ago.
+    #[error("the object that is there was sealed with our key, but is not the one that was stored")]
+    AnotherOne,
 }
 
 impl ObjectError {
@@ -52,7 +57,10 @@ impl ObjectError {
             ObjectProblem::Repository(error) => {
                 matches!(error, RepositoryError::ObjectNotFound(_) | RepositoryError::Damaged { .. })
             }
-            ObjectProblem::Open(_) | ObjectProblem::Decompress(_) | ObjectProblem::WrongId(_) => true,
+            ObjectProblem::Open(_)
+            | ObjectProblem::Decompress(_)
+            | ObjectProblem::WrongId(_)
+            | ObjectProblem::AnotherOne => true,
         }
     }
 }

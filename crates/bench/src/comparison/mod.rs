@@ -11,8 +11,9 @@ use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 use worldkeeper_core::Stop;
 
+use crate::Programs;
 use crate::args::{Compare, Peers};
-use crate::corpus::{Corpus, Total};
+use crate::corpus::{self, Corpus, Total};
 use crate::measure::{self, Usage, go_on};
 use crate::primitives;
 use crate::remote::FarEnd;
@@ -65,11 +66,11 @@ pub(crate) fn compare(
     options: &Compare,
     operations: &[Operation],
     far: Option<&FarEnd>,
-    ours: &Path,
+    programs: &Programs,
     machine: &Machine,
     stop: &Stop,
 ) -> anyhow::Result<Comparison> {
-    let mut tools = tools(ours, &options.peers)?;
+    let mut tools = tools(&programs.ours, &options.peers)?;
     tools.retain(|tool| far.is_none() || tool.kind != tool::Kind::Rustic);
     let room = Room::make(options.common.dir.as_deref(), needed(options, tools.len() as u64))?;
     let mut rows = Vec::new();
@@ -79,10 +80,19 @@ pub(crate) fn compare(
         let folder = room.place()?;
         let corpus = Corpus::make(*kind, folder.path(), options.size())?;
         let bench = Bench { tools: &tools, corpus: &corpus, room: &room, far, runs: options.runs(), stop };
+        // What our parts need is known for an archive that is made here, of what does not compress.
+        let is_reckoned = *kind == corpus::Kind::Noise && far.is_none();
+        let ideal = || primitives::ideal_apart(&programs.bench, &room, options.quick, stop);
         let mut kept = None;
         for operation in operations {
+            let mut efficiency = Vec::new();
             let runs = if *operation == Operation::Create {
-                bench.create()?
+                bench.create(|ours| {
+                    if is_reckoned {
+                        efficiency.push(ideal()?.seconds(corpus.total().bytes, machine.cores) / ours.wall);
+                    }
+                    Ok(())
+                })?
             } else {
                 let kept = match &mut kept {
                     Some(kept) => kept,
@@ -90,14 +100,7 @@ pub(crate) fn compare(
                 };
                 bench.again(*operation, kept)?
             };
-            rows.push(Row::of(&corpus, *operation, &runs));
-        }
-    }
-    // Only now: a child begins with as much memory counted as its parent has ever had, and this takes some.
-    if far.is_none() && rows.iter().any(Row::is_ideal) {
-        let ideal = primitives::ideal(&room, options.quick, stop)?;
-        for row in &mut rows {
-            row.reckon(&ideal, machine.cores);
+            rows.push(Row::of(&corpus, *operation, &runs, efficiency));
         }
     }
     Ok(Comparison { runs: options.runs(), rows })
@@ -120,11 +123,15 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// Measures the first archive, each time into a new repository of somebody who knows nothing.
-    fn create(&self) -> anyhow::Result<Vec<Runs<'a>>> {
+    /// Measures the first archive, each time into a new repository of somebody who knows nothing. After each of ours something
+    /// else is done, so that it meets the same machine.
+    fn create(&self, mut after_ours: impl FnMut(&Usage) -> anyhow::Result<()>) -> anyhow::Result<Vec<Runs<'a>>> {
         self.in_turn(|_, tool| {
             let mut repository = self.repository(tool)?;
             let usage = self.archive(tool, &mut repository)?;
+            if tool.kind == tool::Kind::Worldkeeper {
+                after_ours(&usage)?;
+            }
             Ok((usage, stored(&repository.place)?))
         })
     }

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::corpus::{Corpus, Kind};
 use crate::measure::Usage;
-use crate::primitives::Ideal;
 use crate::report::{Bar, Plot, Report, Table};
 use crate::statistics::{median, median_ratio};
 use crate::tool::{self, Tool};
@@ -37,8 +36,9 @@ pub(super) struct Row {
     operation: Operation,
     /// We are the first.
     tools: Vec<Figures>,
-    /// What the first archive of noise would take if nothing stood still, by what the parts need, to what it took.
-    efficiency: Option<f64>,
+    /// What our first archive of noise would have taken if nothing stood still, by what the parts needed right after it, to what
+    /// it took, run by run.
+    efficiency: Vec<f64>,
 }
 
 /// What one tool needed.
@@ -71,7 +71,7 @@ pub(super) struct Runs<'a> {
 
 impl Row {
     /// Puts together what everybody measured; we are the first.
-    pub(super) fn of(corpus: &Corpus, operation: Operation, runs: &[Runs<'_>]) -> Self {
+    pub(super) fn of(corpus: &Corpus, operation: Operation, runs: &[Runs<'_>], efficiency: Vec<f64>) -> Self {
         let tools = runs.iter().map(|theirs| theirs.figures(&runs[0])).collect();
         Self {
             corpus: corpus.to_string(),
@@ -79,19 +79,7 @@ impl Row {
             bytes: corpus.total().bytes,
             operation,
             tools,
-            efficiency: None,
-        }
-    }
-
-    /// Returns whether this is what a perfect pipeline is reckoned for: the first archive of noise.
-    pub(super) fn is_ideal(&self) -> bool {
-        self.operation == Operation::Create && self.kind == Kind::Noise
-    }
-
-    /// Holds the first archive against what its parts need.
-    pub(super) fn reckon(&mut self, ideal: &Ideal, cores: usize) {
-        if self.is_ideal() {
-            self.efficiency = Some(ideal.seconds(self.bytes, cores) / self.tools[0].median.wall);
+            efficiency,
         }
     }
 }
@@ -152,9 +140,11 @@ impl Report for Comparison {
                     stored.map(|stored| format!("{stored:.1}")).unwrap_or_default(),
                 ]);
             }
-            efficiencies.extend(row.efficiency.map(|efficiency| {
+            let all = || row.efficiency.iter().copied();
+            efficiencies.extend(median(all()).map(|middle| {
+                let (least, most) = all().fold((middle, middle), |(least, most), one| (least.min(one), most.max(one)));
                 format!(
-                    "\npipeline efficiency of {}: {efficiency:.2} (what its parts need, to what it took)\n",
+                    "\npipeline efficiency of {}: {middle:.2} ({least:.2} to {most:.2}; what its parts need, to what it took)\n",
                     row.corpus
                 )
             }));
@@ -207,7 +197,14 @@ mod tests {
         });
         let tools = runs.collect::<Vec<_>>();
         let tools = tools.iter().map(|runs| runs.figures(&tools[0])).collect();
-        Row { corpus: "noise".into(), kind: Kind::Noise, bytes: 1_000_000_000, operation, tools, efficiency: None }
+        Row {
+            corpus: "noise".into(),
+            kind: Kind::Noise,
+            bytes: 1_000_000_000,
+            operation,
+            tools,
+            efficiency: Vec::new(),
+        }
     }
 
     #[test]
@@ -231,12 +228,11 @@ mod tests {
     }
 
     #[test]
-    fn the_efficiency_is_what_parts_need_to_what_the_first_archive_took() {
-        let ideal = Ideal::of(vec![("all", 2.0)]);
-        let [mut create, mut rerun] =
-            [Operation::Create, Operation::Rerun].map(|operation| row(operation, &[1.25], &[2.0]));
-        create.reckon(&ideal, 2);
-        rerun.reckon(&ideal, 2);
-        assert_eq!((create.efficiency, rerun.efficiency), (Some(0.8), None));
+    fn the_efficiency_is_the_median_of_runs_and_told_only_where_it_is_known() {
+        let [create, rerun] = [Operation::Create, Operation::Rerun].map(|operation| row(operation, &[1.25], &[2.0]));
+        let rows = vec![Row { efficiency: vec![0.75, 0.5, 0.875], ..create }, rerun];
+        let text = Comparison { runs: 3, rows }.text();
+        assert_eq!(text.matches("pipeline efficiency").count(), 1, "{text}");
+        assert!(text.contains("of noise: 0.75 (0.50 to 0.88;"), "{text}");
     }
 }

@@ -6,14 +6,14 @@
 use std::fmt;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Rounds, in_memory, on_files};
 
 /// The sum and what it is made of.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ideal {
-    parts: Vec<(&'static str, f64)>,
+    parts: Vec<(String, f64)>,
     ns_per_byte: f64,
 }
 
@@ -33,12 +33,13 @@ pub(super) fn measure(rounds: &Rounds<'_>, folder: &Path) -> anyhow::Result<Idea
         ("CRC", in_memory::crc_of_noise(rounds)?),
         ("write", write),
     ];
-    Ok(Ideal::of(parts.to_vec()))
+    Ok(Ideal::of(&parts))
 }
 
 impl Ideal {
-    pub(crate) fn of(parts: Vec<(&'static str, f64)>) -> Self {
-        Self { ns_per_byte: parts.iter().map(|(_, ns)| ns).sum(), parts }
+    pub(crate) fn of(parts: &[(&str, f64)]) -> Self {
+        let ns_per_byte = parts.iter().map(|(_, ns)| ns).sum();
+        Self { parts: parts.iter().map(|(name, ns)| ((*name).to_owned(), *ns)).collect(), ns_per_byte }
     }
 
     /// What so many bytes take on so many cores.
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn two_cores_take_half_as_long() {
-        let ideal = Ideal::of(vec![("read", 0.25), ("cut", 0.75)]);
+        let ideal = Ideal::of(&[("read", 0.25), ("cut", 0.75)]);
         assert!((ideal.seconds(3_000_000_000, 2) - 1.5).abs() < 1e-9);
         assert!(ideal.to_string().contains("= 1.00 ns per byte: 1.07 s per GiB on one core, 0.54 s on two"), "{ideal}");
     }

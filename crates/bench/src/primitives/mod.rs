@@ -7,10 +7,13 @@ mod ideal;
 mod in_memory;
 mod on_files;
 
+use std::ffi::OsString;
+use std::process::Command;
 use std::time::Duration;
 
+use anyhow::{Context as _, ensure};
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use worldkeeper_core::Stop;
 
 use crate::args::{Measuring, Primitives};
@@ -100,24 +103,55 @@ fn cpu_time() -> Duration {
 pub(crate) fn measure(options: &Primitives, stop: &Stop) -> anyhow::Result<Rates> {
     let rounds = Rounds::new(options.measuring, stop);
     let room = Room::make(options.common.dir.as_deref(), rounds.working_set as u64 * 4)?;
-    let mut parts = in_memory::cut(&rounds)?;
-    parts.extend(in_memory::digest(&rounds)?);
-    parts.extend(in_memory::seal(&rounds)?);
-    parts.extend(in_memory::compress(&rounds)?);
-    parts.extend(in_memory::crc(&rounds)?);
-    parts.extend(on_files::read_and_write(&rounds, room.path())?);
+    let mut parts = Vec::new();
+    if !options.ideal {
+        parts.extend(in_memory::cut(&rounds)?);
+        parts.extend(in_memory::digest(&rounds)?);
+        parts.extend(in_memory::seal(&rounds)?);
+        parts.extend(in_memory::compress(&rounds)?);
+        parts.extend(in_memory::crc(&rounds)?);
+        parts.extend(on_files::read_and_write(&rounds, room.path())?);
+    }
     Ok(Rates { parts, ideal: ideal::measure(&rounds, room.path())? })
 }
 
-/// Measures only what a perfect pipeline would do.
-pub(crate) fn ideal(room: &Room, quick: bool, stop: &Stop) -> anyhow::Result<Ideal> {
-    let (working_set, rounds) = if quick { (8, 2) } else { (64, 7) };
-    let place = room.place()?;
-    ideal::measure(&Rounds::new(Measuring { working_set, rounds }, stop), place.path())
+/// Measures what a perfect pipeline would do, in a process of its own: a child begins with as much memory counted as its parent
+/// has ever had, and this takes some.
+pub(crate) fn ideal_apart(bench: &[OsString], room: &Room, quick: bool, stop: &Stop) -> anyhow::Result<Ideal> {
+    go_on(stop)?;
+    let (program, words) = bench.split_first().context("nobody says how this program is called")?;
+    let (working_set, rounds) = if quick { ("8", "2") } else { ("64", "7") };
+    let mut command = Command::new(program);
+    command.args(words).args(["primitives", "--ideal", "--json", "--working-set", working_set, "--rounds", rounds]);
+    command.arg("--dir").arg(room.path());
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    go_on(stop)?;
+    ensure!(output.status.success(), "{command:?} ended with {}:\n{}", output.status, output.stderr.escape_ascii());
+    Told::read(&output.stdout).with_context(|| format!("{command:?} says something else"))
+}
+
+/// What [`ideal_apart`] reads of what it is told.
+#[derive(Deserialize)]
+struct Told {
+    results: ToldResults,
+}
+
+#[derive(Deserialize)]
+struct ToldResults {
+    ideal: Ideal,
+}
+
+impl Told {
+    fn read(json: &[u8]) -> serde_json::Result<Ideal> {
+        serde_json::from_slice(json).map(|told: Self| told.results.ideal)
+    }
 }
 
 impl Report for Rates {
     fn text(&self) -> String {
+        if self.parts.is_empty() {
+            return self.ideal.to_string();
+        }
         let mut table = Table::new(["one core", "GB/s", "ns per byte"]);
         let mut last = "";
         for part in &self.parts {

@@ -127,8 +127,11 @@ impl Tool {
         is_work.then_some(command)
     }
 
-    /// Makes the repository where the tool does not make it by itself.
+    /// Makes the repository.
     pub(crate) fn init(&self, place: &Place) -> anyhow::Result<()> {
+        if self.kind == Kind::Worldkeeper {
+            worldkeeper::prepare(place).context("no directory can be made among the data")?;
+        }
         let Some(mut init) = self.command(place, Work::Init) else { return Ok(()) };
         let output = init.output().with_context(|| format!("cannot start {init:?}"))?;
         if !output.status.success() {

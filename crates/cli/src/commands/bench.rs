@@ -1,6 +1,6 @@
 //! `bench`: measures this very program, as a process of its own.
 
-use worldkeeper_bench::{Bench, run};
+use worldkeeper_bench::{Bench, Programs, run};
 use worldkeeper_core::Stop;
 
 use crate::report::Done;
@@ -13,5 +13,6 @@ struct NoProgram(#[source] std::io::Error);
 /// Measures what was asked for.
 pub(super) fn bench(options: &Bench, stop: &Stop) -> anyhow::Result<Done> {
     let program = std::env::current_exe().map_err(NoProgram)?;
-    run(options, &program, stop).map(|()| Done::Well)
+    let programs = Programs { bench: vec![program.clone().into(), "bench".into()], ours: program };
+    run(options, &programs, stop).map(|()| Done::Well)
 }

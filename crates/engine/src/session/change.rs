@@ -5,11 +5,13 @@ use worldkeeper_archive::{Manifest, Operation};
 use worldkeeper_compress::Compression;
 use worldkeeper_core::repository::CompactStats;
 use worldkeeper_core::{ChunkId, Transaction};
+use worldkeeper_crypto::Key;
 
 use super::read_back::Stored;
 use super::{Session, SessionError, Trust, read_manifest};
 use crate::cache::ChunkIndex;
 use crate::monitor::{Monitor, Notice};
+use crate::objects::StoredObject;
 use crate::random;
 
 /// A transaction and the manifest it will leave. Dropped without a commit, it changes nothing.
@@ -92,7 +94,7 @@ impl Committed {
 impl Change<'_> {
     /// Queues a PUT.
     pub(crate) fn put(&mut self, id: ChunkId, object: Bytes) -> Result<(), SessionError> {
-        self.stored.note(id)?;
+        self.stored.note(StoredObject { id, mac: Key::mac(&object).unwrap_or_default() })?;
         Ok(self.transaction.put(id, object)?)
     }
 

@@ -83,7 +83,8 @@ fn damage(error: ObjectError) -> Result<ManifestLoss, SessionError> {
         ObjectProblem::Repository(RepositoryError::Damaged { .. })
         | ObjectProblem::Open(_)
         | ObjectProblem::Decompress(_)
-        | ObjectProblem::WrongId(_) => Ok(ManifestLoss::Damaged(*error.source)),
+        | ObjectProblem::WrongId(_)
+        | ObjectProblem::AnotherOne => Ok(ManifestLoss::Damaged(*error.source)),
         ObjectProblem::Repository(error) => Err(error.into()),
     }
 }

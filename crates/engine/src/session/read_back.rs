@@ -11,7 +11,7 @@ use tracing::warn;
 use worldkeeper_core::{ChunkId, error_text};
 
 use super::{Session, SessionError};
-use crate::objects::{ChunkReader, ObjectError, ReadChunk, WantedChunk};
+use crate::objects::{ChunkReader, ObjectError, ReadChunk, StoredObject, WantedChunk, prove_several};
 use crate::pipeline::default_workers;
 use crate::random;
 
@@ -21,8 +21,8 @@ const SAMPLE: usize = 32;
 /// Objects that were stored: a sample of them, and the last.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
-    sample: Vec<ChunkId>,
-    last: Option<ChunkId>,
+    sample: Vec<StoredObject>,
+    last: Option<StoredObject>,
     count: u64,
     /// A generator's state; 0 before the first draw.
     random: u64,
@@ -30,24 +30,27 @@ pub(super) struct Stored {
 
 impl Stored {
     /// Notes an object that was stored.
-    pub(super) fn note(&mut self, id: ChunkId) -> Result<(), SessionError> {
-        self.last = Some(id);
+    pub(super) fn note(&mut self, stored: StoredObject) -> Result<(), SessionError> {
+        self.last = Some(stored);
         self.count += 1;
-        if self.sample.len() < SAMPLE {
-            self.sample.push(id);
-            return Ok(());
-        }
-        let place = self.draw()? % self.count;
-        if let Some(place) = self.sample.get_mut(usize::try_from(place).unwrap_or(usize::MAX)) {
-            *place = id;
+        if let Some(before) = self.sample.iter_mut().find(|sampled| sampled.id == stored.id) {
+            // It was replaced.
+            *before = stored;
+        } else if self.sample.len() < SAMPLE {
+            self.sample.push(stored);
+        } else {
+            let place = usize::try_from(self.draw()? % self.count).unwrap_or(usize::MAX);
+            if let Some(place) = self.sample.get_mut(place) {
+                *place = stored;
+            }
         }
         Ok(())
     }
 
     /// Notes that an object was deleted again.
     pub(super) fn forget(&mut self, id: &ChunkId) {
-        self.sample.retain(|sampled| sampled != id);
-        self.last = self.last.filter(|last| last != id);
+        self.sample.retain(|sampled| sampled.id != *id);
+        self.last = self.last.filter(|last| last.id != *id);
     }
 
     /// Reads the last object and the sample.
@@ -56,9 +59,9 @@ impl Stored {
     ///
     /// [`SessionError::NotStored`] if one of them is not what was stored.
     pub(super) fn read_back(&self, session: &Session) -> Result<(), SessionError> {
-        let sample = self.sample.iter().filter(|id| Some(**id) != self.last);
-        let ids: Vec<_> = self.last.iter().chain(sample).copied().collect();
-        match read(session, &ids) {
+        let sample = self.sample.iter().filter(|stored| Some(**stored) != self.last);
+        let stored: Vec<_> = self.last.iter().chain(sample).copied().collect();
+        match read(session, &stored) {
             Ok(()) => Ok(()),
             Err(error) if error.is_damage() => Err(SessionError::NotStored(error)),
             Err(error) => {
@@ -84,28 +87,29 @@ impl Stored {
 }
 
 /// Reads objects and checks them, until one is not what it should be.
-fn read(session: &Session, ids: &[ChunkId]) -> Result<(), ObjectError> {
-    let repository = session.repository();
-    repository.will_read(ids);
+fn read(session: &Session, stored: &[StoredObject]) -> Result<(), ObjectError> {
+    let (repository, key) = (session.repository(), session.key());
+    repository.will_read(&stored.iter().map(|stored| stored.id).collect::<Vec<_>>());
     let (places, failed) = (AtomicUsize::new(0), Mutex::new(None::<ObjectError>));
     let failed_now = || failed.lock().unwrap_or_else(PoisonError::into_inner);
-    let work = || {
-        let next = |_| {
-            let id = ids.get(places.fetch_add(1, Ordering::Relaxed)).filter(|_| failed_now().is_none())?;
-            Some(WantedChunk { purpose: (), id: *id, size: None })
-        };
-        let each = |(), _, chunk: ReadChunk| {
-            if let Err(error) = chunk {
-                // What came is looked at all the same, and damage is worth more than silence.
-                let mut failed = failed_now();
-                if failed.as_ref().is_none_or(|before| error.is_damage() && !before.is_damage()) {
-                    *failed = Some(error);
-                }
-            }
-        };
-        ChunkReader::new(repository, session.key()).read_several(next, each);
+    let next = || stored.get(places.fetch_add(1, Ordering::Relaxed)).filter(|_| failed_now().is_none());
+    let fail = |error: ObjectError| {
+        // What came is looked at all the same, and damage is worth more than silence.
+        let mut failed = failed_now();
+        if failed.as_ref().is_none_or(|before| error.is_damage() && !before.is_damage()) {
+            *failed = Some(error);
+        }
     };
-    let others = default_workers().min(ids.len() / WORTH_A_THREAD).saturating_sub(1);
+    let work = || {
+        if let Some(begun) = key.mac_digester() {
+            return prove_several(repository, key, &begun, || next().copied(), fail);
+        }
+        // Without MACs, an object is what was stored if its chunk is what its id says.
+        let next = |_| next().map(|stored| WantedChunk { purpose: (), id: stored.id, size: None });
+        let each = |(), _, chunk: ReadChunk| chunk.err().into_iter().for_each(fail);
+        ChunkReader::new(repository, key).read_several(next, each);
+    };
+    let others = default_workers().min(stored.len() / WORTH_A_THREAD).saturating_sub(1);
     std::thread::scope(|scope| {
         for _ in 0..others {
             scope.spawn(work);
@@ -130,14 +134,27 @@ mod tests {
             for number in 0..1000u32 {
                 let mut id = [0; 32];
                 id[..4].copy_from_slice(&number.to_le_bytes());
-                stored.note(ChunkId(id)).unwrap();
+                stored.note(StoredObject { id: ChunkId(id), mac: [0; 32] }).unwrap();
             }
             assert_eq!(stored.sample.len(), SAMPLE);
-            for id in &stored.sample {
+            for StoredObject { id, .. } in &stored.sample {
                 chosen[u32::from_le_bytes(id.0[..4].try_into().unwrap()) as usize / 100] += 1;
             }
         }
         // 640 each; one in 10^20 such tests is this far off.
         assert!(chosen.iter().all(|count| (400..900).contains(count)), "{chosen:?}");
+    }
+
+    /// As when one run stores a chunk, deletes it, and stores it again, or stores it twice in two ways.
+    #[test]
+    fn what_was_stored_twice_is_what_was_stored_last() {
+        let object = |number: u8, mac| StoredObject { id: ChunkId([number; 32]), mac: [mac; 32] };
+        let mut stored = Stored::default();
+        for noted in [object(1, 1), object(2, 1), object(1, 2)] {
+            stored.note(noted).unwrap();
+        }
+        assert_eq!((stored.last, &stored.sample[..]), (Some(object(1, 2)), &[object(1, 2), object(2, 1)][..]));
+        stored.forget(&ChunkId([1; 32]));
+        assert_eq!((stored.last, &stored.sample[..]), (None, &[object(2, 1)][..]));
     }
 }
