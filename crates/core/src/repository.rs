@@ -30,6 +30,9 @@ pub trait Repository: Send + Sync {
     /// The ids of all objects, the manifest's included: in the order in which the objects are read fastest, if there is one.
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError>;
 
+    /// How many objects there are, the manifest's included.
+    fn object_count(&self) -> Result<u64, RepositoryError>;
+
     /// The text of the key blob kept in the repository; `None` if there is none.
     fn load_key(&self) -> Result<Option<String>, RepositoryError>;
 

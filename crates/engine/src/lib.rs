@@ -62,7 +62,7 @@ mod undelete;
 mod verify;
 
 pub use attributes::username;
-pub use check::{ArchivesCheck, CheckOptions, check};
+pub use check::{ArchivesCheck, CheckOptions, check, check_stored};
 pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
 pub use create::{CreateError, CreateOptions, CreateStats, Created, ask, create};
 pub use delete::{DeleteError, DeleteStats, delete, force_delete};

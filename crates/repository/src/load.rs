@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 use worldkeeper_core::time::to_text;
-use worldkeeper_core::{RepositoryError, error_text};
+use worldkeeper_core::{ChunkId, RepositoryError, error_text};
 
 use crate::LocalRepository;
 use crate::hints::Hints;
@@ -94,22 +94,52 @@ impl LocalRepository {
         Ok(None)
     }
 
-    /// Requires that the last commit there is was not made in the middle of a compaction that went on to its end.
+    /// Requires that the last commit there is was not made in the middle of a compaction that went on to its end, nor just
+    /// before one.
     ///
     /// Where the last commit is lost, the one before counts. But behind a compaction's end its sources are gone, so
-    /// that what it copied after a commit in its middle, the only one that shares a segment, is nowhere else: the next
-    /// writer must not remove it. Only state files tell that the end was reached; they are kept, too.
+    /// that what it copied after a commit in its middle, the only one that shares a segment, or after the one that it followed, is
+    /// nowhere else: the next writer must not remove it. Only state files tell that the end was reached; they are kept, too.
     pub(crate) fn require_compaction_whole(&self, committed: Option<u32>) -> Result<(), RepositoryError> {
         let (Some(committed), Some(witnessed)) = (committed, self.state_files.witnessed()?) else { return Ok(()) };
-        if witnessed <= committed || self.segments.len(committed)? == Some(COMMIT_SEGMENT_BYTES) {
+        if witnessed <= committed {
             return Ok(());
         }
+        let which = if self.segments.len(committed)? != Some(COMMIT_SEGMENT_BYTES) {
+            "in the middle of"
+        } else if self.has_compacted(committed, witnessed)? {
+            "just before"
+        } else {
+            return Ok(());
+        };
         Err(RepositoryError::CheckNeeded(format!(
-            "there are state files of transaction {witnessed}, but the last intact commit stands in segment {committed}, in \
-             the middle of a compaction whose sources are gone: segment {witnessed}, which held a commit and nothing \
-             else, must be brought back (all segments of 17 bytes are alike). A repair of ours does that; one of stock borg \
-             would remove what was copied"
+            "there are state files of transaction {witnessed}, but the last intact commit stands in segment {committed}, \
+             {which} a compaction whose sources are gone: segment {witnessed}, which held a commit and nothing else, must be \
+             brought back (all segments of 17 bytes are alike). A repair of ours does that; one of stock borg would remove what \
+             was copied"
         )))
+    }
+
+    /// Returns whether what was stored between two commits are copies that a compaction made.
+    ///
+    /// Whoever changes something stores the manifest, and a compaction does not: it leaves the manifest where it is, or moves
+    /// it, so that there is none any more at the commit before. Without an index of the later commit nothing tells.
+    fn has_compacted(&self, committed: u32, witnessed: u32) -> Result<bool, RepositoryError> {
+        let mut stored = false;
+        for segment in self.segments.list()? {
+            let len = if segment > committed { self.segments.len(segment)? } else { None };
+            stored |= len.is_some_and(|len| len > COMMIT_SEGMENT_BYTES);
+        }
+        if !stored {
+            return Ok(false);
+        }
+        let Some(index) = self.state_files.load_index(witnessed) else { return Ok(false) };
+        match index.get(&ChunkId::MANIFEST) {
+            Some(manifest) if manifest.segment > committed => {
+                self.with_loaded(|loaded| loaded.index.get(&ChunkId::MANIFEST).is_none())
+            }
+            manifest => Ok(manifest.is_some()),
+        }
     }
 
     /// A repository in which no commit can be found. It is a new one only if nothing hints at lost ones: the next

@@ -306,6 +306,10 @@ impl Repository for LocalRepository {
         Ok(objects.into_iter().map(|(_, _, id)| id).collect())
     }
 
+    fn object_count(&self) -> Result<u64, RepositoryError> {
+        self.with_loaded(|loaded| loaded.index.len() as u64)
+    }
+
     fn load_key(&self) -> Result<Option<String>, RepositoryError> {
         // Read anew each time: stock changes a passphrase under a shared lock.
         Ok(Config::load(&*self.disk, &self.path)?.key().map(str::to_owned))

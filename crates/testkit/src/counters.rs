@@ -210,6 +210,10 @@ impl Repository for Watched {
         self.repository.ids()
     }
 
+    fn object_count(&self) -> Result<u64, RepositoryError> {
+        self.repository.object_count()
+    }
+
     fn load_key(&self) -> Result<Option<String>, RepositoryError> {
         self.repository.load_key()
     }

@@ -137,6 +137,10 @@ impl Repository for MemoryRepository {
         Ok(self.store().objects.keys().copied().collect())
     }
 
+    fn object_count(&self) -> Result<u64, RepositoryError> {
+        Ok(self.store().objects.len() as u64)
+    }
+
     fn load_key(&self) -> Result<Option<String>, RepositoryError> {
         Ok(self.store().key.clone())
     }

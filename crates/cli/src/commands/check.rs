@@ -9,7 +9,7 @@ use tracing::warn;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::Stop;
 use worldkeeper_core::repository::{CheckOptions as RepositoryCheckOptions, RepositoryCheck};
-use worldkeeper_engine::{ArchiveInfo, ArchivesCheck, CheckOptions, check as check_archives};
+use worldkeeper_engine::{ArchiveInfo, ArchivesCheck, CheckOptions, check as check_archives, check_stored};
 use worldkeeper_scheduler::history::{Checked, Damage, Verdict};
 
 use super::ArchiveError;
@@ -51,10 +51,7 @@ pub(super) fn check(place: &Arc<Place>, options: &args::Check, stop: &Stop) -> a
     let reporter = Reporter::new(&place.screen, "checking");
     if !options.archives_only {
         let phase = RepositoryCheckOptions { repair: options.repair, max_duration: options.max_duration };
-        let found = repository.check(&phase, &mut |event| reporter.repository_event(event))?;
-        if found.problems > 0 {
-            place.state.repository(repository.id()).forget_chunk_index()?;
-        }
+        let found = check_stored(&*repository, &place.state, &phase, &mut |event| reporter.repository_event(event))?;
         told.repository = Some(found);
     }
     // What cannot be trusted to be where the index says cannot be told from what is lost.

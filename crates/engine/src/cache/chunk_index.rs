@@ -2,7 +2,8 @@
 //!
 //! A chunk that no archive refers to any more is deleted, so the counts must be exact: they are taken over all items
 //! of all archives, the chunks of the item streams and the archive objects themselves. The stored index is valid for
-//! one manifest only; when somebody else has written since, it is made anew from the archives.
+//! one manifest only; when somebody else has written since, it is made anew from the archives. Where there are not as many
+//! objects as there were then, as after a repair of the repository, what is there has to be compared with it.
 //!
 //! An archive that cannot be read leaves it partial: what that archive refers to is not counted. New archives may refer to
 //! what a partial index has, but nothing is deleted on its word.
@@ -12,6 +13,7 @@
 //! | field          | bytes                | meaning                                                           |
 //! |----------------|----------------------|-------------------------------------------------------------------|
 //! | manifest       | 32                   | id hash of the manifest it is valid for                           |
+//! | objects        | u64                  | how many there were in the repository                             |
 //! | unread, count  | u32                  | archives that it knows nothing of                                 |
 //! | unread, each   | u32, and as many     | the length of the name, and the name                              |
 //! | chunks, to the end | 32, u32, u32, u32 | id, references, bytes of plaintext, bytes of the stored object   |
@@ -30,7 +32,7 @@ use crate::state::{RepositoryState, StateError};
 
 const NAME: &str = "chunks";
 /// With the number of the form.
-const KIND: Kind = *b"WKCHUNK4";
+const KIND: Kind = *b"WKCHUNK5";
 
 /// What is known of one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,13 +157,15 @@ impl ChunkIndex {
         }
     }
 
-    /// Loads the index that was stored for the manifest with this id. `Err` says why it cannot be used.
-    pub(crate) fn load(state: &RepositoryState, key: &Key, manifest: ChunkId) -> Result<Option<Self>, String> {
+    /// Loads the index that was stored for the manifest with this id, and how many objects there were in the repository. `Err`
+    /// says why it cannot be used.
+    pub(crate) fn load(state: &RepositoryState, key: &Key, manifest: ChunkId) -> Result<Option<(Self, u64)>, String> {
         let Some(mut reader) = stored::open(state, NAME, key, KIND)? else { return Ok(None) };
         let valid_for = ChunkId(reader.array()?);
         if valid_for != manifest {
             return Ok(None);
         }
+        let objects = u64::from_le_bytes(reader.array()?);
         let mut unread = BTreeSet::new();
         for _ in 0..reader.u32()? {
             let len = reader.u32()?;
@@ -182,17 +186,24 @@ impl ChunkIndex {
             Ok(piece)
         })?;
         reader.finish()?;
-        Ok(Some(Self { chunks, missing: HashSet::new(), unread }))
+        Ok(Some((Self { chunks, missing: HashSet::new(), unread }, objects)))
     }
 
-    /// Stores the index as that of the manifest with this id. One with missing chunks is not stored, so that the
-    /// next run compares again.
-    pub(crate) fn store(&self, state: &RepositoryState, key: &Key, manifest: ChunkId) -> Result<(), StateError> {
+    /// Stores the index as that of the manifest with this id, for a repository of so many objects. One with missing chunks is not
+    /// stored, so that the next run compares again.
+    pub(crate) fn store(
+        &self,
+        state: &RepositoryState,
+        key: &Key,
+        manifest: ChunkId,
+        objects: u64,
+    ) -> Result<(), StateError> {
         if !self.missing.is_empty() {
             return Ok(());
         }
         stored::store(state, NAME, key, KIND, |writer| {
             writer.put(&manifest.0)?;
+            writer.put(&objects.to_le_bytes())?;
             writer.put(&(self.unread.len() as u32).to_le_bytes())?;
             for archive in &self.unread {
                 writer.put(&(archive.as_bytes().len() as u32).to_le_bytes())?;
@@ -296,7 +307,7 @@ mod tests {
         let (state, key) = (state_dir.repository(RepositoryId([7; 32])), Key::plaintext());
         let mut index = ChunkIndex::default();
         index.reference(&chunk(1));
-        index.store(&state, &key, ChunkId([1; 32])).unwrap();
+        index.store(&state, &key, ChunkId([1; 32]), 207).unwrap();
         let path = state.file(NAME);
         let mut bytes = worldkeeper_core::disk::read(&disk, &path, 1000).unwrap();
         // As many that are alike would take hours to find places for.
@@ -320,8 +331,9 @@ mod tests {
         for archive in ["", "one", "another that has a longer name"] {
             index.leave_out(ArchiveName::from_bytes(archive));
         }
-        index.store(&state, &key, ChunkId([1; 32])).unwrap();
-        let loaded = load(1).unwrap();
+        index.store(&state, &key, ChunkId([1; 32]), 207).unwrap();
+        let (loaded, objects) = load(1).unwrap();
+        assert_eq!(objects, 207);
         assert_eq!(loaded.unread, index.unread);
         assert_eq!(loaded.chunks.iter().count(), 199);
         for name in 0..=255 {
@@ -330,7 +342,7 @@ mod tests {
         assert!(load(2).is_none(), "of another manifest");
         ChunkIndex::remove(&state).unwrap();
         index.compare_with(&HashSet::new());
-        index.store(&state, &key, ChunkId([1; 32])).unwrap();
+        index.store(&state, &key, ChunkId([1; 32]), 207).unwrap();
         assert!(load(1).is_none());
     }
 }

@@ -181,6 +181,14 @@ impl Checker<'_> {
                 }
             }
         }
+        if !can_mend {
+            // It goes on to refer to what it refers to now, whatever would be put in its place.
+            item.chunks()
+                .into_iter()
+                .chain(item.chunks_healthy())
+                .flatten()
+                .for_each(|chunk| self.objects.refer_to(&chunk.id));
+        }
         examined.is_changed(item)
     }
 

@@ -23,6 +23,7 @@ mod objects;
 mod orphans;
 mod reading;
 mod repack;
+mod stored;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,7 @@ pub(crate) use archive::is_name_of;
 pub use finding::Finding;
 use objects::Objects;
 use repack::Store;
+pub use stored::check_stored;
 use verify::Verified;
 
 /// What to check, and whether to mend it.

@@ -169,25 +169,19 @@ impl Writer<'_> {
     /// Stores the caches as they are after a checkpoint. Without them the next run only takes longer.
     fn keep_caches(&self, manifest_id: ChunkId) {
         let (state, key) = (self.session.state(), self.session.key());
-        let lost = |what, error: &dyn std::error::Error| {
-            self.monitor.notice(Notice::CacheLost { what, problem: &error_text(error) });
-        };
         let mut index = super::write(self.index);
         let own = &self.checkpoints.own;
         for chunk in own {
             index.reference(chunk);
         }
-        let stored = index.store(state, key, manifest_id);
+        self.session.keep_index(&index, manifest_id, self.monitor);
         for chunk in own {
             index.release(&chunk.id);
         }
         drop(index);
-        if let Err(error) = stored {
-            lost("chunk index", &error);
-        }
         let files = self.checkpoints.shared.files();
         if let Err(error) = self.found.store_over(&files, state, key, &self.options.series) {
-            lost("files cache", &error);
+            self.monitor.notice(Notice::CacheLost { what: "files cache", problem: &error_text(&error) });
         }
     }
 

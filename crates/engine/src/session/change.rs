@@ -10,7 +10,7 @@ use worldkeeper_crypto::Key;
 use super::read_back::Stored;
 use super::{Session, SessionError, Trust, read_manifest};
 use crate::cache::ChunkIndex;
-use crate::monitor::{Monitor, Notice};
+use crate::monitor::Monitor;
 use crate::objects::StoredObject;
 use crate::random;
 
@@ -66,10 +66,7 @@ impl Session {
     ) -> Result<(), SessionError> {
         self.committed_without_index(committed)?;
         self.state.keep_reserve();
-        if let Err(error) = index.store(&self.state, &self.key, self.manifest_id) {
-            // The archive is safe; the next run makes the index anew.
-            monitor.notice(Notice::CacheLost { what: "chunk index", problem: &worldkeeper_core::error_text(&error) });
-        }
+        self.keep_index(&index, self.manifest_id, monitor);
         self.index = Some(index);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tracing::debug;
 use worldkeeper_archive::ChunkRef;
-use worldkeeper_core::error_text;
+use worldkeeper_core::{ChunkId, error_text};
 
 use super::{BrokenArchive, Session, SessionError};
 use crate::cache::ChunkIndex;
@@ -57,7 +57,13 @@ impl Session {
             return Ok(index);
         }
         match ChunkIndex::load(&self.state, &self.key, self.manifest_id) {
-            Ok(Some(index)) => return Ok(index),
+            Ok(Some((mut index, objects))) => {
+                // A repair of the repository alone leaves the manifest as it was.
+                if self.repository.object_count()? != objects {
+                    self.compare(&mut index, monitor)?;
+                }
+                return Ok(index);
+            }
             Ok(None) => {}
             Err(problem) => monitor.notice(Notice::CacheLost { what: "chunk index", problem: &problem }),
         }
@@ -67,6 +73,26 @@ impl Session {
             Ok(())
         };
         self.rebuild_index(monitor, leave_out)
+    }
+
+    /// Stores a chunk index for the next run, as that of the manifest with this id, which was committed. Without it the next run
+    /// only takes longer.
+    pub(crate) fn keep_index(&self, index: &ChunkIndex, manifest: ChunkId, monitor: &dyn Monitor) {
+        let objects = self.repository.object_count().map_err(SessionError::from);
+        let stored = objects.and_then(|objects| Ok(index.store(&self.state, &self.key, manifest, objects)?));
+        if let Err(error) = stored {
+            monitor.notice(Notice::CacheLost { what: "chunk index", problem: &error_text(&error) });
+        }
+    }
+
+    /// Finds out which chunks are there, of those that archives refer to.
+    fn compare(&self, index: &mut ChunkIndex, monitor: &dyn Monitor) -> Result<(), SessionError> {
+        let present: HashSet<_> = self.repository.ids()?.into_iter().collect();
+        let missing = index.compare_with(&present);
+        if missing > 0 {
+            monitor.notice(Notice::ChunksMissing { count: missing });
+        }
+        Ok(())
     }
 
     /// Gives up the chunk index: what it says is there may not be.
@@ -102,11 +128,7 @@ impl Session {
             so_far.done += 1;
             monitor.rebuilding(so_far);
         }
-        let present: HashSet<_> = self.repository.ids()?.into_iter().collect();
-        let missing = index.compare_with(&present);
-        if missing > 0 {
-            monitor.notice(Notice::ChunksMissing { count: missing });
-        }
+        self.compare(&mut index, monitor)?;
         let without_csize = index.without_csize();
         self.repository.will_read(&without_csize);
         for id in without_csize {

@@ -91,6 +91,14 @@ pub enum RootError {
         /// Where, as walked.
         path: Vec<u8>,
     },
+    /// Two sources would share names in the archive.
+    #[error("in the archive, the source {} would have names of the source {}", Escaped(path), Escaped(other))]
+    SameNames {
+        /// Where the one is, as walked.
+        path: Vec<u8>,
+        /// Where the other is.
+        other: Vec<u8>,
+    },
     /// Attributes beneath a directory are read through `/proc/self/fd`.
     #[error("/proc is not mounted, so extended attributes cannot be read")]
     NoProc,

@@ -50,6 +50,17 @@ impl SourceRoot {
         if matches!(rest, b"" | b"..") { b".".to_vec() } else { copied(rest) }
     }
 
+    /// Where the object lies that the archive calls `stored`, if its name is this root's or beneath it.
+    pub(crate) fn place_of(&self, stored: &[u8]) -> Option<Vec<u8>> {
+        let own = self.archive_path(&self.path);
+        let rest = match &own[..] {
+            b"." => stored,
+            own => stored.strip_prefix(own).filter(|rest| matches!(rest, [] | [b'/', ..]))?,
+        };
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        Some(if matches!(rest, b"" | b".") { self.path.clone() } else { Self::join(&self.path, rest) })
+    }
+
     /// The path of an entry of the directory at `path`.
     pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
         let mut joined = Vec::with_capacity(path.len() + 1 + name.len());

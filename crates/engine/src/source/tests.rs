@@ -146,6 +146,43 @@ fn a_missing_root_is_fatal_before_anything_is_read() {
 }
 
 #[test]
+fn roots_that_share_names_in_the_archive_are_refused() {
+    let tree = Tree::new();
+    for directory in ["a/world/in", "b/world/in", "c"] {
+        fs::create_dir_all(tree.path(directory)).unwrap();
+    }
+    symlink("a", tree.path("link")).unwrap();
+    let root = tree.root.display().to_string();
+    let walker = |roots: &[&str]| {
+        let roots = roots.iter().map(|name| format!("{root}/{name}"));
+        Walker::new(roots.collect::<Vec<_>>(), Rules::default(), Pulse::default())
+    };
+    for refused in [
+        ["a/./world", "b/./world"],
+        ["a/./world", "b/./world/in"],
+        ["b/./world/in", "a/./world"],
+        ["a/./", "b/./world"],
+        ["a/./", "b/./"],
+        ["a/world/in/./", "c"],
+    ] {
+        let error = walker(&refused).unwrap_err();
+        assert!(matches!(error, RootError::SameNames { .. }), "{refused:?}: {error}");
+    }
+    for taken in [
+        ["a/world", "b/world"],
+        ["a/./world", "b/world"],
+        ["a/./world", "c"],
+        ["a/./world", "a/./world/in"],
+        ["a/./world/in", "a/./world"],
+        ["a/./", "a/./world"],
+        ["a/./world", "link/./world"],
+        ["a/world", "a/world"],
+    ] {
+        assert!(walker(&taken).is_ok(), "{taken:?}");
+    }
+}
+
+#[test]
 fn a_root_that_vanishes_before_its_turn_is_fatal() {
     let tree = Tree::new();
     let mut walker = tree.walker();

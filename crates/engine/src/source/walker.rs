@@ -108,6 +108,10 @@ impl Walker {
                 .map_err(|error| SourceError::new(&root.path, Action::Open, error))?;
             walker.check_root(&root, &stat(&parent, name, &root.path)?)?;
             require_proc(&parent)?;
+            for (other, _) in &walker.roots {
+                require_names_apart(&root, other)?;
+                require_names_apart(other, &root)?;
+            }
             walker.roots.push_back((root, Arc::new(parent)));
         }
         Ok(walker)
@@ -417,6 +421,17 @@ fn replaced(path: &[u8]) -> SourceError {
 }
 
 /// Without /proc every object would seem to vanish when its attributes are read.
+/// Requires that what the archive calls `inner` does not lie within what it calls `outer`, unless it does so on the disk as well:
+/// nobody could tell later whose files are whose.
+fn require_names_apart(outer: &SourceRoot, inner: &SourceRoot) -> Result<(), RootError> {
+    let Some(place) = outer.place_of(&inner.archive_path(&inner.path)) else { return Ok(()) };
+    let id = |path: &[u8]| Stat::of(CWD, path).map(|stat| stat.id);
+    if place == inner.path || id(&place).is_ok_and(|found| id(&inner.path).is_ok_and(|id| id == found)) {
+        return Ok(());
+    }
+    Err(RootError::SameNames { path: inner.path.clone(), other: outer.path.clone() })
+}
+
 fn require_proc(open: &OwnedFd) -> Result<(), RootError> {
     let path = format!("/proc/self/fd/{}", open.as_raw_fd());
     let there = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS).map(|stat| Stat::from(&stat).id);

@@ -14,7 +14,7 @@ use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, Reposi
 use worldkeeper_crypto::{EncryptionMode, KeyFile};
 use worldkeeper_engine::{
     CheckOptions, CreateOptions, NoKeyFiles, RecreateOptions, Recreater, Session, SessionError, SessionOptions, Silent,
-    StateDir, check, compact, create, delete, deleted_archives, export_key, import_key, rename, undelete,
+    StateDir, check, check_stored, compact, create, delete, deleted_archives, export_key, import_key, rename, undelete,
 };
 use worldkeeper_repository::{self as repository, LocalRepository, Mode, OpenOptions};
 use worldkeeper_testkit::clock::ManualClock;
@@ -195,10 +195,7 @@ impl House {
         let state = self.state()?;
         let repository = self.repository(&state, Mode::Exclusive)?;
         let stored = StoredCheckOptions { repair: true, max_duration: None };
-        let found = repository.check(&stored, &mut |_| {})?;
-        if found.problems > 0 {
-            state.repository(repository.id()).forget_chunk_index()?;
-        }
+        let found = check_stored(&repository, &state, &stored, &mut |_| {})?;
         let (mut session, loss) = Session::open_for_check(Box::new(repository), &self.options(&state))?;
         let options = CheckOptions { repair: true, workers: 1, ..CheckOptions::default() };
         let mended = check(&mut session, loss.as_ref(), &options, &Silent)?;

@@ -403,3 +403,19 @@ fn who_reads_ahead_ends_with_who_examines() {
     let panics = || house.looked(2, |_| panic!("as a test wants it"));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
 }
+
+/// As borg 1.2.4 leaves an archive when it repairs it: zeros in the place of what is lost, and nothing that proves the archive. Then a
+/// backup stores again what was lost.
+#[test]
+fn what_an_unproven_archive_refers_to_now_stays_when_what_was_lost_is_back() {
+    let house = House::new();
+    let [zeros, back] = [vec![0; 11], b"eleven byte".to_vec()].map(|chunk| house.store(&chunk));
+    let chunk = |id| ChunkRef { id, size: 11, csize: 20 };
+    let item = Item { chunks_healthy: Some(vec![chunk(back)]), ..file("repaired", &[chunk(zeros)]) };
+    house.with_items(&[packed(&[item])]);
+    house.replace_archive(0, &unsigned(&house.plaintext(house.id(0))));
+    let (report, findings) = house.checked(&CheckOptions { repair: true, ..CheckOptions::default() });
+    assert_eq!(report.rewritten_archives, 0, "{findings:#?}");
+    let left = house.repository.chunk_ids();
+    assert!(left.contains(&zeros) && left.contains(&back), "{findings:#?}");
+}

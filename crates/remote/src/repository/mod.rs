@@ -60,19 +60,6 @@ impl RemoteRepository {
         self.conversation().server_version()
     }
 
-    /// Counts the objects, the manifest's included.
-    pub fn len(&self) -> Result<u64, RepositoryError> {
-        match self.read(&Call::Len)? {
-            Reply::Count(count) => Ok(count),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Returns whether there are no objects.
-    pub fn is_empty(&self) -> Result<bool, RepositoryError> {
-        Ok(self.len()? == 0)
-    }
-
     fn conversation(&self) -> Arc<Conversation> {
         Arc::clone(&lock(&self.conversation))
     }
@@ -215,6 +202,18 @@ impl Repository for RemoteRepository {
                 }
                 other => return Err(unexpected(&other)),
             }
+        }
+    }
+
+    fn object_count(&self) -> Result<u64, RepositoryError> {
+        let welcomed = lock(&self.welcome).object_count.take();
+        let reply = match welcomed {
+            Some(outcome) => outcome.map_err(|error| self.refused(error))?,
+            None => self.read(&Call::Len)?,
+        };
+        match reply {
+            Reply::Count(count) => Ok(count),
+            other => Err(unexpected(&other)),
         }
     }
 

@@ -75,6 +75,7 @@ pub(super) struct Welcome {
     pub(super) manifest: Option<Outcome>,
     pub(super) key: Option<Outcome>,
     pub(super) nonce: Option<Outcome>,
+    pub(super) object_count: Option<Outcome>,
 }
 
 /// A repository that a server has opened.
@@ -159,12 +160,12 @@ impl RemoteOptions {
         let conversation = self.converse(connect)?;
         let id = self.take_lock(&conversation, mode)?;
         let until = Until::Stop(&self.stop);
-        let calls = [Call::Get { id: ChunkId::MANIFEST }, Call::LoadKey, Call::GetFreeNonce];
+        let calls = [Call::Get { id: ChunkId::MANIFEST }, Call::LoadKey, Call::GetFreeNonce, Call::Len];
         let welcome = (|| {
             let asked = calls.iter().map(|call| conversation.request(call, until)).collect::<Result<Vec<_>, _>>()?;
             let mut answers = asked.into_iter().map(|asked| conversation.answer(asked, until));
             let mut next = || answers.next().transpose();
-            Ok(Welcome { manifest: next()?, key: next()?, nonce: next()? })
+            Ok(Welcome { manifest: next()?, key: next()?, nonce: next()?, object_count: next()? })
         })();
         let welcome = welcome.map_err(|broken| self.broken(broken))?;
         Ok(Opened { conversation, id, welcome })

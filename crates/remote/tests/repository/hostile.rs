@@ -122,7 +122,7 @@ fn try_case(case: u64, recorded: &Arc<Vec<Vec<u8>>>, replies: &Arc<AtomicUsize>)
             heard(&name, repository.reserve_nonce(7, None));
         }
         _ => {
-            heard(&name, repository.len());
+            heard(&name, repository.object_count());
             heard(&name, repository.save_key("a key"));
             heard(&name, repository.get(&ChunkId::MANIFEST));
         }

@@ -2,7 +2,7 @@
 //! then reading and writing.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_repository::{Mode, OsDisk};
@@ -186,6 +186,75 @@ fn a_compaction_whose_commit_is_lost_is_not_taken_back() {
     assert_eq!(files(), before);
     fs::write(&last, whole).unwrap();
     goes_on(&path, &expected, "mended");
+}
+
+/// As above, with a commit before the compaction that survives it, since little of its segment can be freed; and with the manifest,
+/// which tells that nothing else was stored since.
+#[test]
+fn a_compaction_whose_only_commit_is_lost_is_not_taken_back() {
+    for is_manifest_moved in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("r");
+        create(&OsDisk, &path);
+        configure(&OsDisk, &path, "max_segment_size", "3000");
+        let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+        let objects: Vec<_> = (2..=7).map(|number| (id(number), object(number, 1000))).collect();
+        put(&repository, &objects);
+        let mut transaction = repository.begin().unwrap();
+        transaction.put(ChunkId::MANIFEST, object(0, 100)).unwrap();
+        if is_manifest_moved {
+            // It shares a segment with what is not needed, and nothing goes before it.
+            transaction.put(id(20), object(20, 2600)).unwrap();
+            transaction.delete(id(20)).unwrap();
+        } else {
+            for number in [2, 3, 5, 6] {
+                transaction.delete(id(number)).unwrap();
+            }
+        }
+        transaction.commit_and_compact(60).unwrap();
+        let expected = contents(&repository).unwrap();
+        assert_eq!(expected.len(), if is_manifest_moved { 7 } else { 3 });
+        drop(repository);
+        let files = || {
+            let files = fs::read_dir(path.join("data/0")).unwrap().map(|file| file.unwrap().path());
+            let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap();
+            let mut files: Vec<_> = files.collect();
+            files.sort_by_key(number);
+            files
+        };
+        let before = files();
+        let last = before.last().unwrap();
+        assert_eq!(fs::metadata(last).unwrap().len(), 17, "the final commit");
+        let whole = fs::read(last).unwrap();
+        Damage::Flipped.inflict(last);
+        let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+        let error = repository.begin().map(drop).unwrap_err();
+        assert!(matches!(&error, RepositoryError::CheckNeeded(text) if text.contains("just before")), "{error}");
+        assert_eq!(repository.get(&ChunkId::MANIFEST).is_err(), is_manifest_moved);
+        drop(repository);
+        assert_eq!(files(), before);
+        fs::write(last, whole).unwrap();
+        goes_on(&path, &expected, "mended");
+    }
+}
+
+/// Where something else was stored since, the commit before is as good as it was.
+#[test]
+fn a_transaction_whose_commit_is_lost_is_taken_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r");
+    create(&OsDisk, &path);
+    let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+    put(&repository, &[(id(1), object(1, 100)), (ChunkId::MANIFEST, object(0, 100))]);
+    let expected = contents(&repository).unwrap();
+    put(&repository, &[(id(2), object(2, 100)), (ChunkId::MANIFEST, object(3, 100))]);
+    drop(repository);
+    let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap();
+    let files = fs::read_dir(path.join("data/0")).unwrap().map(|file| file.unwrap().path());
+    Damage::Flipped.inflict(&files.max_by_key(number).unwrap());
+    let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
+    drop(repository.begin().unwrap());
+    assert_eq!(contents(&repository).unwrap(), expected);
 }
 
 #[test]

@@ -380,6 +380,11 @@ fn root(error: &RootError) -> String {
     match error {
         RootError::Unreadable { source, .. } => name_sources(source.kind()),
         RootError::LeftOut { .. } => "name the game's directory, not ours".to_owned(),
+        RootError::SameNames { .. } => {
+            "files of the two could not be told apart when they are restored: name them without `/./`, or mount them where their \
+             paths differ"
+                .to_owned()
+        }
         RootError::NoProc => "mount it: mount -t proc proc /proc".to_owned(),
     }
 }

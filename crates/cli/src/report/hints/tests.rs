@@ -262,6 +262,7 @@ fn other_failures_come_with_a_hint() {
     helps(CreateError::Lost { path: b"/data".to_vec() });
     helps(BackupError::Lacking { archive: "mc-1".into(), lacking: "1 source wholly".into() });
     helps(CreateError::Source(RootError::LeftOut { path: b"/r".to_vec() }));
+    helps(CreateError::Source(RootError::SameNames { path: b"/a/./world".to_vec(), other: b"/b/./world".to_vec() }));
     helps(RestoreProblem::NotEmpty(path()));
     helps(RestoreProblem::Target { path: path(), source: io(io::ErrorKind::NotADirectory) });
     helps(FileError::Exposed { path: path(), mode: 0o644 });
