@@ -122,6 +122,11 @@ pub trait Disk: Send + Sync {
     /// Looks at a file, following symlinks.
     fn metadata(&self, path: &Path) -> Result<Metadata, DiskError>;
 
+    /// The number that a file has as long as it is there, and that a copy of it does not have; `None` where there are none that last.
+    fn file_number(&self, _path: &Path) -> Result<Option<u64>, DiskError> {
+        Ok(None)
+    }
+
     /// Lists the names in a directory, in no order.
     fn list(&self, path: &Path) -> Result<Vec<(std::ffi::OsString, EntryKind)>, DiskError>;
 

@@ -169,6 +169,10 @@ impl Disk for Reserve {
         self.disk.metadata(path)
     }
 
+    fn file_number(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        self.disk.file_number(path)
+    }
+
     fn list(&self, path: &Path) -> Result<Vec<(std::ffi::OsString, EntryKind)>, DiskError> {
         self.disk.list(path)
     }

@@ -6,9 +6,21 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Advice, OFlags, fadvise, statvfs};
+use rustix::fs::{Advice, OFlags, fadvise, fstatfs, statvfs};
 use rustix::io::{Errno, pread};
 use worldkeeper_core::disk::{Disk, DiskError, DiskFile, EntryKind, FileLock, Metadata};
+
+/// File systems whose inode numbers are the same after they were mounted again, by their `f_type`; from `linux/magic.h` and the file
+/// systems' own headers. Those of FUSE and of other machines need not be.
+const LASTING_NUMBERS: [u64; 7] = [
+    0xEF53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683E, // btrfs
+    0x2FC1_2FC1, // zfs
+    0xCA45_1A4E, // bcachefs
+    0xF2F5_2010, // f2fs
+    0x794C_7630, // overlayfs
+];
 
 /// The files of this machine, as the operating system shows them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,6 +117,15 @@ impl Disk for OsDisk {
             mode: metadata.mode() & 0o7777,
             uid: metadata.uid(),
         })
+    }
+
+    fn file_number(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        let ask = || {
+            let file = File::open(path)?;
+            let lasts = LASTING_NUMBERS.contains(&(fstatfs(&file)?.f_type as u64 & 0xFFFF_FFFF));
+            Ok(if lasts { Some(file.metadata()?.ino()) } else { None })
+        };
+        ask().map_err(|error| DiskError::new("look at", path, error))
     }
 
     fn list(&self, path: &Path) -> Result<Vec<(std::ffi::OsString, EntryKind)>, DiskError> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::warn;
 use worldkeeper_core::disk::{self, Disk, FileLock};
 use worldkeeper_core::lock::LockId;
 use worldkeeper_core::{LockIdentity, Reserve};
@@ -99,19 +100,46 @@ fn file_name(incarnation: u64) -> String {
 }
 
 /// The name of this state directory: read, or drawn on first use.
+///
+/// Behind it stands the number of the file it is in. A copy of the directory has the name, and not the number: it draws a name of its
+/// own, or it would take processes that use the original for dead, since it cannot see their file locks.
 fn instance(disk: &dyn Disk, path: &Path) -> Result<String, StateError> {
-    if let Some(bytes) = disk::read_if_there(disk, path, SMALL_FILE)? {
-        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-        if text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Ok(text);
-        }
+    let Some(bytes) = disk::read_if_there(disk, path, SMALL_FILE)? else {
+        return draw_instance(disk, path);
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let (name, number) = text.trim().split_once('\n').map_or((text.trim(), None), |(name, rest)| (name, Some(rest)));
+    if name.len() != 32 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(StateError::Damaged { path: path.into(), reason: "expected 32 hex digits".into() });
     }
+    let here = disk.file_number(path)?.map(|here| here.to_string());
+    match (number, here) {
+        (Some(number), Some(here)) if number != here => {
+            warn!(
+                "{} is a copy of another state directory: locks of processes that use the other one are not judged from here",
+                path.parent().unwrap_or(path).display()
+            );
+            draw_instance(disk, path)
+        }
+        // Written before numbers were.
+        (None, Some(_)) => write_instance(disk, path, name.to_owned()),
+        _ => Ok(name.to_owned()),
+    }
+}
+
+fn draw_instance(disk: &dyn Disk, path: &Path) -> Result<String, StateError> {
     let mut bytes = [0; 16];
     random::fill(&mut bytes)?;
-    let text = hex::encode(bytes);
-    disk::replace(disk, path, text.as_bytes())?;
-    Ok(text)
+    write_instance(disk, path, hex::encode(bytes))
+}
+
+fn write_instance(disk: &dyn Disk, path: &Path, name: String) -> Result<String, StateError> {
+    let temporary = path.with_extension("tmp");
+    disk::replace_through(disk, path, &temporary, |file| {
+        let number = disk.file_number(&temporary)?.map(|number| format!("\n{number}"));
+        file.append(format!("{name}{}", number.unwrap_or_default()).as_bytes())
+    })?;
+    Ok(name)
 }
 
 /// A name that can stand in a lock's file name: borg splits those at dots, dashes and the `@` of ours.
@@ -140,10 +168,59 @@ mod tests {
                         let file = identity.processes.join(file_name(identity.own.thread));
                         assert!(file.exists());
                         let instance = std::fs::read_to_string(folder.path().join("instance")).unwrap();
-                        assert_eq!(identity.instance, instance);
+                        assert_eq!(Some(&identity.instance[..]), instance.lines().next());
                     }
                 });
             }
         });
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &to.join(entry.file_name()));
+            } else {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+    }
+
+    /// Nobody sees the file locks of the original in a copy.
+    #[test]
+    fn a_copy_of_a_state_directory_takes_nobody_for_dead_who_uses_the_original() {
+        // Where the machine's temporary files lie in memory, numbers do not last.
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let (original, other) = (folder.path().join("original"), folder.path().join("copy"));
+        let disk = Arc::new(Reserve::new(Arc::new(OsDisk), folder.path().join("reserve")));
+        std::fs::create_dir(&original).unwrap();
+        let open = |state: &Path| Identity::open(Arc::clone(&disk), state, "test").unwrap();
+        let alive = open(&original);
+        copy(&original, &other);
+        if disk.file_number(&original.join("instance")).unwrap().is_none() {
+            return;
+        }
+        let stranger = open(&other);
+        assert!(!stranger.is_dead(&alive.own()));
+        assert_ne!(stranger.instance, alive.instance);
+        let dead = alive.own();
+        drop(alive);
+        assert!(!stranger.is_dead(&dead), "that is not to be seen from here");
+        // The original goes on under its name, and so does the copy under its own.
+        assert!(open(&original).is_dead(&dead));
+        assert_eq!(open(&other).instance, stranger.instance);
+    }
+
+    #[test]
+    fn a_name_without_a_number_gets_one_and_stays() {
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = folder.path().join("instance");
+        let name = "0123456789abcdef".repeat(2);
+        std::fs::write(&path, &name).unwrap();
+        for _ in 0..2 {
+            assert_eq!(instance(&OsDisk, &path).unwrap(), name);
+        }
+        let number = OsDisk.file_number(&path).unwrap().map(|number| number.to_string());
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().nth(1), number.as_deref());
     }
 }
