@@ -9,9 +9,11 @@ pub mod history;
 pub mod job;
 mod outcome;
 pub mod policy;
+mod whereabouts;
 pub mod words;
 
 pub use daemon::{Daemon, DaemonError, Signals, Watched};
 pub use history::History;
-pub use outcome::{Job, JobOutcome, Lookout};
+pub use outcome::{Job, JobOutcome};
 pub use policy::Scheduler;
+pub use whereabouts::{Lookout, Whereabouts};

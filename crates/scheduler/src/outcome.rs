@@ -1,8 +1,7 @@
-//! What a job is to those who run it, and who sees whether it backs up what the game uses.
+//! What a job is to those who run it.
 
 use jiff::Timestamp;
 use worldkeeper_core::Stop;
-use worldkeeper_docker::Container;
 
 /// One backup from beginning to end, over and over.
 pub trait Job: Send + Sync {
@@ -19,13 +18,6 @@ pub trait Job: Send + Sync {
     /// When the last good archive of the series was begun, as far as the records of this and other processes tell; the
     /// interval counts from it. Called before and after a run, not during one.
     fn last_good(&self) -> Option<Timestamp>;
-}
-
-/// Sees whether what is backed up is what the game uses.
-pub trait Lookout: Send + Sync {
-    /// What is wrong, in words for people, if it is certain that these containers use nothing of what is backed up; `None`
-    /// also where that cannot be told. May ask an engine, and wait for its answer.
-    fn elsewhere(&self, containers: &[Container]) -> Option<String>;
 }
 
 /// How a job ended.

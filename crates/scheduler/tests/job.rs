@@ -12,7 +12,7 @@ use worldkeeper_engine::prune::{Count, Period, Rules};
 use worldkeeper_engine::{CreateOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir};
 use worldkeeper_scheduler::history::{Kind, RunOutcome};
 use worldkeeper_scheduler::job::{BackupJob, FIRST_WAIT, MOST_RETRIES, OpenError, OpenSession};
-use worldkeeper_scheduler::{History, Job, JobOutcome};
+use worldkeeper_scheduler::{History, Job, JobOutcome, Whereabouts};
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::disk::MemoryDisk;
 use worldkeeper_testkit::fixtures::sha_stream;
@@ -78,7 +78,7 @@ struct House {
     rules: Option<Rules>,
     refused: Option<bool>,
     away: Arc<Mutex<(u32, u32)>>,
-    elsewhere: Option<String>,
+    whereabouts: Whereabouts,
 }
 
 impl House {
@@ -100,7 +100,7 @@ impl House {
             rules: Some(Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] }),
             refused: None,
             away: Arc::default(),
-            elsewhere: None,
+            whereabouts: Whereabouts::Here,
         }
     }
 
@@ -131,9 +131,9 @@ impl House {
             rules: self.rules.clone(),
             zone: TimeZone::UTC,
             history: self.history(),
-            elsewhere: {
-                let elsewhere = self.elsewhere.clone();
-                Box::new(move || elsewhere.clone())
+            whereabouts: {
+                let whereabouts = self.whereabouts.clone();
+                Box::new(move || whereabouts.clone())
             },
             hint: |_| Some("do something".into()),
             monitor: Arc::new(Silent),
@@ -226,18 +226,35 @@ fn nothing_is_pruned_after_an_archive_without_any_file() {
 fn nothing_is_pruned_while_the_game_is_elsewhere() {
     let mut house = House::new();
     assert_eq!(house.run(), good(1, 0));
-    house.elsewhere = Some("the game uses another volume".into());
+    let said = |house: &House| {
+        let runs = house.history().runs(SERIES, LOCATION).unwrap();
+        runs.into_iter().rfind(|run| run.kind == Kind::Backup).unwrap().elsewhere
+    };
+    let text = "the game uses another volume".to_owned();
+    house.whereabouts = Whereabouts::Elsewhere(text.clone());
     assert_eq!(house.run(), good(2, 1));
+    assert_eq!(said(&house), Some(text.clone()));
+    // One answer that is missing takes nothing back, nor do several, with a run between them that made nothing.
+    house.whereabouts = Whereabouts::Unknown;
     assert_eq!(house.run(), good(3, 1));
-    assert_eq!(house.archives().len(), 3);
-    let said = |house: &House| house.history().runs(SERIES, LOCATION).unwrap().pop().unwrap().elsewhere;
-    assert_eq!(said(&house), house.elsewhere);
-    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good); 3]);
-    house.elsewhere = None;
-    assert_eq!(house.run(), good(4, 0));
+    house.refused = Some(true);
+    assert!(matches!(house.run(), JobOutcome::Failed { .. }));
+    house.refused = None;
+    assert_eq!(house.run(), good(5, 1));
+    assert_eq!(said(&house), Some(text));
+    assert_eq!(house.archives().len(), 4);
+    assert!(house.runs().iter().all(|(kind, _)| *kind == Kind::Backup), "nothing was pruned");
+    house.whereabouts = Whereabouts::Here;
+    assert_eq!(house.run(), good(6, 0));
     assert_eq!(house.archives().len(), 1, "what was held back is done now");
-    let runs = house.history().runs(SERIES, LOCATION).unwrap();
-    assert_eq!(runs.iter().rfind(|run| run.kind == Kind::Backup).unwrap().elsewhere, None);
+    assert_eq!(said(&house), None);
+}
+
+#[test]
+fn who_was_never_told_where_the_game_is_prunes_as_always() {
+    let house = House { whereabouts: Whereabouts::Unknown, ..House::new() };
+    assert_eq!((house.run(), house.run()), (good(1, 0), good(2, 0)));
+    assert_eq!(house.archives(), ["mc-2030-01-01T02:00:00"]);
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
         rules: Some(place.settings.retention.value.clone()),
         zone: place.zone.clone(),
         history: place.history(),
-        elsewhere: Elsewhere::question(place),
+        whereabouts: Elsewhere::question(place),
         hint: report::advice,
         monitor,
         clock: Arc::clone(&place.clock),

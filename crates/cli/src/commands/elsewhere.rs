@@ -5,8 +5,9 @@
 //! game's mounts is therefore held against what it says of ours, and against what the kernel does.
 //!
 //! Who we are tells the kernel, too: an engine mounts files of the container's own directory into it, whose path has the
-//! container's id in it. Where the engine that is asked knows no such container, or the kernel says nothing of use, there is
-//! nothing to be told: a false alarm would be worse.
+//! container's id in it. Where the kernel says nothing of use there is nothing to be told, and the game is taken to be here: a
+//! false alarm would be worse. Where only an answer is missing, because the engine is silent, knows no such container, or the
+//! game's is gone, that is another matter: it may come, and until then what was found last counts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +21,7 @@ use worldkeeper_core::{Disk, disk};
 use worldkeeper_docker::{
     Container, ContainerName, Endpoint, Mount, MountKind, OwnMount, State, inspect, is_elsewhere,
 };
-use worldkeeper_scheduler::Lookout;
+use worldkeeper_scheduler::{Lookout, Whereabouts};
 
 use super::containers;
 use crate::mounts::MountLine;
@@ -40,6 +41,10 @@ impl fmt::Display for Finding {
         write!(f, "{}: {}", self.found, self.remedy)
     }
 }
+
+/// An answer is missing that may come later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotKnown;
 
 /// Compares the game's mounts with ours.
 pub(super) struct Elsewhere {
@@ -93,41 +98,56 @@ impl Elsewhere {
     }
 
     /// The question itself, for a backup to ask: each time, the containers are looked at again.
-    pub(super) fn question(place: &Arc<Place>) -> Box<dyn Fn() -> Option<String> + Send + Sync> {
+    pub(super) fn question(place: &Arc<Place>) -> Box<dyn Fn() -> Whereabouts + Send + Sync> {
         let (place, elsewhere) = (Arc::clone(place), Self::of(place));
         Box::new(move || {
-            let found = containers::states(&place).ok()?;
-            let containers: Vec<_> = found.into_iter().map(|(_, found)| found.ok()).collect::<Option<_>>()?;
-            elsewhere.elsewhere(&containers)
+            // Who names no game wants no answer.
+            if place.settings.containers.value.is_empty() {
+                return Whereabouts::Here;
+            }
+            let found = containers::states(&place).unwrap_or_default();
+            let containers: Option<Vec<_>> = found.into_iter().map(|(_, found)| found.ok()).collect();
+            containers.map_or(Whereabouts::Unknown, |containers| elsewhere.whereabouts(&containers))
         })
     }
 
     /// What is wrong, if it is certain that something is.
-    pub(super) fn judge(&self, containers: &[Container]) -> Option<Finding> {
-        let endpoint = self.endpoint.as_ref().filter(|_| !containers.is_empty())?;
+    pub(super) fn judge(&self, containers: &[Container]) -> Result<Option<Finding>, NotKnown> {
+        let endpoint = self.endpoint.as_ref().filter(|_| !containers.is_empty()).ok_or(NotKnown)?;
         let table = MountLine::all();
-        let id: ContainerName = own_id(&table)?.parse().ok()?;
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if own.is_none() {
-            let runtime = Builder::new_current_thread().enable_all().build().ok()?;
-            match runtime.block_on(inspect(endpoint, &id)) {
-                Ok(container) => *own = Some(container.mounts),
-                Err(error) => debug!("it is not known what the sidecar has mounted: {error}"),
-            }
-        }
+        let Some(id) = own_id(&table).and_then(|id| id.parse::<ContainerName>().ok()) else { return Ok(None) };
+        let own = self.own(endpoint, &id)?;
         let begun = Begun::read(&*self.disk, &self.state_directory);
         let mut begun = begun.filter(|begun| begun.container == id.as_str()).unwrap_or_default();
-        let mounts = own_mounts(&table, &begun, own.as_ref()?, &self.sources)?;
+        let Some(mounts) = own_mounts(&table, &begun, &own, &self.sources) else { return Ok(None) };
         if self.takes_notes && begun.see(&mounts, containers) {
             self.note(&begun);
         }
         judge(&mounts, &begun, containers)
     }
+
+    /// What the engine says that we have mounted.
+    fn own(&self, endpoint: &Endpoint, id: &ContainerName) -> Result<Vec<Mount>, NotKnown> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = &*own {
+            return Ok(own.clone());
+        }
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|_| NotKnown)?;
+        let container = runtime.block_on(inspect(endpoint, id)).map_err(|error| {
+            debug!("it is not known what the sidecar has mounted: {error}");
+            NotKnown
+        })?;
+        Ok(own.insert(container.mounts).clone())
+    }
 }
 
 impl Lookout for Elsewhere {
-    fn elsewhere(&self, containers: &[Container]) -> Option<String> {
-        self.judge(containers).map(|finding| finding.to_string())
+    fn whereabouts(&self, containers: &[Container]) -> Whereabouts {
+        match self.judge(containers) {
+            Ok(None) => Whereabouts::Here,
+            Ok(Some(finding)) => Whereabouts::Elsewhere(finding.to_string()),
+            Err(NotKnown) => Whereabouts::Unknown,
+        }
     }
 }
 
@@ -152,12 +172,19 @@ impl Begun {
         std::mem::replace(&mut self.running, running) != self.running
     }
 
-    /// Returns whether all of these have been started since something was moved.
-    fn are_newer(&self, containers: &[Container]) -> bool {
-        containers.iter().all(|game| {
-            game.state == State::Running
-                && game.started.as_ref().is_some_and(|started| self.running.get(game.name.as_str()) != Some(started))
-        })
+    /// Returns whether one of these has run since before something was moved, and went with it. One that does not run may be
+    /// started from anywhere.
+    fn is_followed(&self, containers: &[Container]) -> Result<bool, NotKnown> {
+        let follows = |game: &Container| {
+            let started = game.started.as_ref().filter(|_| game.state == State::Running)?;
+            Some(self.running.get(game.name.as_str()) == Some(started))
+        };
+        let all: Vec<_> = containers.iter().map(follows).collect();
+        if all.contains(&Some(true)) {
+            Ok(true)
+        } else {
+            all.into_iter().collect::<Option<Vec<_>>>().map(|_| false).ok_or(NotKnown)
+        }
     }
 
     /// What was there before is not believed if this cannot be written.
@@ -181,7 +208,7 @@ fn own_id(table: &[MountLine]) -> Option<&str> {
     own.flat_map(|line| line.root.split('/')).find(is_id)
 }
 
-/// The mounts that the sources lie on, and those in them; `None` if of any of them nothing can be said.
+/// The mounts that the sources lie on, and those in them; `None` if of any of them nothing can ever be said.
 fn own_mounts(table: &[MountLine], begun: &Begun, own: &[Mount], sources: &[PathBuf]) -> Option<Vec<OwnMount>> {
     let mut found = Vec::new();
     for source in sources {
@@ -221,18 +248,21 @@ fn own_mount(line: &MountLine, begun: &Begun, own: &[Mount]) -> Option<OwnMount>
 const DELETED: &str = "//deleted";
 
 /// What is wrong, if these containers certainly use nothing of what is ours.
-fn judge(own: &[OwnMount], begun: &Begun, containers: &[Container]) -> Option<Finding> {
+fn judge(own: &[OwnMount], begun: &Begun, containers: &[Container]) -> Result<Option<Finding>, NotKnown> {
+    let theirs: Vec<_> = containers.iter().flat_map(|container| container.mounts.iter().cloned()).collect();
+    if theirs.iter().all(|mount| mount.kind == MountKind::Other) {
+        return Err(NotKnown);
+    }
+    if !is_elsewhere(own, &theirs) {
+        return Ok(None);
+    }
     // A container that is gone may come back with what it had.
     if containers.iter().any(|container| container.state == State::Missing) {
-        return None;
+        return Err(NotKnown);
     }
-    // What has run since before went with what was moved.
-    if own.iter().any(|own| own.was_moved) && !begun.are_newer(containers) {
-        return None;
-    }
-    let theirs: Vec<_> = containers.iter().flat_map(|container| container.mounts.iter().cloned()).collect();
-    if !is_elsewhere(own, &theirs) {
-        return None;
+    let was_moved = own.iter().any(|own| own.was_moved);
+    if was_moved && begun.is_followed(containers)? {
+        return Ok(None);
     }
     let names: Vec<_> = containers.iter().map(|container| container.name.as_str()).collect();
     let game = match names[..] {
@@ -242,14 +272,14 @@ fn judge(own: &[OwnMount], begun: &Begun, containers: &[Container]) -> Option<Fi
     let theirs: Vec<_> = containers.iter().flat_map(|container| telling(&container.mounts, own)).collect();
     let ours: Vec<_> = own.iter().map(ours).collect();
     let (theirs, ours) = (listed(&theirs), listed(&ours));
-    let found = if own.iter().any(|own| own.was_moved) {
+    let found = if was_moved {
         format!(
             "what is backed up was moved or deleted on the host, and {game} is started from another place: it has {theirs}, and the sidecar {ours}"
         )
     } else {
         format!("{game} uses nothing of what is backed up: it has {theirs}, and the sidecar {ours}")
     };
-    Some(Finding { found, remedy: REMEDY })
+    Ok(Some(Finding { found, remedy: REMEDY }))
 }
 
 const REMEDY: &str = "this may be a world that nobody plays any more. Mount into the sidecar what the game has, and make the \
@@ -327,11 +357,11 @@ mod tests {
         own: &Mount,
         source: &str,
         game: &[Container],
-    ) -> Option<String> {
+    ) -> Result<Option<String>, NotKnown> {
         let begun = Begun::of(begun, ID.to_owned());
         let own = [own.clone(), mount(MountKind::Bind, "/srv/backups", "/repository")];
-        let own = own_mounts(table, &begun, &own, &[PathBuf::from(source)])?;
-        judge(&own, &begun, game).map(|finding| finding.found)
+        let Some(own) = own_mounts(table, &begun, &own, &[PathBuf::from(source)]) else { return Ok(None) };
+        Ok(judge(&own, &begun, game)?.map(|finding| finding.found))
     }
 
     #[test]
@@ -340,22 +370,23 @@ mod tests {
         let found = |source: &str, game: &[Container]| found(&table, &table, &volume("world"), source, game);
         let socket = mount(MountKind::Bind, "/etc/localtime", "/etc/localtime");
         assert_eq!(
-            found("/data/server", &[container("minecraft", &[socket.clone(), volume("new")])]).unwrap(),
+            found("/data/server", &[container("minecraft", &[socket.clone(), volume("new")])]).unwrap().unwrap(),
             "the game's container minecraft uses nothing of what is backed up: it has /data from the volume new, and the \
              sidecar /data from the volume world"
         );
         let (lobby, game) = (container("lobby", &[volume("hub")]), container("game", &[volume("world")]));
-        assert!(found("/data", std::slice::from_ref(&lobby)).is_some());
-        assert_eq!(found("/data", &[lobby.clone(), game.clone()]), None);
-        assert_eq!(
-            found("/data", &[lobby.clone(), Container { state: State::Missing, ..container("game", &[]) }]),
-            None
-        );
-        assert!(found("/data", &[lobby.clone(), container("game", &[])]).unwrap().contains("containers lobby, game"));
-        assert_eq!(found("/data", &[container("game", &[])]), None, "it shows no mounts");
+        assert!(found("/data", std::slice::from_ref(&lobby)).unwrap().is_some());
+        assert_eq!(found("/data", &[lobby.clone(), game.clone()]), Ok(None));
+        let gone = |name| Container { state: State::Missing, ..container(name, &[]) };
+        assert_eq!(found("/data", &[lobby.clone(), gone("game")]), Err(NotKnown), "it may come back with the world");
+        assert_eq!(found("/data", &[gone("game")]), Err(NotKnown));
+        assert_eq!(found("/data", &[gone("lobby"), game]), Ok(None), "one that uses it is enough");
+        let both = found("/data", &[lobby.clone(), container("game", &[])]).unwrap().unwrap();
+        assert!(both.contains("containers lobby, game"));
+        assert_eq!(found("/data", &[container("game", &[])]), Err(NotKnown), "it shows no mounts");
         // In the container's own layer, and on what the engine knows nothing of.
-        assert_eq!(found("/elsewhere", std::slice::from_ref(&lobby)), None);
-        assert_eq!(found("/proc", &[lobby]), None);
+        assert_eq!(found("/elsewhere", std::slice::from_ref(&lobby)), Ok(None));
+        assert_eq!(found("/proc", &[lobby]), Ok(None));
     }
 
     #[test]
@@ -364,13 +395,15 @@ mod tests {
         let game = [container("minecraft", std::slice::from_ref(&bind))];
         let before = table("/srv/bw", "ext4");
         let found = |now: &str, game: &[Container]| found(&table(now, "ext4"), &before, &bind, "/data", game);
-        assert_eq!(found("/srv/bw", &game), None);
-        assert!(found("/srv/bw.old", &game).unwrap().ends_with(
+        assert_eq!(found("/srv/bw", &game), Ok(None));
+        assert!(found("/srv/bw.old", &game).unwrap().unwrap().ends_with(
             "it has /data from /srv/bw, and the sidecar /data from what was /srv/bw and is /srv/bw.old now"
         ));
-        assert!(found("/srv/bw//deleted", &game).unwrap().ends_with("/data from what was /srv/bw and is deleted"));
+        let deleted = found("/srv/bw//deleted", &game).unwrap().unwrap();
+        assert!(deleted.ends_with("/data from what was /srv/bw and is deleted"));
         // The game went with it.
-        assert_eq!(found("/srv/bw2", &[container("minecraft", &[mount(MountKind::Bind, "/srv/bw2", "/data")])]), None);
+        let moved = [container("minecraft", &[mount(MountKind::Bind, "/srv/bw2", "/data")])];
+        assert_eq!(found("/srv/bw2", &moved), Ok(None));
     }
 
     #[test]
@@ -384,20 +417,21 @@ mod tests {
         let mut found = |root: &str, game: &[Container]| {
             let own = own_mounts(&table(root, "ext4"), &begun, &own, &[PathBuf::from("/data")]).unwrap();
             begun.see(&own, game);
-            judge(&own, &begun, game).is_some()
+            judge(&own, &begun, game).map(|found| found.is_some())
         };
-        assert!(!found("/srv/bw", &game("12:00")));
-        assert!(!found("/srv/bw2", &game("12:00")), "it writes there");
-        assert!(found("/srv/bw2", &game("12:30")), "it was started again, from what is there now");
-        let rests = [Container { state: State::NotRunning("exited"), ..game("12:30")[0].clone() }];
-        assert!(!found("/srv/bw2", &rests), "it may be started from elsewhere");
+        assert_eq!(found("/srv/bw", &game("12:00")), Ok(false));
+        assert_eq!(found("/srv/bw2", &game("12:00")), Ok(false), "it writes there");
+        assert_eq!(found("/srv/bw2", &game("12:30")), Ok(true), "it was started again, from what is there now");
+        let rests = Container { state: State::NotRunning("exited"), ..game("12:30")[0].clone() };
+        assert_eq!(found("/srv/bw2", std::slice::from_ref(&rests)), Err(NotKnown), "it may be started from elsewhere");
+        assert_eq!(found("/srv/bw2", &[rests, game("12:00")[0].clone()]), Ok(false), "one that writes there is enough");
     }
 
     #[test]
     fn where_the_kernel_says_nothing_of_use_nothing_is_told() {
         for kind in ["nfs4", "cifs", "virtiofs", "9p", "fuse.shfs", "fakeowner", "overlay", "tmpfs"] {
             let table = table("/var/lib/docker/volumes/world/_data", kind);
-            assert_eq!(found(&table, &table, &volume("world"), "/data", &[container("a", &[volume("new")])]), None);
+            assert_eq!(found(&table, &table, &volume("world"), "/data", &[container("a", &[volume("new")])]), Ok(None));
         }
     }
 

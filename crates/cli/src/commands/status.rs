@@ -237,8 +237,7 @@ impl<'a> Status<'a> {
                 if damage.place.data { " --verify-data" } else { "" },
             ));
         }
-        // Of a run that made no archive nothing is known.
-        let made = self.runs.iter().rev().find(|run| run.kind == Kind::Backup && run.archive.is_some());
+        let made = self.runs.iter().rev().find(|run| run.has_archived());
         if let Some((run, text)) = made.and_then(|run| Some((run, run.elsewhere.as_ref()?))) {
             problems.push(format!("the last backup found {} ago: {text}", self.age(run.end)));
         }

@@ -13,7 +13,7 @@ use worldkeeper_docker::{Container, Watch};
 use super::DaemonError;
 use super::signals::Signal;
 use crate::policy::{Action, Event, Now};
-use crate::{Job, JobOutcome, Lookout, Scheduler};
+use crate::{Job, JobOutcome, Lookout, Scheduler, Whereabouts};
 
 /// The loop and what it holds.
 pub(super) struct EventLoop {
@@ -98,8 +98,8 @@ impl EventLoop {
     fn compare(&self, containers: Vec<Container>) -> Option<Work> {
         let lookout = Arc::clone(self.lookout.as_ref()?);
         Some(Work {
-            handle: spawn_blocking(move || Event::Compared { elsewhere: lookout.elsewhere(&containers) }),
-            after_panic: Event::Compared { elsewhere: None },
+            handle: spawn_blocking(move || Event::Compared(lookout.whereabouts(&containers))),
+            after_panic: Event::Compared(Whereabouts::Unknown),
         })
     }
 

@@ -14,7 +14,7 @@ use worldkeeper_docker::{Container, ContainerName, State, Watch};
 use super::DaemonError;
 use super::event_loop::EventLoop;
 use super::signals::Signal;
-use crate::{Job, JobOutcome, Lookout, Scheduler};
+use crate::{Job, JobOutcome, Lookout, Scheduler, Whereabouts};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -73,10 +73,10 @@ impl Job for TestJob {
 struct TestLookout(Arc<Mutex<Vec<State>>>);
 
 impl Lookout for TestLookout {
-    fn elsewhere(&self, containers: &[Container]) -> Option<String> {
+    fn whereabouts(&self, containers: &[Container]) -> Whereabouts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(containers[0].state);
         assert_ne!(containers[0].state, State::Missing, "a panic on purpose");
-        Some("the game is elsewhere".to_owned())
+        Whereabouts::Elsewhere("the game is elsewhere".to_owned())
     }
 }
 

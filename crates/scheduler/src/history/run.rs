@@ -28,7 +28,8 @@ pub struct Run {
     /// Which files are not in the archive as they should be, the first of them by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amiss: Option<String>,
-    /// The game used nothing of what was backed up, and what is to be done about it.
+    /// The game used nothing of what was backed up, and what is to be done about it; as an earlier run found it, if this one
+    /// could not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<String>,
     /// Bytes read from the source.
@@ -105,6 +106,11 @@ impl Run {
     /// Returns whether an archive was made that the schedule may count from, and that was not deleted.
     pub fn is_good_backup(&self) -> bool {
         self.kind == Kind::Backup && matches!(self.outcome, RunOutcome::Good | RunOutcome::Warnings) && !self.is_deleted
+    }
+
+    /// Returns whether an archive was made, however much it lacks. Of a backup that made none nothing is known.
+    pub fn has_archived(&self) -> bool {
+        self.kind == Kind::Backup && self.archive.is_some()
     }
 
     /// Cuts the texts to what a small file can hold.

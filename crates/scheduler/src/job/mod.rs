@@ -17,9 +17,9 @@ use worldkeeper_engine::{
     SessionError, compact, create,
 };
 
-use crate::history::{Files, History, Kind, Run, RunOutcome};
+use crate::history::{Files, History, HistoryError, Kind, Run, RunOutcome};
 use crate::words::{bytes, count, duration, grouped};
-use crate::{Job, JobOutcome};
+use crate::{Job, JobOutcome, Whereabouts};
 
 pub use again::{FIRST_WAIT, MOST_RETRIES};
 use lacking::{lacking, unread};
@@ -61,8 +61,8 @@ pub struct BackupJob {
     pub zone: TimeZone,
     /// Where runs are recorded.
     pub history: History,
-    /// What is wrong, in words for people, if it is certain that the game uses nothing of the sources.
-    pub elsewhere: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Whether the game uses the sources.
+    pub whereabouts: Box<dyn Fn() -> Whereabouts + Send + Sync>,
     /// What to do about an error, as far as its user can do something.
     pub hint: fn(&(dyn Error + 'static)) -> Option<String>,
     /// Told what happens.
@@ -180,8 +180,8 @@ impl BackupJob {
     /// Makes an archive, and tidies up after a good one.
     ///
     /// Nothing is pruned after an archive that lacks something: the older ones may be the only ones that have it. Nor
-    /// is anything while the game uses nothing of what is backed up: the older ones may be the last of a world that was
-    /// played. Nor is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
+    /// is anything while the game uses nothing of what is backed up, or did when that was last known: the older ones may be the
+    /// last of a world that was played. Nor is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
     ///
     /// # Errors
     ///
@@ -190,10 +190,7 @@ impl BackupJob {
         let mut is_untidy = false;
         let begun = self.clock.now();
         let before = self.last_good_run().map(|run| run.files);
-        let elsewhere = (self.elsewhere)();
-        if let Some(text) = &elsewhere {
-            warn!("{text}");
-        }
+        let elsewhere = self.elsewhere();
         let made = self.archive_in_spite_of_losses(stop);
         let lacking = made.as_ref().ok().and_then(|(_, created)| lacking(created, before));
         let mut run = Self::run_of(&made, begun, self.clock.now());
@@ -336,12 +333,31 @@ impl BackupJob {
         self.record(&Run { freed_bytes, ..step(kind, start, self.clock.now(), error) });
     }
 
+    /// What is wrong, if the game uses nothing of what is backed up; said on the way. One answer that is missing takes nothing
+    /// back: what the last archive was known to be of is then still so.
+    fn elsewhere(&self) -> Option<String> {
+        match (self.whereabouts)() {
+            Whereabouts::Here => None,
+            Whereabouts::Elsewhere(text) => {
+                warn!("{text}");
+                Some(text)
+            }
+            Whereabouts::Unknown => {
+                let runs = self.history.runs(&self.options.series, &self.repository.location());
+                let known = Self::read(runs)?.into_iter().rev().find(Run::has_archived)?.elsewhere?;
+                warn!("it is not known now whether the game uses what is backed up; when it was: {known}");
+                Some(known)
+            }
+        }
+    }
+
     fn last_good_run(&self) -> Option<Run> {
-        let last_good = self.history.last_good(&self.options.series, &self.repository.location());
-        last_good.unwrap_or_else(|error| {
-            warn!("{}", error_text(&error));
-            None
-        })
+        Self::read(self.history.last_good(&self.options.series, &self.repository.location()))?
+    }
+
+    /// What the history says, if it can be read.
+    fn read<T>(answer: Result<T, HistoryError>) -> Option<T> {
+        answer.inspect_err(|error| warn!("{}", error_text(error))).ok()
     }
 
     /// The history is for people and the next schedule: what it cannot take is no reason to fail.

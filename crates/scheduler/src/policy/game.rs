@@ -6,7 +6,7 @@ use tracing::Level;
 use worldkeeper_docker::{Container, ContainerName, State, Watch};
 
 use super::{Action, UNKNOWN_LIMIT};
-use crate::words;
+use crate::{Whereabouts, words};
 
 /// What is known of the game.
 #[derive(Debug)]
@@ -101,8 +101,13 @@ impl Game {
         said
     }
 
-    /// Takes in whether it uses what is backed up. Said once, and again if something else is wrong.
-    pub(super) fn compare(&mut self, elsewhere: Option<String>) -> Option<Action> {
+    /// Takes in whether it uses what is backed up. Said once, and again if something else is wrong, or it was mended meanwhile.
+    pub(super) fn compare(&mut self, whereabouts: Whereabouts) -> Option<Action> {
+        let elsewhere = match whereabouts {
+            Whereabouts::Here => None,
+            Whereabouts::Elsewhere(text) => Some(text),
+            Whereabouts::Unknown => return None,
+        };
         let is_news = self.elsewhere != elsewhere;
         self.elsewhere = elsewhere;
         let text = self.elsewhere.clone().filter(|_| is_news)?;

@@ -34,7 +34,7 @@ use tracing::Level;
 use worldkeeper_core::Clock;
 use worldkeeper_docker::{Container, ContainerName, Watch};
 
-use crate::{JobOutcome, words};
+use crate::{JobOutcome, Whereabouts, words};
 use game::Game;
 use target::Target;
 
@@ -75,10 +75,7 @@ pub enum Event {
     /// Something else is known of the containers.
     Watch(Watch),
     /// The answer to [`Action::Compare`].
-    Compared {
-        /// What is wrong, if the game uses nothing of what is backed up.
-        elsewhere: Option<String>,
-    },
+    Compared(Whereabouts),
     /// The time of [`Scheduler::wake_at`] has come. One that comes early or for nothing is harmless.
     Timer,
     /// The answer to [`Action::ReadLastGood`], for each repository.
@@ -194,7 +191,7 @@ impl Scheduler {
             (Event::Started { last_good }, Phase::New) => self.start(&last_good, now),
             (Event::StopRequested, phase) => self.stop(phase),
             (Event::Watch(watch), _) => self.watch(watch, now),
-            (Event::Compared { elsewhere }, _) => self.actions.extend(self.game.compare(elsewhere)),
+            (Event::Compared(whereabouts), _) => self.actions.extend(self.game.compare(whereabouts)),
             (Event::LastGood(last_good), Phase::Reading) => self.confirm(&last_good, now),
             (Event::JobFinished { outcome, last_good }, Phase::Running { target, run, stopping }) => {
                 self.finish(target, &outcome, last_good, run, now);

@@ -5,7 +5,7 @@ use worldkeeper_docker::State::{Missing, NotRunning, Running};
 
 use super::story::{HOUR, MINUTE, Story, known, unreachable};
 use super::{Action, Event, Now, UNKNOWN_LIMIT};
-use crate::JobOutcome;
+use crate::{JobOutcome, Whereabouts};
 
 fn minutes(minutes: i64) -> SignedDuration {
     SignedDuration::from_mins(minutes)
@@ -430,7 +430,7 @@ fn warnings_are_counted_in_the_log() {
 #[test]
 fn a_game_that_is_elsewhere_is_said_once_and_backed_up_all_the_same() {
     let mut story = Story::begun(HOUR, &["mc"], minutes(30));
-    let elsewhere = |text: &str| Event::Compared { elsewhere: Some(text.to_owned()) };
+    let elsewhere = |text: &str| Event::Compared(Whereabouts::Elsewhere(text.to_owned()));
     for (seen, (state, said)) in (1..).zip([
         (Running, &["INFO container mc is running", "INFO the next backup is in 30 min", "WARN it is elsewhere"][..]),
         (NotRunning("exited"), &["INFO container mc is not running (exited): no backups until it runs"]),
@@ -445,7 +445,10 @@ fn a_game_that_is_elsewhere_is_said_once_and_backed_up_all_the_same() {
         assert_eq!(story.said(), said);
     }
     story.tell(elsewhere("it is somewhere else again"));
-    story.tell(Event::Compared { elsewhere: None });
+    story.tell(Event::Compared(Whereabouts::Here));
+    story.tell(elsewhere("it is elsewhere"));
+    // An answer that is missing mends nothing.
+    story.tell(Event::Compared(Whereabouts::Unknown));
     story.tell(elsewhere("it is elsewhere"));
     assert_eq!(story.said(), ["WARN it is somewhere else again", "WARN it is elsewhere"]);
     story.pass(30 * MINUTE);

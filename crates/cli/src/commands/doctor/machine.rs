@@ -103,7 +103,7 @@ fn watched(place: &Place) -> anyhow::Result<Vec<Check>> {
     };
     let found = containers::states(place)?;
     let known: Option<Vec<_>> = found.iter().map(|(_, found)| found.as_ref().ok().cloned()).collect();
-    let elsewhere = known.and_then(|containers| Elsewhere::of(place).judge(&containers));
+    let elsewhere = known.and_then(|containers| Elsewhere::of(place).judge(&containers).ok()?);
     let mut checks: Vec<_> = found.into_iter().map(check).collect();
     checks.extend(elsewhere.map(|Finding { found, remedy }| Check::warning(CONTAINERS, found, remedy)));
     Ok(checks)
