@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::Receiver;
@@ -103,14 +104,18 @@ impl EventLoop {
         })
     }
 
-    /// Comes back when the scheduler wants to be woken.
+    /// Comes back when the scheduler wants to be woken, or earlier: what it is reckoned on here stands still while the machine
+    /// sleeps, and our clock does not.
     async fn timer(&self) {
         match self.scheduler.wake_at() {
-            Some(at) => tokio::time::sleep(at.saturating_sub(self.clock.monotonic())).await,
+            Some(at) => tokio::time::sleep(at.saturating_sub(self.clock.monotonic()).min(LONGEST_NAP)).await,
             None => pending().await,
         }
     }
 }
+
+/// How late a timer may be after the machine slept.
+const LONGEST_NAP: Duration = Duration::from_mins(1);
 
 /// What goes on in another thread. But for comparisons, there is one at a time: the scheduler waits for its end before it wants another,
 /// but for a backup that is asked for while the last good archive is read, whose answer nobody waits for any more.

@@ -18,8 +18,12 @@ use crate::{Job, JobOutcome, Lookout, Scheduler, Whereabouts};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// tokio's paused clock as ours.
-struct TestClock(Instant);
+/// tokio's paused clock as ours, which goes on while the machine sleeps.
+struct TestClock {
+    began: Instant,
+    /// How long the machine slept.
+    slept: Mutex<Duration>,
+}
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
@@ -28,7 +32,7 @@ impl Clock for TestClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.0.elapsed()
+        self.began.elapsed() + *self.slept.lock().unwrap()
     }
 
     fn sleep(&self, _: Duration) {
@@ -90,12 +94,13 @@ struct Setting {
     told: Arc<Mutex<Vec<bool>>>,
     /// What was looked at.
     seen: Arc<Mutex<Vec<State>>>,
+    clock: Arc<TestClock>,
     ended: JoinHandle<Result<(), DaemonError>>,
 }
 
 impl Setting {
     fn new(containers: &[&str], behaviour: impl Fn(u32, &Stop) -> JobOutcome + Send + Sync + 'static) -> Self {
-        let clock = Arc::new(TestClock(Instant::now()));
+        let clock = Arc::new(TestClock { began: Instant::now(), slept: Mutex::default() });
         let (starts_sender, starts) = mpsc::unbounded_channel();
         let told = Arc::<Mutex<_>>::default();
         let job = TestJob {
@@ -113,12 +118,13 @@ impl Setting {
         let receiver = (!names.is_empty()).then_some(watch_receiver);
         let seen = Arc::<Mutex<_>>::default();
         let lookout: Arc<dyn Lookout> = Arc::new(TestLookout(Arc::clone(&seen)));
+        let loop_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         let ended = tokio::spawn(async move {
-            EventLoop::new(scheduler, vec![Arc::new(job)], Some(lookout), clock)
+            EventLoop::new(scheduler, vec![Arc::new(job)], Some(lookout), loop_clock)
                 .run(&mut signals_receiver, receiver)
                 .await
         });
-        Self { signals, watch: Some(watch), starts, told, seen, ended }
+        Self { signals, watch: Some(watch), starts, told, seen, clock, ended }
     }
 
     async fn say(&self, state: State) {
@@ -147,6 +153,17 @@ async fn a_backup_is_made_every_interval() {
     let setting = Setting::new(&[], |_, _| good());
     pass(HOUR * 7 / 2).await;
     assert_eq!(setting.stop().await, [0, 60, 120, 180]);
+}
+
+/// Timers stand still while a machine sleeps.
+#[tokio::test(start_paused = true)]
+async fn what_became_due_while_the_machine_slept_is_made_soon_after() {
+    let setting = Setting::new(&[], |_, _| good());
+    pass(HOUR / 4).await;
+    *setting.clock.slept.lock().unwrap() = 8 * HOUR;
+    pass(HOUR / 4).await;
+    let starts = setting.stop().await;
+    assert!(starts == [0, 8 * 60 + 15] || starts == [0, 8 * 60 + 16], "{starts:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@
 //! brings one forward. The wall clock is asked only when a last good archive is learnt that this process did not make
 //! (at the start, or when somebody else made one): its age is taken from the interval once and is the monotonic
 //! clock's business from then on. An age that cannot be true is bounded in both directions, see `due_after`.
-//! While a machine sleeps, the monotonic clock stands still, and so does the game.
+//! While a machine sleeps the monotonic clock goes on, though timers stand still: what became due meanwhile is made soon after.
 
 mod game;
 #[cfg(test)]
