@@ -1,0 +1,131 @@
+//! What somebody should look at, of one repository.
+
+use std::time::Duration;
+
+use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
+
+use super::Status;
+use crate::settings::{Origin, duration_text};
+use crate::words::{self, is_ahead};
+
+/// How much later than an interval a good archive may be, at least: the time a slow backup or a few retries take.
+const SLACK: Duration = Duration::from_mins(15);
+
+impl Status<'_> {
+    /// What somebody should look at.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let settings = &self.place.settings;
+        // Of one on another machine nothing is known here but how the runs went.
+        let is_there = settings.repository.value.local().is_none_or(|directory| {
+            // Where one of both is lost, there are no archives.
+            ["config", "data"].iter().all(|part| directory.join(part).exists())
+        });
+        if !is_there {
+            let more =
+                if self.runs.is_empty() { "yet: the first backup makes it" } else { "now: is its volume mounted?" };
+            problems.push(format!("there is no repository at {} {more}", self.place.location()));
+        }
+        let limit = allowed_age(self.interval);
+        match self.last_good() {
+            // Where there is no repository, that is said.
+            None if !is_there => {}
+            None => {
+                let series = self.place.series();
+                let doubt = match settings.name.origin {
+                    Origin::Default => "; if another one is meant, name it with --name, or its --source",
+                    _ => "",
+                };
+                problems.push(format!("there is no good archive of the series {series} yet{doubt}"));
+            }
+            Some(run) if is_ahead(run.start, self.common.now) => problems.push(format!(
+                "the last good archive is from the future ({}): see to the clock of this machine, or backups are taken for made \
+                 until then",
+                words::moment(run.start, &self.place.zone),
+            )),
+            Some(run) if self.common.game_may_run() && words::since(run.start, self.common.now) > limit => problems
+                .push(format!(
+                    "the last good archive is {} old; while the game runs, one is expected every {} and late after {}",
+                    self.age(run.start),
+                    duration_text(self.interval),
+                    duration_text(limit),
+                )),
+            Some(_) => {}
+        }
+        if let Some(damage) = &self.damage {
+            problems.push(format!(
+                "the repository was found damaged {} ago ({}), and no check has found it mended since: keep a copy of it if you \
+                 can, look after its disk, then run `worldkeeper check --repair{}`, and after it `worldkeeper backup`",
+                self.age(damage.found),
+                words::count(damage.problems, "problem"),
+                if damage.place.data { " --verify-data" } else { "" },
+            ));
+        }
+        let made = self.runs.iter().rev().find(|run| run.has_archived());
+        if let Some((run, text)) = made.and_then(|run| Some((run, run.elsewhere.as_ref()?))) {
+            problems.push(format!("the last backup found {} ago: {text}", self.age(run.end)));
+        }
+        let last = |kind| self.runs.iter().rev().find(move |run| run.kind == kind);
+        for (kind, what) in [(Kind::Backup, "backup"), (Kind::Prune, "pruning"), (Kind::Compact, "compaction")] {
+            let Some(run) = last(kind) else { continue };
+            match run.outcome {
+                RunOutcome::Failed => problems.push(format!(
+                    "the last {what} failed {} ago: {}",
+                    self.age(run.end),
+                    run.error.as_deref().unwrap_or("the reason is not known")
+                )),
+                RunOutcome::Warnings => {
+                    let amiss = run.amiss.clone().unwrap_or_else(|| amiss(&run.files));
+                    problems.push(format!("the last {what} had warnings: {amiss}; see the log"));
+                }
+                RunOutcome::Good | RunOutcome::Stopped => {}
+            }
+        }
+        problems
+    }
+}
+
+/// What was amiss with files, by their counts alone.
+fn amiss(files: &Files) -> String {
+    let unread = files.failed + files.torn;
+    if unread + files.broken + files.new + files.changed + files.unchanged == 0 {
+        return "the archive holds no file at all".to_owned();
+    }
+    let mut said = Vec::new();
+    if unread > 0 || files.broken == 0 {
+        said.push(format!("{} could not be read, or not in one piece", words::count(unread.max(1), "file")));
+    }
+    if files.broken > 0 {
+        said.push(format!("{} found broken", words::count(files.broken, "file")));
+    }
+    said.join("; ")
+}
+
+/// How old the last good archive may be: twice the interval, but no less than [`SLACK`] more than it.
+fn allowed_age(interval: Duration) -> Duration {
+    interval.saturating_add(interval.max(SLACK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_amiss_is_told_by_kind() {
+        let files = |failed, torn, broken| amiss(&Files { failed, torn, broken, ..Files::default() });
+        assert_eq!(files(1, 2, 0), "3 files could not be read, or not in one piece");
+        assert_eq!(files(0, 0, 2), "2 files found broken");
+        assert_eq!(files(0, 1, 1), "1 file could not be read, or not in one piece; 1 file found broken");
+        // Earlier versions counted no more than what had failed.
+        let earlier = Files { unchanged: 7, ..Files::default() };
+        assert_eq!(amiss(&earlier), "1 file could not be read, or not in one piece");
+        // An empty source is read to its end.
+        assert_eq!(files(0, 0, 0), "the archive holds no file at all");
+    }
+
+    #[test]
+    fn an_archive_is_late_after_two_intervals_or_some_slack() {
+        assert_eq!(allowed_age(Duration::from_hours(1)), Duration::from_hours(2));
+        assert_eq!(allowed_age(Duration::from_secs(1)), SLACK + Duration::from_secs(1));
+    }
+}
