@@ -1,5 +1,6 @@
 //! Bad input: each case says what to do, ends with the right exit code and leaves nothing half written.
 
+mod game;
 mod machine;
 mod paths;
 mod repository;

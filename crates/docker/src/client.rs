@@ -79,20 +79,21 @@ impl Client {
     /// Asks what a container is doing.
     pub(crate) async fn inspect(&self, name: &ContainerName) -> Result<Inspected, DockerError> {
         let action = format!("inspect container {name}");
-        let inspected = |state, mounts, started, id| Inspected {
-            container: Container { name: name.clone(), state, mounts, started },
-            id,
-        };
         match self.limited(&action, self.docker.inspect_container(name.as_str(), None)).await? {
             Ok(reply) => match State::of(&reply) {
                 Some(state) => {
-                    let started = reply.state.as_ref().and_then(|state| state.started_at.clone());
-                    Ok(inspected(state, Mount::all_of(&reply), started, reply.id))
+                    let mounts = Mount::all_of(&reply);
+                    let (started, finished) =
+                        reply.state.map(|state| (state.started_at, state.finished_at)).unwrap_or_default();
+                    let container = Container { name: name.clone(), state, mounts, started, finished };
+                    Ok(Inspected { container, id: reply.id })
                 }
                 None => Err(self.unreachable(action, "the reply says nothing of its state".to_owned())),
             },
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
-                Ok(inspected(State::Missing, Vec::new(), None, None))
+                let (name, mounts) = (name.clone(), Vec::new());
+                let container = Container { name, state: State::Missing, mounts, started: None, finished: None };
+                Ok(Inspected { container, id: None })
             }
             Err(error) => Err(self.unreachable(action, describe(&error))),
         }

@@ -26,6 +26,8 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// When it was last started, in the engine's words.
     pub started: Option<String>,
+    /// When it last ended, in the engine's words; of one that never has, Docker says the year 1.
+    pub finished: Option<String>,
 }
 
 /// What is known of the watched containers.

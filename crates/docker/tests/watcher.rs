@@ -343,6 +343,11 @@ async fn a_container_can_be_asked_for_once() {
     daemon.set("mc", container("1", "running"));
     daemon.set("paused", container("2", "paused"));
     daemon.set("broken", Reply::Json(500, String::new()));
+    let times = r#""StartedAt":"2026-11-06T20:00:00.5Z","FinishedAt":"2026-11-06T23:00:00.5Z""#;
+    daemon.set("exited", Reply::Json(200, format!(r#"{{"Id":"3","State":{{"Status":"exited",{times}}}}}"#)));
+    let exited = inspect(&daemon.endpoint, &name("exited")).await.unwrap();
+    assert_eq!((exited.state, exited.started.as_deref()), (NotRunning("exited"), Some("2026-11-06T20:00:00.5Z")));
+    assert_eq!(exited.finished.as_deref(), Some("2026-11-06T23:00:00.5Z"));
     assert_eq!(inspect(&daemon.endpoint, &name("mc")).await.unwrap().state, Running);
     assert_eq!(inspect(&daemon.endpoint, &name("paused")).await.unwrap().state, NotRunning("paused"));
     let missing = inspect(&daemon.endpoint, &name("none")).await.unwrap_err();

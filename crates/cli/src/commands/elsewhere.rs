@@ -348,6 +348,7 @@ mod tests {
             state: State::Running,
             mounts: mounts.to_vec(),
             started: Some("12:00".to_owned()),
+            finished: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use worldkeeper_docker::{Container, ContainerName, DockerError, State};
+use worldkeeper_docker::{Container, DockerError, State};
 use worldkeeper_engine::Escrow;
 use worldkeeper_scheduler::history::{Damage, Run};
 
@@ -25,7 +25,7 @@ use crate::words;
 struct Common<'a> {
     place: &'a Place,
     now: Timestamp,
-    containers: Vec<(String, Result<State, DockerError>)>,
+    containers: Vec<(String, Result<Container, DockerError>)>,
     has_daemon: bool,
 }
 
@@ -45,9 +45,7 @@ struct Status<'a> {
 /// Says how the backups are. Exit code 1 if something is wrong with them; a copy of the key that is asked for is no such
 /// thing, or whoever watches the exit code would learn to ignore it.
 pub(super) fn status(place: &Place, json: bool) -> anyhow::Result<Done> {
-    let state =
-        |(name, found): (ContainerName, Result<Container, _>)| (name.to_string(), found.map(|found| found.state));
-    let containers = containers::states(place)?.into_iter().map(state).collect();
+    let containers = containers::states(place)?.into_iter().map(|(name, found)| (name.to_string(), found)).collect();
     let common = Common { place, now: place.clock.now(), containers, has_daemon: place.state.has_daemon()? };
     let repositories =
         place.each().into_iter().map(|place| Status::of(&common, place)).collect::<Result<Vec<_>, _>>()?;
@@ -83,7 +81,7 @@ impl Common<'_> {
     }
 
     fn json(&self, repositories: &[Status<'_>], problems: &[String]) -> Value {
-        let container = |(name, state): &(String, _)| json!({ "name": name, "state": state_text(state) });
+        let container = |(name, found): &(String, _)| json!({ "name": name, "state": state_text(found) });
         json!({
             "series": self.place.series(),
             "repositories": repositories.iter().map(Status::json).collect::<Vec<_>>(),
@@ -95,8 +93,8 @@ impl Common<'_> {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = Vec::new();
-        for (name, state) in &self.containers {
-            facts.push(("container", format!("{name}: {}", state_text(state))));
+        for (name, found) in &self.containers {
+            facts.push(("container", format!("{name}: {}", state_text(found))));
         }
         if self.containers.is_empty() && !self.place.settings.containers.value.is_empty() {
             facts.push(("container", "not watched: there is no Docker socket".to_owned()));
@@ -107,15 +105,23 @@ impl Common<'_> {
 
     /// Returns whether backups are made now, as far as the containers decide it.
     fn game_may_run(&self) -> bool {
-        let rests = |state: &Result<State, DockerError>| {
-            matches!(state, Ok(State::NotRunning(_) | State::Missing) | Err(DockerError::NoSuchContainer(_)))
+        let rests = |found: &Result<Container, DockerError>| match found {
+            Ok(container) => container.state != State::Running,
+            Err(error) => matches!(error, DockerError::NoSuchContainer(_)),
         };
-        self.containers.is_empty() || !self.containers.iter().all(|(_, state)| rests(state))
+        self.containers.is_empty() || !self.containers.iter().all(|(_, found)| rests(found))
+    }
+
+    /// Until when the game was played, if it is known to rest, and in which container.
+    fn played_until(&self) -> Option<(&str, Timestamp)> {
+        let resting = self.containers.iter().filter(|_| !self.game_may_run());
+        let ends = resting.filter_map(|(name, found)| Some((name.as_str(), ended(found.as_ref().ok()?)?)));
+        ends.max_by_key(|(_, end)| *end)
     }
 
     /// What somebody should look at.
     fn problems(&self) -> Vec<String> {
-        let problem = |(name, state): &(String, Result<State, DockerError>)| match state {
+        let problem = |(name, found): &(String, Result<Container, DockerError>)| match found {
             Err(DockerError::NoSuchContainer(_)) => Some(format!("there is no container {name}")),
             Err(error) => Some(format!("container {name}: {error}")),
             Ok(_) => None,
@@ -191,11 +197,16 @@ impl<'a> Status<'a> {
     }
 }
 
-fn state_text(state: &Result<State, DockerError>) -> String {
-    match state {
-        Ok(State::Running) => "running".to_owned(),
-        Ok(State::NotRunning(how)) => (*how).to_owned(),
-        Ok(State::Missing) | Err(DockerError::NoSuchContainer(_)) => "missing".to_owned(),
-        Err(_) => "unknown".to_owned(),
+fn state_text(found: &Result<Container, DockerError>) -> &'static str {
+    match found.as_ref().map(|container| container.state) {
+        Ok(State::Running) => "running",
+        Ok(State::NotRunning(how)) => how,
+        Ok(State::Missing) | Err(DockerError::NoSuchContainer(_)) => "missing",
+        Err(_) => "unknown",
     }
+}
+
+/// When a container ended last; `None` if it never has, which engines say by a time long ago, or if their words are no time.
+fn ended(container: &Container) -> Option<Timestamp> {
+    container.finished.as_ref()?.parse().ok().filter(|end| *end > Timestamp::UNIX_EPOCH)
 }

@@ -50,7 +50,7 @@ impl Status<'_> {
                     duration_text(self.interval),
                     duration_text(limit),
                 )),
-            Some(_) => {}
+            Some(run) => problems.extend(self.unsaved(run, limit)),
         }
         if let Some(damage) = &self.damage {
             problems.push(format!(
@@ -82,6 +82,25 @@ impl Status<'_> {
             }
         }
         problems
+    }
+
+    /// That the game, which rests now, ran on when the last good archive was late already: while it rests no other one is
+    /// expected, so this stays until one is made.
+    fn unsaved(&self, last_good: &Run, limit: Duration) -> Option<String> {
+        let (container, end) = self.common.played_until()?;
+        let without = words::since(last_good.start, end);
+        (without > limit).then(|| {
+            format!(
+                "container {container} ran until {} ago ({}), and the last good archive was {} old by then; while the game \
+                 runs, one is expected every {} and late after {}. What was played since is in no archive: look into the log \
+                 for what was in the way, then run `worldkeeper backup`",
+                self.age(end),
+                words::moment(end, &self.place.zone),
+                words::duration(without),
+                duration_text(self.interval),
+                duration_text(limit),
+            )
+        })
     }
 }
 

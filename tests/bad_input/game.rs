@@ -1,0 +1,60 @@
+//! A game that rests, as an engine of one answer tells it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread;
+
+use worldkeeper_testkit::worldkeeper::Worldkeeper;
+
+use crate::place;
+
+/// Answers every request at `socket` with this, as long as the test runs.
+fn answer(socket: &Path, body: String) {
+    let listener = UnixListener::bind(socket).expect("the name is free");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("whoever asks is there");
+            let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+            while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                let len = stream.read(&mut piece).expect("the request comes");
+                request.extend_from_slice(&piece[..len]);
+            }
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+            write!(stream, "{head}\r\nconnection: close\r\n\r\n{body}").expect("the answer is read");
+        }
+    });
+}
+
+/// Beside a game that rests, and ended then.
+fn beside_one_that_ended(keeper: &Worldkeeper, name: &str, finished: &str) -> Worldkeeper {
+    let socket = keeper.folder().join(name);
+    answer(&socket, format!(r#"{{"Id":"1","State":{{"Status":"exited","FinishedAt":"{finished}"}}}}"#));
+    keeper.clone().with("GAME_CONTAINER_NAME", "mc").with("DOCKER_HOST", format!("unix://{}", socket.display()))
+}
+
+#[test]
+fn a_game_that_ended_long_after_the_last_good_archive_was_not_saved() {
+    let (_folder, keeper) = place();
+    let _ = keeper.backup();
+    let _ = beside_one_that_ended(&keeper, "before", "2020-01-01T00:00:00Z").run(["status"]);
+    // A century ago.
+    for entry in fs::read_dir(keeper.state().join("history")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(":\"20", ":\"19")).unwrap();
+    }
+    for (name, finished) in [("never", "0001-01-01T00:00:00Z"), ("odd", "yesterday"), ("nothing", "")] {
+        let _ = beside_one_that_ended(&keeper, name, finished).run(["status"]);
+    }
+    let played = beside_one_that_ended(&keeper, "later", "2026-11-06T23:00:00.123456789+01:00");
+    let _ = played.try_run(["status"]).exits(1).says(&[
+        "container mc ran until",
+        "(Fri, 2026-11-06 22:00:00)",
+        "played since is in no archive",
+        "run `worldkeeper backup`",
+    ]);
+    let _ = played.backup();
+    let _ = played.run(["status"]);
+}
