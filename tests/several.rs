@@ -179,3 +179,22 @@ fn a_server_that_is_away_or_cut_off_is_nothing_to_the_disk_beside_it() {
         assert_eq!(stock_archives(&house.usb()).len(), 2);
     }
 }
+
+/// One that says nothing and does not end holds nobody but itself, from the begin.
+#[test]
+fn a_server_that_hangs_keeps_no_daemon_from_its_other_repositories() {
+    let house = House::new();
+    let rsh = house.folder.path().join("rsh");
+    fs::write(&rsh, "#!/bin/sh\nexec sleep 1000\n").expect("a file can be written");
+    fs::set_permissions(&rsh, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
+    let list = format!("local={},nas=ssh://nas.example/world", house.local().display());
+    let keeper = house.keeper.clone().with("BORG_REPO_PATH", list).with("BORG_RSH", &rsh);
+    let daemon = keeper.spawn(["run"]);
+    eventually("the archive in the other one", Duration::from_secs(30), || {
+        let outcome = keeper.try_run(["list", "--short", "--repository", "local", "--lock-wait", "0"]);
+        (outcome.code() == Some(0) && !outcome.lines().is_empty()).then_some(())
+    });
+    kill_process(Pid::from_child(&daemon), Signal::TERM).expect("it runs");
+    let output = daemon.wait_with_output().expect("it ends");
+    let _ = Outcome::from_output(&Command::new("worldkeeper"), output).exits(0).says(&["local: archive world-"]);
+}

@@ -65,6 +65,31 @@ fn a_file_system_that_does_not_answer_ends_the_run() {
     is_well(&keeper);
 }
 
+#[test]
+fn a_repository_that_does_not_answer_is_told_from_one_that_is_not_there() {
+    let (_folder, keeper) = place();
+    let _ = keeper.backup();
+    let hanging = keeper.repository();
+    let hanging = hanging.to_str().expect("paths of tests are text");
+    let within = ["unshare", "--mount", "sh", "-c", MOUNT, hanging];
+    let may_mount = Outcome::of(Command::new(within[0]).args(&within[1..]).arg("true"));
+    let may_mount = if may_mount.code() == Some(0) { Ok(()) } else { Err(may_mount.to_string()) };
+    if peers::or_skip("mount", may_mount).is_none() {
+        return;
+    }
+    let keeper = keeper.with("READ_TIMEOUT", "1");
+    let status = Outcome::of(&mut keeper.command_under(&within, ["status"])).exits(1);
+    let _ = status.says(&[&format!("the repository at {hanging} does not answer: look at what is mounted there")]);
+    let backup = Outcome::of(&mut keeper.command_under(&within, ["backup"])).exits(2);
+    let _ = backup.says(&["cannot open the repository", &format!("has not answered for 1 s about {hanging}"), "hint"]);
+    // It is nothing to one beside it.
+    let other = keeper.folder().join("other");
+    let keeper = keeper.with("BORG_REPO_PATH", format!("usb={hanging},local={}", other.display()));
+    let backup = Outcome::of(&mut keeper.command_under(&within, ["backup"])).exits(2);
+    let _ = backup.says(&["1 of 2 repositories failed: usb"]);
+    assert_eq!(keeper.run(["list", "--short", "--repository", "local"]).lines().len(), 1);
+}
+
 /// A backup that takes its time, stopped after more and more of it is written.
 #[test]
 fn the_daemon_stops_within_the_grace_of_docker() {

@@ -1,7 +1,7 @@
 //! Makes a repository that does not exist yet, or was never finished.
 
 use tracing::{info, warn};
-use worldkeeper_core::{RepositoryError, RepositoryId, Stop};
+use worldkeeper_core::{RepositoryId, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyStorage};
 use worldkeeper_engine::Session;
 use worldkeeper_remote::{RemoteLocation, RemoteRepository};
@@ -30,15 +30,6 @@ impl Place {
             return Err(AccessError::Fleeting(self.state.path().to_owned()));
         }
         Ok(())
-    }
-
-    /// The same before a daemon starts, if its repository does not exist yet: it would try again and again.
-    pub(crate) fn require_makeable(&self, stop: &Stop) -> Result<(), AccessError> {
-        match self.open_as(Mode::WithoutLock, None, stop) {
-            Err(RepositoryError::DoesNotExist(_)) => self.require_lasting_passphrase(),
-            // Whatever else is wrong with it may have passed when the first backup is due.
-            _ => Ok(()),
-        }
     }
 
     /// Makes an empty repository, and opens it.

@@ -3,6 +3,7 @@
 //! A command by hand waits ten minutes, the daemon for ever, unless other repositories wait for their turn. A repository that does not exist is made by the first
 //! backup; nothing else makes one, and nothing makes one where one was.
 
+mod answer;
 mod error;
 mod escrow;
 mod look;
@@ -18,7 +19,9 @@ use std::time::Duration;
 use tracing::{info, warn};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
-use worldkeeper_engine::{ManifestLoss, Session, SessionError, SessionOptions, StateError, Suspicion, Trust};
+use worldkeeper_engine::{
+    CreateError, ManifestLoss, Session, SessionError, SessionOptions, StateError, Suspicion, Trust,
+};
 use worldkeeper_remote::RemoteRepository;
 use worldkeeper_repository::{LocalRepository, Mode, OnWait, OpenOptions};
 use worldkeeper_scheduler::job::{OpenError, OpenSession};
@@ -28,6 +31,7 @@ use crate::place::Place;
 use crate::rights::require_writable;
 use crate::settings::Location;
 
+pub(crate) use answer::Presence;
 pub(crate) use error::AccessError;
 pub(crate) use escrow::ASK_FOR_COPY;
 pub(crate) use repository::OpenRepository;
@@ -299,6 +303,10 @@ pub(crate) struct Opener {
 
 impl OpenSession for Opener {
     fn open(&self, stop: &Stop) -> Result<Session, OpenError> {
+        self.place.require_answer(stop).map_err(|error| match error {
+            CreateError::Session(error) if error.is_stopped() => OpenError::Stopped,
+            error => OpenError::Failed { source: Box::new(error), retry: true },
+        })?;
         self.place.session(Purpose::WriteOrCreate, self.caller, stop).map_err(|error| {
             if error.is_stopped() {
                 return OpenError::Stopped;

@@ -3,6 +3,8 @@
 //! Nothing ends them but an answer. A process that runs for months, and tries again every hour, would gather them: from
 //! a few on it asks no more until one has got its answer.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use jiff::Timestamp;
@@ -29,6 +31,13 @@ impl LeftBehind {
     pub(super) fn of_this_process() -> Self {
         static REGISTER: LazyLock<LeftBehind> = LazyLock::new(LeftBehind::default);
         REGISTER.clone()
+    }
+
+    /// Those of this process that asked by [`ask_about`](super::ask_about) about this path.
+    pub(super) fn about(path: &Path) -> Self {
+        static REGISTERS: Mutex<BTreeMap<PathBuf, LeftBehind>> = Mutex::new(BTreeMap::new());
+        let mut registers = REGISTERS.lock().unwrap_or_else(PoisonError::into_inner);
+        registers.entry(path.to_owned()).or_default().clone()
     }
 
     /// A thread asks about `path` since then, and nobody waits for it any more.
@@ -69,5 +78,15 @@ mod tests {
         );
         lives.pop();
         left_behind.require_few().unwrap();
+    }
+    #[test]
+    fn a_path_that_hangs_takes_the_places_of_no_other() {
+        let (hanging, life) = (LeftBehind::about("/hanging".as_ref()), Arc::new(()));
+        for _ in 0..LeftBehind::MAX {
+            hanging.add(Arc::downgrade(&life), b"/hanging".to_vec(), Timestamp::UNIX_EPOCH);
+        }
+        assert!(LeftBehind::about("/hanging".as_ref()).require_few().is_err());
+        LeftBehind::about("/other".as_ref()).require_few().unwrap();
+        LeftBehind::of_this_process().require_few().unwrap();
     }
 }

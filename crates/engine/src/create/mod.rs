@@ -46,13 +46,13 @@ use jiff::Timestamp;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_compress::Compression;
-use worldkeeper_core::{ChunkId, FileFormat};
+use worldkeeper_core::{ChunkId, Clock, FileFormat, Stop};
 
 pub(crate) use feed::Feed;
 pub(crate) use item_stream::{ItemStream, store};
 pub(crate) use step::{FileState, FinishedFile, Reading, Step};
 pub(crate) use watch::Watch;
-pub use watch::ask;
+pub use watch::{ask, ask_about};
 pub(crate) use writer::Archive;
 
 use crate::attributes::Escaped;
@@ -301,7 +301,9 @@ fn create_watched(
 ) -> Result<Created, CreateError> {
     session.require_trust()?;
     let (own_options, pulse) = (options.clone(), watch.pulse().clone());
-    let walker = watch.apart("walker", move || Walker::new(&own_options.sources, rules(&own_options), pulse))??;
+    let left_out = answering(options, &session.clock(), &session.stop())?;
+    let walker =
+        watch.apart("walker", move || Walker::new(&own_options.sources, rules(&own_options, &left_out), pulse))??;
 
     let start = session.now();
     let is_taken = |name: &str| session.archive_info(&ArchiveName::from_bytes(name)).is_some();
@@ -385,14 +387,34 @@ pub(crate) fn make(
     Ok((created, (found, files)))
 }
 
-/// What is left out.
-fn rules(options: &CreateOptions) -> Rules {
+/// Those of the directories to leave out that answer. One that lies in no source need not: a repository on a mount that hangs is
+/// nothing to the others.
+fn answering(options: &CreateOptions, clock: &Arc<dyn Clock>, stop: &Stop) -> Result<Vec<PathBuf>, CreateError> {
+    /// Longer than a disk takes to spin up: a link or a mount in a source may lead there all the same.
+    const LIMIT: Duration = Duration::from_secs(30);
+    let limit = options.read_timeout;
+    let mut answering = Vec::new();
+    for (path, _) in &options.left_out {
+        let is_in_source = options.sources.iter().any(|source| path.starts_with(source));
+        let limit = if is_in_source || (!limit.is_zero() && limit < LIMIT) { limit } else { LIMIT };
+        let own_path = path.clone();
+        match ask_about(path, clock, stop, limit, move || drop(own_path.metadata())) {
+            Ok(()) => answering.push(path.clone()),
+            Err(CreateError::Hangs { .. } | CreateError::Stuck { .. }) if !is_in_source => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answering)
+}
+
+/// What is left out, these directories among it.
+fn rules(options: &CreateOptions, directories: &[PathBuf]) -> Rules {
     let mut rules = Rules::default()
         .with_patterns(options.patterns.clone())
         .with_tags(options.tags.clone())
         .on_one_file_system(options.one_file_system)
         .reading_special(options.read_special);
-    for (path, _) in &options.left_out {
+    for path in directories {
         rules = rules.without_directory(path);
     }
     let names: Vec<_> = options.left_out_names.iter().map(|name| name.clone().into_bytes()).collect();

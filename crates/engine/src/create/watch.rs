@@ -34,9 +34,36 @@ pub fn ask<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CreateError> {
+    ask_from(LeftBehind::of_this_process(), path, clock, stop, limit, work)
+}
+
+/// As [`ask`], where only those count as too many that wait for an answer about the same path: what is no source, and may
+/// hang, must not keep the sources from being asked.
+///
+/// # Errors
+///
+/// As [`ask`].
+pub fn ask_about<T: Send + 'static>(
+    path: &Path,
+    clock: &Arc<dyn Clock>,
+    stop: &Stop,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CreateError> {
+    ask_from(LeftBehind::about(path), path, clock, stop, limit, work)
+}
+
+fn ask_from<T: Send + 'static>(
+    left_behind: LeftBehind,
+    path: &Path,
+    clock: &Arc<dyn Clock>,
+    stop: &Stop,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CreateError> {
     let pulse = Pulse::default();
     pulse.at(path.as_os_str().as_bytes());
-    Watch::new(clock, stop, limit, pulse, LeftBehind::of_this_process()).apart("asks", work)
+    Watch::new(clock, stop, limit, pulse, left_behind).apart("asks", work)
 }
 
 /// Waits for what comes from a thread that asks file systems, as long as it gets on.

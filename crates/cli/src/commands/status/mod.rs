@@ -16,7 +16,7 @@ use super::containers;
 use super::output::Output;
 use crate::escape::escape;
 use crate::json::document;
-use crate::open::ASK_FOR_COPY;
+use crate::open::{ASK_FOR_COPY, Presence};
 use crate::place::Place;
 use crate::report::Done;
 use crate::words;
@@ -35,6 +35,7 @@ struct Status<'a> {
     place: Arc<Place>,
     /// From one archive to the next.
     interval: Duration,
+    presence: Presence,
     runs: Vec<Run>,
     /// What was found damaged.
     damage: Option<Damage>,
@@ -136,7 +137,8 @@ impl<'a> Status<'a> {
         let damage = place.history().damage(place.series(), &place.location())?;
         let is_key_elsewhere = place.escrow()? != Escrow::Unconfirmed;
         let interval = DaemonSettings::interval(&place);
-        Ok(Self { common, place, interval, runs, damage, is_key_elsewhere })
+        let presence = place.presence();
+        Ok(Self { common, place, interval, presence, runs, damage, is_key_elsewhere })
     }
 
     fn facts(&self) -> [(&'static str, String); 3] {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
 
 use super::Status;
+use crate::open::Presence;
 use crate::settings::{Origin, duration_text};
 use crate::words::{self, is_ahead};
 
@@ -16,20 +17,24 @@ impl Status<'_> {
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let settings = &self.place.settings;
-        // Of one on another machine nothing is known here but how the runs went.
-        let is_there = settings.repository.value.local().is_none_or(|directory| {
-            // Where one of both is lost, there are no archives.
-            ["config", "data"].iter().all(|part| directory.join(part).exists())
-        });
-        if !is_there {
-            let more =
-                if self.runs.is_empty() { "yet: the first backup makes it" } else { "now: is its volume mounted?" };
-            problems.push(format!("there is no repository at {} {more}", self.place.location()));
+        let location = self.place.location();
+        match self.presence {
+            Presence::There => {}
+            Presence::Absent if self.runs.is_empty() => {
+                problems.push(format!("there is no repository at {location} yet: the first backup makes it"));
+            }
+            Presence::Absent => {
+                problems.push(format!("there is no repository at {location} now: is its volume mounted?"));
+            }
+            Presence::Silent => problems.push(format!(
+                "the repository at {location} does not answer: look at what is mounted there, its server or process is gone, \
+                 or very slow"
+            )),
         }
         let limit = allowed_age(self.interval);
         match self.last_good() {
             // Where there is no repository, that is said.
-            None if !is_there => {}
+            None if self.presence == Presence::Absent => {}
             None => {
                 let series = self.place.series();
                 let doubt = match settings.name.origin {
