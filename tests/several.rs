@@ -185,7 +185,7 @@ fn a_server_that_is_away_or_cut_off_is_nothing_to_the_disk_beside_it() {
 fn a_server_that_hangs_keeps_no_daemon_from_its_other_repositories() {
     let house = House::new();
     let rsh = house.folder.path().join("rsh");
-    fs::write(&rsh, "#!/bin/sh\nexec sleep 1000\n").expect("a file can be written");
+    fs::write(&rsh, "#!/bin/sh\nexec sleep 60\n").expect("a file can be written");
     fs::set_permissions(&rsh, fs::Permissions::from_mode(0o755)).expect("its mode can be set");
     let list = format!("local={},nas=ssh://nas.example/world", house.local().display());
     let keeper = house.keeper.clone().with("BORG_REPO_PATH", list).with("BORG_RSH", &rsh);

@@ -54,7 +54,11 @@ impl Conversation {
         match begun {
             Ok(()) => Ok(conversation),
             Err(Broken::Lost(reason)) if conversation.shared.lock().is_command_missing => Err(Broken::NoServer(reason)),
-            Err(broken) => Err(broken),
+            Err(broken) => {
+                // It has no lock to give back yet.
+                conversation.cut("the server has not introduced itself");
+                Err(broken)
+            }
         }
     }
 

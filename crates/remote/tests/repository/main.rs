@@ -5,11 +5,12 @@ mod server;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::mpsc::channel;
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
-use worldkeeper_remote::{RemoteMode, RemoteOptions, RemoteRepository, Window};
+use worldkeeper_remote::{Connect, ConnectError, Incoming, Link, RemoteMode, RemoteOptions, RemoteRepository, Window};
 use worldkeeper_rpc::{Call, Method};
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::fixtures::sha_stream;
@@ -335,6 +336,33 @@ fn a_stop_ends_waiting_but_not_a_commit() {
     machine.once(Action::Stall, is(Method::Get));
     stop.request();
     assert!(matches!(repository.get(&id(0)), Err(RepositoryError::Stopped)));
+}
+
+/// Takes whatever it is sent, says nothing, and does not end when nothing more comes.
+struct Mute;
+
+impl Connect for Mute {
+    fn connect(&self, _: &Stop) -> Result<Link, ConnectError> {
+        let (input, mut requests) = channel(4);
+        let (answers, output) = channel::<Incoming>(4);
+        thread::spawn(move || {
+            while requests.blocking_recv().is_some() {}
+            thread::sleep(Duration::from_mins(1));
+            drop(answers);
+        });
+        Ok(Link { input, output })
+    }
+}
+
+#[test]
+fn nobody_takes_leave_of_a_server_that_never_spoke() {
+    let stop = Stop::default();
+    stop.request();
+    let began = Instant::now();
+    let error = RemoteRepository::open(Arc::new(Mute), RemoteOptions { stop, ..options() }).err().unwrap();
+    assert!(matches!(error, RepositoryError::Stopped), "{error}");
+    // A container has ten seconds to end.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[test]
