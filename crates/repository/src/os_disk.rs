@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, OFlags, fadvise, fstatfs, statvfs};
 use rustix::io::{Errno, pread};
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 use worldkeeper_core::disk::{Disk, DiskError, DiskFile, EntryKind, FileLock, Metadata};
 
-/// File systems whose inode numbers are the same after they were mounted again, by their `f_type`; from `linux/magic.h` and the file
-/// systems' own headers. Those of FUSE and of other machines need not be.
-const LASTING_NUMBERS: [u64; 7] = [
+/// File systems of this machine's own disks, by their `f_type`; from `linux/magic.h` and the file systems' own headers. Their inode
+/// numbers are the same after they were mounted again, which those of FUSE and of other machines need not be.
+const OWN_FILE_SYSTEMS: [u64; 7] = [
     0xEF53,      // ext2, ext3, ext4
     0x5846_5342, // xfs
     0x9123_683E, // btrfs
@@ -122,8 +123,7 @@ impl Disk for OsDisk {
     fn file_number(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         let ask = || {
             let file = File::open(path)?;
-            let lasts = LASTING_NUMBERS.contains(&(fstatfs(&file)?.f_type as u64 & 0xFFFF_FFFF));
-            Ok(if lasts { Some(file.metadata()?.ino()) } else { None })
+            Ok(if is_of_this_machine(&file)? { Some(file.metadata()?.ino()) } else { None })
         };
         ask().map_err(|error| DiskError::new("look at", path, error))
     }
@@ -179,11 +179,24 @@ impl Disk for OsDisk {
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path).map_err(|error| DiskError::new("open", path, error))?;
         match file.try_lock() {
+            Ok(()) if is_locked_from_afar(&file) => Ok(None),
             Ok(()) => Ok(Some(Box::new(OsLock { _file: file }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(DiskError::new("lock", path, error)),
         }
     }
+}
+
+fn is_of_this_machine(file: &File) -> io::Result<bool> {
+    Ok(OWN_FILE_SYSTEMS.contains(&(fstatfs(file)?.f_type as u64 & 0xFFFF_FFFF)))
+}
+
+/// Returns whether somebody has locked a file whom `flock` does not know of. A machine that has this one's disk by NFS or SMB takes
+/// the same locks as we do; its server puts them down here as locks on ranges of bytes (`fcntl`), which are no business of `flock`.
+fn is_locked_from_afar(file: &File) -> bool {
+    // On another machine's file systems, ours are put down so as well.
+    is_of_this_machine(file).unwrap_or(false)
+        && matches!(fcntl_getlk(file, &Flock::from(FlockType::WriteLock)), Ok(Some(_)))
 }
 
 fn kind(file_type: fs::FileType) -> EntryKind {
@@ -198,6 +211,8 @@ fn kind(file_type: fs::FileType) -> EntryKind {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
@@ -252,6 +267,30 @@ mod tests {
         let held = OsDisk.try_lock(&path).unwrap().unwrap();
         assert!(OsDisk.try_lock(&path).unwrap().is_none());
         drop(held);
+        assert!(OsDisk.try_lock(&path).unwrap().is_some());
+    }
+
+    /// As the server of a network file system locks for its clients.
+    #[test]
+    fn a_lock_on_a_range_of_bytes_counts_too() {
+        let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = directory.path().join("f");
+        drop(OsDisk.try_lock(&path).unwrap().unwrap());
+        if !is_of_this_machine(&File::open(&path).unwrap()).unwrap() {
+            return;
+        }
+        let script = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()";
+        let mut server = std::process::Command::new("python3")
+            .args(["-c", script])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        server.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        assert!(OsDisk.try_lock(&path).unwrap().is_none());
+        drop(server.stdin.take());
+        server.wait().unwrap();
         assert!(OsDisk.try_lock(&path).unwrap().is_some());
     }
 }
