@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -332,7 +333,9 @@ fn pruning_touches_its_own_series_only() {
     let mut session = house.open();
     let rules = Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] };
     let plan =
-        prune::plan_series(&session, "mc", &rules, house.clock.now(), &jiff::tz::TimeZone::UTC).unwrap().decisions;
+        prune::plan_series(&session, "mc", &BTreeSet::new(), &rules, house.clock.now(), &jiff::tz::TimeZone::UTC)
+            .unwrap()
+            .decisions;
     assert_eq!(plan.len(), 3);
     assert_eq!(prune::prune(&mut session, &plan, &Silent).unwrap().archives, 2);
     let left: Vec<_> = session.archives().iter().map(|archive| archive.name.to_string()).collect();
@@ -351,7 +354,9 @@ fn with_a_clock_that_went_back_nothing_is_pruned() {
     let mut session = house.open();
     let rules = Rules { within: None, periods: vec![(Period::Daily, Count::AtMost(1))] };
     let plan =
-        prune::plan_series(&session, "mc", &rules, house.clock.now(), &jiff::tz::TimeZone::UTC).unwrap().decisions;
+        prune::plan_series(&session, "mc", &BTreeSet::new(), &rules, house.clock.now(), &jiff::tz::TimeZone::UTC)
+            .unwrap()
+            .decisions;
     assert!(plan.last().unwrap().keep.is_none(), "the archive that was just made would go");
     let refused = prune::prune(&mut session, &plan, &Silent).unwrap_err();
     assert!(matches!(refused, DeleteError::FromTheFuture { .. }), "{refused:?}");

@@ -222,6 +222,47 @@ fn nothing_is_pruned_after_an_archive_without_any_file() {
     assert_eq!(house.archives().len(), 2);
 }
 
+/// A volume that is not there all night must not cost the archives of the day before.
+#[test]
+fn archives_that_are_lacking_take_nobodys_place() {
+    let rules = Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(2))] };
+    let mut house = House { rules: Some(rules), ..House::new() };
+    house.run();
+    house.run();
+    house.sources.push(UNREADABLE.into());
+    house.run();
+    house.run();
+    house.sources.pop();
+    assert_eq!(house.run(), good(5, 0));
+    let hours = |house: &House| house.archives().iter().map(|name| name[14..16].to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        hours(&house),
+        ["02", "04", "05"],
+        "the last good one of before is there, and what the rules kept anyhow"
+    );
+    assert_eq!(house.run(), good(6, 0));
+    assert_eq!(hours(&house), ["05", "06"]);
+    assert!(house.history().lacking(SERIES, LOCATION).unwrap().contains("mc-2030-01-01T04:00:00"));
+    house.run();
+    assert!(house.history().lacking(SERIES, LOCATION).unwrap().is_empty(), "what is gone is forgotten");
+}
+
+/// An archive says itself that it holds nothing, if the history is lost.
+#[test]
+fn archives_without_any_file_take_nobodys_place() {
+    let rules = Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(2))] };
+    let mut house = House { rules: Some(rules), ..House::new() };
+    house.run();
+    let (empty, world) = (TempDir::new().unwrap(), house.sources.clone());
+    house.sources = vec![empty.path().to_owned()];
+    house.run();
+    house.run();
+    house.sources = world;
+    house.disk = MemoryDisk::new();
+    house.run();
+    assert!(house.archives().contains(&"mc-2030-01-01T01:00:00".to_owned()), "{:?}", house.archives());
+}
+
 #[test]
 fn nothing_is_pruned_while_the_game_is_elsewhere() {
     let mut house = House::new();

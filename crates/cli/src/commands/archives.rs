@@ -131,7 +131,7 @@ pub(super) fn open(place: &Place, session: &Session, name: &str, latest: Latest)
 
 /// Those of some archives that prove who made them; each of the others is said to be left alone, and they are counted.
 pub(super) fn proven(session: &Session, archives: Vec<ArchiveInfo>) -> Result<(Vec<ArchiveInfo>, u64), SessionError> {
-    let Proofs { proven, unproven } = session.prove(archives)?;
+    let Proofs { proven, unproven, .. } = session.prove(archives)?;
     for (archive, problem) in &unproven {
         warn!("archive {} is left alone, unless it is named: {}", archive.name, unproven_text(problem));
     }

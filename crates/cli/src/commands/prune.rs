@@ -22,7 +22,8 @@ pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::R
     let purpose = if dry_run { Purpose::Read } else { Purpose::Write };
     let mut session = place.session(purpose, Caller::Hand, stop)?;
     let rules = &place.settings.retention.value;
-    let plan = plan_series(&session, place.series(), rules, place.clock.now(), &place.zone)?;
+    let lacking = place.history().lacking(place.series(), &place.location())?;
+    let plan = plan_series(&session, place.series(), &lacking, rules, place.clock.now(), &place.zone)?;
     require_past(&session, &plan.decisions)?;
     let freed = if dry_run { None } else { Some(delete(place, &mut session)?) };
     let mut output = Output::new();

@@ -2,6 +2,8 @@
 
 mod plan;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use worldkeeper_archive::ArchiveName;
@@ -29,10 +31,11 @@ impl SeriesPlan {
     }
 }
 
-/// Decides about every archive of a series. Other archives in the repository are not looked at.
+/// Decides about every archive of a series. Other archives in the repository are not looked at. Those that are `lacking`,
+/// by their names, take no other one's place; nor do those that say themselves that they hold no file.
 ///
-/// Checkpoints of the series go, as with stock: all of them, unless the newest is newer than any archive; about that one
-/// nothing is said.
+/// Checkpoints of the series go, as with stock: all of them, unless the newest is newer than any archive that is not
+/// lacking; about that one nothing is said.
 ///
 /// # Errors
 ///
@@ -40,6 +43,7 @@ impl SeriesPlan {
 pub fn plan_series(
     session: &Session,
     series: &str,
+    lacking: &BTreeSet<String>,
     rules: &Rules,
     now: Timestamp,
     zone: &TimeZone,
@@ -51,12 +55,15 @@ pub fn plan_series(
     let is_checkpoint = |archive: &ArchiveInfo| is_of(archive, series::is_checkpoint_of);
     let mut archives = session.archives();
     archives.retain(|archive| is_member(archive) || is_checkpoint(archive));
-    let Proofs { proven, unproven } = session.prove(archives)?;
+    let Proofs { proven, unproven, without_files } = session.prove(archives)?;
     let (members, checkpoints): (Vec<_>, Vec<_>) = proven.into_iter().partition(is_member);
-    let candidate = |archive: ArchiveInfo| Candidate { name: archive.name.to_string(), time: archive.time };
+    let candidate = |ArchiveInfo { name, time, .. }: ArchiveInfo| {
+        let is_lacking = without_files.contains(&name) || name.as_str().is_some_and(|name| lacking.contains(name));
+        Candidate { name: name.to_string(), time, is_lacking }
+    };
     let members: Vec<_> = members.into_iter().map(candidate).collect();
     let mut decisions = plan(&members, rules, now, zone);
-    let newest = members.iter().map(|archive| archive.time).max();
+    let newest = members.iter().filter(|archive| !archive.is_lacking).map(|archive| archive.time).max();
     let latest = checkpoints.iter().max_by_key(|archive| archive.time).filter(|latest| Some(latest.time) > newest);
     let latest = latest.map(|archive| archive.name.clone());
     let superseded = checkpoints.into_iter().filter(|archive| latest.as_ref() != Some(&archive.name)).map(candidate);
@@ -71,7 +78,7 @@ pub fn plan_series(
 pub fn require_past(session: &Session, plan: &[Decision]) -> Result<(), DeleteError> {
     let now = session.now();
     if plan.iter().any(|decision| decision.keep.is_none())
-        && let Some(Decision { archive: Candidate { name, time }, .. }) =
+        && let Some(Decision { archive: Candidate { name, time, .. }, .. }) =
             plan.iter().find(|decision| decision.archive.time > now)
     {
         let name = ArchiveName::from_bytes(name.as_bytes());

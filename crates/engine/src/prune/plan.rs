@@ -4,6 +4,9 @@
 //! first of every period that no earlier rule has kept already, until it has kept its number. A rule that runs out of
 //! periods before its number is reached keeps the oldest archive too.
 //!
+//! Archives that are known to be lacking must take nobody's place, and are kept all the same as borg would: so the rules
+//! are applied twice, to all archives and to those that are not, and what either keeps stays.
+//!
 //! Source: borg 1.4 `helpers/misc.py`, `prune_split`, `prune_within`.
 
 use std::collections::HashMap;
@@ -60,6 +63,8 @@ pub struct Candidate {
     pub name: String,
     /// When it was started.
     pub time: Timestamp,
+    /// It is known to lack what others may have.
+    pub is_lacking: bool,
 }
 
 /// Why an archive stays.
@@ -71,6 +76,8 @@ pub struct Reason {
     pub oldest: bool,
     /// How many the rule had kept with this one.
     pub number: u32,
+    /// Among all archives the rule would have let it go; it keeps it among those that are not known to be lacking.
+    pub among_whole: bool,
 }
 
 /// What happens to one archive.
@@ -131,7 +138,8 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let rule = self.period.map_or("within", Period::name);
         let oldest = if self.oldest { "[oldest]" } else { "" };
-        write!(f, "{rule}{oldest} #{}", self.number)
+        let among_whole = if self.among_whole { " of those that lack nothing" } else { "" };
+        write!(f, "{rule}{oldest} #{}{among_whole}", self.number)
     }
 }
 
@@ -139,27 +147,40 @@ impl std::fmt::Display for Reason {
 pub fn plan(archives: &[Candidate], rules: &Rules, now: Timestamp, zone: &TimeZone) -> Vec<Decision> {
     let mut archives: Vec<_> = archives.to_vec();
     archives.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| b.name.cmp(&a.name)));
-    let mut kept: HashMap<usize, Reason> = HashMap::new();
+    let mut kept = keep(&archives.iter().collect::<Vec<_>>(), rules, now, zone);
+    let (numbers, whole): (Vec<_>, Vec<_>) =
+        archives.iter().enumerate().filter(|(_, archive)| !archive.is_lacking).unzip();
+    if whole.len() < archives.len() {
+        for (index, reason) in keep(&whole, rules, now, zone) {
+            kept.entry(numbers[index]).or_insert(Reason { among_whole: true, ..reason });
+        }
+    }
+    let decide = |(index, archive)| Decision { archive, keep: kept.get(&index).copied() };
+    archives.into_iter().enumerate().map(decide).collect()
+}
+
+/// Applies the rules to archives, newest first: which stay, and why.
+fn keep(archives: &[&Candidate], rules: &Rules, now: Timestamp, zone: &TimeZone) -> HashMap<usize, Reason> {
+    let mut kept = HashMap::new();
     if let Some(within) = rules.within {
         let young = archives
             .iter()
             .enumerate()
             .filter(|(_, archive)| now.duration_since(archive.time).unsigned_abs() < within || archive.time > now);
         for (number, (index, _)) in (1..).zip(young) {
-            kept.insert(index, Reason { period: None, oldest: false, number });
+            kept.insert(index, Reason { period: None, oldest: false, number, among_whole: false });
         }
     }
     let mut periods = rules.periods.clone();
     periods.sort_by_key(|(period, _)| *period);
     for (period, count) in periods {
-        keep_periods(&archives, period, count, zone, &mut kept);
+        keep_periods(archives, period, count, zone, &mut kept);
     }
-    let decide = |(index, archive)| Decision { archive, keep: kept.get(&index).copied() };
-    archives.into_iter().enumerate().map(decide).collect()
+    kept
 }
 
 fn keep_periods(
-    archives: &[Candidate],
+    archives: &[&Candidate],
     period: Period,
     count: Count,
     zone: &TimeZone,
@@ -183,13 +204,13 @@ fn keep_periods(
             continue;
         }
         number += 1;
-        kept.insert(index, Reason { period: Some(period), oldest: false, number });
+        kept.insert(index, Reason { period: Some(period), oldest: false, number, among_whole: false });
         if limit == Some(number) {
             return;
         }
     }
     if limit.is_some() && !archives.is_empty() {
-        let oldest = Reason { period: Some(period), oldest: true, number: number + 1 };
+        let oldest = Reason { period: Some(period), oldest: true, number: number + 1, among_whole: false };
         kept.entry(archives.len() - 1).or_insert(oldest);
     }
 }
@@ -232,11 +253,7 @@ mod tests {
         let vectors: Vectors = fixtures::json("vectors/prune.json");
         assert!(!vectors.cases.is_empty());
         for (number, case) in vectors.cases.iter().enumerate() {
-            let archives: Vec<_> = case
-                .archives
-                .iter()
-                .map(|(name, time)| Candidate { name: name.clone(), time: time::parse(time).unwrap() })
-                .collect();
+            let archives: Vec<_> = case.archives.iter().map(|(name, time)| candidate(name, time, false)).collect();
             let rule = |(name, count): (&String, &i64)| {
                 let period = PERIODS.into_iter().find(|period| period.name() == name).expect("a rule of borg's");
                 (period, u32::try_from(*count).map_or(Count::Unlimited, Count::AtMost))
@@ -255,9 +272,12 @@ mod tests {
         }
     }
 
+    fn candidate(name: &str, time: &str, is_lacking: bool) -> Candidate {
+        Candidate { name: name.into(), time: time::parse(time).unwrap(), is_lacking }
+    }
+
     fn kept(rules: &Rules, now: &str, archives: &[&str]) -> Vec<String> {
-        let archives: Vec<_> =
-            archives.iter().map(|time| Candidate { name: (*time).into(), time: time::parse(time).unwrap() }).collect();
+        let archives: Vec<_> = archives.iter().map(|time| candidate(time, time, false)).collect();
         plan(&archives, rules, time::parse(now).unwrap(), &TimeZone::UTC)
             .into_iter()
             .filter(|decision| decision.keep.is_some())
@@ -271,6 +291,49 @@ mod tests {
         let archives = ["2026-11-20T10:00:00", "2026-11-20T10:00:01", "2026-11-20T10:59:00", "2026-11-20T18:00:00"];
         let expected = ["2026-11-20T18:00:00", "2026-11-20T10:59:00", "2026-11-20T10:00:01"];
         assert_eq!(kept(&rules, "2026-11-20T11:00:00", &archives), expected);
+    }
+
+    /// What stays of archives of such hours, and why; a `-` says that one is lacking.
+    fn kept_of_hours(periods: &[(Period, Count)], hours: &[&str]) -> Vec<String> {
+        let archive = |hour: &&str| {
+            let number = hour.trim_start_matches('-');
+            candidate(number, &format!("2026-11-20T{number:0>2}:00:00"), *hour != number)
+        };
+        let archives: Vec<_> = hours.iter().map(archive).collect();
+        let rules = Rules { within: None, periods: periods.to_vec() };
+        let stays = |decision: Decision| Some(format!("{}: {}", decision.archive.name, decision.keep?));
+        plan(&archives, &rules, Timestamp::UNIX_EPOCH, &TimeZone::UTC).into_iter().filter_map(stays).collect()
+    }
+
+    #[test]
+    fn what_is_lacking_takes_nobodys_place() {
+        let last = |count| [(Period::Secondly, Count::AtMost(count))];
+        assert_eq!(
+            kept_of_hours(&last(2), &["1", "2", "-3", "-4", "5"]),
+            ["5: secondly #1", "4: secondly #2", "2: secondly #2 of those that lack nothing"]
+        );
+        // The last of the day has nothing in it.
+        assert_eq!(
+            kept_of_hours(&[(Period::Daily, Count::Unlimited)], &["1", "2", "-3"]),
+            ["3: daily #1", "2: daily #1 of those that lack nothing"]
+        );
+        assert_eq!(
+            kept_of_hours(&last(1), &["-1", "-2"]),
+            ["2: secondly #1"],
+            "nobody is there whose place it could take"
+        );
+    }
+
+    #[test]
+    fn whatever_is_lacking_nothing_goes_that_stayed() {
+        let rules = [(Period::Hourly, Count::AtMost(3)), (Period::Daily, Count::AtMost(2))];
+        for lacking in 0..64_u32 {
+            let hours: Vec<_> =
+                (0..6).map(|hour| format!("{}{hour}", if lacking >> hour & 1 == 1 { "-" } else { "" })).collect();
+            let kept = kept_of_hours(&rules, &hours.iter().map(String::as_str).collect::<Vec<_>>());
+            let of_all = kept_of_hours(&rules, &["0", "1", "2", "3", "4", "5"]);
+            assert!(of_all.iter().all(|line| kept.contains(line)), "{hours:?}: {kept:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,11 @@
 //! for by name, read; but nothing is decided by it on its own: it is never the newest one, never keeps another one's
 //! place when archives are pruned, and goes only when somebody says so.
 
-use super::archive::{ArchiveInfo, ArchiveProblem};
+use std::collections::BTreeSet;
+
+use worldkeeper_archive::ArchiveName;
+
+use super::archive::{ArchiveInfo, ArchiveProblem, OpenArchive};
 use super::{Session, SessionError};
 
 /// Archives, told apart by whether they prove that somebody with the key made them. Both kinds are in the order in which
@@ -16,6 +20,8 @@ pub struct Proofs {
     pub proven: Vec<ArchiveInfo>,
     /// Those that do not, and why. What cannot be read proves nothing either.
     pub unproven: Vec<(ArchiveInfo, ArchiveProblem)>,
+    /// Of those that do, the ones that say themselves that they hold no file; borg before 1.2 does not say.
+    pub without_files: BTreeSet<ArchiveName>,
 }
 
 impl Session {
@@ -30,9 +36,14 @@ impl Session {
         self.repository().will_read(&archives.iter().map(|archive| archive.id).collect::<Vec<_>>());
         for archive in archives {
             self.check_stop()?;
-            match self.unproven(&archive)? {
-                None => proofs.proven.push(archive),
-                Some(problem) => proofs.unproven.push((archive, problem)),
+            match self.look_at(&archive)? {
+                (opened, None) => {
+                    if opened.is_some_and(|opened| opened.metadata.nfiles == Some(0)) {
+                        proofs.without_files.insert(archive.name.clone());
+                    }
+                    proofs.proven.push(archive);
+                }
+                (_, Some(problem)) => proofs.unproven.push((archive, problem)),
             }
         }
         Ok(proofs)
@@ -44,11 +55,16 @@ impl Session {
     ///
     /// If a stop was asked for.
     pub fn unproven(&self, archive: &ArchiveInfo) -> Result<Option<ArchiveProblem>, SessionError> {
+        Ok(self.look_at(archive)?.1)
+    }
+
+    /// What an archive says of itself, if it can be read, and what keeps it from proving it.
+    fn look_at(&self, archive: &ArchiveInfo) -> Result<(Option<OpenArchive>, Option<ArchiveProblem>), SessionError> {
         match self.read_metadata(archive) {
-            Ok((_, problem)) => Ok(problem),
+            Ok((opened, problem)) => Ok((Some(opened), problem)),
             Err(error) if error.is_stopped() => Err(error),
-            Err(SessionError::Archive(broken)) => Ok(Some(broken.source)),
-            Err(SessionError::Object(error)) => Ok(Some(error.into())),
+            Err(SessionError::Archive(broken)) => Ok((None, Some(broken.source))),
+            Err(SessionError::Object(error)) => Ok((None, Some(error.into()))),
             Err(error) => Err(error),
         }
     }

@@ -16,6 +16,8 @@
 //!
 //! Those that are not here are in the file above.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
 use worldkeeper_archive::{ArchiveMetadata, ArchiveName};
 use worldkeeper_core::{ChunkId, Clock as _};
@@ -72,7 +74,7 @@ const FORGERIES: [(&str, Forgery); 9] = [
 /// Keeps the newest archive alone.
 fn plan(house: &House, session: &Session) -> SeriesPlan {
     let rules = Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(1))] };
-    prune::plan_series(session, "mc", &rules, house.clock.now(), &TimeZone::UTC).unwrap()
+    prune::plan_series(session, "mc", &BTreeSet::new(), &rules, house.clock.now(), &TimeZone::UTC).unwrap()
 }
 
 /// What is decided about, and whether it stays.
@@ -88,7 +90,7 @@ fn they_are_told_apart_keep_nobodys_place_and_no_rule_takes_them_away() {
         forge(&house);
         let (id, [first, forged]) = (house.id(1), house.archives.clone());
         let mut session = house.open().unwrap();
-        let Proofs { proven, unproven } = session.prove(session.archives()).unwrap();
+        let Proofs { proven, unproven, .. } = session.prove(session.archives()).unwrap();
         assert_eq!(proven.iter().map(|archive| &archive.name).collect::<Vec<_>>(), [&first], "{expected}");
         let [(archive, problem)] = &unproven[..] else { panic!("{expected}: {unproven:?}") };
         let said = worldkeeper_core::error_text(problem);

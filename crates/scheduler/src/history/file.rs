@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 use worldkeeper_core::{Disk, DiskError, disk};
 
-use super::{Damage, MAX_RUNS, Run};
+use super::{Damage, MAX_LACKING, MAX_RUNS, Run};
 
 /// What the files written by this version call themselves.
 const VERSION: u32 = 1;
 
-/// Longest file that is read: several times what [`MAX_RUNS`] runs with long texts need.
+/// Longest file that is read: what [`MAX_RUNS`] runs with long texts and [`MAX_LACKING`] without need, and some more.
 const MAX_BYTES: u64 = 4 << 20;
 
 /// The runs of one series on one repository.
@@ -56,13 +56,26 @@ impl Records {
     }
 
     /// Adds a run and forgets the oldest ones. The last good backup stays, however many failures came after it: the
-    /// schedule counts from it.
+    /// schedule counts from it. So do those whose archives are lacking: retention has to know.
     pub(super) fn push(&mut self, run: Run) {
         self.runs.push(run.bounded());
-        while self.runs.len() > MAX_RUNS {
-            let last_good = self.runs.iter().rposition(Run::is_good_backup);
-            self.runs.remove(usize::from(last_good == Some(0)));
-        }
+        self.forget(MAX_RUNS, |run| !run.is_lacking());
+        self.forget(MAX_LACKING, Run::is_lacking);
+        let old = self.runs.len().saturating_sub(MAX_RUNS);
+        self.runs[..old].iter_mut().for_each(Run::forget_texts);
+    }
+
+    /// Forgets the oldest of the runs that are meant, but for `most` of them and the last good backup.
+    fn forget(&mut self, most: usize, is_meant: impl Fn(&Run) -> bool) {
+        let last_good = self.runs.iter().rposition(Run::is_good_backup);
+        let mut many = self.runs.iter().filter(|run| is_meant(run)).count().saturating_sub(most);
+        let mut number = 0;
+        self.runs.retain(|run| {
+            let stays = many == 0 || Some(number) == last_good || !is_meant(run);
+            number += 1;
+            many -= usize::from(!stays);
+            stays
+        });
     }
 }
 
@@ -113,6 +126,9 @@ fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
+    use super::super::{Files, Kind, RunOutcome};
     use super::*;
 
     #[test]
@@ -123,6 +139,34 @@ mod tests {
         assert!(name_of(&"x".repeat(1000)).len() < 80);
         assert_ne!(name("a", "bc"), name("ab", "c"));
         assert_ne!(name_of(&"x".repeat(100)), name_of(&"x".repeat(101)));
+    }
+
+    #[test]
+    fn what_is_kept_has_an_end_and_can_be_read() {
+        let mut records = Records::new("mc".to_owned(), "local".to_owned());
+        let text = Some("\u{1}".repeat(10_000));
+        for number in 0..MAX_LACKING + MAX_RUNS {
+            for outcome in [RunOutcome::Failed, RunOutcome::Good] {
+                records.push(Run {
+                    kind: Kind::Backup,
+                    start: Timestamp::UNIX_EPOCH,
+                    end: Timestamp::UNIX_EPOCH,
+                    outcome,
+                    archive: Some(format!("{number:0>255}")),
+                    is_deleted: false,
+                    files: Files { new: 1, ..Files::default() },
+                    amiss: text.clone(),
+                    elsewhere: None,
+                    read_bytes: u64::MAX,
+                    added_bytes: u64::MAX,
+                    freed_bytes: u64::MAX,
+                    error: text.clone(),
+                });
+            }
+        }
+        assert_eq!(records.runs.len(), MAX_LACKING + MAX_RUNS);
+        assert_eq!(records.runs.iter().filter(|run| run.is_lacking()).count(), MAX_LACKING);
+        assert!((encode(&records).len() as u64) < MAX_BYTES);
     }
 
     #[test]

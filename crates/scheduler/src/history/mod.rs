@@ -1,7 +1,8 @@
 //! How the runs of a series went, for the schedule to count from and for people to look at.
 //!
-//! The state directory holds one small JSON file per series and repository, with the last [`MAX_RUNS`] runs. Nothing
-//! depends on it that cannot do without: a damaged file is set aside with a warning and a new one begun.
+//! The state directory holds one small JSON file per series and repository, with the last [`MAX_RUNS`] runs, and those
+//! before them whose archives are lacking. Nothing depends on it that cannot do without: a damaged file is set aside with a
+//! warning and a new one begun.
 
 mod damage;
 mod file;
@@ -11,6 +12,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,9 @@ pub use run::{Files, Kind, Run, RunOutcome};
 
 /// Runs that are kept per series and repository; older ones are forgotten, the last good backup excepted.
 pub const MAX_RUNS: usize = 100;
+
+/// Runs that are kept besides, because their archives are [lacking](Run::is_lacking): as many as weeks of hourly ones make.
+pub const MAX_LACKING: usize = 1000;
 
 /// How long to wait for another process that is writing.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -147,6 +152,12 @@ impl History {
     /// if a clock that was wrong dated another one later.
     pub fn last_good(&self, series: &str, repository: &str) -> Result<Option<Run>, HistoryError> {
         Ok(self.runs(series, repository)?.into_iter().rev().find(Run::is_good_backup))
+    }
+
+    /// The archives of a series on a repository that are known to be [lacking](Run::is_lacking).
+    pub fn lacking(&self, series: &str, repository: &str) -> Result<BTreeSet<String>, HistoryError> {
+        let lacking = self.runs(series, repository)?.into_iter().filter(Run::is_lacking);
+        Ok(lacking.filter_map(|run| run.archive).collect())
     }
 
     /// Everything recorded, by series and repository.

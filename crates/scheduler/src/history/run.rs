@@ -103,6 +103,16 @@ impl Run {
     /// Longest text kept, in characters.
     const MAX_TEXT: usize = 1000;
 
+    /// Returns whether an archive was made that lacks what others may have, or of what the game does not use, and that was
+    /// not deleted: nothing is pruned after it, and it takes no other one's place.
+    pub fn is_lacking(&self) -> bool {
+        let is_whole = self.outcome != RunOutcome::Failed && self.files.failed == 0 && self.files.archived() > 0;
+        self.kind == Kind::Backup
+            && self.archive.is_some()
+            && !self.is_deleted
+            && (!is_whole || self.elsewhere.is_some())
+    }
+
     /// Returns whether an archive was made that the schedule may count from, and that was not deleted.
     pub fn is_good_backup(&self) -> bool {
         self.kind == Kind::Backup && matches!(self.outcome, RunOutcome::Good | RunOutcome::Warnings) && !self.is_deleted
@@ -111,6 +121,15 @@ impl Run {
     /// Returns whether an archive was made, however much it lacks. Of a backup that made none nothing is known.
     pub fn has_archived(&self) -> bool {
         self.kind == Kind::Backup && self.archive.is_some()
+    }
+
+    /// Forgets the texts about a run of long ago.
+    pub(super) fn forget_texts(&mut self) {
+        // What is lacking is lacking for other reasons, or for this one, and nobody asks where the game was then.
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.clear();
+        }
+        (self.amiss, self.error) = (None, None);
     }
 
     /// Cuts the texts to what a small file can hold.

@@ -131,6 +131,7 @@ fn the_last_good_archive_is_the_one_recorded_last_whatever_the_clock_said() {
 #[test]
 fn old_runs_are_forgotten_but_the_last_good_backup_is_not() {
     let (_, history) = setting();
+    let backup = |minute, outcome| Run { elsewhere: None, ..backup(minute, outcome) };
     history.record("mc", "local", backup(0, RunOutcome::Good)).unwrap();
     history.record("mc", "local", backup(1, RunOutcome::Good)).unwrap();
     for minute in 2..300 {
@@ -141,6 +142,34 @@ fn old_runs_are_forgotten_but_the_last_good_backup_is_not() {
     assert_eq!(runs[0], backup(1, RunOutcome::Good));
     assert_eq!(runs[1], backup(201, RunOutcome::Failed));
     assert_eq!(runs[99], backup(299, RunOutcome::Failed));
+}
+
+#[test]
+fn runs_whose_archives_are_lacking_are_not_forgotten_until_those_are_gone() {
+    let (_, history) = setting();
+    let made = |minute, change: fn(&mut Run)| {
+        let archive = Some(format!("mc-{minute}"));
+        let mut run = Run { archive, elsewhere: None, ..backup(minute, RunOutcome::Good) };
+        change(&mut run);
+        history.record("mc", "local", run).unwrap();
+    };
+    let lacking = || history.lacking("mc", "local").unwrap().into_iter().collect::<Vec<_>>();
+    assert!(lacking().is_empty(), "there is no history yet");
+    made(0, |_| {});
+    made(1, |run| run.outcome = RunOutcome::Failed);
+    made(2, |run| run.files = Files::default());
+    made(3, |run| run.files.failed = 1);
+    made(4, |run| run.elsewhere = Some("elsewhere".to_owned()));
+    made(5, |run| run.outcome = RunOutcome::Warnings);
+    made(6, |run| (run.outcome, run.archive) = (RunOutcome::Failed, None));
+    for minute in 10..300 {
+        made(minute, |_| {});
+    }
+    assert_eq!(lacking(), ["mc-1", "mc-2", "mc-3", "mc-4"]);
+    assert_eq!(history.runs("mc", "local").unwrap().len(), MAX_RUNS + 4);
+    assert_eq!(history.runs("mc", "local").unwrap()[1].amiss, None);
+    history.deleted("local", &["mc-2".to_owned(), "mc-3".to_owned()]).unwrap();
+    assert_eq!(lacking(), ["mc-1", "mc-4"]);
 }
 
 #[test]

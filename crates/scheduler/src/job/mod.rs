@@ -3,6 +3,7 @@
 mod again;
 mod lacking;
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -237,8 +238,9 @@ impl BackupJob {
     pub fn retain(&self, session: &mut Session) -> Result<Retained, RetentionError> {
         let Some(rules) = &self.rules else { return Ok(Retained::default()) };
         let begun = self.clock.now();
-        let plan =
-            prune::plan_series(session, &self.options.series, rules, begun, &self.zone).map_err(DeleteError::from)?;
+        let lacking = self.known_lacking(session);
+        let plan = prune::plan_series(session, &self.options.series, &lacking, rules, begun, &self.zone)
+            .map_err(DeleteError::from)?;
         if !plan.unproven.is_empty() {
             warn!(
                 "{} of the series {}: left alone, whatever the rules say; `list` shows why",
@@ -266,6 +268,21 @@ impl BackupJob {
         let archives = count(plan.decisions.len() as u64, "archive");
         info!("pruned {} of {archives}, freed {}", deleted.archives, bytes(compacted.freed_bytes));
         Ok(Retained { deleted, compacted })
+    }
+
+    /// The archives that are known to be lacking. The history forgets those that are gone.
+    fn known_lacking(&self, session: &Session) -> BTreeSet<String> {
+        let (series, location) = (&self.options.series, self.repository.location());
+        let there: BTreeSet<_> = session.archives().into_iter().map(|archive| archive.name.to_string()).collect();
+        let known = self.history.lacking(series, &location).and_then(|lacking| {
+            let (lacking, gone): (_, BTreeSet<_>) = lacking.into_iter().partition(|name| there.contains(name));
+            self.history.deleted(&location, &Vec::from_iter(gone))?;
+            Ok(lacking)
+        });
+        known.unwrap_or_else(|error| {
+            warn!("{}", error_text(&error));
+            BTreeSet::new()
+        })
     }
 
     fn archive(&self, stop: &Stop) -> Result<(Session, Created), BackupError> {

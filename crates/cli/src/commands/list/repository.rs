@@ -20,7 +20,7 @@ pub(super) fn list(place: &Place, session: &Session, options: &List) -> anyhow::
     let mut archives = session.archives();
     archives
         .retain(|archive| options.consider_checkpoints || !archive.name.as_str().is_some_and(series::is_checkpoint));
-    let Proofs { proven, mut unproven } = session.prove(archives)?;
+    let Proofs { proven, mut unproven, .. } = session.prove(archives)?;
     let chosen = |archives| options.archives.choose(archives, place.clock.now(), &place.zone);
     let archives = chosen(proven);
     let apart = chosen(unproven.iter().map(|(archive, _)| archive.clone()).collect());
