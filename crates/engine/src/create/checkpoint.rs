@@ -1,5 +1,6 @@
 //! Checkpoints: the archive in the making, committed every so often under a name of its own, so that a run that is cut
-//! off loses minutes. The next run finds the chunks; a good archive takes the checkpoints of its series away.
+//! off loses minutes. The next run finds the chunks; a good archive takes the checkpoints of its series away, and one that
+//! lacks something leaves them.
 //!
 //! What a checkpoint holds is what stock's does: the items so far, and the file that is being read as
 //! `PATH.borg_part_1`. But nothing of that is left in the archive that follows. The end of a checkpoint's item stream, and

@@ -239,6 +239,12 @@ impl CreateStats {
             || is_much(fewer, self.files() + fewer)
     }
 
+    /// Returns whether the archive may hold all that there is: there are files, and nothing could not be read. Of any other
+    /// archive, what a checkpoint of an earlier run holds may be the only copy.
+    pub(crate) fn may_be_all(&self) -> bool {
+        self.files() > 0 && self.files_failed == 0 && self.roots_failed == 0
+    }
+
     /// Counts an object that was added.
     pub(crate) fn stored(&mut self, csize: u32) {
         self.stored_bytes += u64::from(csize);

@@ -398,7 +398,9 @@ impl<'a> Writer<'a> {
         let orphans = std::mem::take(&mut self.orphans);
         self.remove_own_checkpoint()?;
         self.release(orphans.iter().map(|chunk| chunk.id))?;
-        self.remove_old_checkpoints()?;
+        if self.stats.may_be_all() {
+            self.remove_old_checkpoints()?;
+        }
         self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: start });
         let committed = self.change.commit(self.session)?;
         let created = Created { name, id: archive.id, start, end, stats: self.stats, amiss: self.amiss.text() };

@@ -1,11 +1,13 @@
 //! A run may end anywhere, and nothing is lost, left over or counted wrongly.
 
+use std::fs;
+
 use worldkeeper_chunker::ChunkerParams;
-use worldkeeper_engine::series;
+use worldkeeper_engine::{Silent, series};
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::{gate, tree};
 
-use crate::House;
+use crate::{House, UNREADABLE};
 
 #[test]
 fn checkpoints_leave_no_trace_in_the_archive() {
@@ -45,6 +47,37 @@ fn what_a_cut_off_run_and_the_one_before_it_knew_of_files_is_still_known() {
     // The file that it had finished is not read again, nor is what it had not come to.
     let read = (stats.files_new, stats.files_changed, stats.read_bytes);
     assert!([(1, 0, new.len() as u64), (0, 1, changed.len() as u64)].contains(&read), "{read:?}");
+}
+
+/// Of a volume that was lost since, the checkpoint may hold all that is left.
+#[test]
+fn an_archive_without_files_or_that_lacks_some_takes_no_checkpoint_away() {
+    let house = House::new();
+    house.repository.store().restart_counting();
+    house.repository.store().fail_after = Some(60);
+    house.backup(3).unwrap_err();
+    house.repository.store().fail_after = None;
+    let [checkpoint] = &house.names()[..] else { panic!("there is a checkpoint") };
+    let is_there = || house.names().contains(checkpoint);
+
+    let aside = house.folder.path().join("aside");
+    fs::rename(house.world(), &aside).unwrap();
+    fs::create_dir(house.world()).unwrap();
+    assert_eq!(house.backup(3).unwrap().stats.files(), 0);
+    assert!(is_there(), "nothing is in its place");
+    tree::write(&house.world().join("level.dat"), b"a new world");
+    let sources = vec![house.world(), UNREADABLE.into()];
+    assert_eq!(house.backup_of(sources, 3, &Silent).unwrap().stats.roots_failed, 1);
+    assert!(is_there(), "a source is not in the archive");
+    house.assert_nothing_missing_or_left_over("with the checkpoint");
+
+    fs::remove_dir_all(house.world()).unwrap();
+    fs::rename(&aside, house.world()).unwrap();
+    let created = house.backup(3).unwrap();
+    assert!(!is_there());
+    house.assert_nothing_missing_or_left_over("without the checkpoint");
+    house.assert_restores(&created);
+    house.assert_all_can_go("after three archives");
 }
 
 #[test]

@@ -29,6 +29,9 @@ use worldkeeper_testkit::weak_key::weaken;
 
 use crate::common::referenced;
 
+/// A file that nobody can read, root included: it can only be written to.
+const UNREADABLE: &str = "/sys/bus/platform/drivers_probe";
+
 /// A world and a repository in memory.
 struct House {
     folder: TempDir,
@@ -87,6 +90,10 @@ impl House {
     }
 
     fn watched_backup(&self, interval: u64, monitor: &dyn Monitor) -> Result<Created, CreateError> {
+        self.backup_of(vec![self.world()], interval, monitor)
+    }
+
+    fn backup_of(&self, sources: Vec<PathBuf>, interval: u64, monitor: &dyn Monitor) -> Result<Created, CreateError> {
         self.clock.advance(Duration::from_hours(1));
         let options = CreateOptions {
             checkpoint_interval: Duration::from_secs(interval),
@@ -94,7 +101,7 @@ impl House {
             sealers: 2,
             formats: self.formats,
             cuts: self.cuts,
-            ..CreateOptions::new("mc", [self.world()])
+            ..CreateOptions::new("mc", sources)
         };
         create(&mut self.open(), &options, monitor)
     }

@@ -6,10 +6,7 @@ use std::path::PathBuf;
 
 use worldkeeper_engine::{CreateOptions, CreateStats, Silent, create};
 
-use crate::House;
-
-/// A file that nobody can read, root included: it can only be written to.
-const UNREADABLE: &str = "/sys/bus/platform/drivers_probe";
+use crate::{House, UNREADABLE};
 
 /// Makes an archive of these; returns the paths in it, and what was counted.
 fn archive_of(house: &House, sources: &[PathBuf], excluded: &[&str]) -> (Vec<String>, CreateStats) {
