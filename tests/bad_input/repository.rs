@@ -189,6 +189,30 @@ fn damage_that_a_restore_has_met_is_remembered() {
     let _ = keeper.run(["status"]);
 }
 
+/// A backup that makes its index anew is the first to know what is lost.
+#[test]
+fn damage_that_a_backup_has_met_is_remembered() {
+    let (_folder, keeper) = place();
+    let keeper = keeper.with("BORG_CHECK_I_KNOW_WHAT_I_AM_DOING", "YES").with("KEEP_LAST", "10");
+    for len in [1 << 20, 1 << 10] {
+        fs::write(keeper.world().join("region"), sha_stream(&len.to_string(), len)).unwrap();
+        let _ = keeper.run(["backup"]);
+    }
+    flip_a_bit(&keeper.repository());
+    // Gone is what was damaged, and the index with it; what was found is forgotten.
+    let _ = keeper.try_run(["check", "--repair", "--repository-only"]);
+    fs::remove_dir_all(keeper.state().join("history")).unwrap();
+    let _ = keeper.try_run(["run", "--once"]).exits(1).says(&["lacks 1 chunk"]);
+    let words = ["problem", "damaged", "worldkeeper check --repair"];
+    let _ =
+        keeper.try_run(["status"]).exits(1).says(&words).says(&["the last backup had warnings: the repository lacks"]);
+    let _ = keeper.try_run(["check", "--repository-only"]).exits(0);
+    let _ = keeper.try_run(["status"]).exits(1).says(&words);
+    let _ = keeper.try_run(["check", "--repair"]).says(&["mended all of it"]);
+    let _ = keeper.run(["backup"]);
+    let _ = keeper.run(["status"]);
+}
+
 /// A place of the disk that will never be read again: nothing is taken for damage that may only not be read now, so a
 /// repair goes to work on a copy, and that is said.
 #[test]

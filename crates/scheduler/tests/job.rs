@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
-use worldkeeper_core::{Clock, Disk, Moment, RepositoryError, Stop};
+use worldkeeper_core::{ChunkId, Clock, Disk, Moment, RepositoryError, Stop};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::prune::{Count, Period, Rules};
 use worldkeeper_engine::{CreateOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir};
-use worldkeeper_scheduler::history::{Kind, RunOutcome};
+use worldkeeper_scheduler::history::{Checked, Kind, RunOutcome};
 use worldkeeper_scheduler::job::{BackupJob, FIRST_WAIT, MOST_RETRIES, OpenError, OpenSession};
 use worldkeeper_scheduler::{History, Job, JobOutcome, Whereabouts};
 use worldkeeper_testkit::clock::ManualClock;
@@ -261,6 +261,36 @@ fn archives_without_any_file_take_nobodys_place() {
     house.disk = MemoryDisk::new();
     house.run();
     assert!(house.archives().contains(&"mc-2030-01-01T01:00:00".to_owned()), "{:?}", house.archives());
+}
+
+/// Whoever makes the index anew is the first to know what the repository has lost.
+#[test]
+fn what_the_index_finds_lost_is_remembered_as_damage() {
+    let mut house = House { rules: None, ..House::new() };
+    house.run();
+    let mut objects = house.repository.chunk_ids();
+    objects.remove(&ChunkId::MANIFEST);
+    house.run();
+    let whole = house.repository.snapshot();
+    assert_eq!(objects.len(), 3, "the archive, its items, and a file");
+    let mut known = Vec::new();
+    for lost in objects {
+        house.repository = whole.snapshot();
+        house.repository.store().objects.remove(&lost);
+        // The index is lost, too.
+        house.disk = MemoryDisk::new();
+        let JobOutcome::Good { warnings: 1, .. } = house.run() else { panic!("it is none of this archive's") };
+        assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Warnings)]);
+        let run = house.history().runs(SERIES, LOCATION).unwrap().pop().unwrap();
+        known.push(run.amiss.unwrap());
+        // Others go well, and mend nothing.
+        house.run();
+        let damage = house.history().damage(SERIES, LOCATION).unwrap().expect("nobody has mended it");
+        assert_eq!((damage.problems, damage.place), (1, Checked { archives: true, ..Checked::default() }));
+    }
+    known.sort();
+    let unread = "1 archive cannot be read";
+    assert_eq!(known, [unread, unread, "the repository lacks 1 chunk that archives refer to"]);
 }
 
 #[test]

@@ -123,6 +123,14 @@ impl Run {
         self.kind == Kind::Backup && self.archive.is_some()
     }
 
+    /// Something besides was amiss.
+    pub(crate) fn warn_of(&mut self, text: &str) {
+        if self.outcome == RunOutcome::Good {
+            self.outcome = RunOutcome::Warnings;
+        }
+        self.amiss = Some(self.amiss.take().map_or_else(|| text.to_owned(), |amiss| format!("{text}; {amiss}")));
+    }
+
     /// Forgets the texts about a run of long ago.
     pub(super) fn forget_texts(&mut self) {
         // What is lacking is lacking for other reasons, or for this one, and nobody asks where the game was then.

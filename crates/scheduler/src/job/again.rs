@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::warn;
 use worldkeeper_core::{Stop, error_text};
-use worldkeeper_engine::{CreateError, Created, Session};
+use worldkeeper_engine::{CreateError, Created, Monitor, Session};
 
 use super::{BackupError, BackupJob, OpenError};
 use crate::words::duration;
@@ -35,10 +35,14 @@ impl BackupError {
 
 impl BackupJob {
     /// Makes an archive, however often the connection is lost on the way, within limits.
-    pub(super) fn archive_in_spite_of_losses(&self, stop: &Stop) -> Result<(Session, Created), BackupError> {
+    pub(super) fn archive_in_spite_of_losses(
+        &self,
+        stop: &Stop,
+        monitor: &dyn Monitor,
+    ) -> Result<(Session, Created), BackupError> {
         let mut losses = 0;
         loop {
-            let error = match self.archive(stop) {
+            let error = match self.archive(stop, monitor) {
                 Err(error) if error.is_connection_lost() || losses > 0 && error.is_still_away() => error,
                 ended => return ended,
             };

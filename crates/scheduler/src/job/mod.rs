@@ -2,6 +2,7 @@
 
 mod again;
 mod lacking;
+mod overheard;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -18,12 +19,13 @@ use worldkeeper_engine::{
     SessionError, compact, create,
 };
 
-use crate::history::{Files, History, HistoryError, Kind, Run, RunOutcome};
+use crate::history::{Damage, Files, History, HistoryError, Kind, Run, RunOutcome, Verdict};
 use crate::words::{bytes, count, duration, grouped};
 use crate::{Job, JobOutcome, Whereabouts};
 
 pub use again::{FIRST_WAIT, MOST_RETRIES};
 use lacking::{lacking, unread};
+use overheard::Overheard;
 
 /// Opens a session: knows where the repository is, how to wait for it and how to make a missing one.
 pub trait OpenSession: Send + Sync {
@@ -157,6 +159,8 @@ pub struct Made {
     pub created: Created,
     /// What is wrong, if the game used nothing of what is in it.
     pub elsewhere: Option<String>,
+    /// What the repository was found to have lost.
+    pub damage: Option<Damage>,
     /// What should have followed failed: no older archive was pruned, or no space freed.
     pub is_untidy: bool,
 }
@@ -164,7 +168,8 @@ pub struct Made {
 impl Made {
     /// How much was amiss.
     pub fn warnings(&self) -> u64 {
-        self.created.stats.warnings() + u64::from(self.elsewhere.is_some()) + u64::from(self.is_untidy)
+        let besides = [self.elsewhere.is_some(), self.damage.is_some(), self.is_untidy];
+        self.created.stats.warnings() + besides.map(u64::from).iter().sum::<u64>()
     }
 }
 
@@ -192,14 +197,26 @@ impl BackupJob {
         let begun = self.clock.now();
         let before = self.last_good_run().map(|run| run.files);
         let elsewhere = self.elsewhere();
-        let made = self.archive_in_spite_of_losses(stop);
+        let overheard = Overheard::new(self.monitor.as_ref());
+        let made = self.archive_in_spite_of_losses(stop, &overheard);
+        let (damage, damage_text) = overheard.damage(self.clock.now()).unzip();
         let lacking = made.as_ref().ok().and_then(|(_, created)| lacking(created, before));
         let mut run = Self::run_of(&made, begun, self.clock.now());
         if let Some(error) = &lacking {
             (run.outcome, run.error) = (RunOutcome::Failed, Some(error_text(error)));
         }
         run.elsewhere.clone_from(&elsewhere);
+        if let Some(text) = &damage_text {
+            run.warn_of(text);
+        }
         self.record(&run);
+        if let Some(damage) = &damage {
+            Self::note(self.history.checked(
+                &self.options.series,
+                &self.repository.location(),
+                &Verdict::Damaged(damage.clone()),
+            ));
+        }
         let (mut session, created) = made?;
         if let Some(error) = lacking {
             return Err(error);
@@ -226,7 +243,7 @@ impl BackupJob {
                 warn!("hint: {hint}");
             }
         }
-        Ok(Made { created, elsewhere, is_untidy })
+        Ok(Made { created, elsewhere, damage, is_untidy })
     }
 
     /// Applies the retention rules, and frees the space of what goes.
@@ -285,10 +302,10 @@ impl BackupJob {
         })
     }
 
-    fn archive(&self, stop: &Stop) -> Result<(Session, Created), BackupError> {
+    fn archive(&self, stop: &Stop, monitor: &dyn Monitor) -> Result<(Session, Created), BackupError> {
         let mut session = self.repository.open(stop)?;
         let started = self.clock.monotonic();
-        let created = create(&mut session, &self.options, self.monitor.as_ref());
+        let created = create(&mut session, &self.options, monitor);
         let series = || self.options.series.clone();
         let created = created.map_err(|source| BackupError::Create { series: series(), source })?;
         let Created { name, stats, .. } = &created;
@@ -379,7 +396,11 @@ impl BackupJob {
 
     /// The history is for people and the next schedule: what it cannot take is no reason to fail.
     fn record(&self, run: &Run) {
-        if let Err(error) = self.history.record(&self.options.series, &self.repository.location(), run.clone()) {
+        Self::note(self.history.record(&self.options.series, &self.repository.location(), run.clone()));
+    }
+
+    fn note(noted: Result<(), HistoryError>) {
+        if let Err(error) = noted {
             warn!("{}", error_text(&error));
         }
     }
