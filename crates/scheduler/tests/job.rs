@@ -1,5 +1,6 @@
 //! One backup from beginning to end, on a repository in memory: what is recorded, what is pruned, what is tried again.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -261,6 +262,34 @@ fn archives_without_any_file_take_nobodys_place() {
     house.disk = MemoryDisk::new();
     house.run();
     assert!(house.archives().contains(&"mc-2030-01-01T01:00:00".to_owned()), "{:?}", house.archives());
+}
+
+/// Of several sources one that is not mounted would go unnoticed, and the archives that have it would go.
+#[test]
+fn nothing_is_pruned_while_a_source_is_empty_that_was_not() {
+    let mut house = House::new();
+    let (plugins, never) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    tree::write(&plugins.path().join("plugin.jar"), b"a plugin");
+    house.sources.extend([plugins.path().to_owned(), never.path().to_owned()]);
+    assert_eq!(house.run(), good(1, 0), "what never had a file lacks none");
+    fs::remove_file(plugins.path().join("plugin.jar")).unwrap();
+    for hour in 2..5 {
+        assert_eq!(house.run(), good(hour, 1), "however often it was empty");
+    }
+    assert_eq!(house.archives().len(), 4);
+    assert_eq!(house.runs()[1..], [(Kind::Backup, RunOutcome::Warnings); 3]);
+    let said = house.history().runs(SERIES, LOCATION).unwrap().pop().unwrap().amiss.unwrap();
+    assert!(said.contains(plugins.path().to_str().unwrap()) && said.contains("is it mounted?"), "{said}");
+    assert_eq!(house.history().lacking(SERIES, LOCATION).unwrap().len(), 3);
+    tree::write(&plugins.path().join("plugin.jar"), b"a plugin");
+    assert_eq!(house.run(), good(5, 0));
+    assert_eq!(house.archives().len(), 1);
+    // Who says that it is right is not asked again.
+    fs::remove_file(plugins.path().join("plugin.jar")).unwrap();
+    assert_eq!(house.run(), good(6, 1));
+    house.sources.truncate(1);
+    assert_eq!(house.run(), good(7, 0));
+    assert!(!house.archives().contains(&"mc-2030-01-01T01:00:00".to_owned()));
 }
 
 /// Whoever makes the index anew is the first to know what the repository has lost.

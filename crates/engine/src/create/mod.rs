@@ -32,6 +32,7 @@ mod roots;
 mod sealer;
 mod settle;
 mod shared;
+mod sources;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ use worldkeeper_core::{ChunkId, Clock, FileFormat, Stop};
 
 pub(crate) use feed::Feed;
 pub(crate) use item_stream::{ItemStream, store};
+pub use sources::SourceFiles;
 pub(crate) use step::{FileState, FinishedFile, Reading, Step};
 pub(crate) use watch::Watch;
 pub use watch::{ask, ask_about};
@@ -171,6 +173,8 @@ pub struct Created {
     pub stats: CreateStats,
     /// Which files are not in it as they should be, the first of them by name; its comment says the same.
     pub amiss: Option<String>,
+    /// What is in it of each source, in the order in which they were named.
+    pub sources: Vec<SourceFiles>,
 }
 
 /// What a create counted.

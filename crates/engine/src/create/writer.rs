@@ -12,6 +12,7 @@ use super::amiss::{Amiss, Flaw};
 use super::checkpoint::Checkpoints;
 use super::item_stream::{ItemStream, store};
 use super::roots::Roots;
+use super::sources::Sources;
 use super::step::{FileState, FinishedFile, Remembered, SealedChunk, Step, Steps};
 use super::watch::Watch;
 use super::{CreateError, CreateOptions, CreateStats, Created};
@@ -47,6 +48,7 @@ pub(super) struct Writer<'a> {
     /// Chunks that were stored for files that then failed.
     pub(super) orphans: Vec<ChunkRef>,
     roots: Roots,
+    sources: Sources,
     pub(super) found: FoundFiles,
     /// Stored bytes of the archive's content, each reference counted.
     csize: u64,
@@ -93,6 +95,7 @@ impl<'a> Writer<'a> {
             stores_early: true,
             orphans: Vec::new(),
             roots: Roots::new(&options.sources),
+            sources: Sources::new(&options.sources),
             found: FoundFiles::default(),
             csize: 0,
             amiss: Amiss::default(),
@@ -249,6 +252,7 @@ impl<'a> Writer<'a> {
         }
         item.size = Some(size);
         self.item(&item)?;
+        self.sources.file(&item.path);
         match state {
             FileState::New => self.stats.files_new += 1,
             FileState::Changed => self.stats.files_changed += 1,
@@ -403,7 +407,8 @@ impl<'a> Writer<'a> {
         }
         self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: start });
         let committed = self.change.commit(self.session)?;
-        let created = Created { name, id: archive.id, start, end, stats: self.stats, amiss: self.amiss.text() };
+        let (stats, amiss, sources) = (self.stats, self.amiss.text(), self.sources.finish());
+        let created = Created { name, id: archive.id, start, end, stats, amiss, sources };
         Ok((committed, created, self.found))
     }
 }

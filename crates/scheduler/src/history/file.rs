@@ -58,6 +58,9 @@ impl Records {
     /// Adds a run and forgets the oldest ones. The last good backup stays, however many failures came after it: the
     /// schedule counts from it. So do those whose archives are lacking: retention has to know.
     pub(super) fn push(&mut self, run: Run) {
+        if run.archive.is_some() {
+            self.runs.iter_mut().for_each(|run| run.sources.clear());
+        }
         self.runs.push(run.bounded());
         self.forget(MAX_RUNS, |run| !run.is_lacking());
         self.forget(MAX_LACKING, Run::is_lacking);
@@ -157,6 +160,8 @@ mod tests {
                     files: Files { new: 1, ..Files::default() },
                     amiss: text.clone(),
                     elsewhere: None,
+                    emptied: 0,
+                    sources: vec!["\u{1}".repeat(10_000); 64],
                     read_bytes: u64::MAX,
                     added_bytes: u64::MAX,
                     freed_bytes: u64::MAX,

@@ -154,6 +154,12 @@ impl History {
         Ok(self.runs(series, repository)?.into_iter().rev().find(Run::is_good_backup))
     }
 
+    /// The sources of a series that are known to have had files.
+    pub fn sources(&self, series: &str, repository: &str) -> Result<Vec<String>, HistoryError> {
+        let runs = self.runs(series, repository)?;
+        Ok(runs.into_iter().rfind(|run| run.archive.is_some()).map(|run| run.sources).unwrap_or_default())
+    }
+
     /// The archives of a series on a repository that are known to be [lacking](Run::is_lacking).
     pub fn lacking(&self, series: &str, repository: &str) -> Result<BTreeSet<String>, HistoryError> {
         let lacking = self.runs(series, repository)?.into_iter().filter(Run::is_lacking);

@@ -32,6 +32,12 @@ pub struct Run {
     /// could not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<String>,
+    /// How many sources had files before, and have none in the archive.
+    #[serde(default)]
+    pub emptied: u64,
+    /// The sources that have files in the archive, or had in earlier ones. Only the last run that made an archive has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
     /// Bytes read from the source.
     #[serde(default)]
     pub read_bytes: u64,
@@ -106,7 +112,8 @@ impl Run {
     /// Returns whether an archive was made that lacks what others may have, or of what the game does not use, and that was
     /// not deleted: nothing is pruned after it, and it takes no other one's place.
     pub fn is_lacking(&self) -> bool {
-        let is_whole = self.outcome != RunOutcome::Failed && self.files.failed == 0 && self.files.archived() > 0;
+        let has_files = self.files.archived() > 0 && self.emptied == 0;
+        let is_whole = self.outcome != RunOutcome::Failed && self.files.failed == 0 && has_files;
         self.kind == Kind::Backup
             && self.archive.is_some()
             && !self.is_deleted
@@ -142,7 +149,8 @@ impl Run {
 
     /// Cuts the texts to what a small file can hold.
     pub(super) fn bounded(mut self) -> Self {
-        for text in [&mut self.archive, &mut self.amiss, &mut self.elsewhere, &mut self.error].into_iter().flatten() {
+        let texts = [&mut self.archive, &mut self.amiss, &mut self.elsewhere, &mut self.error].into_iter().flatten();
+        for text in texts.chain(&mut self.sources) {
             if let Some((end, _)) = text.char_indices().nth(Self::MAX_TEXT) {
                 text.truncate(end);
                 text.push('…');

@@ -50,6 +50,8 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         files: Files { new: 1, changed: 2, unchanged: 3, broken: 4, ..Files::default() },
         amiss: Some("4 files found broken: a, b, c, d".to_owned()),
         elsewhere: Some("the game is elsewhere".to_owned()),
+        emptied: 0,
+        sources: Vec::new(),
         read_bytes: 1 << 30,
         added_bytes: 1 << 20,
         freed_bytes: 0,

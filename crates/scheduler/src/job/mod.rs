@@ -1,6 +1,7 @@
 //! One backup from beginning to end: an archive, and after a good one retention and compaction.
 
 mod again;
+mod emptied;
 mod lacking;
 mod overheard;
 
@@ -24,6 +25,7 @@ use crate::words::{bytes, count, duration, grouped};
 use crate::{Job, JobOutcome, Whereabouts};
 
 pub use again::{FIRST_WAIT, MOST_RETRIES};
+use emptied::Sources;
 use lacking::{lacking, unread};
 use overheard::Overheard;
 
@@ -161,6 +163,8 @@ pub struct Made {
     pub elsewhere: Option<String>,
     /// What the repository was found to have lost.
     pub damage: Option<Damage>,
+    /// Sources that had files in earlier archives, and have none in this one.
+    pub emptied: Vec<String>,
     /// What should have followed failed: no older archive was pruned, or no space freed.
     pub is_untidy: bool,
 }
@@ -169,7 +173,8 @@ impl Made {
     /// How much was amiss.
     pub fn warnings(&self) -> u64 {
         let besides = [self.elsewhere.is_some(), self.damage.is_some(), self.is_untidy];
-        self.created.stats.warnings() + besides.map(u64::from).iter().sum::<u64>()
+        let besides = besides.map(u64::from).iter().sum::<u64>() + self.emptied.len() as u64;
+        self.created.stats.warnings() + besides
     }
 }
 
@@ -206,6 +211,12 @@ impl BackupJob {
             (run.outcome, run.error) = (RunOutcome::Failed, Some(error_text(error)));
         }
         run.elsewhere.clone_from(&elsewhere);
+        let sources = made.as_ref().map(|(_, created)| Sources::of(created, self.known_sources())).unwrap_or_default();
+        (run.emptied, run.sources) = (sources.emptied.len() as u64, sources.known.clone());
+        let emptied = sources.warning();
+        if let Some(text) = &emptied {
+            run.warn_of(text);
+        }
         if let Some(text) = &damage_text {
             run.warn_of(text);
         }
@@ -223,6 +234,8 @@ impl BackupJob {
         }
         if created.stats.files() == 0 {
             warn!("the archive holds no file at all: is what should be backed up mounted? Nothing is pruned after it");
+        } else if let Some(text) = emptied {
+            warn!("{text} Nothing is pruned as long as that is so; if it is right, leave it out of the sources");
         } else if self.rules.is_some() && created.stats.files_failed > 0 {
             warn!(
                 "nothing is pruned, because this archive lacks {} that older ones may have: make what could not be read \
@@ -243,7 +256,7 @@ impl BackupJob {
                 warn!("hint: {hint}");
             }
         }
-        Ok(Made { created, elsewhere, damage, is_untidy })
+        Ok(Made { created, elsewhere, damage, emptied: sources.emptied, is_untidy })
     }
 
     /// Applies the retention rules, and frees the space of what goes.
@@ -291,15 +304,11 @@ impl BackupJob {
     fn known_lacking(&self, session: &Session) -> BTreeSet<String> {
         let (series, location) = (&self.options.series, self.repository.location());
         let there: BTreeSet<_> = session.archives().into_iter().map(|archive| archive.name.to_string()).collect();
-        let known = self.history.lacking(series, &location).and_then(|lacking| {
+        known(self.history.lacking(series, &location).and_then(|lacking| {
             let (lacking, gone): (_, BTreeSet<_>) = lacking.into_iter().partition(|name| there.contains(name));
             self.history.deleted(&location, &Vec::from_iter(gone))?;
             Ok(lacking)
-        });
-        known.unwrap_or_else(|error| {
-            warn!("{}", error_text(&error));
-            BTreeSet::new()
-        })
+        }))
     }
 
     fn archive(&self, stop: &Stop, monitor: &dyn Monitor) -> Result<(Session, Created), BackupError> {
@@ -353,6 +362,8 @@ impl BackupJob {
                 },
                 amiss: amiss.clone(),
                 elsewhere: None,
+                emptied: 0,
+                sources: Vec::new(),
                 read_bytes: stats.read_bytes,
                 added_bytes: stats.stored_bytes,
                 freed_bytes: 0,
@@ -378,7 +389,7 @@ impl BackupJob {
             }
             Whereabouts::Unknown => {
                 let runs = self.history.runs(&self.options.series, &self.repository.location());
-                let known = Self::read(runs)?.into_iter().rev().find(Run::has_archived)?.elsewhere?;
+                let known = known(runs).into_iter().rev().find(Run::has_archived)?.elsewhere?;
                 warn!("it is not known now whether the game uses what is backed up; when it was: {known}");
                 Some(known)
             }
@@ -386,12 +397,11 @@ impl BackupJob {
     }
 
     fn last_good_run(&self) -> Option<Run> {
-        Self::read(self.history.last_good(&self.options.series, &self.repository.location()))?
+        known(self.history.last_good(&self.options.series, &self.repository.location()))
     }
 
-    /// What the history says, if it can be read.
-    fn read<T>(answer: Result<T, HistoryError>) -> Option<T> {
-        answer.inspect_err(|error| warn!("{}", error_text(error))).ok()
+    fn known_sources(&self) -> Vec<String> {
+        known(self.history.sources(&self.options.series, &self.repository.location()))
     }
 
     /// The history is for people and the next schedule: what it cannot take is no reason to fail.
@@ -422,6 +432,14 @@ impl Job for BackupJob {
     }
 }
 
+/// What the history knows; nothing if it cannot be read.
+fn known<T: Default>(read: Result<T, HistoryError>) -> T {
+    read.unwrap_or_else(|error| {
+        warn!("{}", error_text(&error));
+        T::default()
+    })
+}
+
 /// More than any correction, any mistake about a time zone, and the days of a weekend that a machine slept through.
 const CLOCK_MAY_MOVE: SignedDuration = SignedDuration::from_hours(48);
 
@@ -443,6 +461,8 @@ fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error,
         files: Files::default(),
         amiss: None,
         elsewhere: None,
+        emptied: 0,
+        sources: Vec::new(),
         read_bytes: 0,
         added_bytes: 0,
         freed_bytes: 0,
