@@ -110,6 +110,37 @@ fn the_daemon_stops_within_the_grace_of_docker() {
     is_well(&keeper);
 }
 
+/// What a lack of memory does. It must not begin anew without end, and not without a word.
+#[test]
+fn a_daemon_that_is_killed_in_a_backup_says_so_when_it_is_back_and_waits_at_the_second_time() {
+    let (_folder, keeper) = place();
+    tree::write(&keeper.world().join("large"), &sha_stream("large", 192 << 20));
+    for _ in 0..2 {
+        let before = largest_segment(&keeper);
+        let daemon = keeper.spawn(["run"]);
+        eventually("the backup is under way", Duration::from_secs(30), || {
+            let locked = keeper.repository().join("lock.exclusive").exists();
+            (locked && largest_segment(&keeper) != before).then_some(())
+        });
+        let _ = stop(daemon, Signal::KILL);
+    }
+    let daemon = keeper.spawn(["run"]);
+    let failed = "the last backup failed";
+    eventually("it is recorded", Duration::from_secs(30), || {
+        (keeper.try_run(["status"]).stdout().matches("was cut off").count() > 0).then_some(())
+    });
+    let _ = keeper.try_run(["status"]).exits(1).says(&[failed, "was cut off: its process was killed"]);
+    let (outcome, _) = stop(daemon, Signal::TERM);
+    let _ = outcome.exits(0).says(&[
+        "was cut off: its process was killed",
+        "the last 2 backups were cut off",
+        "is in 1 min",
+    ]);
+    let _ = keeper.backup();
+    let _ = keeper.run(["status"]);
+    is_well(&keeper);
+}
+
 #[test]
 fn the_daemon_stops_while_it_waits_for_its_time() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {

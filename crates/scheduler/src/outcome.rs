@@ -18,6 +18,12 @@ pub trait Job: Send + Sync {
     /// When the last good archive of the series was begun, as far as the records of this and other processes tell; the
     /// interval counts from it. Called before and after a run, not during one.
     fn last_good(&self) -> Option<Timestamp>;
+
+    /// How many runs in a row, the last ones, were cut off with their processes; who asks has them recorded. Called once,
+    /// before anything else.
+    fn cut_off(&self) -> u32 {
+        0
+    }
 }
 
 /// How a job ended.

@@ -1,6 +1,7 @@
 //! One backup from beginning to end, on a repository in memory: what is recorded, what is pruned, what is tried again.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -80,6 +81,9 @@ struct House {
     refused: Option<bool>,
     away: Arc<Mutex<(u32, u32)>>,
     whereabouts: Whereabouts,
+    notes_begin: bool,
+    /// Whoever runs the job does not come far.
+    is_killed: bool,
 }
 
 impl House {
@@ -102,6 +106,8 @@ impl House {
             refused: None,
             away: Arc::default(),
             whereabouts: Whereabouts::Here,
+            notes_begin: false,
+            is_killed: false,
         }
     }
 
@@ -132,9 +138,13 @@ impl House {
             rules: self.rules.clone(),
             zone: TimeZone::UTC,
             history: self.history(),
+            notes_begin: self.notes_begin,
             whereabouts: {
-                let whereabouts = self.whereabouts.clone();
-                Box::new(move || whereabouts.clone())
+                let (whereabouts, is_killed) = (self.whereabouts.clone(), self.is_killed);
+                Box::new(move || {
+                    assert!(!is_killed, "killed");
+                    whereabouts.clone()
+                })
             },
             hint: |_| Some("do something".into()),
             monitor: Arc::new(Silent),
@@ -381,6 +391,27 @@ fn a_repository_that_cannot_be_opened_says_whether_to_try_again() {
         assert!(matches!(&outcome, JobOutcome::Failed { retry: again, .. } if *again == retry), "{outcome:?}");
     }
     assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Failed); 2]);
+}
+
+/// Whoever is killed cannot say so. The next process does, and knows how often that was.
+#[test]
+fn a_run_that_ends_with_its_process_is_recorded_by_the_next_one() {
+    let mut house = House { notes_begin: true, ..House::new() };
+    assert_eq!(house.run(), good(1, 0));
+    assert_eq!(house.job().cut_off(), 0, "it has ended");
+    for times in 1..3 {
+        house.is_killed = true;
+        assert!(catch_unwind(AssertUnwindSafe(|| house.run())).is_err());
+        house.is_killed = false;
+        assert_eq!(house.job().cut_off(), times);
+        assert_eq!(house.runs().last(), Some(&(Kind::Backup, RunOutcome::Failed)));
+    }
+    let said = house.history().runs(SERIES, LOCATION).unwrap().pop().unwrap().error.unwrap();
+    assert!(said.contains("2030-01-01T03:00:00Z was cut off"), "{said}");
+    let stop = Stop::default();
+    stop.request();
+    assert_eq!(house.run_under(&stop), JobOutcome::Stopped);
+    assert_eq!(house.job().cut_off(), 0, "a stop in time is none");
 }
 
 #[test]

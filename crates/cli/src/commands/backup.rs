@@ -131,6 +131,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
         rules: Some(place.settings.retention.value.clone()),
         zone: place.zone.clone(),
         history: place.history(),
+        notes_begin: caller == Caller::Daemon,
         whereabouts: Elsewhere::question(place),
         hint: report::advice,
         monitor,

@@ -125,4 +125,8 @@ impl Job for ToldJob {
     fn last_good(&self) -> Option<Timestamp> {
         self.job.last_good()
     }
+
+    fn cut_off(&self) -> u32 {
+        self.job.cut_off()
+    }
 }

@@ -43,7 +43,7 @@ impl EventLoop {
         mut watch: Option<Receiver<Watch>>,
     ) -> Result<(), DaemonError> {
         // Read in another thread, too: a disk that hangs must not make the daemon deaf.
-        let mut work = Some(self.ask(|last_good| Event::Started { last_good }));
+        let mut work = Some(self.begin());
         let mut comparison = None;
         loop {
             let event = tokio::select! {
@@ -72,6 +72,17 @@ impl EventLoop {
                 }
             }
         }
+    }
+
+    /// Reads what past processes have left: the last good archives, and what was cut off.
+    fn begin(&self) -> Work {
+        let jobs = self.jobs.clone();
+        let after_panic = Event::Started { last_good: vec![None; jobs.len()], cut_off: Vec::new() };
+        let read = move || Event::Started {
+            cut_off: jobs.iter().map(|job| job.cut_off()).collect(),
+            last_good: jobs.iter().map(|job| job.last_good()).collect(),
+        };
+        Work { handle: spawn_blocking(read), after_panic }
     }
 
     /// Reads the last good archives; the answer comes as the event that `answer` makes of it.

@@ -4,10 +4,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use worldkeeper_core::{Disk, DiskError, disk};
 
+use super::run::maybe_moment;
 use super::{Damage, MAX_LACKING, MAX_RUNS, Run};
 
 /// What the files written by this version call themselves.
@@ -27,6 +29,9 @@ pub struct Records {
     /// What was found damaged in the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<Damage>,
+    /// When the daemon began a backup that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_moment")]
+    pub begun: Option<Timestamp>,
     /// The runs, oldest first.
     pub runs: Vec<Run>,
 }
@@ -52,7 +57,7 @@ impl From<DiskError> for ReadError {
 
 impl Records {
     pub(super) fn new(series: String, repository: String) -> Self {
-        Self { version: VERSION, series, repository, damage: None, runs: Vec::new() }
+        Self { version: VERSION, series, repository, damage: None, begun: None, runs: Vec::new() }
     }
 
     /// Adds a run and forgets the oldest ones. The last good backup stays, however many failures came after it: the
@@ -129,8 +134,6 @@ fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::super::{Files, Kind, RunOutcome};
     use super::*;
 
@@ -151,21 +154,16 @@ mod tests {
         for number in 0..MAX_LACKING + MAX_RUNS {
             for outcome in [RunOutcome::Failed, RunOutcome::Good] {
                 records.push(Run {
-                    kind: Kind::Backup,
-                    start: Timestamp::UNIX_EPOCH,
-                    end: Timestamp::UNIX_EPOCH,
                     outcome,
                     archive: Some(format!("{number:0>255}")),
-                    is_deleted: false,
                     files: Files { new: 1, ..Files::default() },
                     amiss: text.clone(),
-                    elsewhere: None,
-                    emptied: 0,
                     sources: vec!["\u{1}".repeat(10_000); 64],
                     read_bytes: u64::MAX,
                     added_bytes: u64::MAX,
                     freed_bytes: u64::MAX,
                     error: text.clone(),
+                    ..Run::new(Kind::Backup, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
                 });
             }
         }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tracing::warn;
 use worldkeeper_core::{Clock, Disk, DiskError, disk};
 
@@ -71,13 +72,44 @@ impl History {
 
     /// Adds a run, durably. `repository` is what the user calls it by: its label, or its location.
     pub fn record(&self, series: &str, repository: &str, run: Run) -> Result<(), HistoryError> {
+        self.update(series, repository, |records| records.push(run))
+    }
+
+    /// Notes, durably, that the daemon begins a backup. There is one daemon, so nobody else may.
+    pub fn begin(&self, series: &str, repository: &str, start: Timestamp) -> Result<(), HistoryError> {
+        self.update(series, repository, |records| records.begun = Some(start))
+    }
+
+    /// Adds the run that the daemon has begun, and that has ended.
+    pub fn end(&self, series: &str, repository: &str, run: Run) -> Result<(), HistoryError> {
+        self.update(series, repository, |records| {
+            records.begun = None;
+            records.push(run);
+        })
+    }
+
+    /// What the daemon asks when it begins: a backup that its predecessor has begun and not ended was cut off with it, and
+    /// is recorded as failed. Returns that, and how many in a row were cut off, the last ones.
+    pub fn cut_off(&self, series: &str, repository: &str) -> Result<(Option<Run>, u32), HistoryError> {
+        let path = self.directory.join(file::name(series, repository));
+        let Some(records) = self.read(&path, Damaged::Leave)? else { return Ok((None, 0)) };
+        let found = records.begun.map(|start| Run::cut_off(start, self.clock.now()));
+        if let Some(run) = &found {
+            self.end(series, repository, run.clone())?;
+        }
+        let backups = records.runs.iter().rev().filter(|run| run.kind == Kind::Backup);
+        let before = backups.take_while(|run| run.is_cut_off).count();
+        Ok((found.clone(), before as u32 + u32::from(found.is_some())))
+    }
+
+    fn update(&self, series: &str, repository: &str, change: impl FnOnce(&mut Records)) -> Result<(), HistoryError> {
         disk::create_dir_all(&*self.disk, &self.directory)?;
         let _lock = self.lock()?;
         let path = self.directory.join(file::name(series, repository));
         let mut records = self
             .read(&path, Damaged::SetAside)?
             .unwrap_or_else(|| Records::new(series.to_owned(), repository.to_owned()));
-        records.push(run);
+        change(&mut records);
         Ok(disk::replace(&*self.disk, &path, &file::encode(&records))?)
     }
 

@@ -47,6 +47,9 @@ pub struct Run {
     /// Bytes the repository's files have less; after a backup, zero.
     #[serde(default)]
     pub freed_bytes: u64,
+    /// It ended with its process, and the next one has recorded it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut_off: bool,
     /// What failed and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -108,6 +111,41 @@ impl Files {
 impl Run {
     /// Longest text kept, in characters.
     const MAX_TEXT: usize = 1000;
+
+    /// A backup that began then, and ended with its process, nobody knows when; it is found now.
+    pub(super) fn cut_off(start: Timestamp, now: Timestamp) -> Self {
+        let error = format!(
+            "the backup that began at {start:.0} was cut off: its process was killed (for want of memory?), or the machine went down"
+        );
+        Self {
+            outcome: RunOutcome::Failed,
+            error: Some(error),
+            is_cut_off: true,
+            ..Self::new(Kind::Backup, start, now)
+        }
+    }
+
+    /// A good run that did nothing.
+    pub(crate) fn new(kind: Kind, start: Timestamp, end: Timestamp) -> Self {
+        Self {
+            kind,
+            start,
+            end,
+            outcome: RunOutcome::Good,
+            archive: None,
+            is_deleted: false,
+            files: Files::default(),
+            amiss: None,
+            elsewhere: None,
+            emptied: 0,
+            sources: Vec::new(),
+            read_bytes: 0,
+            added_bytes: 0,
+            freed_bytes: 0,
+            is_cut_off: false,
+            error: None,
+        }
+    }
 
     /// Returns whether an archive was made that lacks what others may have, or of what the game does not use, and that was
     /// not deleted: nothing is pruned after it, and it takes no other one's place.
@@ -172,5 +210,32 @@ pub(super) mod moment {
 
     pub(in crate::history) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         time::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// The same, where there may be none.
+pub(super) mod maybe_moment {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::moment;
+
+    #[expect(clippy::ref_option, reason = "serde gives it so")]
+    pub(in crate::history) fn serialize<S: Serializer>(
+        moment: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match moment {
+            Some(moment) => moment::serialize(moment, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in crate::history) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        #[derive(Deserialize)]
+        struct Moment(#[serde(with = "moment")] Timestamp);
+        Ok(Option::<Moment>::deserialize(deserializer)?.map(|Moment(moment)| moment))
     }
 }

@@ -55,6 +55,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         read_bytes: 1 << 30,
         added_bytes: 1 << 20,
         freed_bytes: 0,
+        is_cut_off: false,
         error: (outcome == RunOutcome::Failed).then(|| "no route to host".to_owned()),
     }
 }
@@ -172,6 +173,32 @@ fn runs_whose_archives_are_lacking_are_not_forgotten_until_those_are_gone() {
     assert_eq!(history.runs("mc", "local").unwrap()[1].amiss, None);
     history.deleted("local", &["mc-2".to_owned(), "mc-3".to_owned()]).unwrap();
     assert_eq!(lacking(), ["mc-1", "mc-4"]);
+}
+
+#[test]
+fn a_backup_that_nobody_ended_was_cut_off() {
+    let (_, history) = setting();
+    let cut_off = || history.cut_off("mc", "local").unwrap();
+    assert_eq!(cut_off(), (None, 0));
+    history.begin("mc", "local", epoch()).unwrap();
+    history.end("mc", "local", backup(0, RunOutcome::Stopped)).unwrap();
+    assert_eq!(cut_off(), (None, 0));
+    for times in 1..4 {
+        history.begin("mc", "local", epoch()).unwrap();
+        let (run, in_a_row) = cut_off();
+        let run = run.unwrap();
+        assert_eq!((run.start, run.outcome, in_a_row), (epoch(), RunOutcome::Failed, times));
+        assert_eq!(history.runs("mc", "local").unwrap().last(), Some(&run));
+        assert_eq!(cut_off(), (None, times), "it is recorded once");
+    }
+    // What somebody else does meanwhile ends nothing; a run that ends well does.
+    history.begin("mc", "local", epoch()).unwrap();
+    history.record("mc", "local", backup(1, RunOutcome::Good)).unwrap();
+    assert_eq!(cut_off().1, 1);
+    history.begin("mc", "local", epoch()).unwrap();
+    history.end("mc", "local", backup(2, RunOutcome::Good)).unwrap();
+    assert_eq!(cut_off(), (None, 0));
+    assert_eq!(history.cut_off("valheim", "local").unwrap(), (None, 0));
 }
 
 #[test]

@@ -66,6 +66,9 @@ pub struct BackupJob {
     pub zone: TimeZone,
     /// Where runs are recorded.
     pub history: History,
+    /// Whether the begin of each run is noted there, so that the next process knows of one that ended with this one. The
+    /// daemon alone may: there is one.
+    pub notes_begin: bool,
     /// Whether the game uses the sources.
     pub whereabouts: Box<dyn Fn() -> Whereabouts + Send + Sync>,
     /// What to do about an error, as far as its user can do something.
@@ -200,6 +203,9 @@ impl BackupJob {
     pub fn backup(&self, stop: &Stop) -> Result<Made, BackupError> {
         let mut is_untidy = false;
         let begun = self.clock.now();
+        if self.notes_begin {
+            Self::note(self.history.begin(&self.options.series, &self.repository.location(), begun));
+        }
         let before = self.last_good_run().map(|run| run.files);
         let elsewhere = self.elsewhere();
         let overheard = Overheard::new(self.monitor.as_ref());
@@ -220,7 +226,11 @@ impl BackupJob {
         if let Some(text) = &damage_text {
             run.warn_of(text);
         }
-        self.record(&run);
+        if self.notes_begin {
+            Self::note(self.history.end(&self.options.series, &self.repository.location(), run));
+        } else {
+            self.record(&run);
+        }
         if let Some(damage) = &damage {
             Self::note(self.history.checked(
                 &self.options.series,
@@ -345,12 +355,8 @@ impl BackupJob {
     fn run_of(made: &Result<(Session, Created), BackupError>, start: Timestamp, end: Timestamp) -> Run {
         match made {
             Ok((_, Created { name, start, stats, amiss, .. })) => Run {
-                kind: Kind::Backup,
-                start: *start,
-                end,
                 outcome: if stats.has_warnings() { RunOutcome::Warnings } else { RunOutcome::Good },
                 archive: Some(name.to_string()),
-                is_deleted: false,
                 files: Files {
                     new: stats.files_new,
                     changed: stats.files_changed,
@@ -361,13 +367,9 @@ impl BackupJob {
                     broken: stats.files_broken,
                 },
                 amiss: amiss.clone(),
-                elsewhere: None,
-                emptied: 0,
-                sources: Vec::new(),
                 read_bytes: stats.read_bytes,
                 added_bytes: stats.stored_bytes,
-                freed_bytes: 0,
-                error: None,
+                ..Run::new(Kind::Backup, *start, end)
             },
             Err(error) => step(Kind::Backup, start, end, Some((error, error.is_stopped()))),
         }
@@ -430,6 +432,14 @@ impl Job for BackupJob {
     fn last_good(&self) -> Option<Timestamp> {
         self.last_good_run().map(|run| run.start)
     }
+
+    fn cut_off(&self) -> u32 {
+        let (found, in_a_row) = known(self.history.cut_off(&self.options.series, &self.repository.location()));
+        if let Some(error) = found.and_then(|run| run.error) {
+            warn!("{error}");
+        }
+        in_a_row
+    }
 }
 
 /// What the history knows; nothing if it cannot be read.
@@ -451,21 +461,5 @@ fn step(kind: Kind, start: Timestamp, end: Timestamp, error: Option<(&dyn Error,
         Some((_, false)) => RunOutcome::Failed,
     };
     let error = error.map(|(error, _)| error_text(error));
-    Run {
-        kind,
-        start,
-        end,
-        outcome,
-        archive: None,
-        is_deleted: false,
-        files: Files::default(),
-        amiss: None,
-        elsewhere: None,
-        emptied: 0,
-        sources: Vec::new(),
-        read_bytes: 0,
-        added_bytes: 0,
-        freed_bytes: 0,
-        error,
-    }
+    Run { outcome, error, ..Run::new(kind, start, end) }
 }

@@ -71,6 +71,8 @@ pub enum Event {
     Started {
         /// The last good archive on each repository, if one is known.
         last_good: Vec<Option<Timestamp>>,
+        /// How many backups in a row ended with their process, the last ones, on each repository.
+        cut_off: Vec<u32>,
     },
     /// Something else is known of the containers.
     Watch(Watch),
@@ -188,7 +190,7 @@ impl Scheduler {
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {
         match (event, self.phase) {
             (_, Phase::Ended) => {}
-            (Event::Started { last_good }, Phase::New) => self.start(&last_good, now),
+            (Event::Started { last_good, cut_off }, Phase::New) => self.start(&last_good, &cut_off, now),
             (Event::StopRequested, phase) => self.stop(phase),
             (Event::Watch(watch), _) => self.watch(watch, now),
             (Event::Compared(whereabouts), _) => self.actions.extend(self.game.compare(whereabouts)),
@@ -233,7 +235,7 @@ impl Scheduler {
         }
     }
 
-    fn start(&mut self, last_good: &[Option<Timestamp>], now: Now) {
+    fn start(&mut self, last_good: &[Option<Timestamp>], cut_off: &[u32], now: Now) {
         self.phase = Phase::Waiting;
         self.game.start(now.monotonic);
         let every = words::duration(self.interval);
@@ -242,7 +244,14 @@ impl Scheduler {
         self.say(Level::INFO, format!("a backup every {every}{into}, {}", self.game.condition()));
         for target in 0..self.targets.len() {
             let last_good = last_good.get(target).copied().flatten();
+            let cut_off = cut_off.get(target).copied().unwrap_or_default();
             self.learn(target, last_good, now);
+            self.targets[target].reckon_with(cut_off, self.interval, now);
+            if cut_off > 1 {
+                let text = format!("the last {cut_off} backups were cut off: {}", self.next(target, now));
+                self.say_of(target, Level::WARN, &text);
+                continue;
+            }
             let text = match last_good {
                 None => "no good archive is known yet: the first one is due now".to_owned(),
                 Some(time) => format!("the last good archive was begun at {time:.0}: {}", self.next(target, now)),

@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => jump.prop_map(Step::Other),
         1 => Just(Step::Stray(Event::Timer)),
         1 => Just(Step::Stray(Event::LastGood(Vec::new()))),
-        1 => Just(Step::Stray(Event::Started { last_good: Vec::new() })),
+        1 => Just(Step::Stray(Event::Started { last_good: Vec::new(), cut_off: Vec::new() })),
         1 => Just(Step::Stop),
     ]
 }

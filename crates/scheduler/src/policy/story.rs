@@ -99,7 +99,12 @@ impl Story {
     }
 
     pub(super) fn start(&mut self) {
-        self.tell(Event::Started { last_good: self.last_good.clone() });
+        self.start_after(&[]);
+    }
+
+    /// Begins after so many jobs in a row that were cut off, of each repository.
+    pub(super) fn start_after(&mut self, cut_off: &[u32]) {
+        self.tell(Event::Started { last_good: self.last_good.clone(), cut_off: cut_off.to_vec() });
     }
 
     /// Tells the scheduler and carries its actions out, the job's end excepted.

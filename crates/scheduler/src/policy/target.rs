@@ -49,6 +49,17 @@ impl Target {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// Waits as after failures if so many jobs in a row ended with their processes. After the first one it does not: whoever
+    /// killed it may have meant to, or it was the machine.
+    pub(super) fn reckon_with(&mut self, cut_off: u32, interval: Duration, now: Now) {
+        if let Some(failures) = cut_off.checked_sub(2) {
+            let due = self.due;
+            self.failures = failures;
+            self.fail(true, interval, now);
+            self.due = self.due.max(due);
+        }
+    }
+
     /// How long to wait after a failure: 1 min, 2 min, 4 min, … up to the interval.
     pub(super) fn retry_wait(&self, interval: Duration) -> Duration {
         FIRST_RETRY.saturating_mul(1 << self.failures.min(20)).min(interval)

@@ -276,6 +276,26 @@ fn failures_are_retried_after_doubling_waits_up_to_the_interval() {
 }
 
 #[test]
+fn backups_that_were_cut_off_wait_like_those_that_failed_but_for_the_first() {
+    let story_after = |cut_off: u32| {
+        let mut story = Story::new(HOUR, &[], &["/repository"]);
+        story.start_after(&[cut_off]);
+        story.tell(Event::Timer);
+        story
+    };
+    for (cut_off, minutes) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 4), (8, 60), (u32::MAX, 60)] {
+        let mut story = story_after(cut_off);
+        story.pass(MINUTE * minutes);
+        assert!(story.job.is_some_and(|(_, begun)| begun.monotonic == story.now.monotonic), "{cut_off}");
+    }
+    let mut story = story_after(3);
+    assert!(story.said().contains(&"WARN the last 3 backups were cut off: the next backup is in 2 min".to_owned()));
+    story.pass(2 * MINUTE);
+    story.fail(true);
+    assert_eq!(story.wait(), Some(4 * MINUTE), "and so it goes on");
+}
+
+#[test]
 fn short_intervals_are_not_stretched_by_failures() {
     let mut story = Story::begun(MINUTE / 2, &[], None);
     story.fail(true);
