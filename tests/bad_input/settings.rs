@@ -192,6 +192,12 @@ fn what_stands_on_the_line_of_the_daemon_is_known_beside_it() {
     let _ = keeper.run(["prune", "--keep-last", "3"]);
     let status = keeper.run(["status"]);
     assert!(["in 3 h", "in 2 h 59 min"].iter().any(|next| status.stdout().contains(next)), "{status}");
+    // Nor does an archive of something else stand for one of the daemon's.
+    let whole = format!("{}, ", keeper.archives().remove(0));
+    let _ = keeper.run(["backup", "--exclude", "*.jar"]).says(&["does not count for its schedule"]);
+    let _ = keeper.run(["status"]).says(&[&whole]);
+    let _ = keeper.run(["backup"]).does_not_say("does not count");
+    let _ = keeper.run(["status"]).does_not_say(&whole);
     daemon.kill().unwrap();
     daemon.wait().unwrap();
     let _ = keeper.run(["prune"]);

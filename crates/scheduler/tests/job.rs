@@ -82,6 +82,7 @@ struct House {
     away: Arc<Mutex<(u32, u32)>>,
     whereabouts: Whereabouts,
     notes_begin: bool,
+    is_partial: bool,
     /// Whoever runs the job does not come far.
     is_killed: bool,
 }
@@ -107,6 +108,7 @@ impl House {
             away: Arc::default(),
             whereabouts: Whereabouts::Here,
             notes_begin: false,
+            is_partial: false,
             is_killed: false,
         }
     }
@@ -139,6 +141,7 @@ impl House {
             zone: TimeZone::UTC,
             history: self.history(),
             notes_begin: self.notes_begin,
+            is_partial: self.is_partial,
             whereabouts: {
                 let (whereabouts, is_killed) = (self.whereabouts.clone(), self.is_killed);
                 Box::new(move || {
@@ -231,6 +234,18 @@ fn nothing_is_pruned_after_an_archive_without_any_file() {
     assert_eq!(house.run(), good(2, 1), "what should be mounted is not");
     assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good), (Kind::Backup, RunOutcome::Warnings)]);
     assert_eq!(house.archives().len(), 2);
+}
+
+/// `backup --source world/region`, by hand, beside the daemon.
+#[test]
+fn an_archive_of_something_else_is_none_of_the_schedules() {
+    let mut house = House::new();
+    house.run();
+    house.is_partial = true;
+    assert!(matches!(house.run(), JobOutcome::Good { .. }));
+    assert_eq!(house.job().last_good(), Some("2030-01-01T01:00:00Z".parse().unwrap()));
+    let lacking = house.history().lacking(SERIES, LOCATION).unwrap();
+    assert_eq!(lacking.into_iter().collect::<Vec<_>>(), ["mc-2030-01-01T02:00:00"], "it takes nobody's place");
 }
 
 /// A volume that is not there all night must not cost the archives of the day before.

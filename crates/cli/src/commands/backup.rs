@@ -132,6 +132,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
         zone: place.zone.clone(),
         history: place.history(),
         notes_begin: caller == Caller::Daemon,
+        is_partial: caller == Caller::Hand && DaemonSettings::holds_else(place),
         whereabouts: Elsewhere::question(place),
         hint: report::advice,
         monitor,

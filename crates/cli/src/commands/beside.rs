@@ -1,5 +1,6 @@
 //! What the daemon goes by, for commands beside it: what stands on its own command line alone, they do not hear of.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub(super) struct DaemonSettings {
     interval_seconds: u64,
     /// In words.
     retention: String,
+    /// What archives hold: sources, and what is left out of them. Earlier versions said nothing of it.
+    #[serde(default)]
+    content: Option<u64>,
 }
 
 /// Not the archives would be kept that the daemon keeps.
@@ -26,6 +30,15 @@ pub(super) struct DaemonSettings {
 pub(crate) struct KeepsElse {
     daemon: String,
     ours: String,
+}
+
+/// What an archive holds by these settings, for comparing; as a number, for there may be many patterns.
+fn content(place: &Place) -> u64 {
+    let settings = &place.settings;
+    let tags = settings.create.tags.describe().map(|(name, value, _)| (name, value));
+    let mut hasher = DefaultHasher::new();
+    (&settings.sources.value, settings.patterns.text(), tags).hash(&mut hasher);
+    hasher.finish()
 }
 
 impl DaemonSettings {
@@ -41,6 +54,7 @@ impl DaemonSettings {
             repositories: place.each().iter().map(|place| place.location()).collect(),
             interval_seconds: place.settings.interval.value.as_secs(),
             retention: retention_text(&place.settings.retention.value),
+            content: Some(content(place)),
         };
         let path = place.state.path().join(Self::FILE);
         let bytes = serde_json::to_vec(&settings).expect("these are a few texts and a number");
@@ -65,6 +79,11 @@ impl DaemonSettings {
     pub(super) fn interval(place: &Place) -> Duration {
         Self::of_running(place)
             .map_or(place.settings.interval.value, |settings| Duration::from_secs(settings.interval_seconds))
+    }
+
+    /// Returns whether the daemon's archives hold something else than one that is made by these settings.
+    pub(super) fn holds_else(place: &Place) -> bool {
+        Self::of_running(place).and_then(|settings| settings.content).is_some_and(|daemon| daemon != content(place))
     }
 
     /// Requires that the daemon keeps as much, unless what is to be kept was said to this very command.

@@ -39,7 +39,7 @@ impl TagSettings {
     }
 
     /// Every setting in words, with where it was said.
-    pub(super) fn describe(&self) -> [(&'static str, String, Origin); 3] {
+    pub(crate) fn describe(&self) -> [(&'static str, String, Origin); 3] {
         let switch = |setting: &Setting<bool>| if setting.value { "yes" } else { "no" }.to_owned();
         let names = self.exclude_if_present.value.iter().map(|name| String::from_utf8_lossy(name.as_bytes()));
         [

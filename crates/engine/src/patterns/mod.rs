@@ -55,6 +55,13 @@ pub enum Verdict {
 }
 
 impl Patterns {
+    /// All of them in words that are the same for the same patterns.
+    pub fn text(&self) -> String {
+        let mut full: Vec<_> = self.full.iter().map(|one| format!("{one:?}")).collect();
+        full.sort_unstable();
+        format!("{full:?} {:?} {:?}", self.rules, self.roots)
+    }
+
     /// Adds what `--exclude` says: one pattern.
     pub fn exclude(&mut self, pattern: &[u8]) -> Result<(), PatternError> {
         self.add(&text::decode(pattern), Style::Fnmatch, Verdict::ExcludeNoRecurse)

@@ -22,6 +22,9 @@ pub struct Run {
     /// The archive was deleted since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_deleted: bool,
+    /// The archive holds something else than those that are made on schedule.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_partial: bool,
     /// The files that were looked at.
     #[serde(default)]
     pub files: Files,
@@ -134,6 +137,7 @@ impl Run {
             outcome: RunOutcome::Good,
             archive: None,
             is_deleted: false,
+            is_partial: false,
             files: Files::default(),
             amiss: None,
             elsewhere: None,
@@ -147,20 +151,23 @@ impl Run {
         }
     }
 
-    /// Returns whether an archive was made that lacks what others may have, or of what the game does not use, and that was
-    /// not deleted: nothing is pruned after it, and it takes no other one's place.
+    /// Returns whether an archive was made that lacks what others may have, or was to hold something else, or of what the game does
+    /// not use, and that was not deleted: nothing is pruned after it, and it takes no other one's place.
     pub fn is_lacking(&self) -> bool {
         let has_files = self.files.archived() > 0 && self.emptied == 0;
         let is_whole = self.outcome != RunOutcome::Failed && self.files.failed == 0 && has_files;
         self.kind == Kind::Backup
             && self.archive.is_some()
             && !self.is_deleted
-            && (!is_whole || self.elsewhere.is_some())
+            && (!is_whole || self.is_partial || self.elsewhere.is_some())
     }
 
     /// Returns whether an archive was made that the schedule may count from, and that was not deleted.
     pub fn is_good_backup(&self) -> bool {
-        self.kind == Kind::Backup && matches!(self.outcome, RunOutcome::Good | RunOutcome::Warnings) && !self.is_deleted
+        self.kind == Kind::Backup
+            && matches!(self.outcome, RunOutcome::Good | RunOutcome::Warnings)
+            && !self.is_deleted
+            && !self.is_partial
     }
 
     /// Returns whether an archive was made, however much it lacks. Of a backup that made none nothing is known.

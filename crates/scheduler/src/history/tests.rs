@@ -47,6 +47,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         outcome,
         archive: (outcome == RunOutcome::Good).then(|| format!("mc-{minute}")),
         is_deleted: false,
+        is_partial: false,
         files: Files { new: 1, changed: 2, unchanged: 3, broken: 4, ..Files::default() },
         amiss: Some("4 files found broken: a, b, c, d".to_owned()),
         elsewhere: Some("the game is elsewhere".to_owned()),

@@ -69,6 +69,8 @@ pub struct BackupJob {
     /// Whether the begin of each run is noted there, so that the next process knows of one that ended with this one. The
     /// daemon alone may: there is one.
     pub notes_begin: bool,
+    /// Whether this archive holds something else than those that are made on schedule: it does not count as one of them.
+    pub is_partial: bool,
     /// Whether the game uses the sources.
     pub whereabouts: Box<dyn Fn() -> Whereabouts + Send + Sync>,
     /// What to do about an error, as far as its user can do something.
@@ -217,6 +219,7 @@ impl BackupJob {
             (run.outcome, run.error) = (RunOutcome::Failed, Some(error_text(error)));
         }
         run.elsewhere.clone_from(&elsewhere);
+        run.is_partial = self.is_partial;
         let sources = made.as_ref().map(|(_, created)| Sources::of(created, self.known_sources())).unwrap_or_default();
         (run.emptied, run.sources) = (sources.emptied.len() as u64, sources.known.clone());
         let emptied = sources.warning();
@@ -241,6 +244,11 @@ impl BackupJob {
         let (mut session, created) = made?;
         if let Some(error) = lacking {
             return Err(error);
+        }
+        if self.is_partial {
+            info!(
+                "the daemon's archives hold something else than this one, which therefore does not count for its schedule"
+            );
         }
         if created.stats.files() == 0 {
             warn!("the archive holds no file at all: is what should be backed up mounted? Nothing is pruned after it");
