@@ -64,7 +64,9 @@ mod verify;
 pub use attributes::username;
 pub use check::{ArchivesCheck, CheckOptions, check, check_stored};
 pub use compact::{DEFAULT_THRESHOLD_PERCENT, compact};
-pub use create::{CreateError, CreateOptions, CreateStats, Created, SourceFiles, ask, ask_about, create};
+pub use create::{
+    CreateError, CreateOptions, CreateStats, Created, OldCheckpoints, SourceFiles, ask, ask_about, create,
+};
 pub use delete::{DeleteError, DeleteStats, delete, force_delete};
 pub use diff::{Change, DiffError, DiffOptions, Difference, Finding, OwnerName, are_cut_alike, diff};
 pub use edit::{EditError, Recompress, RecreateOptions, RecreateStats, Recreater, is_temporary, rename};

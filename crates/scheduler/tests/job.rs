@@ -273,6 +273,20 @@ fn archives_that_are_lacking_take_nobodys_place() {
     assert!(house.history().lacking(SERIES, LOCATION).unwrap().is_empty(), "what is gone is forgotten");
 }
 
+/// It tells which archives must take no other one's place.
+#[test]
+fn nothing_is_pruned_while_the_history_cannot_be_read() {
+    let house = House::new();
+    assert_eq!(house.run(), good(1, 0));
+    let folder = Path::new("/state/history");
+    for (name, _) in house.disk.list(folder).unwrap() {
+        house.disk.remove_file(&folder.join(&name)).unwrap();
+        house.disk.create_dir(&folder.join(&name)).unwrap();
+    }
+    assert_eq!(house.run(), good(2, 1));
+    assert_eq!(house.archives().len(), 2);
+}
+
 /// An archive says itself that it holds nothing, if the history is lost.
 #[test]
 fn archives_without_any_file_take_nobodys_place() {

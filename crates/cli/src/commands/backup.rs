@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::{env, fs, io, thread};
 
 use worldkeeper_core::Stop;
-use worldkeeper_engine::{CreateOptions, Monitor, ask, username};
+use worldkeeper_engine::{CreateOptions, Monitor, OldCheckpoints, ask, username};
 use worldkeeper_scheduler::job::BackupJob;
 
 use super::beside::DaemonSettings;
@@ -125,14 +125,16 @@ fn is_special(metadata: &Metadata) -> bool {
 
 /// What is done when a backup is due.
 pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>) -> BackupJob {
+    let is_partial = caller == Caller::Hand && DaemonSettings::holds_else(place);
+    let old_checkpoints = if is_partial { OldCheckpoints::Stay } else { OldCheckpoints::Go };
     BackupJob {
         repository: Box::new(Opener { place: Arc::clone(place), caller }),
-        options: create_options(place),
+        options: CreateOptions { old_checkpoints, ..create_options(place) },
         rules: Some(place.settings.retention.value.clone()),
         zone: place.zone.clone(),
         history: place.history(),
         notes_begin: caller == Caller::Daemon,
-        is_partial: caller == Caller::Hand && DaemonSettings::holds_else(place),
+        is_partial,
         whereabouts: Elsewhere::question(place),
         hint: report::advice,
         monitor,
@@ -145,6 +147,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
 pub(super) fn create_options(place: &Place) -> CreateOptions {
     let settings = &place.settings;
     CreateOptions {
+        old_checkpoints: OldCheckpoints::default(),
         series: settings.name.value.clone(),
         sources: settings.sources.value.clone(),
         left_out: settings

@@ -101,8 +101,8 @@ impl Elsewhere {
     pub(super) fn question(place: &Arc<Place>) -> Box<dyn Fn() -> Whereabouts + Send + Sync> {
         let (place, elsewhere) = (Arc::clone(place), Self::of(place));
         Box::new(move || {
-            // Who names no game wants no answer.
-            if place.settings.containers.value.is_empty() {
+            // Who names no game, or gives no socket, wants no answer.
+            if place.settings.containers.value.is_empty() || place.settings.docker.value.is_none() {
                 return Whereabouts::Here;
             }
             let found = containers::states(&place).unwrap_or_default();
@@ -113,7 +113,10 @@ impl Elsewhere {
 
     /// What is wrong, if it is certain that something is.
     pub(super) fn judge(&self, containers: &[Container]) -> Result<Option<Finding>, NotKnown> {
-        let endpoint = self.endpoint.as_ref().filter(|_| !containers.is_empty()).ok_or(NotKnown)?;
+        let Some(endpoint) = &self.endpoint else { return Ok(None) };
+        if containers.is_empty() {
+            return Err(NotKnown);
+        }
         let table = MountLine::all();
         let Some(id) = own_id(&table).and_then(|id| id.parse::<ContainerName>().ok()) else { return Ok(None) };
         let own = self.own(endpoint, &id)?;

@@ -39,11 +39,12 @@ mod tests;
 mod watch;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::warn;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_compress::Compression;
@@ -80,6 +81,8 @@ pub struct CreateOptions {
     pub sources: Vec<PathBuf>,
     /// Directories that are left out with a notice wherever they turn up, and what they are.
     pub left_out: Vec<(PathBuf, &'static str)>,
+    /// What becomes of checkpoints that earlier runs have left.
+    pub old_checkpoints: OldCheckpoints,
     /// Names of files that are left out wherever they turn up: locks that a game holds.
     pub left_out_names: Vec<String>,
     /// What else is left out. Its roots count only if they are among the sources.
@@ -123,6 +126,16 @@ pub struct CreateOptions {
     pub sealers: usize,
 }
 
+/// What becomes of checkpoints of the same series that earlier runs have left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OldCheckpoints {
+    /// They go, if the archive may have all that they have.
+    #[default]
+    Go,
+    /// They stay: they may have what this archive is not to have.
+    Stay,
+}
+
 impl CreateOptions {
     /// How long a file system may take to answer if nobody says otherwise: longer than a disk needs to wake up, or a
     /// server to be started again.
@@ -135,6 +148,7 @@ impl CreateOptions {
             series: series.into(),
             sources: sources.into_iter().map(Into::into).collect(),
             left_out: Vec::new(),
+            old_checkpoints: OldCheckpoints::default(),
             left_out_names: Vec::new(),
             patterns: Patterns::default(),
             tags: ExcludeTags::default(),
@@ -405,12 +419,17 @@ fn answering(options: &CreateOptions, clock: &Arc<dyn Clock>, stop: &Stop) -> Re
     let limit = options.read_timeout;
     let mut answering = Vec::new();
     for (path, _) in &options.left_out {
-        let is_in_source = options.sources.iter().any(|source| path.starts_with(source));
+        let is_in_source = options.sources.iter().any(|source| match (absolute(path), absolute(source)) {
+            (Ok(path), Ok(source)) => path.starts_with(source),
+            _ => true,
+        });
         let limit = if is_in_source || (!limit.is_zero() && limit < LIMIT) { limit } else { LIMIT };
         let own_path = path.clone();
         match ask_about(path, clock, stop, limit, move || drop(own_path.metadata())) {
             Ok(()) => answering.push(path.clone()),
-            Err(CreateError::Hangs { .. } | CreateError::Stuck { .. }) if !is_in_source => {}
+            Err(CreateError::Hangs { .. } | CreateError::Stuck { .. }) if !is_in_source => {
+                warn!("{} does not answer, and would be backed up if a source led there", path.display());
+            }
             Err(error) => return Err(error),
         }
     }

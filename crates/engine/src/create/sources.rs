@@ -34,8 +34,8 @@ impl Sources {
         }
     }
 
-    pub(super) fn finish(self) -> Vec<SourceFiles> {
-        self.0.into_iter().map(|(_, source)| source).collect()
+    pub(super) fn list(&self) -> Vec<SourceFiles> {
+        self.0.iter().map(|(_, source)| source.clone()).collect()
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
         for path in ["world/level.dat", "srv/a/x", "srv/a/b/y", "srv/a/b/z", "srv/ab", "worlds"] {
             sources.file(path.as_bytes());
         }
-        let counted: Vec<_> = sources.finish().into_iter().map(|source| source.files).collect();
+        let counted: Vec<_> = sources.list().into_iter().map(|source| source.files).collect();
         assert_eq!(counted, [6, 1, 3, 2, 1]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::RwLock;
 
 use crossbeam_channel::Receiver;
 use jiff::Timestamp;
+use rustix::fs::FileType;
 use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName, ChunkRef, Item};
 use worldkeeper_core::ChunkId;
 
@@ -15,7 +16,7 @@ use super::roots::Roots;
 use super::sources::Sources;
 use super::step::{FileState, FinishedFile, Remembered, SealedChunk, Step, Steps};
 use super::watch::Watch;
-use super::{CreateError, CreateOptions, CreateStats, Created};
+use super::{CreateError, CreateOptions, CreateStats, Created, OldCheckpoints};
 use crate::cache::{ChunkIndex, FoundFiles};
 use crate::cuts;
 use crate::monitor::{Monitor, Notice, Progress};
@@ -180,6 +181,10 @@ impl<'a> Writer<'a> {
             Step::File(file) => self.file(*file)?,
             Step::Other(item) => {
                 self.item(&item)?;
+                if FileType::from_raw_mode(item.mode) == FileType::RegularFile {
+                    // Another link of a file that is in the archive.
+                    self.sources.file(&item.path);
+                }
                 self.stats.others += 1;
             }
             Step::TimeClamped(path) => {
@@ -402,12 +407,14 @@ impl<'a> Writer<'a> {
         let orphans = std::mem::take(&mut self.orphans);
         self.remove_own_checkpoint()?;
         self.release(orphans.iter().map(|chunk| chunk.id))?;
-        if self.stats.may_be_all() {
+        let sources = self.sources.list();
+        let has_all = self.stats.may_be_all() && sources.iter().all(|source| source.files > 0);
+        if has_all && self.options.old_checkpoints == OldCheckpoints::Go {
             self.remove_old_checkpoints()?;
         }
         self.change.manifest.archives.insert(name.clone(), ArchiveEntry { id: archive.id, time: start });
         let committed = self.change.commit(self.session)?;
-        let (stats, amiss, sources) = (self.stats, self.amiss.text(), self.sources.finish());
+        let (stats, amiss) = (self.stats, self.amiss.text());
         let created = Created { name, id: archive.id, start, end, stats, amiss, sources };
         Ok((committed, created, self.found))
     }

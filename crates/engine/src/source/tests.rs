@@ -162,8 +162,8 @@ fn roots_that_share_names_in_the_archive_are_refused() {
         ["a/./world", "b/./world/in"],
         ["b/./world/in", "a/./world"],
         ["a/./", "b/./world"],
+        ["a/./", "b/./world/in"],
         ["a/./", "b/./"],
-        ["a/world/in/./", "c"],
     ] {
         let error = walker(&refused).unwrap_err();
         assert!(matches!(error, RootError::SameNames { .. }), "{refused:?}: {error}");
@@ -177,6 +177,7 @@ fn roots_that_share_names_in_the_archive_are_refused() {
         ["a/./", "a/./world"],
         ["a/./world", "link/./world"],
         ["a/world", "a/world"],
+        ["a/world/in/./", "c"],
     ] {
         assert!(walker(&taken).is_ok(), "{taken:?}");
     }

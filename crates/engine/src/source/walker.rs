@@ -420,18 +420,22 @@ fn replaced(path: &[u8]) -> SourceError {
     SourceError::new(path, Action::Open, io::Error::other("another object was put in its place meanwhile"))
 }
 
-/// Without /proc every object would seem to vanish when its attributes are read.
 /// Requires that what the archive calls `inner` does not lie within what it calls `outer`, unless it does so on the disk as well:
 /// nobody could tell later whose files are whose.
+///
+/// Within a root that the archive calls `.` everything lies; there it takes something of that name.
 fn require_names_apart(outer: &SourceRoot, inner: &SourceRoot) -> Result<(), RootError> {
     let Some(place) = outer.place_of(&inner.archive_path(&inner.path)) else { return Ok(()) };
-    let id = |path: &[u8]| Stat::of(CWD, path).map(|stat| stat.id);
-    if place == inner.path || id(&place).is_ok_and(|found| id(&inner.path).is_ok_and(|id| id == found)) {
+    let id = |path: &[u8]| Stat::of(CWD, path).map(|stat| stat.id).ok();
+    let found = id(&place);
+    let is_free = found.is_none() && outer.archive_path(&outer.path) == b".";
+    if is_free || place == inner.path || found.is_some() && found == id(&inner.path) {
         return Ok(());
     }
     Err(RootError::SameNames { path: inner.path.clone(), other: outer.path.clone() })
 }
 
+/// Without /proc every object would seem to vanish when its attributes are read.
 fn require_proc(open: &OwnedFd) -> Result<(), RootError> {
     let path = format!("/proc/self/fd/{}", open.as_raw_fd());
     let there = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS).map(|stat| Stat::from(&stat).id);

@@ -101,45 +101,50 @@ fn file_name(incarnation: u64) -> String {
 
 /// The name of this state directory: read, or drawn on first use.
 ///
-/// Behind it stands the number of the file it is in. A copy of the directory has the name, and not the number: it draws a name of its
+/// Beside it stands the number of the file it is in. A copy of the directory has the name, and not the number: it draws a name of its
 /// own, or it would take processes that use the original for dead, since it cannot see their file locks.
 fn instance(disk: &dyn Disk, path: &Path) -> Result<String, StateError> {
     let Some(bytes) = disk::read_if_there(disk, path, SMALL_FILE)? else {
         return draw_instance(disk, path);
     };
-    let text = String::from_utf8_lossy(&bytes);
-    let (name, number) = text.trim().split_once('\n').map_or((text.trim(), None), |(name, rest)| (name, Some(rest)));
+    let name = String::from_utf8_lossy(&bytes).trim().to_owned();
     if name.len() != 32 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(StateError::Damaged { path: path.into(), reason: "expected 32 hex digits".into() });
     }
-    let here = disk.file_number(path)?.map(|here| here.to_string());
-    match (number, here) {
-        (Some(number), Some(here)) if number != here => {
+    let Some(here) = disk.file_number(path)? else { return Ok(name) };
+    match disk::read_if_there(disk, &path.with_extension(NUMBER), SMALL_FILE)? {
+        Some(noted) if noted != here.to_string().as_bytes() => {
             warn!(
-                "{} is a copy of another state directory: locks of processes that use the other one are not judged from here",
+                "{} was copied, moved or restored: whoever holds a lock under its former name may use the original, and is waited \
+                 for. If nobody does, `worldkeeper break-lock` removes a lock that was left",
                 path.parent().unwrap_or(path).display()
             );
             draw_instance(disk, path)
         }
-        // Written before numbers were.
-        (None, Some(_)) => write_instance(disk, path, name.to_owned()),
-        _ => Ok(name.to_owned()),
+        Some(_) => Ok(name),
+        // Drawn before numbers were.
+        None => note_number(disk, path).map(|()| name),
     }
 }
+
+/// What stands behind the name of the file with the number of the one that has the name.
+const NUMBER: &str = "number";
 
 fn draw_instance(disk: &dyn Disk, path: &Path) -> Result<String, StateError> {
     let mut bytes = [0; 16];
     random::fill(&mut bytes)?;
-    write_instance(disk, path, hex::encode(bytes))
+    let name = hex::encode(bytes);
+    // Beside another one's number it is only drawn once more.
+    disk::replace(disk, path, name.as_bytes())?;
+    note_number(disk, path)?;
+    Ok(name)
 }
 
-fn write_instance(disk: &dyn Disk, path: &Path, name: String) -> Result<String, StateError> {
-    let temporary = path.with_extension("tmp");
-    disk::replace_through(disk, path, &temporary, |file| {
-        let number = disk.file_number(&temporary)?.map(|number| format!("\n{number}"));
-        file.append(format!("{name}{}", number.unwrap_or_default()).as_bytes())
-    })?;
-    Ok(name)
+fn note_number(disk: &dyn Disk, path: &Path) -> Result<(), StateError> {
+    if let Some(number) = disk.file_number(path)? {
+        disk::replace(disk, &path.with_extension(NUMBER), number.to_string().as_bytes())?;
+    }
+    Ok(())
 }
 
 /// A name that can stand in a lock's file name: borg splits those at dots, dashes and the `@` of ours.
@@ -168,7 +173,7 @@ mod tests {
                         let file = identity.processes.join(file_name(identity.own.thread));
                         assert!(file.exists());
                         let instance = std::fs::read_to_string(folder.path().join("instance")).unwrap();
-                        assert_eq!(Some(&identity.instance[..]), instance.lines().next());
+                        assert_eq!(identity.instance, instance);
                     }
                 });
             }
@@ -220,7 +225,8 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(instance(&OsDisk, &path).unwrap(), name);
         }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), name, "the version before can read it");
         let number = OsDisk.file_number(&path).unwrap().map(|number| number.to_string());
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().nth(1), number.as_deref());
+        assert_eq!(std::fs::read_to_string(path.with_extension(NUMBER)).ok(), number);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | name | content |
 //! |---|---|
-//! | `instance` | 32 hex digits, drawn once: who we are in locks; and the number of the file, so that a copy is known |
+//! | `instance`, `instance.number` | 32 hex digits, drawn once: who we are in locks; and the number of that file, so that a copy is known |
 //! | `starting` | empty; locked by a process while it starts |
 //! | `processes/<incarnation>` | empty; locked (`flock`) by the process that drew the number, as long as it lives |
 //! | `daemon` | empty; locked by the one daemon of this directory |

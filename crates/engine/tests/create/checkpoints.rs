@@ -69,6 +69,10 @@ fn an_archive_without_files_or_that_lacks_some_takes_no_checkpoint_away() {
     let sources = vec![house.world(), UNREADABLE.into()];
     assert_eq!(house.backup_of(sources, 3, &Silent).unwrap().stats.roots_failed, 1);
     assert!(is_there(), "a source is not in the archive");
+    let empty = house.folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    assert_eq!(house.backup_of(vec![house.world(), empty], 3, &Silent).unwrap().stats.roots_failed, 0);
+    assert!(is_there(), "a source may not be mounted");
     house.assert_nothing_missing_or_left_over("with the checkpoint");
 
     fs::remove_dir_all(house.world()).unwrap();

@@ -170,9 +170,10 @@ impl Run {
             && !self.is_partial
     }
 
-    /// Returns whether an archive was made, however much it lacks. Of a backup that made none nothing is known.
+    /// Returns whether an archive was made of what the schedule backs up, however much it lacks. Of a backup that made none nothing
+    /// is known.
     pub fn has_archived(&self) -> bool {
-        self.kind == Kind::Backup && self.archive.is_some()
+        self.kind == Kind::Backup && self.archive.is_some() && !self.is_partial
     }
 
     /// Something besides was amiss.

@@ -141,6 +141,9 @@ pub enum RetentionError {
         duration(.0.unsigned_abs())
     )]
     ClockSet(SignedDuration),
+    /// The history cannot be read, and with it which archives must take no other one's place.
+    #[error("it is not known which archives lack something: nothing is pruned")]
+    NotKnown(#[source] HistoryError),
     /// Archives could not be removed.
     #[error("cannot prune")]
     Prune(#[from] DeleteError),
@@ -154,7 +157,7 @@ impl RetentionError {
     pub fn is_stopped(&self) -> bool {
         match self {
             Self::Prune(DeleteError::Session(error)) | Self::Compact(error) => error.is_stopped(),
-            Self::Prune(_) | Self::ClockSet(_) => false,
+            Self::Prune(_) | Self::ClockSet(_) | Self::NotKnown(_) => false,
         }
     }
 }
@@ -286,7 +289,7 @@ impl BackupJob {
     pub fn retain(&self, session: &mut Session) -> Result<Retained, RetentionError> {
         let Some(rules) = &self.rules else { return Ok(Retained::default()) };
         let begun = self.clock.now();
-        let lacking = self.known_lacking(session);
+        let lacking = self.known_lacking(session).map_err(RetentionError::NotKnown)?;
         let plan = prune::plan_series(session, &self.options.series, &lacking, rules, begun, &self.zone)
             .map_err(DeleteError::from)?;
         if !plan.unproven.is_empty() {
@@ -319,14 +322,13 @@ impl BackupJob {
     }
 
     /// The archives that are known to be lacking. The history forgets those that are gone.
-    fn known_lacking(&self, session: &Session) -> BTreeSet<String> {
+    fn known_lacking(&self, session: &Session) -> Result<BTreeSet<String>, HistoryError> {
         let (series, location) = (&self.options.series, self.repository.location());
         let there: BTreeSet<_> = session.archives().into_iter().map(|archive| archive.name.to_string()).collect();
-        known(self.history.lacking(series, &location).and_then(|lacking| {
-            let (lacking, gone): (_, BTreeSet<_>) = lacking.into_iter().partition(|name| there.contains(name));
-            self.history.deleted(&location, &Vec::from_iter(gone))?;
-            Ok(lacking)
-        }))
+        let lacking = self.history.lacking(series, &location)?;
+        let (lacking, gone): (_, BTreeSet<_>) = lacking.into_iter().partition(|name| there.contains(name));
+        Self::note(self.history.deleted(&location, &Vec::from_iter(gone)));
+        Ok(lacking)
     }
 
     fn archive(&self, stop: &Stop, monitor: &dyn Monitor) -> Result<(Session, Created), BackupError> {

@@ -70,7 +70,7 @@ impl Status<'_> {
         if let Some((run, text)) = made.and_then(|run| Some((run, run.elsewhere.as_ref()?))) {
             problems.push(format!("the last backup found {} ago: {text}", self.age(run.end)));
         }
-        let last = |kind| self.runs.iter().rev().find(move |run| run.kind == kind);
+        let last = |kind| self.runs.iter().rev().find(move |run| run.kind == kind && !run.is_partial);
         for (kind, what) in [(Kind::Backup, "backup"), (Kind::Prune, "pruning"), (Kind::Compact, "compaction")] {
             let Some(run) = last(kind) else { continue };
             match run.outcome {
