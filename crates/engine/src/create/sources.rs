@@ -14,28 +14,34 @@ pub struct SourceFiles {
     pub files: u64,
 }
 
-/// The sources so far, each with what the archive calls it.
+/// The sources so far, each with where it is and what the archive calls it.
 #[derive(Debug)]
-pub(super) struct Sources(Vec<(Vec<u8>, SourceFiles)>);
+pub(super) struct Sources(Vec<(SourceRoot, Vec<u8>, SourceFiles)>);
 
 impl Sources {
     pub(super) fn new(sources: &[PathBuf]) -> Self {
         let begin = |source: &PathBuf| {
             let root = SourceRoot::new(source.as_os_str().as_bytes());
-            (root.archive_path(&root.path), SourceFiles { source: source.clone(), files: 0 })
+            let name = root.archive_path(&root.path);
+            (root, name, SourceFiles { source: source.clone(), files: 0 })
         };
         Self(sources.iter().map(begin).collect())
     }
 
     /// A regular file of this path is in the archive.
     pub(super) fn file(&mut self, path: &[u8]) {
-        for (_, source) in self.0.iter_mut().filter(|(root, _)| is_beneath(path, root)) {
+        for (.., source) in self.0.iter_mut().filter(|(_, name, _)| is_beneath(path, name)) {
             source.files += 1;
         }
     }
 
+    /// What lies at this path is left out, as somebody wanted it: a source that does is none.
+    pub(super) fn left_out(&mut self, path: &[u8]) {
+        self.0.retain(|(root, ..)| root.path != path);
+    }
+
     pub(super) fn list(&self) -> Vec<SourceFiles> {
-        self.0.iter().map(|(_, source)| source.clone()).collect()
+        self.0.iter().map(|(.., source)| source.clone()).collect()
     }
 }
 
@@ -54,7 +60,10 @@ mod tests {
         for path in ["world/level.dat", "srv/a/x", "srv/a/b/y", "srv/a/b/z", "srv/ab", "worlds"] {
             sources.file(path.as_bytes());
         }
-        let counted: Vec<_> = sources.list().into_iter().map(|source| source.files).collect();
-        assert_eq!(counted, [6, 1, 3, 2, 1]);
+        let counted = |sources: &Sources| sources.list().into_iter().map(|source| source.files).collect::<Vec<_>>();
+        assert_eq!(counted(&sources), [6, 1, 3, 2, 1]);
+        sources.left_out(b"/srv/a/x");
+        sources.left_out(b"/srv/a");
+        assert_eq!(counted(&sources), [6, 1, 2, 1], "it has a tag");
     }
 }

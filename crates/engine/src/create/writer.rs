@@ -191,7 +191,10 @@ impl<'a> Writer<'a> {
                 self.stats.times_clamped += 1;
                 self.monitor.notice(Notice::TimeClamped(as_path(&path)));
             }
-            Step::LeftOut { path, reason } => self.left_out(&path, reason),
+            Step::LeftOut { path, reason } => {
+                self.sources.left_out(&path);
+                self.left_out(&path, reason);
+            }
             Step::Failed(error) => self.failed(&error),
             Step::Several(steps) => {
                 for step in steps {

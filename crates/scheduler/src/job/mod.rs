@@ -223,7 +223,12 @@ impl BackupJob {
         }
         run.elsewhere.clone_from(&elsewhere);
         run.is_partial = self.is_partial;
-        let sources = made.as_ref().map(|(_, created)| Sources::of(created, self.known_sources())).unwrap_or_default();
+        let known = self.known_sources();
+        let sources = match &made {
+            Ok((_, created)) if !self.is_partial => Sources::of(created, known),
+            Ok(_) => Sources { emptied: Vec::new(), known },
+            Err(_) => Sources::default(),
+        };
         (run.emptied, run.sources) = (sources.emptied.len() as u64, sources.known.clone());
         let emptied = sources.warning();
         if let Some(text) = &emptied {
