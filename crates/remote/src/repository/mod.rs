@@ -111,6 +111,19 @@ impl RemoteRepository {
         }
     }
 
+    /// Asks for the manifest; and with it, outside of a transaction, how many objects there are, which is what comes next.
+    fn read_manifest(&self, conversation: &Conversation) -> Result<Outcome, Broken> {
+        let until = self.patiently();
+        let manifest = conversation.request(&Call::Get { id: ChunkId::MANIFEST }, until)?;
+        if self.in_transaction.load(Ordering::SeqCst) {
+            return conversation.answer(manifest, until);
+        }
+        let count = conversation.request(&Call::Len, until)?;
+        let manifest = conversation.answer(manifest, until)?;
+        lock(&self.welcome).object_count = Some(conversation.answer(count, until)?);
+        Ok(manifest)
+    }
+
     fn see_manifest(&self, seen: &Result<Bytes, RepositoryError>) {
         match seen {
             Ok(object) => *lock(&self.manifest) = Manifest::Is(object.clone()),
@@ -171,7 +184,7 @@ impl Repository for RemoteRepository {
         let welcomed = lock(&self.welcome).manifest.take();
         let seen = match welcomed {
             Some(outcome) => outcome.map_err(|error| self.refused(error)).and_then(data),
-            None => self.read(&Call::Get { id: *id }).and_then(data),
+            None => self.read_by(&|conversation| self.read_manifest(conversation)).and_then(data),
         };
         if !self.in_transaction.load(Ordering::SeqCst) {
             self.see_manifest(&seen);
