@@ -36,6 +36,14 @@ exec 9<> /dev/fuse
 mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 none \"$0\"
 exec \"$@\"";
 
+/// What a command line begins with that finds such a file system there; `None` where nobody may mount one.
+fn hanging_at(place: &str) -> Option<[&str; 6]> {
+    let within = ["unshare", "--mount", "sh", "-c", MOUNT, place];
+    let tried = Outcome::of(Command::new(within[0]).args(&within[1..]).arg("true"));
+    let may_mount = if tried.code() == Some(0) { Ok(()) } else { Err(tried.to_string()) };
+    peers::or_skip("mount", may_mount).map(|()| within)
+}
+
 #[test]
 fn a_file_system_that_does_not_answer_ends_the_run() {
     let (folder, keeper) = place();
@@ -47,12 +55,7 @@ fn a_file_system_that_does_not_answer_ends_the_run() {
     // The source itself, which is looked at before anything is opened; and what the walk comes upon.
     for hanging in [keeper.world(), keeper.world().join("region")] {
         let hanging = hanging.to_str().expect("paths of tests are text");
-        let within = ["unshare", "--mount", "sh", "-c", MOUNT, hanging];
-        let may_mount = Outcome::of(Command::new(within[0]).args(&within[1..]).arg("true"));
-        let may_mount = if may_mount.code() == Some(0) { Ok(()) } else { Err(may_mount.to_string()) };
-        if peers::or_skip("mount", may_mount).is_none() {
-            return;
-        }
+        let Some(within) = hanging_at(hanging) else { return };
         let mut command = keeper.command_under(&within, ["backup", "--read-timeout", "1"]);
         let _ = Outcome::of(&mut command).exits(2).says(&[&format!("has not answered for 1 s about {hanging}")]);
         assert!(locks(&keeper.repository()).is_empty(), "{:?}", locks(&keeper.repository()));
@@ -71,12 +74,7 @@ fn a_repository_that_does_not_answer_is_told_from_one_that_is_not_there() {
     let _ = keeper.backup();
     let hanging = keeper.repository();
     let hanging = hanging.to_str().expect("paths of tests are text");
-    let within = ["unshare", "--mount", "sh", "-c", MOUNT, hanging];
-    let may_mount = Outcome::of(Command::new(within[0]).args(&within[1..]).arg("true"));
-    let may_mount = if may_mount.code() == Some(0) { Ok(()) } else { Err(may_mount.to_string()) };
-    if peers::or_skip("mount", may_mount).is_none() {
-        return;
-    }
+    let Some(within) = hanging_at(hanging) else { return };
     let keeper = keeper.with("READ_TIMEOUT", "1");
     let status = Outcome::of(&mut keeper.command_under(&within, ["status"])).exits(1);
     let _ = status.says(&[&format!("the repository at {hanging} does not answer: look at what is mounted there")]);

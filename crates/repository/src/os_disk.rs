@@ -6,22 +6,12 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Advice, OFlags, fadvise, fstatfs, statvfs};
+use rustix::fs::{Advice, OFlags, fadvise, statvfs};
 use rustix::io::{Errno, pread};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 use worldkeeper_core::disk::{Disk, DiskError, DiskFile, EntryKind, FileLock, Metadata};
 
-/// File systems of this machine's own disks, by their `f_type`; from `linux/magic.h` and the file systems' own headers. Their inode
-/// numbers are the same after they were mounted again, which those of FUSE and of other machines need not be.
-const OWN_FILE_SYSTEMS: [u64; 7] = [
-    0xEF53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683E, // btrfs
-    0x2FC1_2FC1, // zfs
-    0xCA45_1A4E, // bcachefs
-    0xF2F5_2010, // f2fs
-    0x794C_7630, // overlayfs
-];
+use crate::own_disks::is_on_own_disk;
 
 /// The files of this machine, as the operating system shows them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -123,7 +113,7 @@ impl Disk for OsDisk {
     fn file_number(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         let ask = || {
             let file = File::open(path)?;
-            Ok(if is_of_this_machine(&file)? { Some(file.metadata()?.ino()) } else { None })
+            Ok(if is_on_own_disk(&file) { Some(file.metadata()?.ino()) } else { None })
         };
         ask().map_err(|error| DiskError::new("look at", path, error))
     }
@@ -187,16 +177,11 @@ impl Disk for OsDisk {
     }
 }
 
-fn is_of_this_machine(file: &File) -> io::Result<bool> {
-    Ok(OWN_FILE_SYSTEMS.contains(&(fstatfs(file)?.f_type as u64 & 0xFFFF_FFFF)))
-}
-
 /// Returns whether somebody has locked a file whom `flock` does not know of. A machine that has this one's disk by NFS or SMB takes
 /// the same locks as we do; its server puts them down here as locks on ranges of bytes (`fcntl`), which are no business of `flock`.
 fn is_locked_from_afar(file: &File) -> bool {
     // On another machine's file systems, ours are put down so as well.
-    is_of_this_machine(file).unwrap_or(false)
-        && matches!(fcntl_getlk(file, &Flock::from(FlockType::WriteLock)), Ok(Some(_)))
+    is_on_own_disk(file) && matches!(fcntl_getlk(file, &Flock::from(FlockType::WriteLock)), Ok(Some(_)))
 }
 
 fn kind(file_type: fs::FileType) -> EntryKind {
@@ -273,10 +258,10 @@ mod tests {
     /// As the server of a network file system locks for its clients.
     #[test]
     fn a_lock_on_a_range_of_bytes_counts_too() {
-        let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f");
         drop(OsDisk.try_lock(&path).unwrap().unwrap());
-        if !is_of_this_machine(&File::open(&path).unwrap()).unwrap() {
+        if !is_on_own_disk(File::open(&path).unwrap()) {
             return;
         }
         let script = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()";

@@ -194,8 +194,7 @@ mod tests {
     /// Nobody sees the file locks of the original in a copy.
     #[test]
     fn a_copy_of_a_state_directory_takes_nobody_for_dead_who_uses_the_original() {
-        // Where the machine's temporary files lie in memory, numbers do not last.
-        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let (original, other) = (folder.path().join("original"), folder.path().join("copy"));
         let disk = Arc::new(Reserve::new(Arc::new(OsDisk), folder.path().join("reserve")));
         std::fs::create_dir(&original).unwrap();
@@ -218,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_name_without_a_number_gets_one_and_stays() {
-        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("instance");
         let name = "0123456789abcdef".repeat(2);
         std::fs::write(&path, &name).unwrap();

@@ -89,6 +89,19 @@ impl RemoteRepository {
         }
     }
 
+    /// What was asked for at once when the repository was opened, if it was not taken yet; else asks.
+    fn first(
+        &self,
+        welcomed: impl FnOnce(&mut Welcome) -> Option<Outcome>,
+        call: &Call,
+    ) -> Result<Reply, RepositoryError> {
+        let welcomed = welcomed(&mut lock(&self.welcome));
+        match welcomed {
+            Some(outcome) => outcome.map_err(|error| self.refused(error)),
+            None => self.read(call),
+        }
+    }
+
     /// Asks for something that takes effect at once. A lost connection leaves open whether it has.
     fn change(&self, call: &Call) -> Result<Reply, RepositoryError> {
         let conversation = self.connected()?;
@@ -219,23 +232,14 @@ impl Repository for RemoteRepository {
     }
 
     fn object_count(&self) -> Result<u64, RepositoryError> {
-        let welcomed = lock(&self.welcome).object_count.take();
-        let reply = match welcomed {
-            Some(outcome) => outcome.map_err(|error| self.refused(error))?,
-            None => self.read(&Call::Len)?,
-        };
-        match reply {
+        match self.first(|welcome| welcome.object_count.take(), &Call::Len)? {
             Reply::Count(count) => Ok(count),
             other => Err(unexpected(&other)),
         }
     }
 
     fn load_key(&self) -> Result<Option<String>, RepositoryError> {
-        let welcomed = lock(&self.welcome).key.take();
-        let reply = match welcomed {
-            Some(outcome) => outcome.map_err(|error| self.refused(error))?,
-            None => self.read(&Call::LoadKey)?,
-        };
+        let reply = self.first(|welcome| welcome.key.take(), &Call::LoadKey)?;
         let text = String::from_utf8(data(reply)?.into()).map_err(|_| RepositoryError::InvalidConfig {
             path: self.location(),
             reason: "the key in it is no text".to_owned(),
@@ -254,12 +258,7 @@ impl Repository for RemoteRepository {
     }
 
     fn free_nonce(&self) -> Result<Option<u64>, RepositoryError> {
-        let welcomed = lock(&self.welcome).nonce.take();
-        let reply = match welcomed {
-            Some(outcome) => outcome.map_err(|error| self.refused(error))?,
-            None => self.read(&Call::GetFreeNonce)?,
-        };
-        match reply {
+        match self.first(|welcome| welcome.nonce.take(), &Call::GetFreeNonce)? {
             Reply::FreeNonce(nonce) => Ok(nonce),
             other => Err(unexpected(&other)),
         }

@@ -35,6 +35,13 @@ impl Damage {
     }
 }
 
+/// The segments' files, in their order.
+fn segments(path: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(path.join("data/0")).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort_by_key(|file| file.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap());
+    files
+}
+
 /// Requires that the repository still has what it had, and takes more.
 fn goes_on(path: &Path, expected: &[(ChunkId, bytes::Bytes)], context: &str) {
     let read =
@@ -162,16 +169,11 @@ fn a_compaction_whose_commit_is_lost_is_not_taken_back() {
     let expected = contents(&repository).unwrap();
     assert_eq!(expected.len(), 8);
     drop(repository);
-    let files = || {
-        let mut files: Vec<_> = fs::read_dir(path.join("data/0")).unwrap().map(|file| file.unwrap().path()).collect();
-        files.sort_by_key(|file| file.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap());
-        files
-    };
-    let last = files().pop().unwrap();
+    let last = segments(&path).pop().unwrap();
     assert_eq!(fs::metadata(&last).unwrap().len(), 17, "the final commit");
     let whole = fs::read(&last).unwrap();
     Damage::Flipped.inflict(&last);
-    let before = files();
+    let before = segments(&path);
 
     // What the commit in the middle of the compaction left can be read; its sources are gone, so nothing is removed.
     let repository = open(&OsDisk, &path, Mode::Shared).unwrap();
@@ -183,7 +185,7 @@ fn a_compaction_whose_commit_is_lost_is_not_taken_back() {
         assert!(matches!(&error, RepositoryError::CheckNeeded(_)), "{error}");
     }
     drop(repository);
-    assert_eq!(files(), before);
+    assert_eq!(segments(&path), before);
     fs::write(&last, whole).unwrap();
     goes_on(&path, &expected, "mended");
 }
@@ -215,14 +217,7 @@ fn a_compaction_whose_only_commit_is_lost_is_not_taken_back() {
         let expected = contents(&repository).unwrap();
         assert_eq!(expected.len(), if is_manifest_moved { 7 } else { 3 });
         drop(repository);
-        let files = || {
-            let files = fs::read_dir(path.join("data/0")).unwrap().map(|file| file.unwrap().path());
-            let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap();
-            let mut files: Vec<_> = files.collect();
-            files.sort_by_key(number);
-            files
-        };
-        let before = files();
+        let before = segments(&path);
         let last = before.last().unwrap();
         assert_eq!(fs::metadata(last).unwrap().len(), 17, "the final commit");
         let whole = fs::read(last).unwrap();
@@ -232,7 +227,7 @@ fn a_compaction_whose_only_commit_is_lost_is_not_taken_back() {
         assert!(matches!(&error, RepositoryError::CheckNeeded(text) if text.contains("just before")), "{error}");
         assert_eq!(repository.get(&ChunkId::MANIFEST).is_err(), is_manifest_moved);
         drop(repository);
-        assert_eq!(files(), before);
+        assert_eq!(segments(&path), before);
         fs::write(last, whole).unwrap();
         goes_on(&path, &expected, "mended");
     }
@@ -249,9 +244,7 @@ fn a_transaction_whose_commit_is_lost_is_taken_back() {
     let expected = contents(&repository).unwrap();
     put(&repository, &[(id(2), object(2, 100)), (ChunkId::MANIFEST, object(3, 100))]);
     drop(repository);
-    let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap();
-    let files = fs::read_dir(path.join("data/0")).unwrap().map(|file| file.unwrap().path());
-    Damage::Flipped.inflict(&files.max_by_key(number).unwrap());
+    Damage::Flipped.inflict(segments(&path).last().unwrap());
     let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
     drop(repository.begin().unwrap());
     assert_eq!(contents(&repository).unwrap(), expected);

@@ -1,6 +1,6 @@
 //! The repositories of this machine, for clients.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,22 +11,8 @@ use worldkeeper_core::lock::{LockId, LockIdentity};
 use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop};
 use worldkeeper_remote::serve::{Host, Hosted, Open, OpenError, Page, Paths};
 use worldkeeper_repository::{
-    CreateOptions, Limits, LocalRepository, Mode, OpenOptions, OsDisk, break_lock, identity_in,
+    CreateOptions, Limits, LocalRepository, Mode, OpenOptions, OsDisk, break_lock, identity_in, is_on_own_disk,
 };
-
-/// File systems that no two machines have mounted at once, by their `f_type`; from `linux/magic.h` and the file systems'
-/// own headers.
-const LOCAL_FILE_SYSTEMS: [u64; 9] = [
-    0xEF53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683E, // btrfs
-    0x2FC1_2FC1, // zfs
-    0xCA45_1A4E, // bcachefs
-    0xF2F5_2010, // f2fs
-    0x0102_1994, // tmpfs
-    0x8584_58F6, // ramfs
-    0x794C_7630, // overlayfs
-];
 
 /// Opens repositories of this machine for one client.
 pub(super) struct LocalHost {
@@ -110,8 +96,7 @@ impl LocalHost {
         if mode == Mode::WithoutLock {
             return Ok(Arc::new(Nobody));
         }
-        let is_local = rustix::fs::statfs(path)
-            .is_ok_and(|system| LOCAL_FILE_SYSTEMS.contains(&(system.f_type as u64 & 0xFFFF_FFFF)));
+        let is_local = File::open(path).is_ok_and(is_on_own_disk);
         identity_in(Arc::clone(&self.disk), path, &machine(), is_local)
     }
 }
