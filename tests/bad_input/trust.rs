@@ -72,6 +72,19 @@ fn a_repository_the_state_does_not_know() {
     assert_eq!(keeper.archives().len(), 2);
 }
 
+/// Here, a directory is taken as somebody has mounted it, but where an encryption is asked for.
+#[test]
+fn a_repository_that_is_not_encrypted_though_it_should_be() {
+    let (_folder, keeper) = place_with_archive();
+    fs::remove_dir_all(keeper.state()).unwrap();
+    fs::remove_dir_all(keeper.repository()).unwrap();
+    let keeper = keeper.without("BORG_PASSPHRASE");
+    let _ = keeper.run(["backup", "--encryption", "none"]);
+    fs::remove_dir_all(keeper.state()).unwrap();
+    let _ = is_refused(&keeper, &["backup", "--encryption", "repokey-blake2"], &["not encrypted", "adopt"]);
+    let _ = keeper.run(["backup"]).says(&["not encrypted, and nothing proves whose it is"]);
+}
+
 /// A volume that is not mounted leaves an empty directory, or none. A new repository there would hide that.
 #[test]
 fn no_repository_where_one_was() {

@@ -6,6 +6,7 @@ mod doctor;
 mod drip;
 mod lost;
 mod pairings;
+mod prepared;
 mod resync;
 mod round_trips;
 mod sidecar;

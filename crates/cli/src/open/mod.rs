@@ -8,6 +8,7 @@ mod error;
 mod escrow;
 mod look;
 mod make;
+mod proof;
 mod remote;
 mod repository;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
-use worldkeeper_crypto::{EncryptionMode, KeyBlobError};
+use worldkeeper_crypto::{KeyBlobError, KeyStorage};
 use worldkeeper_engine::{
     CreateError, ManifestLoss, Session, SessionError, SessionOptions, StateError, Suspicion, Trust,
 };
@@ -236,10 +237,8 @@ impl Place {
     }
 
     fn judge_silently(&self, session: &Session) -> Result<(), AccessError> {
-        match session.trust() {
-            Trust::Suspicious(suspicion) => {
-                Err(AccessError::Untrusted { location: self.location(), suspicion: suspicion.clone() })
-            }
+        match self.trust(session)? {
+            Trust::Suspicious(suspicion) => Err(AccessError::Untrusted { location: self.location(), suspicion }),
             _ => Ok(()),
         }
     }
@@ -247,12 +246,15 @@ impl Place {
     /// Says what is remarkable about a repository, and refuses to write to one that is not as it was left.
     fn judge(&self, session: Session, purpose: Purpose) -> Result<Session, AccessError> {
         let location = session.location();
-        match session.trust() {
+        match self.trust(&session)? {
             Trust::Moved { from } => info!("the repository at {location} is the one that was at {from}"),
             Trust::Adopted if purpose == Purpose::WriteOrCreate || purpose == Purpose::Write => {
-                let proof = match session.mode() {
-                    EncryptionMode::None => "it is not encrypted, and nothing proves whose it is",
-                    _ => "its manifest proves our key",
+                let proof = match session.mode().key_storage() {
+                    KeyStorage::Nowhere => "it is not encrypted, and nothing proves whose it is",
+                    KeyStorage::Repository if self.known_passphrase()?.0.is_none_or(|text| text.is_empty()) => {
+                        "its key has no passphrase, and nothing proves whose it is"
+                    }
+                    KeyStorage::Repository | KeyStorage::KeyFile => "its manifest proves our key",
                 };
                 warn!(
                     "the state directory {} does not know the repository at {location}: {proof}, so it is taken over \
@@ -263,7 +265,7 @@ impl Place {
             Trust::Known | Trust::Adopted => {}
             Trust::Suspicious(suspicion) => match purpose {
                 Purpose::Write | Purpose::WriteOrCreate => {
-                    return Err(AccessError::Untrusted { location, suspicion: suspicion.clone() });
+                    return Err(AccessError::Untrusted { location, suspicion });
                 }
                 Purpose::Read => warn!("{suspicion}; it is only read"),
                 Purpose::Adopt => {}

@@ -54,11 +54,16 @@ pub enum Suspicion {
         /// The id of the one that is there.
         found: RepositoryId,
     },
-    /// Never seen from here and without a key, though a passphrase is at hand: anybody could have made it.
-    #[error(
-        "the repository is not encrypted, though there is a passphrase, so nothing proves that it is the right one"
-    )]
+    /// Never seen from here and without a key, though a passphrase is at hand, or encryption was asked for: anybody could have
+    /// made it.
+    #[error("the repository is not encrypted, though it should be, so nothing proves that it is the right one")]
     Unproven,
+    /// Never seen from here, and its key opens without a passphrase, though encryption was asked for: whoever made it can
+    /// read all that goes there.
+    #[error(
+        "the repository's key has no passphrase, so nothing proves that it is the right one, and others may have it"
+    )]
+    OpenToAnybody,
 }
 
 /// What is known beside what was found.

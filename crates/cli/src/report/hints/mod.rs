@@ -15,7 +15,7 @@ use worldkeeper_core::shell::quote;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{
     CreateError, DeleteError, DiffError, EditError, ExtractError, FindError, ImportError, RestoreError, RootError,
-    SessionError, StateError, TarError, UndeleteError, WrongFingerprint,
+    SessionError, StateError, Suspicion, TarError, UndeleteError, WrongFingerprint,
 };
 use worldkeeper_remote::ConnectError;
 use worldkeeper_repository::SettingError;
@@ -156,6 +156,10 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
                 "name the series with --name, as it was when it was backed up, or the archive itself; the newest of all is \
                  {newest}"
             ),
+            ArchiveError::PassedOver { newest, before, .. } => {
+                let before = before.as_ref().map(|name| format!(", or the one before it, {name}")).unwrap_or_default();
+                format!("`worldkeeper check` says more of it. Name the archive that is meant: {newest}{before}")
+            }
             ArchiveError::OnlyUnproven { newest, .. } => format!(
                 "`worldkeeper list` says of each what is wrong with it. The one that is meant can be named: {newest}"
             ),
@@ -227,6 +231,10 @@ fn access(error: &AccessError) -> Option<String> {
             let (copy, config) = (quote(&copy), quote(&config));
             Some(format!("if the rest is as it should be, put the copy of it back: cp {copy} {config}"))
         }
+        AccessError::Untrusted { location, suspicion: Suspicion::Unproven | Suspicion::OpenToAnybody } => Some(format!(
+            "whoever made it can read all that goes there. For a new one that is encrypted, name a directory where nothing is. \
+             If it is meant so, say so: worldkeeper adopt {location}"
+        )),
         AccessError::Untrusted { location, .. } => Some(format!(
             "it may have been replaced by an older copy, or by somebody. List and restore still work. If it is right as \
              it is, say so: worldkeeper adopt {location}"
@@ -432,9 +440,14 @@ fn export(error: &ExportProblem) -> String {
 
 fn restore(error: &RestoreProblem) -> Option<String> {
     match error {
-        RestoreProblem::NotEmpty(_) => {
+        RestoreProblem::NotEmpty(_) | RestoreProblem::Exists(_) => {
             Some("--overwrite replaces the files that are there; --to DIR restores elsewhere".to_owned())
         }
+        RestoreProblem::ReadOnly { command, .. } if command.contains("--env BORG_PASSPHRASE ") => Some(
+            "stop the game, restore with a container that may write, then start the game again; where this is run, \
+             BORG_PASSPHRASE has to be exported as it is set here:"
+                .to_owned(),
+        ),
         RestoreProblem::ReadOnly { .. } => {
             Some("stop the game, restore with a container that may write, then start the game again:".to_owned())
         }

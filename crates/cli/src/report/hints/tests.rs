@@ -240,6 +240,7 @@ fn what_cannot_be_opened_or_deleted_comes_with_a_hint() {
             source: RepositoryError::InvalidConfig { path: location(), reason: "no id".into() }.into(),
         },
         AccessError::Untrusted { location: location(), suspicion },
+        AccessError::Untrusted { location: location(), suspicion: Suspicion::OpenToAnybody },
     ] {
         helps(error);
     }
