@@ -84,6 +84,63 @@ fn an_archive_from_the_future_is_not_put_in_place_unless_it_is_named() {
     assert_eq!(keeper.archives().len(), 1);
 }
 
+/// Whoever says which world is meant gets no other one.
+#[test]
+fn the_archives_of_another_series_are_not_put_in_its_place() {
+    let (folder, keeper) = place("repokey");
+    play(&keeper, "survival");
+    let survival = keeper.backup();
+    let creative = keeper.clone().with("WORLDKEEPER_NAME", "creative");
+    let target = folder.path().join("target").display().to_string();
+    play(&keeper, "creative");
+    for options in [&["--overwrite"][..], &["--to", &target]] {
+        let words = ["restore", "latest"].into_iter().chain(options.iter().copied());
+        let _ = creative.try_run(words).exits(2).says(&["no archive of the series creative", &survival]);
+    }
+    assert_eq!(level(&keeper), "creative");
+    let _ = creative.run(["list", "latest"]).says(&["the newest of all is", &survival]);
+    let _ = creative.run(["restore", &survival, "--overwrite"]);
+    assert_eq!(level(&keeper), "survival", "one that is named is meant");
+}
+
+#[test]
+fn what_the_archive_does_not_have_is_said_to_stay() {
+    let (_folder, keeper) = place("repokey");
+    play(&keeper, "old");
+    let _ = keeper.backup();
+    play(&keeper, "new");
+    tree::write(&keeper.world().join("region/r.9.9.mca"), b"later");
+    let restored = keeper.try_run(["restore", "latest", "--overwrite"]).exits(1);
+    let _ = restored.says(&["1 entry", "world/region: remove what does not belong to that world", "restored 1 file"]);
+    assert_eq!(level(&keeper), "old");
+    fs::remove_dir_all(keeper.world().join("region")).expect("it is ours");
+    let _ = keeper.run(["restore", "latest", "--overwrite"]);
+}
+
+#[test]
+fn one_file_comes_back_where_the_others_are() {
+    let (_folder, keeper) = place("repokey");
+    play(&keeper, "old");
+    tree::write(&keeper.world().join("region/r.0.0.mca"), b"");
+    let _ = keeper.backup();
+    let path = keeper.world().join("level.dat").display().to_string();
+    let _ = keeper.try_run(["restore", "latest", &path]).exits(2).says(&["level.dat is there", "--overwrite"]);
+    fs::remove_file(&path).expect("it is ours");
+    let _ = keeper.run(["restore", "latest", &path]).says(&["restored 1 file"]);
+    assert_eq!(level(&keeper), "old");
+}
+
+#[test]
+fn an_archive_without_a_file_is_no_world() {
+    let (folder, keeper) = place("repokey");
+    play(&keeper, "old");
+    let _ = keeper.backup();
+    fs::remove_file(keeper.world().join("level.dat")).expect("it is ours");
+    let _ = keeper.try_run(["backup"]).exits(1);
+    let target = folder.path().join("target").display().to_string();
+    let _ = keeper.try_run(["restore", "latest", "--to", &target]).exits(1).says(&["no file at all", "list"]);
+}
+
 #[test]
 fn what_is_put_back_does_not_take_the_place_of_a_link_to_the_world() {
     let (folder, keeper) = place("repokey");

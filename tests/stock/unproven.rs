@@ -87,7 +87,10 @@ fn they_are_told_apart_never_pruned_and_read_if_asked_for() {
         let target = |name: &str| below(&folder.path().join(name), &keeper.world());
         let _ = asking.restore(unproven, &folder.path().join("asked"));
         assert_same(&keeper.world(), &target("asked"));
-        let latest = keeper.restore("latest", &folder.path().join("latest")).says(&["is passed over"]);
+        let elsewhere = folder.path().join("latest").display().to_string();
+        let latest = keeper.try_run(["restore", "latest", "--to", &elsewhere]).exits(1).says(&["is passed over"]);
+        let _ =
+            keeper.try_run(["restore", "latest", "--overwrite"]).exits(2).says(&["is passed over", unproven, second]);
         let level = std::fs::read(target("latest").join("level.dat")).expect("it was restored");
         assert_eq!(level, b"1", "the newest that is proven: {latest}");
 

@@ -129,6 +129,11 @@ impl Place {
         &self.settings.name.value
     }
 
+    /// Whether somebody said which series that is: by its name, or by the container's.
+    pub(crate) fn is_series_said(&self) -> bool {
+        self.settings.name.origin != Origin::Default || !self.settings.containers.value.is_empty()
+    }
+
     /// The repository's label, if it has one.
     pub(crate) fn label(&self) -> Option<&str> {
         let settings = &self.settings;

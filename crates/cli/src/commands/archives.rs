@@ -34,6 +34,16 @@ pub(crate) enum ArchiveError {
         /// The newest archive of all.
         newest: String,
     },
+    /// The newest is none that is taken unasked, and an older one must not be put in place of the world for it.
+    #[error("the newest archive, {newest}, is passed over")]
+    PassedOver {
+        /// Its name.
+        newest: String,
+        /// The newest of those before it.
+        before: Option<String>,
+        /// What is wrong with it.
+        source: ArchiveProblem,
+    },
     /// Nothing proves who made those that there are.
     #[error("there is no archive in the repository at {location} that proves who made it")]
     OnlyUnproven {
@@ -65,16 +75,25 @@ pub(crate) enum ArchiveError {
 pub(super) enum Latest {
     /// The newest of all: nothing is lost by looking at it.
     OfAll,
-    /// The newest of the one other series there is, and nothing if there are several: it replaces what is there.
-    OfOnlySeries,
+    /// The newest of all, unless somebody said which series is meant.
+    OfNoOther,
+    /// The newest of the one other series there is, if nobody said which is meant. It replaces what is there, so it has to be
+    /// certain which one that is.
+    InPlace,
 }
 
-/// Finds the archive of a name; `latest` is the newest of the series that proves who made it.
-pub(super) fn find(place: &Place, session: &Session, name: &str, latest: Latest) -> anyhow::Result<ArchiveInfo> {
+/// Finds the archive of a name; `latest` is the newest of the series that proves who made it. Says with it whether that was
+/// the newest there is.
+pub(super) fn find(
+    place: &Place,
+    session: &Session,
+    name: &str,
+    latest: Latest,
+) -> anyhow::Result<(ArchiveInfo, Done)> {
     let (named, location, series) = (named(session, name), session.location(), place.series());
     match named {
         Some(_) if name == LATEST => return Err(ArchiveError::TwoMeanings(location).into()),
-        Some(archive) => return Ok(archive),
+        Some(archive) => return Ok((archive, Done::Well)),
         None if name != LATEST => return Err(ArchiveError::NoSuchArchive { name: name.into(), location }.into()),
         None => {}
     }
@@ -84,17 +103,28 @@ pub(super) fn find(place: &Place, session: &Session, name: &str, latest: Latest)
     let is_of_series = !ours.is_empty();
     let mut candidates = if is_of_series { ours } else { others };
     let newest = candidates.last().ok_or_else(|| ArchiveError::NoArchive(location.clone()))?.name.to_string();
+    if !is_of_series && latest != Latest::OfAll && place.is_series_said() {
+        return Err(ArchiveError::NotOfSeries { series: series.to_owned(), location, newest }.into());
+    }
+    let mut done = Done::Well;
     let proven = loop {
         let Some(candidate) = candidates.pop() else {
             return Err(ArchiveError::OnlyUnproven { location, newest }.into());
         };
         match session.unproven(&candidate)? {
             None => break candidate,
-            Some(problem) => warn!("{} is passed over: {}", candidate.name, unproven_text(&problem)),
+            Some(source) if latest == Latest::InPlace => {
+                let before = candidates.last().map(|archive| archive.name.to_string());
+                return Err(ArchiveError::PassedOver { newest, before, source }.into());
+            }
+            Some(problem) => {
+                warn!("{} is passed over: {}", candidate.name, unproven_text(&problem));
+                done = Done::WithWarnings;
+            }
         }
     };
     let others: Vec<_> = candidates.iter().map(|archive| archive.name.as_str()).collect();
-    if !is_of_series && latest == Latest::OfOnlySeries && !are_one_series(proven.name.as_str(), &others) {
+    if !is_of_series && latest == Latest::InPlace && !are_one_series(proven.name.as_str(), &others) {
         return Err(ArchiveError::NotOfSeries { series: series.to_owned(), location, newest }.into());
     }
     let now = place.clock.now();
@@ -104,7 +134,7 @@ pub(super) fn find(place: &Place, session: &Session, name: &str, latest: Latest)
         let (moment, before) =
             (words::moment(proven.time, &place.zone), before.map(|archive| archive.name.to_string()));
         let doubt = ArchiveError::FromTheFuture { newest, moment, before };
-        if latest == Latest::OfOnlySeries {
+        if latest == Latest::InPlace {
             return Err(doubt.into());
         }
         warn!("{doubt}");
@@ -112,7 +142,7 @@ pub(super) fn find(place: &Place, session: &Session, name: &str, latest: Latest)
     if !is_of_series {
         info!("there is no archive of the series {series}: the newest of all is {}", proven.name);
     }
-    Ok(proven)
+    Ok((proven, done))
 }
 
 /// The archive of a name, whatever that stands for besides.
@@ -122,11 +152,17 @@ pub(super) fn named(session: &Session, name: &str) -> Option<ArchiveInfo> {
 
 /// Opens the archive of a name. One whose proof is wrong is opened where borg's own word for that is given, and only if
 /// it is named: `latest` never means it.
-pub(super) fn open(place: &Place, session: &Session, name: &str, latest: Latest) -> anyhow::Result<OpenArchive> {
-    let archive = find(place, session, name, latest)?;
+pub(super) fn open(
+    place: &Place,
+    session: &Session,
+    name: &str,
+    latest: Latest,
+) -> anyhow::Result<(OpenArchive, Done)> {
+    let (archive, done) = find(place, session, name, latest)?;
     let workarounds = place.environment.value(WORKAROUNDS).unwrap_or_default().to_string_lossy();
     let is_asked_for = workarounds.split(',').any(|workaround| workaround.trim() == IGNORE_INVALID_TAM);
-    Ok(if is_asked_for { session.open_unproven_archive(&archive) } else { session.open_archive(&archive) }?)
+    let opened = if is_asked_for { session.open_unproven_archive(&archive) } else { session.open_archive(&archive) };
+    Ok((opened?, done))
 }
 
 /// Those of some archives that prove who made them; each of the others is said to be left alone, and they are counted.
@@ -140,7 +176,9 @@ pub(super) fn proven(session: &Session, archives: Vec<ArchiveInfo>) -> Result<(V
 
 /// What is wrong with an archive that proves nothing, on one line.
 pub(super) fn unproven_text(problem: &ArchiveProblem) -> String {
-    format!("unproven: {}", escape(&error_text(problem)))
+    // What cannot be read was not forged.
+    let word = if matches!(problem, ArchiveProblem::Object(_)) { "damaged" } else { "unproven" };
+    format!("{word}: {}", escape(&error_text(problem)))
 }
 
 /// The history of runs is for people and the schedule: what it cannot take is no reason to fail.

@@ -28,6 +28,12 @@ pub(super) fn states(place: &Place) -> anyhow::Result<Vec<(ContainerName, Result
     Ok(containers.iter().map(ask).collect())
 }
 
+/// The containers that run, as far as somebody is there to ask.
+pub(super) fn running(place: &Place) -> anyhow::Result<Vec<ContainerName>> {
+    let runs = |state: &Result<Container, _>| state.as_ref().is_ok_and(|container| container.state == State::Running);
+    Ok(states(place)?.into_iter().filter(|(_, state)| runs(state)).map(|(name, _)| name).collect())
+}
+
 /// Requires that the containers exist: a name that is misspelt would never be noticed otherwise. Where nobody can be
 /// asked, a backup too many is better than none.
 pub(super) fn require(place: &Place) -> anyhow::Result<()> {

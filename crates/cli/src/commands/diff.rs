@@ -32,7 +32,7 @@ pub(super) fn diff(place: &Arc<Place>, options: &Diff, stop: &Stop) -> anyhow::R
     };
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     let open = |name: &str| archives::open(place, &session, name, Latest::OfAll);
-    let (old, new) = (open(&options.archive1)?, open(&options.archive2)?);
+    let ((old, first), (new, second)) = (open(&options.archive1)?, open(&options.archive2)?);
     match are_cut_alike(&old, &new) {
         _ if options.same_chunker_params => {}
         Some(true) => {}
@@ -69,5 +69,5 @@ pub(super) fn diff(place: &Arc<Place>, options: &Diff, stop: &Stop) -> anyhow::R
     sorted.iter().try_for_each(write)?;
     output.finish()?;
     let found = archives::warn_of_unmatched(&new, &diff_options.selection);
-    Ok(if lost_links > 0 { Done::WithWarnings } else { found })
+    Ok(Done::with(lost_links).max(found).max(first).max(second))
 }

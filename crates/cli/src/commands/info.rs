@@ -62,7 +62,8 @@ fn about_archives(
     reporter: &Reporter,
 ) -> anyhow::Result<(String, u64)> {
     let (chosen, left_alone) = if let Some(name) = &options.archive {
-        (vec![archives::find(place, session, name, Latest::OfAll)?], 0)
+        let (archive, done) = archives::find(place, session, name, Latest::OfAll)?;
+        (vec![archive], u64::from(done == Done::WithWarnings))
     } else {
         let (proven, left_alone) = archives::proven(session, session.archives())?;
         (options.archives.choose(proven, place.clock.now(), &place.zone), left_alone)

@@ -21,6 +21,6 @@ pub(super) fn list(place: &Arc<Place>, options: &List, stop: &Stop) -> anyhow::R
     let selection = settings::select(&options.patterns.0, named)?;
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     let Some(name) = &options.archive else { return repository::list(place, &session, options) };
-    let archive = archives::open(place, &session, name, Latest::OfAll)?;
-    archive::list(place, &session, &archive, &selection, options, stop)
+    let (archive, done) = archives::open(place, &session, name, Latest::OfAll)?;
+    Ok(archive::list(place, &session, &archive, &selection, options, stop)?.max(done))
 }

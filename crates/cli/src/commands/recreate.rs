@@ -53,7 +53,8 @@ pub(super) fn recreate(place: &Arc<Place>, options: &Recreate, stop: &Stop) -> a
     let purpose = if options.dry_run { Purpose::Read } else { Purpose::Write };
     let mut session = place.session(purpose, Caller::Hand, stop)?;
     let (archives, left_alone) = if let Some(name) = &options.archive {
-        (vec![archives::find(place, &session, name, Latest::OfAll)?], 0)
+        let (archive, done) = archives::find(place, &session, name, Latest::OfAll)?;
+        (vec![archive], u64::from(done == Done::WithWarnings))
     } else {
         let (proven, left_alone) = archives::proven(&session, session.archives())?;
         (options.archives.choose(proven, place.clock.now(), &place.zone), left_alone)

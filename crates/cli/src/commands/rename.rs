@@ -18,8 +18,8 @@ pub(super) fn rename(place: &Arc<Place>, name: &str, new_name: &ArchiveName, sto
     let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
     let reporter = Reporter::new(&place.screen, "renaming");
     // One that is called `latest` can have another name, so that the word means one thing again.
-    let archive = match archives::named(&session, name) {
-        Some(archive) => archive,
+    let (archive, done) = match archives::named(&session, name) {
+        Some(archive) => (archive, Done::Well),
         None => archives::find(place, &session, name, Latest::OfAll)?,
     };
     rename_archive(&mut session, &archive.name, new_name, &reporter)?;
@@ -27,5 +27,5 @@ pub(super) fn rename(place: &Arc<Place>, name: &str, new_name: &ArchiveName, sto
     let mut output = Output::new();
     output.line(&format!("renamed {} to {new_name}", archive.name))?;
     output.finish()?;
-    Ok(Done::with(reporter.warnings()))
+    Ok(Done::with(reporter.warnings()).max(done))
 }

@@ -54,7 +54,7 @@ pub(super) fn export_tar(place: &Arc<Place>, options: &ExportTar, stop: &Stop) -
     let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
     let selection = settings::select(&options.patterns.0, named)?;
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
-    let archive = archives::open(place, &session, &options.archive, Latest::OfAll)?;
+    let (archive, done) = archives::open(place, &session, &options.archive, Latest::OfAll)?;
     let wanted = Wanted { selection, strip_components: options.strip_components, ..Wanted::default() };
     let to_stdout = options.file.as_os_str() == "-";
     let reporter = Reporter::new(&place.screen, "exporting").listing(options.list && !to_stdout);
@@ -71,7 +71,7 @@ pub(super) fn export_tar(place: &Arc<Place>, options: &ExportTar, stop: &Stop) -
     }
     let (files, bytes) = (words::count(stats.files, "file"), words::bytes(stats.size));
     info!("exported {files}, {bytes}, from {}", escape_bytes(archive.metadata.name.as_bytes()));
-    Ok(if stats.has_warnings() { Done::WithWarnings } else { found })
+    Ok(if stats.has_warnings() { Done::WithWarnings } else { found.max(done) })
 }
 
 fn write(

@@ -6,6 +6,8 @@
 mod missing;
 mod origin;
 mod sidecar;
+mod surplus;
+mod target;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,10 +16,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
 use tracing::{info, warn};
 use worldkeeper_core::Stop;
-use worldkeeper_docker::State;
 use worldkeeper_engine::{
     Destination, ExtractError, ExtractOptions, ExtractStats, RestoreOptions, Selection, Wanted, extract,
 };
@@ -32,7 +32,6 @@ use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
-use crate::rights::require_writable;
 use crate::{settings, words};
 use origin::Part;
 pub(super) use origin::stored_path;
@@ -43,6 +42,9 @@ pub(crate) enum RestoreProblem {
     /// Something is there.
     #[error("{} is not empty", .0.display())]
     NotEmpty(PathBuf),
+    /// Something is where a path that was named would go.
+    #[error("{} is there", .0.display())]
+    Exists(PathBuf),
     /// The target is no directory, or cannot be looked at.
     #[error("cannot restore into {}", path.display())]
     Target {
@@ -109,7 +111,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     };
     let means_all = paths.is_empty() && patterns.is_empty() && options.patterns.0.is_empty();
     // What holds all of the archive names nothing in particular.
-    let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
+    let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns.iter().copied());
     let mut selection = settings::select(&options.patterns.0, named)?;
     if means_all && parts.iter().all(|part| !part.paths.is_empty()) {
         // The sources are meant, then: an archive of others has nothing for them.
@@ -130,28 +132,27 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     }
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
     // In a repository of several games, another one's world must not come over this one.
-    let latest = if in_place { Latest::OfOnlySeries } else { Latest::OfAll };
-    let archive = archives::open(place, &session, &options.archive, latest)?;
+    let latest = if in_place { Latest::InPlace } else { Latest::OfNoOther };
+    let (archive, found) = archives::open(place, &session, &options.archive, latest)?;
+    let name = escape_bytes(archive.metadata.name.as_bytes());
     let targets = options.to.as_ref().map_or(sources.as_slice(), std::slice::from_ref);
     if writes_files {
-        // All of the target is looked at before any of it is touched.
-        for target in targets {
-            require_free(place, target, options.overwrite)?;
-        }
+        // What is named by its path, and keeps that name, is in the way of nothing else.
+        let has_patterns = !patterns.is_empty() || !options.patterns.0.is_empty();
+        let are_paths = !has_patterns && options.strip_components == 0 && !paths.iter().any(Vec::is_empty);
+        let named: Vec<_> = match options.to {
+            _ if !are_paths || paths.is_empty() => Vec::new(),
+            None => parts.clone(),
+            Some(_) => parts.iter().map(|part| Part { root: part.root.clone(), paths: paths.clone() }).collect(),
+        };
+        target::require_free(place, targets, &named, options, &name)?;
     }
-    if writes_files && !options.overwrite {
-        // Something has to be made in it. Of the sources, not all need be meant.
-        options.to.as_deref().map_or(Ok(()), require_takes_files)?;
-    }
-    if in_place && writes_files {
-        warn_of_running_game(place)?;
-    }
+    let runs = in_place && writes_files && warn_of_running_game(place)?;
 
-    let name = escape_bytes(archive.metadata.name.as_bytes());
     let reporter = Reporter::new(&place.screen, "restoring").listing(options.list);
     let mut total = ExtractStats::default();
     let mut stdout = io::stdout();
-    for Part { root, paths } in parts {
+    for Part { root, paths } in parts.clone() {
         let (selection, strip_components) = (selection.clone(), options.strip_components);
         let wanted = Wanted { selection, within: paths, strip_components };
         let destination = if options.stdout {
@@ -171,7 +172,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
             // Nothing may be there yet, or nothing was meant to be.
             let _ = fs::remove_dir(&root);
         }
-        total.add(extracted.map_err(|source| incomplete(targets, writes_files, source))?);
+        total.add(extracted.map_err(|source| target::incomplete(targets, writes_files, source))?);
     }
     reporter.end();
     let unmatched: Vec<_> = selection.unmatched().iter().map(|path| escape_bytes(path)).collect();
@@ -179,8 +180,13 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         let wanted = if unmatched.is_empty() { "what was asked for".to_owned() } else { unmatched.join(", ") };
         return Err(RestoreProblem::NothingMatches { archive: name, wanted }.into());
     }
-    let found = archives::warn_of_unmatched(&archive, &selection);
+    let found = found.max(archives::warn_of_unmatched(&archive, &selection));
     missing::warn_of(&total);
+    let is_empty = total.files == 0 && selection.is_everything();
+    if is_empty {
+        warn!("archive {name} holds no file at all: `worldkeeper list` shows those before it");
+    }
+    let is_mixed = in_place && means_all && writes_files && surplus::warn_of(&session, &archive, &parts)? > 0;
     if total.damaged > 0 {
         // Who reads all objects finds it again, and whether it is mended.
         let damage_place = Checked { archives: true, data: true, ..Checked::default() };
@@ -196,51 +202,14 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         output.line(&summary)?;
         output.finish()?;
     }
-    Ok(if total.has_warnings() { Done::WithWarnings } else { found })
+    Ok(if total.has_warnings() || is_mixed || is_empty || runs { Done::WithWarnings } else { found })
 }
 
-/// Says that not all is there, if something may be.
-fn incomplete(targets: &[PathBuf], writes_files: bool, source: ExtractError) -> anyhow::Error {
-    let has_some = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    match targets.iter().find(|path| writes_files && has_some(path)) {
-        Some(path) => RestoreProblem::Incomplete { path: path.clone(), source }.into(),
-        None => source.into(),
+/// A game that runs writes its own state over what is restored under it. Returns whether one does.
+fn warn_of_running_game(place: &Place) -> anyhow::Result<bool> {
+    let running = containers::running(place)?;
+    for name in &running {
+        warn!("container {name} runs: what is restored under it is lost when it saves. Better stop it first");
     }
-}
-
-/// Requires that a directory can be written to, and that nothing is in it unless that may be replaced.
-fn require_free(place: &Place, target: &Path, overwrite: bool) -> Result<(), RestoreProblem> {
-    let failed = |source| RestoreProblem::Target { path: target.to_owned(), source };
-    let absolute = std::path::absolute(target).map_err(failed)?;
-    let existing = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let mount = statvfs(existing).map_err(|error| failed(error.into()))?;
-    if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return Err(RestoreProblem::ReadOnly { path: target.to_owned(), command: sidecar::command(place, &absolute) });
-    }
-    if overwrite {
-        return Ok(());
-    }
-    match fs::read_dir(target).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => Err(RestoreProblem::NotEmpty(target.to_owned())),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Requires that something can be made in a directory, or that itself can be made.
-fn require_takes_files(target: &Path) -> Result<(), RestoreProblem> {
-    let failed = |source| RestoreProblem::Target { path: target.to_owned(), source };
-    let absolute = std::path::absolute(target).map_err(failed)?;
-    let existing = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    require_writable(existing).map_err(failed)
-}
-
-/// A game that runs writes its own state over what is restored under it.
-fn warn_of_running_game(place: &Place) -> anyhow::Result<()> {
-    for (name, state) in containers::states(place)? {
-        if state.is_ok_and(|container| container.state == State::Running) {
-            warn!("container {name} runs: what is restored under it is lost when it saves. Better stop it first");
-        }
-    }
-    Ok(())
+    Ok(!running.is_empty())
 }

@@ -1,10 +1,11 @@
-//! The `docker run` line that restores where the sidecar itself must not write.
+//! The lines that restore where the sidecar itself must not write, with the game stopped meanwhile.
 //!
 //! The sidecar sees its own mounts: a named volume by the path the engine gives it, a bind
 //! mount by its path on the file system it is from. That is enough for a line that can be run, or mended.
 
 use std::path::{Path, PathBuf, absolute};
 
+use crate::commands::{LATEST, containers};
 use crate::mounts::MountLine;
 use crate::place::Place;
 use crate::settings::Origin;
@@ -26,8 +27,9 @@ const VARIABLES: [&str; 13] = [
     "WORLDKEEPER_STATE_DIR",
 ];
 
-/// The line that does what this command was asked to do, in a container that may write to `target`.
-pub(super) fn command(place: &Place, target: &Path) -> String {
+/// The lines that do what this command was asked to do, in a container that may write to `target`. `latest` is `archive` in them:
+/// there may be a newer one when they are run.
+pub(super) fn command(place: &Place, target: &Path, archive: &str) -> anyhow::Result<String> {
     let mounts = MountLine::all();
     let settings = &place.settings;
     let mut volumes = Vec::new();
@@ -62,13 +64,20 @@ pub(super) fn command(place: &Place, target: &Path) -> String {
         words.extend(["--env".into(), path.unwrap_or_else(|| name.to_owned())]);
     }
     words.push("worldkeeper".into());
-    words.extend(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
+    let mut said: Vec<_> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(latest) = said.iter_mut().find(|word| *word == LATEST) {
+        archive.clone_into(latest);
+    }
+    words.extend(said);
     // The sources hold the world that is to be replaced; what else is named as a target is to be empty.
     let is_source = settings.sources.value.iter().any(|source| absolute(source).is_ok_and(|source| source == target));
     if is_source && !words.iter().any(|word| word == "--overwrite") {
         words.push("--overwrite".into());
     }
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    let run = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    let running = containers::running(place)?;
+    let each = |verb: &'static str| running.iter().map(move |name| format!("docker {verb} {name}"));
+    Ok(each("stop").chain([run]).chain(each("start")).collect::<Vec<_>>().join("\n    "))
 }
 
 /// What `--volume` needs for a path to be there: the named volume or the host's directory, and the mount point.

@@ -1,0 +1,99 @@
+//! What lies in the sources and is not in the archive that was put over them: a world of two ages, unless somebody sees it.
+
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::ffi::OsStr;
+use std::fs;
+use std::hash::BuildHasher;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use tracing::warn;
+use worldkeeper_engine::{OpenArchive, Session, SessionError};
+
+use super::origin::Part;
+use crate::escape::escape_bytes;
+use worldkeeper_scheduler::words::grouped;
+
+/// What was found. A directory that is not in the archive counts once, whatever is in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Surplus {
+    entries: u64,
+    /// One of them, as the archive would call it.
+    example: Option<Vec<u8>>,
+}
+
+/// Says what stays beside what was restored to `parts`. Returns how many entries there are.
+pub(super) fn warn_of(session: &Session, archive: &OpenArchive, parts: &[Part]) -> Result<u64, SessionError> {
+    // A number for each path: of a million, the paths would take a hundred megabytes beside a game.
+    let hasher = RandomState::new();
+    let mut known = HashSet::new();
+    for item in session.items(archive) {
+        known.insert(hasher.hash_one(&item?.path[..]));
+    }
+    let mut surplus = Surplus::default();
+    let mut is_known = |path: &[u8]| known.contains(&hasher.hash_one(path));
+    for Part { root, paths } in parts {
+        if paths.is_empty() {
+            surplus.look(root, b"", &mut is_known);
+        }
+        for path in paths {
+            surplus.look(&root.join(OsStr::from_bytes(path)), path, &mut is_known);
+        }
+    }
+    if let Some(example) = &surplus.example {
+        let (archive, example) = (escape_bytes(archive.metadata.name.as_bytes()), escape_bytes(example));
+        warn!(
+            "beside what was restored stays what archive {archive} does not have, {}, like {example}: remove what does not \
+             belong to that world",
+            words(surplus.entries)
+        );
+    }
+    Ok(surplus.entries)
+}
+
+fn words(entries: u64) -> String {
+    if entries == 1 { "1 entry".to_owned() } else { format!("{} entries", grouped(entries)) }
+}
+
+impl Surplus {
+    /// Looks at what is in a directory, which the archive calls `stored`. What cannot be read is not known to be there.
+    fn look(&mut self, directory: &Path, stored: &[u8], is_known: &mut dyn FnMut(&[u8]) -> bool) {
+        let Ok(entries) = fs::read_dir(directory) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let path = if stored.is_empty() { name.into_vec() } else { [stored, b"/", name.as_bytes()].concat() };
+            if !is_known(&path) {
+                self.entries += 1;
+                self.example.get_or_insert(path);
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.look(&entry.path(), &path, is_known);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_archive_does_not_have_is_found_once() {
+        let folder = tempfile::tempdir().expect("temporary directories can be made");
+        for path in ["world/region/r.0.0.mca", "world/region/r.9.9.mca", "world/new/a", "world/new/b"] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("it is ours");
+            fs::write(path, b"").expect("it is ours");
+        }
+        let known: &[&[u8]] = &[b"world", b"world/region", b"world/region/r.0.0.mca"];
+        let mut surplus = Surplus::default();
+        surplus.look(&folder.path().join("world"), b"world", &mut |path| known.contains(&path));
+        assert_eq!(surplus.entries, 2);
+        surplus = Surplus::default();
+        surplus.look(&folder.path().join("world/region"), b"world/region", &mut |path| known.contains(&path));
+        assert_eq!(surplus, Surplus { entries: 1, example: Some(b"world/region/r.9.9.mca".to_vec()) });
+        surplus = Surplus::default();
+        surplus.look(&folder.path().join("nowhere"), b"nowhere", &mut |_| false);
+        assert_eq!(surplus, Surplus::default());
+    }
+}
