@@ -367,6 +367,25 @@ fn beside_an_archive_that_cannot_be_read_backups_go_on() {
     patient.borgs[0].check(&patient.repository());
 }
 
+/// Whoever repairs is told what is lost for good, and nothing counts from it any more.
+#[test]
+fn an_archive_that_a_repair_gives_up_is_not_the_last_good_one() {
+    let Some(mut patient) = Patient::new() else { return };
+    patient.heal();
+    let [first, second] = [(), ()].map(|()| patient.keeper.backup());
+    let lose = |archive: &str| patient.delete(&patient.archives()[archive]);
+    lose(&second);
+    let _ = patient.check(&["--repair"]).exits(1).says(&["mended all of it", &format!("1 archive was lost: {second}")]);
+    let status = patient.keeper.try_run(["status"]).says(&["last good", &first]);
+    assert!(!status.stdout().contains(&second), "{status}");
+    for archive in patient.archives().keys() {
+        lose(archive);
+    }
+    let _ = patient.check(&["--repair"]).exits(1).says(&["3 archives were lost: new, old, ", &first]);
+    let _ = patient.keeper.try_run(["status"]).exits(1).says(&["last good", "none"]);
+    let _ = patient.check(&[]).exits(0);
+}
+
 /// Borg 1.2.4 leaves an archive behind that nothing proves. It is named and kept, and it is in nobody's way.
 #[test]
 fn an_archive_that_an_old_borg_has_renamed_is_in_nobodys_way() {

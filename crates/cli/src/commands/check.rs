@@ -1,6 +1,7 @@
 //! `check`: are the repository and its archives what they should be? And `check --repair`: makes the best of what is left.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -9,13 +10,14 @@ use tracing::warn;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::Stop;
 use worldkeeper_core::repository::{CheckOptions as RepositoryCheckOptions, RepositoryCheck};
-use worldkeeper_engine::{ArchiveInfo, ArchivesCheck, CheckOptions, check as check_archives, check_stored};
+use worldkeeper_engine::{ArchiveInfo, ArchivesCheck, CheckOptions, Session, check as check_archives, check_stored};
 use worldkeeper_scheduler::history::{Checked, Damage, Verdict};
 
 use super::ArchiveError;
-use super::archives::note_verdict;
+use super::archives::{note, note_verdict};
 use super::output::Output;
 use crate::args;
+use crate::escape::escape;
 use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
@@ -80,8 +82,12 @@ pub(super) fn check(place: &Arc<Place>, options: &args::Check, stop: &Stop) -> a
         let choose: Option<&dyn Fn(Vec<ArchiveInfo>) -> Vec<ArchiveInfo>> = if is_all { None } else { Some(&some) };
         let (repair, verify_data) = (options.repair, options.verify_data);
         let phase = CheckOptions { repair, verify_data, choose, ..CheckOptions::default() };
+        let before = names(&session);
         told.archives = Some(check_archives(&mut session, loss.as_ref(), &phase, &reporter)?);
         told.is_limited = !is_all;
+        if repair {
+            told.lost = lost(place, &session, before, loss.is_some());
+        }
         if let (Some(name), false) = (&options.archive, was_found.get()) {
             return Err(ArchiveError::NoSuchArchive { name: name.clone(), location: session.location() }.into());
         }
@@ -94,7 +100,26 @@ pub(super) fn check(place: &Arc<Place>, options: &args::Check, stop: &Stop) -> a
         output.line(&line)?;
     }
     output.finish()?;
-    Ok(if told.remaining() == 0 { Done::Well } else { Done::WithWarnings })
+    Ok(if told.remaining() == 0 && told.lost.is_empty() { Done::Well } else { Done::WithWarnings })
+}
+
+fn names(session: &Session) -> BTreeSet<String> {
+    session.archives().into_iter().map(|archive| archive.name.to_string()).collect()
+}
+
+/// The archives that a repair has taken from the list, or not found again where the list itself was lost; none of them is the
+/// last good one any more.
+fn lost(place: &Place, session: &Session, mut archives: BTreeSet<String>, was_list_lost: bool) -> BTreeSet<String> {
+    if was_list_lost {
+        match place.gone(session) {
+            Ok(gone) => archives.extend(gone),
+            Err(error) => note(Err(error)),
+        }
+    }
+    let there = names(session);
+    archives.retain(|name| !there.contains(name));
+    note(place.history().deleted(&place.location(), &Vec::from_iter(archives.clone())));
+    archives
 }
 
 /// Says what a repair does, and requires somebody's word for it.
@@ -130,6 +155,8 @@ struct Told {
     is_limited: bool,
     /// Nor, it may be, all of the repository: it went on where one before had ended.
     is_timed: bool,
+    /// The archives that are not there any more.
+    lost: BTreeSet<String>,
 }
 
 impl Told {
@@ -180,6 +207,11 @@ impl Told {
             }
         });
         lines.extend(self.advice());
+        if !self.lost.is_empty() {
+            let were = if self.lost.len() == 1 { "was" } else { "were" };
+            let names: Vec<_> = self.lost.iter().map(|name| escape(name)).collect();
+            lines.push(format!("{} {were} lost: {}", words::count(names.len() as u64, "archive"), names.join(", ")));
+        }
         lines
     }
 
@@ -290,5 +322,9 @@ mod tests {
         let mended = Told { archives: Some(found), repair: true, ..ill };
         assert_eq!(mended.lines()[1], "found 2 problems, and mended all of it");
         assert!(mended.lines()[3].contains("7 objects were deleted"));
+        let lost = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let lossy = |names| Told { lost: lost(names), ..Told::default() }.lines().pop();
+        assert_eq!(lossy(&["mc-1"]).as_deref(), Some("1 archive was lost: mc-1"));
+        assert_eq!(lossy(&["mc-1", "mc-2"]).as_deref(), Some("2 archives were lost: mc-1, mc-2"));
     }
 }

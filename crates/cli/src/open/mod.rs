@@ -6,6 +6,7 @@
 mod answer;
 mod error;
 mod escrow;
+mod gone;
 mod look;
 mod make;
 mod proof;
