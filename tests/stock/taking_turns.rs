@@ -79,6 +79,38 @@ fn stock_begins_in_mode_keyfile_blake2() {
     stock_begins(MODES[6]);
 }
 
+/// What stock has deleted is not the last good archive any more, as soon as anybody looks; what it has renamed is.
+#[test]
+fn what_stock_deletes_is_missed() {
+    let Some(borg) = Borg::newest() else { return };
+    let borg = borg.with_passphrase(PASSPHRASE);
+    let (_folder, keeper) = place("repokey");
+    tree::sample(&keeper.world(), "world");
+    let [first, second] = [(), ()].map(|()| keeper.backup());
+    let said = |words: &[&str]| keeper.try_run(words);
+    let missed = format!("the last good archive {second} is not in the repository any more");
+    let at = |archive| location(&keeper.repository(), archive);
+    let _ = borg.run(["rename", &at(&second), "renamed"]);
+    let _ = keeper.archives();
+    let _ = said(&["doctor"]).exits(0);
+    let _ = said(&["status"]).exits(0).says(&["last good", &second]);
+
+    let _ = borg.run(["delete", &at("renamed")]);
+    for _ in 0..2 {
+        let _ = said(&["doctor"]).exits(1).says(&["warning", &missed, "worldkeeper backup"]);
+    }
+    let _ = said(&["list"]).exits(0).says(&[&missed]);
+    let _ = said(&["list"]).exits(0).does_not_say("last good");
+    let _ = said(&["doctor"]).exits(0);
+    let _ = said(&["status"]).exits(0).says(&["last good", &first]).does_not_say(&second);
+
+    let _ = borg.run(["delete", &at(&first)]);
+    let _ = said(&["run", "--once"]).exits(0).says(&["the last good archive", &first]);
+    let _ = borg.run(["delete", &at(&keeper.archives()[0])]);
+    let _ = keeper.archives();
+    let _ = said(&["status"]).exits(1).says(&["last good", "none", "any more", "worldkeeper backup"]);
+}
+
 /// Stock adds to, deletes from and compacts a repository of ours; we go on.
 #[track_caller]
 fn we_begin(mode: &str) {

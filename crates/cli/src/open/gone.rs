@@ -1,13 +1,40 @@
 //! Which archives that the history knows are not in the repository any more.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 
-use worldkeeper_engine::Session;
+use tracing::warn;
+use worldkeeper_core::error_text;
+use worldkeeper_engine::{Session, Trust};
 use worldkeeper_scheduler::history::{HistoryError, Run};
 
+use crate::escape::escape;
 use crate::place::Place;
 
 impl Place {
+    /// Notes which archives somebody else has deleted, so that none of them is taken for the last good one. A repository that is
+    /// not as it was left, or is read without a lock, proves nothing.
+    pub(super) fn note_gone(&self, session: &Session) {
+        if self.reads_unlocked.load(Ordering::Relaxed) || matches!(session.trust(), Trust::Suspicious(_)) {
+            return;
+        }
+        if let Err(error) = self.forget_gone(session) {
+            warn!("`status` and the schedule know the archives as they were: {}", error_text(&error));
+        }
+    }
+
+    fn forget_gone(&self, session: &Session) -> Result<(), HistoryError> {
+        let gone = self.gone(session)?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let last_good = self.history().last_good(self.series(), &self.location())?.and_then(|run| run.archive);
+        if let Some(name) = last_good.filter(|name| gone.contains(name)) {
+            warn!("{}", not_there(&name));
+        }
+        self.history().deleted(&self.location(), &gone)
+    }
+
     /// The archives of the series that were made here, that nobody is known to have deleted, and that are not in the
     /// repository: what is asked under a lock is certain.
     pub(crate) fn gone(&self, session: &Session) -> Result<Vec<String>, HistoryError> {
@@ -27,4 +54,9 @@ pub(crate) fn there(session: &Session) -> impl Fn(&Run) -> bool {
     move |run| {
         run.archive.as_ref().is_none_or(|name| names.contains(name) || times.contains(&run.start.as_microsecond()))
     }
+}
+
+/// Of the last good archive, in words.
+pub(crate) fn not_there(name: &str) -> String {
+    format!("the last good archive {} is not in the repository any more: somebody else has deleted it", escape(name))
 }

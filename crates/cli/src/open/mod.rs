@@ -36,6 +36,7 @@ use crate::settings::Location;
 pub(crate) use answer::Presence;
 pub(crate) use error::AccessError;
 pub(crate) use escrow::ASK_FOR_COPY;
+pub(crate) use gone::{not_there, there};
 pub(crate) use repository::OpenRepository;
 
 /// How long a command by hand waits for the repository.
@@ -98,6 +99,7 @@ impl Place {
         if matches!(purpose, Purpose::Write | Purpose::WriteOrCreate) {
             self.keep_copies(&session, purpose);
         }
+        self.note_gone(&session);
         Ok(session)
     }
 

@@ -3,9 +3,10 @@
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
 use worldkeeper_engine::Session;
 use worldkeeper_repository::Mode;
+use worldkeeper_scheduler::history::Run;
 
 use super::verdict::Check;
-use crate::open::{AccessError, OpenRepository};
+use crate::open::{AccessError, OpenRepository, not_there, there};
 use crate::place::Place;
 use crate::words::{self, is_ahead};
 
@@ -24,6 +25,8 @@ pub(super) fn checks(
     stop: &Stop,
     look_at_open: impl FnOnce(&OpenRepository) -> Vec<Check>,
 ) -> Vec<Check> {
+    // Before anything is read there: an archive that is made meanwhile is not missed.
+    let last_good = place.history().last_good(place.series(), &place.location());
     // Whoever can write can read; who cannot may have the rest looked at all the same.
     let (opened, not_writable) = match place.open_briefly(Mode::Exclusive, stop) {
         Ok(repository) => (Ok(repository), None),
@@ -44,7 +47,10 @@ pub(super) fn checks(
     match place.look_inside(repository, stop) {
         Ok(Some(session)) => {
             checks.push(Check::ok(KEY, format!("it opens what is there, encryption {}", session.mode())));
-            checks.push(archives(place, &session));
+            checks.push(match last_good {
+                Ok(last_good) => archives(place, &session, last_good.as_ref()),
+                Err(error) => Check::error(ARCHIVES, &error),
+            });
         }
         Ok(None) => {
             checks.push(Check::not_tried(KEY, "there is none yet: the first backup makes it"));
@@ -102,11 +108,19 @@ fn try_put(repository: &dyn Repository) -> Result<(), RepositoryError> {
     }
 }
 
-/// How many there are, and whether the newest is older than now: else this clock is wrong, or one that made it was.
-fn archives(place: &Place, session: &Session) -> Check {
+/// How many there are, whether the last good one is among them, and whether the newest is older than now: else this clock is
+/// wrong, or one that made it was.
+fn archives(place: &Place, session: &Session, last_good: Option<&Run>) -> Check {
     let archives = session.archives();
     let now = place.clock.now();
     let count = words::count(archives.len() as u64, "archive");
+    if let Some(gone) = last_good.filter(|run| !there(session)(run)).and_then(|run| run.archive.as_deref()) {
+        return Check::warning(
+            ARCHIVES,
+            format!("{count}; {}", not_there(gone)),
+            "find out who else may delete here, then make another one: worldkeeper backup",
+        );
+    }
     let newest = archives.iter().map(|archive| archive.time).max();
     match newest.max(Some(session.last_modified())).filter(|time| is_ahead(*time, now)) {
         Some(time) => Check::warning(

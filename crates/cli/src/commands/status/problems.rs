@@ -35,6 +35,11 @@ impl Status<'_> {
         match self.last_good() {
             // Where there is no repository, that is said.
             None if self.presence == Presence::Absent => {}
+            None if self.runs.iter().any(|run| run.is_deleted) => problems.push(format!(
+                "there is no good archive of the series {} any more: those that were made were deleted, or are lost. Make one: \
+                 worldkeeper backup",
+                self.place.series()
+            )),
             None => {
                 let series = self.place.series();
                 let doubt = match settings.name.origin {
