@@ -161,21 +161,9 @@ fn a_container_to_watch_but_no_socket() {
 /// A passphrase that goes with the container takes every backup with it.
 #[test]
 fn a_state_directory_in_the_layer_of_a_container() {
-    // What a container sees: all in a layer of its own, but for the volumes, here the repository's and the world's.
-    const LAYER: &str = "set -e; layer=$1; shift; mkdir -p \"$layer\"; mount -t tmpfs tmpfs \"$layer\"; cd \"$layer\"; \
-                         mkdir upper work root; mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root; \
-                         touch root/.dockerenv; mount --rbind /proc root/proc; \
-                         for volume in repository world; do mount --bind ../$volume \"root$(cd .. && pwd)/$volume\"; done; \
-                         exec chroot root \"$@\"";
     let (_folder, keeper) = place();
     fs::create_dir(keeper.repository()).unwrap();
-    let layer = keeper.folder().join("layer").display().to_string();
-    let container = ["unshare", "--mount", "sh", "-c", LAYER, "sh", &layer];
-    let possible = Outcome::of(Command::new(container[0]).args(&container[1..]).arg("true"));
-    let possible = if possible.code() == Some(0) { Ok(()) } else { Err(possible.to_string()) };
-    if peers::or_skip("mount", possible).is_none() {
-        return;
-    }
+    let Some(container) = container(&keeper, "repository world") else { return };
     let bare = keeper.clone().without("BORG_PASSPHRASE");
     for args in [&["backup"][..], &["run", "--once"], &["run"]] {
         let outcome = Outcome::of(&mut bare.command_under(&container, args)).exits(2);
@@ -185,7 +173,41 @@ fn a_state_directory_in_the_layer_of_a_container() {
     }
     // With a passphrase that lasts, what is lost can be made anew; that is worth a warning.
     let outcome = Outcome::of(&mut keeper.command_under(&container, ["run", "--once"]));
-    let _ = outcome.exits(0).says(&["WARN", "volume"]);
+    let _ = outcome.exits(0).says(&["WARN", "volume"]).does_not_say("own layer");
+}
+
+/// A repository that goes with the container takes every backup with it, too. Who tries us out has such a one.
+#[test]
+fn a_repository_in_the_layer_of_a_container() {
+    let (_folder, keeper) = place();
+    fs::create_dir(keeper.state()).unwrap();
+    let Some(container) = container(&keeper, "state world") else { return };
+    let warning = format!("the repository at {} lies in the container's own layer", keeper.repository().display());
+    for args in [&["backup"][..], &["run", "--once"]] {
+        let outcome = Outcome::of(&mut keeper.command_under(&container, args));
+        let _ = outcome.exits(0).says(&["WARN", &warning]);
+        // The next one's container is another.
+        fs::remove_dir_all(keeper.state()).unwrap();
+        fs::create_dir(keeper.state()).unwrap();
+    }
+    let outcome = Outcome::of(&mut keeper.command_under(&container, ["doctor"]));
+    let mount = format!("- ./backups:{}", keeper.repository().display());
+    let _ = outcome.exits(1).says(&["warning", "own layer", "volumes:", &mount]);
+}
+
+/// What a container sees: all in a layer of its own, but for the volumes. What begins with it runs a command so.
+fn container(keeper: &Worldkeeper, volumes: &str) -> Option<[String; 8]> {
+    const LAYER: &str = "set -e; layer=$1; volumes=$2; shift 2; mkdir -p \"$layer\"; mount -t tmpfs tmpfs \"$layer\"; \
+                         cd \"$layer\"; mkdir upper work root; \
+                         mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root; \
+                         touch root/.dockerenv; mount --rbind /proc root/proc; \
+                         for volume in $volumes; do mount --bind ../$volume \"root$(cd .. && pwd)/$volume\"; done; \
+                         exec chroot root \"$@\"";
+    let layer = keeper.folder().join("layer").display().to_string();
+    let container = ["unshare", "--mount", "sh", "-c", LAYER, "sh", &layer, volumes].map(str::to_owned);
+    let possible = Outcome::of(Command::new(&container[0]).args(&container[1..]).arg("true"));
+    let possible = if possible.code() == Some(0) { Ok(()) } else { Err(possible.to_string()) };
+    peers::or_skip("mount", possible).map(|()| container)
 }
 
 /// A file system in memory with a size of its own.

@@ -105,11 +105,15 @@ impl Place {
         is_in_layer(self.state.path())
     }
 
+    /// Returns whether the repository does, or will.
+    pub(crate) fn repository_is_fleeting(&self) -> bool {
+        self.settings.repository.value.local().is_some_and(is_in_layer)
+    }
+
     /// Returns whether somebody tries us out inside a container of their own: nobody has said where the state is to be,
     /// and the repository goes with the container, too.
     pub(crate) fn is_trial(&self) -> bool {
-        self.settings.state_dir.origin == Origin::Default
-            && self.settings.repository.value.local().is_some_and(is_in_layer)
+        self.settings.state_dir.origin == Origin::Default && self.repository_is_fleeting()
     }
 
     /// What is remembered of the runs.

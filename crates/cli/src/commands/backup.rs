@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::{env, fs, io, thread};
 
 use worldkeeper_core::Stop;
@@ -128,7 +128,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
     let is_partial = caller == Caller::Hand && DaemonSettings::holds_else(place);
     let old_checkpoints = if is_partial { OldCheckpoints::Stay } else { OldCheckpoints::Go };
     BackupJob {
-        repository: Box::new(Opener { place: Arc::clone(place), caller }),
+        repository: Box::new(Opener { place: Arc::clone(place), caller, told: Once::new() }),
         options: CreateOptions { old_checkpoints, ..create_options(place) },
         rules: Some(place.settings.retention.value.clone()),
         zone: place.zone.clone(),

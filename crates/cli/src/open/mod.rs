@@ -14,8 +14,8 @@ mod remote;
 mod repository;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -304,6 +304,21 @@ fn is_blank(repository: &dyn Repository) -> Result<bool, RepositoryError> {
 pub(crate) struct Opener {
     pub(crate) place: Arc<Place>,
     pub(crate) caller: Caller,
+    /// What is said of its place, once.
+    pub(crate) told: Once,
+}
+
+impl Opener {
+    /// Warns, once it is known that its file system answers, of a repository that goes with a container.
+    fn warn_if_fleeting(&self) {
+        if self.place.repository_is_fleeting() {
+            let location = self.place.location();
+            warn!(
+                "the repository at {location} lies in the container's own layer: it goes when this container goes, and every \
+                 backup with it. Mount a directory there; `worldkeeper doctor` shows how"
+            );
+        }
+    }
 }
 
 impl OpenSession for Opener {
@@ -312,6 +327,7 @@ impl OpenSession for Opener {
             CreateError::Session(error) if error.is_stopped() => OpenError::Stopped,
             error => OpenError::Failed { source: Box::new(error), retry: true },
         })?;
+        self.told.call_once(|| self.warn_if_fleeting());
         self.place.session(Purpose::WriteOrCreate, self.caller, stop).map_err(|error| {
             if error.is_stopped() {
                 return OpenError::Stopped;

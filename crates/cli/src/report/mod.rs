@@ -12,6 +12,7 @@ mod tests;
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::commands::OutputError;
@@ -88,6 +89,11 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         hint.push_str(&escape(&line));
     }
     Some(hint)
+}
+
+/// What mounts a directory of the host in the compose file, line by line.
+pub(crate) fn mount(directory: &Path) -> String {
+    hints::mount("./backups", directory).join("\n")
 }
 
 /// The error and its causes in one line, for the log.

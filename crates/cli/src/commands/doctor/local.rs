@@ -8,6 +8,7 @@ use super::repository;
 use super::verdict::Check;
 use crate::open::OpenRepository;
 use crate::place::Place;
+use crate::report;
 use crate::words;
 
 const QUOTA: &str = "quota";
@@ -19,8 +20,20 @@ const LITTLE_BYTES: u64 = 1 << 30;
 /// Looks at the repository in a directory.
 pub(super) fn checks(place: &Place, directory: &Path, stop: &Stop) -> Vec<Check> {
     let mut checks = repository::checks(place, stop, |repository| quota(repository).into_iter().collect());
-    checks.push(space(place, SPACE, directory));
+    checks.push(if place.repository_is_fleeting() { fleeting(directory) } else { space(place, SPACE, directory) });
     checks
+}
+
+/// It goes with the container; how much room there is meanwhile says little.
+fn fleeting(directory: &Path) -> Check {
+    Check::warning(
+        SPACE,
+        format!(
+            "{} lies in the container's own layer: it goes when this container goes, and every backup with it",
+            directory.display()
+        ),
+        format!("mount a directory of the host there. In the compose file:\n{}", report::mount(directory)),
+    )
 }
 
 /// How much of its quota is used.

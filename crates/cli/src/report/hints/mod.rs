@@ -188,11 +188,17 @@ pub(super) fn lines(error: &(dyn Error + 'static)) -> Vec<String> {
         return vec![command.clone()];
     }
     if let Some(AccessError::Fleeting(directory)) = error.downcast_ref() {
-        let mount = format!("      - worldkeeper:{}", directory.display());
-        let lines = ["services:", "  worldkeeper:", "    volumes:", &mount, "volumes:", "  worldkeeper:"];
-        return lines.map(str::to_owned).to_vec();
+        let mut lines = mount("worldkeeper", directory).to_vec();
+        lines.extend(["volumes:", "  worldkeeper:"].map(str::to_owned));
+        return lines;
     }
     Vec::new()
+}
+
+/// What mounts something in the compose file.
+pub(super) fn mount(what: &str, directory: &Path) -> [String; 4] {
+    let mount = format!("      - {what}:{}", directory.display());
+    ["services:", "  worldkeeper:", "    volumes:", &mount].map(str::to_owned)
 }
 
 const LEAVE_OUT: &str = "--exclude leaves it out; `worldkeeper restore` brings what can be read of all others";
