@@ -132,8 +132,14 @@ fn a_repository_that_is_not_there_yet_is_no_failure_and_is_not_made() {
     let remote = bare(&Server::Ours, sshd);
     let outcome = remote.keeper.run(["doctor", "--json"]);
     let found = verdicts(&outcome);
-    assert_eq!((found["path"].as_str(), found["writing"].as_str()), ("ok", "not-tried"), "{outcome}");
+    assert_eq!((found["path"].as_str(), found["writing"].as_str()), ("not-tried", "not-tried"), "{outcome}");
     assert!(!remote.on_disk().exists());
+    // What it cannot know of, the first backup finds.
+    let Transport::Ssh(sshd) = &remote.transport else { unreachable!("it is") };
+    let keeper = remote.keeper.clone().with("BORG_REPO_PATH", sshd.url(&remote.on_disk().join("not/there")));
+    let _ = keeper.run(["doctor"]).says(&["not tried", "--make-parent-dirs"]);
+    let refused = keeper.try_run(["backup"]).exits(2).says(&["is not there", "hint", "--make-parent-dirs"]);
+    let _ = refused.does_not_say("authorized_keys");
     // Where one was, it is.
     let _ = remote.keeper.backup();
     fs::remove_dir_all(remote.on_disk()).unwrap();
@@ -255,8 +261,13 @@ fn a_repository_in_a_directory_tells_more() {
     let folder = tempfile::tempdir().unwrap();
     let keeper = Worldkeeper::at(folder.path());
     tree::world(&keeper.world(), 3, "doctor");
-    let _ = keeper.run(["doctor"]).says(&["there is no repository yet"]);
+    let outcome = keeper.run(["doctor", "--json"]).says(&["there is no repository yet"]);
+    assert_eq!(verdicts(&outcome)["path"], "not-tried");
     assert!(!keeper.repository().exists());
+    let nowhere = keeper.clone().with("BORG_REPO_PATH", "/proc/repo");
+    for args in [["doctor"], ["backup"]] {
+        let _ = nowhere.try_run(args).exits(2).says(&["/proc/repo", "name another one"]);
+    }
     let _ = keeper.backup();
     let before = contents(&keeper.repository());
     let outcome = keeper.run(["doctor", "--json"]);

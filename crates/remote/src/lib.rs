@@ -21,6 +21,6 @@ pub use limited::limited;
 pub use link::{Connect, ConnectError, Ended, Incoming, Link};
 pub use location::{LocationError, RemoteLocation};
 pub use rate::UploadLimit;
-pub use repository::{OnWait, RemoteMode, RemoteOptions, RemoteRepository};
+pub use repository::{NO_PARENT, OnWait, RemoteMode, RemoteOptions, RemoteRepository};
 pub use serve_command::ServeCommand;
 pub use worldkeeper_rpc::Window;

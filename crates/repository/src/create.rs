@@ -19,7 +19,8 @@ pub(crate) fn create(disk: &dyn Disk, path: &Path, options: &CreateOptions) -> R
             disk::create_dir_all(disk, disk::parent(path))?;
         }
         disk.create_dir(path).map_err(|error| {
-            if error.is_not_found() {
+            // What is not there then is not above it: the file system takes no directory.
+            if error.is_not_found() && !options.make_parent_dirs {
                 let reason = "the directory it should be created in does not exist".to_owned();
                 RepositoryError::NotARepository { path: path.display().to_string(), reason }
             } else {

@@ -24,8 +24,15 @@ fn require_takes_directories(path: &Path) -> Result<(), DiskError> {
     if !there.is_dir() {
         return Err(failed(io::ErrorKind::NotADirectory.into()));
     }
+    // What the kernel shows there may look writable to root, and takes nothing.
+    if rustix::fs::statfs(there).is_ok_and(|system| OF_THE_KERNEL.contains(&(system.f_type as u64))) {
+        return Err(failed(io::ErrorKind::Unsupported.into()));
+    }
     require_writable(there).map_err(failed)
 }
+
+/// `f_type` of proc and sysfs, from `linux/magic.h`.
+const OF_THE_KERNEL: [u64; 2] = [0x9fa0, 0x6265_6572];
 
 impl Place {
     /// Logs in to the repository's machine, step by step; `None` where a command connects and keeps the steps to itself.
@@ -66,5 +73,19 @@ impl Place {
         let session = self.unlock(repository, stop)?;
         self.judge_silently(&session)?;
         Ok(Some(session))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_directory_can_be_made_none_is_promised() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(require_takes_directories(&folder.path().join("a/b")).is_ok());
+        for path in ["/proc/repo", "/proc/self/a/repo", "/dev/null/repo"] {
+            assert!(require_takes_directories(Path::new(path)).is_err(), "{path}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use worldkeeper_rpc::{AsSeen, Call, Outcome, Page, Payload, RemoteError, Reply};
 use crate::Connect;
 use crate::conversation::{Broken, Conversation, Until};
 use open::Welcome;
-pub use open::{OnWait, RemoteMode, RemoteOptions};
+pub use open::{NO_PARENT, OnWait, RemoteMode, RemoteOptions};
 use transaction::RemoteTransaction;
 
 /// A repository behind `borg serve`, open.

@@ -85,6 +85,9 @@ pub(super) struct Opened {
     pub(super) welcome: Welcome,
 }
 
+/// Why a server refuses to make a repository in a directory that is not there.
+pub const NO_PARENT: &str = "the directory that it should be made in is not there";
+
 impl RemoteRepository {
     /// Connects and opens a repository.
     pub fn open(connect: Arc<dyn Connect>, options: RemoteOptions) -> Result<Self, RepositoryError> {
@@ -131,11 +134,9 @@ impl RemoteRepository {
                 Ok(Self::of(opened, connect, options))
             }
             Ok(other) => Err(unexpected(&other)),
-            Err(error) if error.class() == Some(Class::ParentPathDoesNotExist) => Err(RepositoryError::Refused {
-                location: options.location,
-                reason: "the directory that it should be made in is not there; --make-parent-dirs makes it, too"
-                    .to_owned(),
-            }),
+            Err(error) if error.class() == Some(Class::ParentPathDoesNotExist) => {
+                Err(RepositoryError::Refused { location: options.location, reason: NO_PARENT.to_owned() })
+            }
             Err(error) => Err(options.refused(error)),
         }
     }

@@ -69,14 +69,27 @@ fn is_missing(error: &AccessError) -> bool {
     matches!(error, AccessError::Repository(RepositoryError::DoesNotExist(_)))
 }
 
-/// There is no repository, which is well if none was there before.
+/// There is no repository, which may be well if none was there before: to know it, one would have to be made.
 fn missing(place: &Place) -> Vec<Check> {
     let path = match place.require_room_for_new() {
-        Ok(()) => Check::ok(PATH, "there is no repository yet: the first backup makes it"),
+        Ok(()) => {
+            Check::not_tried(PATH, format!("there is no repository yet: the first backup makes it{}", needs(place)))
+        }
         Err(error) => Check::error(PATH, &error),
     };
     let rest = ALL[1..].iter().map(|name| Check::not_tried(name, "there is no repository yet"));
     std::iter::once(path).chain(rest).collect()
+}
+
+/// What there has to be for that, as far as nothing here knows whether it is.
+fn needs(place: &Place) -> &'static str {
+    match (place.settings.repository.value.local(), place.settings.make_parent_dirs.value) {
+        (Some(_), _) => "",
+        (None, true) => ", if the server lets it",
+        (None, false) => {
+            ", if the server lets it and the directory that it is to be made in is there; --make-parent-dirs makes that, too"
+        }
+    }
 }
 
 /// Whether it can be written, by a PUT that is rolled back; unless it is known already why not.

@@ -8,7 +8,7 @@ use worldkeeper_archive::{ArchiveError, ManifestError};
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
 use worldkeeper_engine::{ArchiveProblem, BrokenArchive, KeyStoreError, ObjectProblem, SessionError, StateError};
-use worldkeeper_remote::ConnectError;
+use worldkeeper_remote::{ConnectError, NO_PARENT};
 use worldkeeper_repository::SettingError;
 
 use super::system;
@@ -92,6 +92,11 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
              checkpoint; nothing half done is left behind"
                 .into()
         }
+        RepositoryError::Refused { reason, .. } if reason == NO_PARENT => {
+            "see that the path is right; then make that directory there, or have it made: --make-parent-dirs or \
+             MAKE_PARENT_DIRS=yes"
+                .into()
+        }
         RepositoryError::Refused { .. } => {
             "see what the server grants this key, in its `authorized_keys`: the path (--restrict-to-path, \
              --restrict-to-repository), writing (--append-only), space (--storage-quota); and whose the directory is"
@@ -108,6 +113,12 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
             "its disk is failing. Copy the repository to another one, with a program that goes on behind what cannot be \
              read (ddrescue does), then mend the copy: worldkeeper check --repair --repository COPY"
                 .into()
+        }
+        RepositoryError::Disk(error)
+            if error.action == "create directory"
+                && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Unsupported) =>
+        {
+            "no directory can be made there: name another one, with --repository or BORG_REPO_PATH".into()
         }
         RepositoryError::Disk(error) => return disk(error).or_else(|| Some("see what is wrong with its disk".into())),
         _ => return None,

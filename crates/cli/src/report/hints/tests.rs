@@ -12,7 +12,7 @@ use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::tam::TamError;
 use worldkeeper_crypto::{KeyBlobError, KeyFileError, PaperError};
 use worldkeeper_engine::{EncodingProblem, KeyStoreError, ObjectError, Suspicion};
-use worldkeeper_remote::ConnectError;
+use worldkeeper_remote::{ConnectError, NO_PARENT};
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use super::settings::CHUNKER_PARAMS;
@@ -172,6 +172,17 @@ fn repositories_that_cannot_be_told_apart_come_with_a_hint() {
     helps(SettingsError::UnknownLabel { label: text(), labels: "local".into() });
     helps(SettingsError::WhichRepository { labels: "local, nas".into() });
     helps(SettingsError::Incomplete { given: "REMOTE_PATH", missing: "REMOTE_HOST" });
+}
+
+/// What a server grants a key is beside the point there.
+#[test]
+fn a_directory_that_is_not_there_is_told_from_one_that_is_not_granted() {
+    let refused = |reason: &str| {
+        hint(&RepositoryError::Refused { location: "ssh://nas/a/r".into(), reason: reason.into() }).unwrap()
+    };
+    let missing = refused(NO_PARENT);
+    assert!(missing.contains("--make-parent-dirs") && !missing.contains("authorized_keys"), "{missing}");
+    assert!(refused("PathNotAllowed").contains("authorized_keys"));
 }
 
 #[test]
