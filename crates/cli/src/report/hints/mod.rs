@@ -68,6 +68,15 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
                 .to_owned(),
         );
     }
+    if let Some(error @ BackupError::Create { .. }) = error.downcast_ref()
+        && error.is_stopped()
+    {
+        return Some(
+            "no archive was made: the repository is as it was before, but for a checkpoint, if the backup took long enough for \
+             one. The next backup begins anew, and stores again nothing that is there"
+                .to_owned(),
+        );
+    }
     if let Some(RetentionError::ClockSet(_)) = error.downcast_ref() {
         return Some("see that the clock is right, then start the daemon again".to_owned());
     }

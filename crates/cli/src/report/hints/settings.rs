@@ -17,6 +17,7 @@ pub(super) fn settings(error: &SettingsError) -> Option<String> {
                 "set {missing} too, or take {given} away and say all of it in BORG_REPO_PATH=ssh://USER@HOST:PORT/PATH"
             )
         }
+        SettingsError::SourceTwice(_) => "name it once, with --source or in BACKUP_SOURCES".into(),
         SettingsError::NoLabel(location) => format!("name it like --repository LABEL={location}"),
         SettingsError::LabelTwice(_) => "give each repository a label of its own: LABEL=LOCATION".into(),
         SettingsError::RepositoryTwice(_) => "name it once: two backups in one repository are no safer than one".into(),

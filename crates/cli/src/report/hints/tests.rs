@@ -163,6 +163,15 @@ fn what_is_in_the_way_of_a_directory_is_told_from_a_disk_that_fails() {
     assert!(!exists("create").contains("move it away"));
 }
 
+/// Who presses Ctrl-C wants to know what is left of it.
+#[test]
+fn a_backup_that_was_stopped_says_what_is_left() {
+    for stopped in [SessionError::Stopped, RepositoryError::Stopped.into()] {
+        let error = BackupError::Create { series: "mc".into(), source: stopped.into() };
+        assert!(hint(&error).unwrap().contains("no archive was made"));
+    }
+}
+
 #[test]
 fn repositories_that_cannot_be_told_apart_come_with_a_hint() {
     let text = || "nas".to_owned();
@@ -287,6 +296,7 @@ fn other_failures_come_with_a_hint() {
     helps(KeyCopyError::Line { from: "x".into(), number: 7, source: PaperError::CheckDigits });
     helps(KeyCopyError::Incomplete { from: "x".into(), expected: "7".into() });
     helps(SettingsError::KeepsNothing);
+    helps(SettingsError::SourceTwice(path()));
     helps(DaemonError::Interrupted);
     helps(CheckProblem::NotConfirmed);
 }
