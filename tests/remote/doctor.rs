@@ -171,6 +171,11 @@ fn a_key_that_is_not_let_in_fails_at_the_login() {
     let _ = keygen(&other, "ed25519", "");
     let keeper = remote.keeper.clone().with("SSH_KEY_PATH", &other);
     assert_fails_at(&keeper, "login", &["does not let", "authorized_keys"]);
+    let missing = keeper.with("SSH_KEY_PATH", remote.folder.path().join("missing"));
+    assert_fails_at(&missing, "login", &["cannot read the key", "SSH_KEY_PATH", "worldkeeper ssh-key"]);
+    let rsh = remote.keeper.clone().with("BORG_RSH", "/nowhere/ssh");
+    let _ = rsh.try_run(["doctor"]).exits(2).says(&["cannot start /nowhere/ssh", "BORG_RSH"]);
+    let _ = rsh.try_run(["backup"]).exits(2).says(&["hint", "BORG_RSH"]);
 }
 
 #[test]

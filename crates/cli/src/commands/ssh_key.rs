@@ -1,6 +1,6 @@
 //! `ssh-key`: a key of our own to log in with, and the line that lets it in where the repository is, and no further.
 
-use tracing::info;
+use tracing::{info, warn};
 use worldkeeper_core::disk::{self, parent};
 use worldkeeper_core::{DiskError, shell};
 use worldkeeper_remote::ssh::{KeyPair, KeyPairError};
@@ -8,7 +8,7 @@ use worldkeeper_remote::ssh::{KeyPair, KeyPairError};
 use super::output::Output;
 use crate::place::Place;
 use crate::report::Done;
-use crate::settings::Location;
+use crate::settings::{Location, Setting};
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,15 @@ pub(super) fn ssh_key(place: &Place) -> anyhow::Result<Done> {
     let mut output = Output::new();
     output.line(&format!("{forced} {public}"))?;
     output.finish()?;
-    Ok(Done::Well)
+    let own = place.ssh_key_path();
+    let other = place.settings.remote.ssh_key.as_ref().filter(|setting| setting.value != own);
+    if let Some(Setting { value, origin }) = other {
+        let (other, own) = (value.display(), own.display());
+        warn!(
+            "{origin} names another key, {other}: that one logs in, and not the one of this line. Take it away, or name {own}"
+        );
+    }
+    Ok(Done::with(u64::from(other.is_some())))
 }
 
 /// The public half of our key, which is made once and never replaced.

@@ -26,6 +26,8 @@ const PIECE_BYTES: usize = 64 << 10;
 /// What a pipe holds where the system allows it: less, and two processes take turns for every 64 KiB.
 const PIPE_BYTES: usize = 1 << 20;
 
+const RSH: &str = "correct the command in BORG_RSH or --rsh; or take it away: SSH is built in";
+
 /// Starts the command of these words.
 pub(super) fn start(runtime: &Runtime, words: &[String], options: &CommandOptions) -> Result<Link, ConnectError> {
     let fail = |message| ConnectError { message, remedy: None, may_pass: false };
@@ -38,8 +40,10 @@ pub(super) fn start(runtime: &Runtime, words: &[String], options: &CommandOption
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // The runtime is told when it ends.
     let _entered = runtime.enter();
-    let (mut child, started) =
-        started::start(&mut command).map_err(|error| fail(format!("cannot start {program}: {error}")))?;
+    let (mut child, started) = started::start(&mut command).map_err(|error| ConnectError {
+        remedy: Some(RSH.to_owned()),
+        ..fail(format!("cannot start {program}: {error}"))
+    })?;
     let stdin = child.stdin.take().expect("it was asked for");
     let stdout = child.stdout.take().expect("it was asked for");
     let stderr = child.stderr.take().expect("it was asked for");

@@ -67,6 +67,10 @@ impl Keys {
     }
 }
 
+const CORRECT: &str = "correct SSH_KEY_PATH or --ssh-key, and see that in a container it is mounted";
+
+const MAKE_ONE: &str = "take it away and have one made: worldkeeper ssh-key";
+
 /// Why a file gives no key.
 enum KeyError {
     Io(std::io::Error),
@@ -78,8 +82,14 @@ impl KeyError {
     fn refusal(&self, path: &Path) -> ConnectError {
         let path = path.display();
         let (message, remedy) = match self {
-            Self::Io(error) => (format!("cannot read the key {path}: {error}"), None),
-            Self::Format(error) => (format!("{path} holds no private key that could be used: {error}"), None),
+            Self::Io(error) => {
+                let what = if error.kind() == ErrorKind::PermissionDenied { "make it readable" } else { CORRECT };
+                (format!("cannot read the key {path}: {error}"), Some(format!("{what}, or {MAKE_ONE}")))
+            }
+            Self::Format(error) => (
+                format!("{path} holds no private key that could be used: {error}"),
+                Some(format!("{CORRECT}, or {MAKE_ONE}")),
+            ),
             Self::Passphrase { is_given: true } => {
                 (format!("the key {path} is encrypted, and the passphrase given does not open it"), None)
             }

@@ -1,8 +1,8 @@
 //! A repository on another machine: each step on the way there, and what is at its end.
 
 use worldkeeper_core::Stop;
-use worldkeeper_remote::RemoteLocation;
 use worldkeeper_remote::ssh::{Probe, Step};
+use worldkeeper_remote::{ConnectError, RemoteLocation};
 
 use super::repository;
 use super::verdict::Check;
@@ -32,7 +32,11 @@ pub(super) fn checks(place: &Place, location: &RemoteLocation, stop: &Stop) -> V
     match place.server_version(location, stop) {
         Ok(version) => checks.push(Check::ok(SERVER, format!("it is borg {version}, or speaks like it"))),
         Err(error) => {
-            checks.push(Check { remedy: Some(NO_SERVER.to_owned()), ..Check::error(SERVER, &error) });
+            // Who could not even begin knows why.
+            let known =
+                anyhow::Chain::new(&error).find_map(|cause| cause.downcast_ref::<ConnectError>()?.remedy.clone());
+            let remedy = known.unwrap_or_else(|| NO_SERVER.to_owned());
+            checks.push(Check { remedy: Some(remedy), ..Check::error(SERVER, &error) });
             return and_no_more(checks);
         }
     }
