@@ -25,6 +25,8 @@ fn a_file_that_cannot_be_read_or_written() {
             let _ = is_refused(&keeper, &[verb, &[path]].concat(), &[path, "hint: name a file"]);
         }
     }
+    let written = format!("the copy of the key cannot be written to {missing}");
+    let _ = is_refused(&keeper, &["key", "export", &missing], &[&written]);
 }
 
 #[test]

@@ -23,9 +23,17 @@ use crate::secrets;
 /// Why a copy of a key cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyCopyError {
-    /// The file.
-    #[error("the copy of the key cannot be used")]
+    /// The file that holds it.
+    #[error("the copy of the key cannot be read")]
     Disk(#[from] DiskError),
+    /// The file that it is to be in.
+    #[error("the copy of the key cannot be written to {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: DiskError,
+    },
     /// What is to be replaced is no file.
     #[error("{} is not a regular file", .0.display())]
     NotRegular(PathBuf),
@@ -121,12 +129,13 @@ fn confirm(place: &Place, fingerprint: &str, stop: &Stop) -> anyhow::Result<Done
 
 /// Writes a file that its owner alone can read.
 fn write(place: &Place, path: &Path, text: &str) -> Result<(), KeyCopyError> {
+    let failed = |source| KeyCopyError::Write { path: path.to_owned(), source };
     match place.disk.metadata(path) {
         Ok(metadata) if metadata.kind != EntryKind::File => return Err(KeyCopyError::NotRegular(path.to_owned())),
-        Err(error) if !error.is_not_found() => return Err(error.into()),
+        Err(error) if !error.is_not_found() => return Err(failed(error)),
         _ => {}
     }
-    Ok(disk::replace(place.disk.as_ref(), path, text.as_bytes())?)
+    disk::replace(place.disk.as_ref(), path, text.as_bytes()).map_err(failed)
 }
 
 fn import(place: &Place, path: Option<&Path>, paper: bool, stop: &Stop) -> anyhow::Result<Done> {

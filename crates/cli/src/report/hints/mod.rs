@@ -426,6 +426,7 @@ const NAME_SOURCES: &str = "name the directories to back up with --source or BAC
 fn key_copy(error: &KeyCopyError) -> Option<String> {
     Some(match error {
         KeyCopyError::Disk(error) => named_file(error.kind(), &error.path),
+        KeyCopyError::Write { path, source } => named_file(source.kind(), path),
         KeyCopyError::NotRegular(_) => "name a file, or none: the copy goes to standard output then".to_owned(),
         KeyCopyError::Input(_) => return None,
         KeyCopyError::NotText(_) | KeyCopyError::NoKey { .. } => {

@@ -292,6 +292,7 @@ fn other_failures_come_with_a_hint() {
     helps(SecretError::NoneNew);
     helps(KeyCopyError::NotRegular(path()));
     helps(KeyCopyError::Disk(full()));
+    helps(KeyCopyError::Write { path: path(), source: full() });
     helps(KeyCopyError::NoKey { from: "x".into(), source: KeyFileError::FirstLine });
     helps(KeyCopyError::Line { from: "x".into(), number: 7, source: PaperError::CheckDigits });
     helps(KeyCopyError::Incomplete { from: "x".into(), expected: "7".into() });
