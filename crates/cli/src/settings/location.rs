@@ -21,7 +21,7 @@ pub(crate) enum Location {
 pub(crate) enum LocationError {
     /// One on another machine, which is not written as one is.
     #[error("it names another machine, but {0}; for a directory of that name write ./ in front")]
-    Remote(#[from] worldkeeper_remote::LocationError),
+    Remote(worldkeeper_remote::LocationError),
     /// One on another machine that is no text.
     #[error("it names another machine, but is not valid UTF-8; for a directory of that name write ./ in front")]
     RemoteNotText,
@@ -65,7 +65,7 @@ impl Location {
         match RemoteLocation::parse(&text) {
             Some(_) if location.to_str().is_none() => return Err(LocationError::RemoteNotText),
             Some(Err(worldkeeper_remote::LocationError::Archive)) => return Err(LocationError::Archive),
-            Some(remote) => return Ok(Self::Remote(remote?)),
+            Some(remote) => return remote.map(Self::Remote).map_err(LocationError::Remote),
             None => {}
         }
         if text.contains("::") {
@@ -109,6 +109,8 @@ fn plain_path(path: &Path) -> Result<PathBuf, LocationError> {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use super::*;
 
     fn parse(location: &OsStr) -> Result<Location, LocationError> {
@@ -162,5 +164,8 @@ mod tests {
         }
         assert!(matches!(parse(OsStr::new("-oProxyCommand=x:a")), Err(LocationError::Remote(_))));
         assert_eq!(parse(OsStr::from_bytes(b"host:\xff")), Err(LocationError::RemoteNotText));
+        // What is wrong with it is said in one line, and not again as its cause.
+        let port = parse(OsStr::new("ssh://me@host:abc/x")).unwrap_err();
+        assert!(port.to_string().contains("but \"abc\" is no port;") && port.source().is_none(), "{port}");
     }
 }
