@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use rustix::io::Errno;
 use worldkeeper_archive::{ArchiveError, ManifestError};
+use worldkeeper_core::disk::parent;
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_crypto::KeyBlobError;
 use worldkeeper_engine::{ArchiveProblem, BrokenArchive, KeyStoreError, ObjectProblem, SessionError, StateError};
@@ -251,5 +253,11 @@ pub(super) fn disk(error: &DiskError) -> Option<String> {
     if error.action == "create" && error.kind() == io::ErrorKind::AlreadyExists {
         return None;
     }
-    system(error.kind(), &error.path.display().to_string())
+    system(error.kind(), &in_the_way(error).display().to_string())
+}
+
+/// What has to let it be done: of a file that is not there, its directory.
+fn in_the_way(error: &DiskError) -> &Path {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied && error.action != "create directory";
+    if is_denied && !error.path.exists() { parent(&error.path) } else { &error.path }
 }

@@ -144,6 +144,20 @@ fn whose_disk_is_full_is_said() {
     }
 }
 
+/// A file that need not be there is nothing to give anybody a right to.
+#[test]
+fn who_may_not_make_a_file_needs_the_right_to_its_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let denied = |action, path: &Path| {
+        hint(&StateError::from(DiskError::new(action, path, io::ErrorKind::PermissionDenied.into()))).unwrap()
+    };
+    let file = folder.path().join("starting");
+    let right_to = |path: &Path| format!("the right to {}", path.display());
+    assert!(denied("open", &file).ends_with(&right_to(folder.path())));
+    std::fs::write(&file, "").unwrap();
+    assert!(denied("open", &file).ends_with(&right_to(&file)));
+}
+
 /// How far a backup came before the disk was full says nothing of what it had still to write.
 #[test]
 fn nobody_is_told_to_make_too_little_space() {
