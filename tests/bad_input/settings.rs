@@ -10,6 +10,17 @@ use worldkeeper_tests::eventually;
 
 use crate::{backup_is_refused, contents, is_refused, place, place_with_archive};
 
+/// Nothing is deleted of a series whose name is mistyped, and whoever waits for space is told why.
+#[test]
+fn pruning_a_series_that_has_no_archives_is_a_warning() {
+    let (_folder, keeper) = place_with_archive();
+    for words in [&["prune", "--name", "wrold"][..], &["prune", "--name", "wrold", "--dry-run"]] {
+        let outcome = keeper.try_run(words).exits(1);
+        let _ = outcome.says(&["there is no archive of the series wrold; the series that there are: world", "0 of 0"]);
+    }
+    let _ = keeper.run(["prune"]).does_not_say("there is no archive");
+}
+
 #[test]
 fn an_interval_that_is_no_duration() {
     for text in ["soon", "1 fortnight", "-5", "1m1h"] {

@@ -1,15 +1,18 @@
 //! `prune`: deletes what the retention does not keep, and frees its space; or only says what that would be.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tracing::warn;
 use worldkeeper_core::Stop;
-use worldkeeper_engine::Session;
 use worldkeeper_engine::prune::{Decision, plan_series, require_past};
+use worldkeeper_engine::{Session, series};
 
 use super::archives::unproven_text;
 use super::backup;
 use super::beside::DaemonSettings;
 use super::output::Output;
+use crate::escape::escape;
 use crate::open::{Caller, Purpose};
 use crate::place::Place;
 use crate::progress::Reporter;
@@ -25,6 +28,7 @@ pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::R
     let lacking = place.history().lacking(place.series(), &place.location())?;
     let plan = plan_series(&session, place.series(), &lacking, rules, place.clock.now(), &place.zone)?;
     require_past(&session, &plan.decisions)?;
+    let is_missing = warn_if_missing(&session, place.series());
     let freed = if dry_run { None } else { Some(delete(place, &mut session)?) };
     let mut output = Output::new();
     for decision in &plan.decisions {
@@ -44,8 +48,26 @@ pub(super) fn prune(place: &Arc<Place>, dry_run: bool, stop: &Stop) -> anyhow::R
     };
     output.line(&line)?;
     output.finish()?;
-    Ok(Done::with(warnings))
+    Ok(Done::with(warnings + u64::from(is_missing)))
 }
+
+/// Warns, and returns, that there is none of the series where there are archives of others: its name is mistyped, most likely.
+fn warn_if_missing(session: &Session, series: &str) -> bool {
+    let archives = session.archives();
+    let names = archives.iter().filter_map(|archive| archive.name.as_str());
+    let others: BTreeSet<_> = names.filter_map(series::of).collect();
+    let is_missing = !archives.is_empty() && !others.contains(series);
+    if is_missing {
+        let some: Vec<_> = others.iter().take(MANY).map(|name| escape(name)).collect();
+        let more = if others.len() > MANY { ", …" } else { "" };
+        let there = if some.is_empty() { "none is of any".to_owned() } else { format!("{}{more}", some.join(", ")) };
+        warn!("there is no archive of the series {series}; the series that there are: {there}");
+    }
+    is_missing
+}
+
+/// More names than that nobody reads.
+const MANY: usize = 5;
 
 /// Deletes what the retention does not keep, and frees its space; returns how many bytes that was, and how many warnings there
 /// were.
