@@ -111,7 +111,7 @@ fn our_key_is_made_once_and_lets_stock_into_the_one_repository() {
         let line = keeper.run(["ssh-key"]).stdout().to_owned();
         assert_eq!(keeper.run(["ssh-key"]).stdout(), line);
         let another = keeper.clone().with("SSH_KEY_PATH", "/ssh/key");
-        let _ = another.try_run(["ssh-key"]).exits(1).says(&[&line, "SSH_KEY_PATH names another key, /ssh/key"]);
+        let _ = another.try_run(["ssh-key"]).exits(1).says(&[line.trim(), "SSH_KEY_PATH names another key, /ssh/key"]);
         let key = keeper.state().join("ssh/id_ed25519");
         assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
         let public = Outcome::of(Command::new("ssh-keygen").arg("-yf").arg(&key)).exits(0).stdout().to_owned();
