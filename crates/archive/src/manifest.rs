@@ -118,7 +118,7 @@ impl Manifest {
         let timestamp = next.map_or(now, |next| next.max(now));
         self.timestamp = Some(timestamp);
         if key.tam_required() == Some(true) {
-            self.config.insert(b"tam_required".to_vec(), Value::Bool(true));
+            self.require_tam();
         }
         Ok(self.encode(key, salt, timestamp))
     }
@@ -143,7 +143,17 @@ impl Manifest {
 
     /// Whether the manifest itself says that a TAM is required from now on.
     pub fn tam_required(&self) -> bool {
-        self.config.get(b"tam_required".as_slice()) == Some(&Value::Bool(true))
+        self.config.get(TAM_REQUIRED) == Some(&Value::Bool(true))
+    }
+
+    /// Says in it that a TAM is required from now on.
+    pub fn require_tam(&mut self) {
+        self.config.insert(TAM_REQUIRED.to_vec(), Value::Bool(true));
+    }
+
+    /// Takes back what it says of that: without a TAM of its own it says nothing.
+    pub fn forget_tam_required(&mut self) {
+        self.config.remove(TAM_REQUIRED);
     }
 
     fn check_limits(&self) -> Result<(), ManifestError> {
@@ -272,6 +282,8 @@ fn moment(decoder: &mut Decoder<'_>) -> Result<Timestamp, ManifestError> {
     time::parse(&String::from_utf8_lossy(decoder.raw()?)).map_err(ManifestError::Time)
 }
 
+/// Where the settings say that a TAM is required.
+const TAM_REQUIRED: &[u8] = b"tam_required";
 /// How a manifest begins that borg 1.x shall not try to read.
 const FUTURE_FORMAT: &[u8] = &[0xc1; 4];
 /// What stock reads and refuses to exceed.

@@ -19,6 +19,34 @@ use worldkeeper_core::msgpack::{Decoder, Encoder};
 ///
 /// If it is no key blob.
 pub fn weaken(blob: &str, passphrase: &str) -> Option<String> {
+    rewritten(blob, passphrase, <[u8]>::to_vec)
+}
+
+/// The same, of a key that does not say whether manifests must be proven, as borg made them before 1.0.9.
+///
+/// # Panics
+///
+/// If it is no key blob.
+pub fn of_old_borg(blob: &str, passphrase: &str) -> Option<String> {
+    rewritten(blob, passphrase, without_tam_required)
+}
+
+fn without_tam_required(inner: &[u8]) -> Vec<u8> {
+    let mut decoder = Decoder::new(inner);
+    let pairs = (0..decoder.map().expect("a key is a map"))
+        .map(|_| (decoder.skip().expect("a key"), decoder.skip().expect("a value")))
+        .filter(|(key, _)| !key.ends_with(b"tam_required"))
+        .collect::<Vec<_>>();
+    let mut encoder = Encoder::new();
+    encoder.map(pairs.len());
+    for (key, value) in pairs {
+        encoder.packed(key).packed(value);
+    }
+    encoder.finish()
+}
+
+/// Puts what `change` makes of the packed key under the passphrase, stretched by one iteration.
+fn rewritten(blob: &str, passphrase: &str, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Option<String> {
     let packed = BASE64.decode(blob.split_ascii_whitespace().collect::<String>()).expect("a key blob is base64");
     let mut decoder = Decoder::new(&packed);
     let (mut data, mut hash, mut iterations, mut salt) = (Vec::new(), Vec::new(), 0, Vec::new());
@@ -36,6 +64,7 @@ pub fn weaken(blob: &str, passphrase: &str) -> Option<String> {
     if digest(&strong, &data)[..] != hash {
         return None;
     }
+    let mut data = change(&data);
     let weak = stretch(passphrase, &salt, 1);
     let digest = digest(&weak, &data);
     apply_keystream(&weak, &mut data);

@@ -5,6 +5,9 @@
 //!
 //! Source: borg 1.4 `archive.py`, `ArchiveChecker.rebuild_manifest`.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use worldkeeper_archive::{ArchiveEntry, ArchiveError, ArchiveMetadata, ArchiveName, Manifest};
 use worldkeeper_core::{ChunkId, error_text};
 use worldkeeper_crypto::tam::Tam;
@@ -12,7 +15,10 @@ use worldkeeper_crypto::tam::Tam;
 use super::finding::Finding;
 use super::reading::Reading;
 use super::{Checker, Unproven};
-use crate::session::{Session, SessionError};
+use crate::session::{ManifestLoss, Session, SessionError};
+
+/// An archive that was found: when it was begun, its name, and its object.
+type Archive = (Timestamp, ArchiveName, ChunkId);
 
 /// What an object turned out to be.
 pub(super) enum Candidate {
@@ -44,9 +50,14 @@ pub(super) fn candidate(session: &Session, content: &[u8]) -> Option<Candidate> 
 
 impl Checker<'_> {
     /// Makes a manifest of the archives that are found.
-    pub(super) fn rebuild_manifest(&mut self, ids: &[ChunkId]) -> Result<(), SessionError> {
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::ShorterList`] if a repair would leave archives out that nothing proves, and no others are found, or a
+    /// manifest lists them: it may be right, and whoever repairs next could delete what is listed no more.
+    pub(super) fn rebuild_manifest(&mut self, ids: &[ChunkId], loss: &ManifestLoss) -> Result<(), SessionError> {
         let mut reading = Reading::new(self.session, self.options.repair);
-        let mut archives = Vec::new();
+        let mut archives: Vec<Archive> = Vec::new();
         for id in ids.iter().filter(|id| **id != ChunkId::MANIFEST) {
             self.session.check_stop()?;
             if !self.objects.contains(id) {
@@ -71,6 +82,7 @@ impl Checker<'_> {
                 None => {}
             }
         }
+        self.require_whole_list(&archives, loss)?;
         // Whatever order they came in, the same archives get the same names.
         archives.sort();
         self.manifest.archives.clear();
@@ -86,6 +98,27 @@ impl Checker<'_> {
             // That every archive is lost and nothing else is too unlikely to clear away the rest for it.
             self.knows_all_references = false;
         }
+        Ok(())
+    }
+
+    /// Requires that nothing of a list that may be right would be lost, and that there would be one.
+    fn require_whole_list(&mut self, found: &[Archive], loss: &ManifestLoss) -> Result<(), SessionError> {
+        let (count, is_listed) = match loss {
+            ManifestLoss::Unproven { listed, .. } => {
+                let found: BTreeSet<_> = found.iter().map(|(_, _, id)| id).collect();
+                (listed.iter().filter(|id| self.objects.contains(id) && !found.contains(id)).count(), true)
+            }
+            _ => (0, false),
+        };
+        let error = match count {
+            0 if !found.is_empty() || self.unproven.is_empty() => return Ok(()),
+            0 => SessionError::ShorterList { count: self.unproven.len(), is_listed: false },
+            count => SessionError::ShorterList { count, is_listed },
+        };
+        if self.options.repair {
+            return Err(error);
+        }
+        self.found(&Finding::problem(format!("--repair would end with: {}", error_text(&error))));
         Ok(())
     }
 

@@ -117,7 +117,7 @@ pub fn check(
         if let Some(loss) = loss {
             checker.manifest_lost(loss)?;
         }
-        checker.run(&ids, loss.is_some())?;
+        checker.run(&ids, loss)?;
         checker.finish()?
     };
     if report.problems > 0 {
@@ -190,14 +190,14 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn run(&mut self, ids: &[ChunkId], is_manifest_lost: bool) -> Result<(), SessionError> {
+    fn run(&mut self, ids: &[ChunkId], loss: Option<&ManifestLoss>) -> Result<(), SessionError> {
         if self.options.verify_data {
             self.monitor.notice(Notice::Begun("verifying data"));
             self.verify(ids)?;
         }
-        if is_manifest_lost {
+        if let Some(loss) = loss {
             self.monitor.notice(Notice::Begun("looking for archives"));
-            self.rebuild_manifest(ids)?;
+            self.rebuild_manifest(ids, loss)?;
         }
         self.monitor.notice(Notice::Begun("checking archives"));
         let all = self.archives();

@@ -117,7 +117,7 @@ impl Change<'_> {
         }
         self.stored.read_back(session)?;
         // What was stored is the truth: its times have no nanoseconds.
-        Ok(Committed { manifest: read_manifest(&session.key, &found)?, manifest_id: session.key.id_hash(&found) })
+        Ok(Committed { manifest: read_manifest(&session.key, &found, true)?, manifest_id: session.key.id_hash(&found) })
     }
 
     /// Commits without a new manifest and compacts.

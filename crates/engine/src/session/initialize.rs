@@ -6,10 +6,9 @@ use worldkeeper_archive::Manifest;
 use worldkeeper_core::{ChunkId, Repository};
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlob, KeyFile, KeyStorage};
 
-use super::{Session, SessionError, SessionOptions, Trust, key};
+use super::{Session, SessionError, SessionOptions, Trust, key, seen};
 use crate::nonces::Nonces;
 use crate::random;
-use crate::state::Known;
 
 impl Session {
     /// Gives an empty repository its key and its first manifest.
@@ -68,8 +67,7 @@ impl Session {
         options.state.give_location(&session.location(), id)?;
         // Should the power fail right behind the commit, it is known to be ours; but that it is there is not said yet, so
         // that nobody misses it if it never is.
-        let manifest_timestamp = session.last_modified();
-        session.state.remember(&Known { key_type: mode.type_byte(), location: String::new(), manifest_timestamp })?;
+        session.state.remember(&seen(&session.key, String::new(), &session.manifest))?;
         session.nonces.begin(session.repository.as_ref(), &session.state)?;
         let committed = session.begin()?.commit(&session)?;
         session.committed(committed, crate::cache::ChunkIndex::default(), &crate::monitor::Silent)?;

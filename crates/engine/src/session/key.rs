@@ -55,7 +55,7 @@ pub fn import_key(
     let imported = match open_blob(repository, mode, &key_file.blob, passphrase.unwrap_or_default()) {
         Ok(key) => {
             let (_, packed) = ChunkReader::new(repository, &key).read_manifest()?;
-            read_manifest(&key, &packed)?;
+            read_manifest(&key, &packed, false)?;
             ImportedKey::Proven
         }
         Err(SessionError::Key(KeyBlobError::WrongPassphrase)) => ImportedKey::OtherPassphrase,
@@ -81,7 +81,7 @@ impl Session {
         // The old one goes only for one that is seen to open.
         let key = open_blob(self.repository.as_ref(), mode, &blob, passphrase)?;
         let (_, packed) = ChunkReader::new(self.repository.as_ref(), &key).read_manifest()?;
-        read_manifest(&key, &packed)?;
+        read_manifest(&key, &packed, self.requires_tam())?;
         let key_file = KeyFile { repository_id: self.id(), blob };
         store(self.repository.as_ref(), mode, key_store, &key_file)?;
         if let Err(error) = self.state.export_key(&key_file.to_string()) {

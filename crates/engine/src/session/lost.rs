@@ -2,7 +2,9 @@
 //!
 //! The manifest tells the mode, and with it which key is needed; but so does every other object.
 
-use worldkeeper_archive::{Manifest, ManifestError, Operation};
+use std::collections::BTreeSet;
+
+use worldkeeper_archive::{Manifest, ManifestError, Operation, TamPolicy};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_crypto::{EncryptionMode, Key};
 
@@ -22,6 +24,14 @@ pub enum ManifestLoss {
     /// It is not what the key's owner wrote.
     #[error("the manifest cannot be used")]
     Unusable(#[source] ManifestError),
+    /// Nothing but the proof is missing: borg before 1.0.9 may have written it, or somebody without the key.
+    #[error("the manifest cannot be used")]
+    Unproven {
+        /// The metadata objects of the archives that it lists.
+        listed: BTreeSet<ChunkId>,
+        /// What is missing.
+        source: ManifestError,
+    },
 }
 
 /// Objects that are looked at before a repository counts as one that our key does not open.
@@ -44,7 +54,7 @@ impl Session {
             Ok(read) => read,
             Err(error) => return Self::without_manifest(repository, key, damage(error)?, options),
         };
-        match super::read_manifest(&key, &packed) {
+        match super::read_manifest(&key, &packed, super::is_tam_expected(options, repository.id())?) {
             Ok(manifest) => {
                 manifest.check_features(Operation::Check)?;
                 let (manifest_id, after_manifest) = (key.id_hash(&packed), key.nonce_after(&object));
@@ -57,7 +67,16 @@ impl Session {
                 | ManifestError::UnsupportedVersion(_)
                 | ManifestError::UnsupportedFeatures(_)),
             ) => Err(error.into()),
-            Err(error) => Self::without_manifest(repository, key, ManifestLoss::Unusable(error), options),
+            Err(source) => {
+                let loss = match Manifest::decode(&key, &packed, TamPolicy::Optional) {
+                    Ok((manifest, _)) => {
+                        let listed = manifest.archives.values().map(|entry| entry.id).collect();
+                        ManifestLoss::Unproven { listed, source }
+                    }
+                    Err(_) => ManifestLoss::Unusable(source),
+                };
+                Self::without_manifest(repository, key, loss, options)
+            }
         }
     }
 
@@ -68,8 +87,12 @@ impl Session {
         options: &SessionOptions<'_>,
     ) -> Result<(Self, Option<ManifestLoss>), SessionError> {
         let known = options.state.repository(repository.id()).known()?;
+        let is_tam_expected = known.as_ref().is_some_and(|known| known.tam_required);
         // The next one must be newer than the last one that anybody saw, and nothing says that this one is older.
-        let manifest = Manifest { timestamp: known.map(|known| known.manifest_timestamp), ..Manifest::new() };
+        let mut manifest = Manifest { timestamp: known.map(|known| known.manifest_timestamp), ..Manifest::new() };
+        if super::requires_tam(&key, is_tam_expected) {
+            manifest.require_tam();
+        }
         let after_manifest = key.mode().encrypts().then_some(0);
         let session = Self::with_manifest(repository, key, manifest, ChunkId::MANIFEST, after_manifest, options)?;
         Ok((session, Some(loss)))

@@ -19,6 +19,7 @@ use tracing::warn;
 use worldkeeper_archive::{ItemReader, Manifest, ManifestError, Operation, TamPolicy};
 use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError, RepositoryId, Stop, error_text};
 use worldkeeper_crypto::nonce::WornOut;
+use worldkeeper_crypto::tam::Tam;
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlobError, KeyFileError, UnknownTypeByte};
 
 pub use archive::{ArchiveInfo, ArchiveProblem, BrokenArchive, Items, OpenArchive};
@@ -147,6 +148,14 @@ pub enum SessionError {
     /// It is not what was left: nothing is written.
     #[error("nothing is written to a repository that looks replaced or rolled back")]
     Untrusted(#[source] Suspicion),
+    /// Archives are there that a list made anew would lack.
+    #[error("nothing is repaired: of the archives that are there, {count} would be listed no more")]
+    ShorterList {
+        /// How many.
+        count: usize,
+        /// There is a manifest that lists them, but nothing proves it either.
+        is_listed: bool,
+    },
     /// What was sealed cannot be opened again, twice: memory or processor are not to be trusted. It was not stored.
     #[error("an object that was just made does not hold what was put into it")]
     Encoding(#[source] EncodingProblem),
@@ -203,7 +212,7 @@ impl Session {
             (key, _) => key?,
         };
         let (object, packed) = ChunkReader::new(repository.as_ref(), &key).read_manifest()?;
-        let manifest = read_manifest(&key, &packed)?;
+        let manifest = read_manifest(&key, &packed, is_tam_expected(options, id)?)?;
         manifest.check_features(Operation::Read)?;
         let (manifest_id, after_manifest) = (key.id_hash(&packed), key.nonce_after(&object));
         Self::with_manifest(repository, key, manifest, manifest_id, after_manifest, options)
@@ -221,7 +230,7 @@ impl Session {
         let (location, mode) = (repository.location(), key.mode());
         let id = repository.id();
         let state = options.state.repository(id);
-        let found = Known { key_type: mode.type_byte(), location, manifest_timestamp: written(&manifest) };
+        let found = seen(&key, location, &manifest);
         let evidence = trust::Evidence {
             known: state.known()?,
             other: options.state.other_repository_at(&found.location, id)?,
@@ -334,9 +343,9 @@ impl Session {
         self.nonces.leap(self.repository.as_ref(), &self.state)
     }
 
-    /// Whether an archive without a TAM proves nothing, as it does but where the key says otherwise.
+    /// Whether an archive without a TAM proves nothing. Where the key does not say, the manifest does, if it is proven.
     pub(crate) fn requires_tam(&self) -> bool {
-        tam_policy(&self.key) == TamPolicy::Required
+        requires_tam(&self.key, self.manifest.tam_required())
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -383,19 +392,41 @@ impl Session {
     }
 
     fn remember(&self, manifest: &Manifest) -> Result<(), SessionError> {
-        let key_type = self.key.mode().type_byte();
-        let (location, manifest_timestamp) = (self.repository.location(), written(manifest));
-        Ok(self.state.remember(&Known { key_type, location, manifest_timestamp })?)
+        Ok(self.state.remember(&seen(&self.key, self.repository.location(), manifest))?)
     }
 }
 
-/// Reads a packed manifest. Without a TAM it is believed only where the key says that none is needed.
-fn read_manifest(key: &Key, packed: &[u8]) -> Result<Manifest, ManifestError> {
-    Manifest::decode(key, packed, tam_policy(key)).map(|(manifest, _)| manifest)
+/// Reads a packed manifest. Without a TAM it is believed only where none is needed, and not in whether one is.
+fn read_manifest(key: &Key, packed: &[u8], is_tam_expected: bool) -> Result<Manifest, ManifestError> {
+    let is_required = requires_tam(key, is_tam_expected);
+    let policy = if is_required { TamPolicy::Required } else { TamPolicy::Optional };
+    let (mut manifest, tam) = Manifest::decode(key, packed, policy)?;
+    if tam == Tam::Missing {
+        manifest.forget_tam_required();
+    }
+    Ok(manifest)
 }
 
-fn tam_policy(key: &Key) -> TamPolicy {
-    if key.tam_required() == Some(false) { TamPolicy::Optional } else { TamPolicy::Required }
+/// Whether what bears no TAM proves nothing. A key from before borg 1.0.9 does not say; then it is as `otherwise`.
+///
+/// Source: borg 1.4 `crypto/key.py`, `KeyfileKeyBase._load`.
+fn requires_tam(key: &Key, otherwise: bool) -> bool {
+    key.tam_required().unwrap_or(otherwise)
+}
+
+/// Whether a manifest of a repository was seen that was proven, and said that from then on each must be.
+fn is_tam_expected(options: &SessionOptions<'_>, id: RepositoryId) -> Result<bool, StateError> {
+    Ok(options.state.repository(id).known()?.is_some_and(|known| known.tam_required))
+}
+
+/// What there is to be remembered of a repository with this manifest.
+fn seen(key: &Key, location: String, manifest: &Manifest) -> Known {
+    Known {
+        key_type: key.mode().type_byte(),
+        location,
+        manifest_timestamp: written(manifest),
+        tam_required: manifest.tam_required(),
+    }
 }
 
 /// When a manifest was written; every one that was stored says so.

@@ -109,7 +109,7 @@ mod tests {
 
     fn seen(key_type: u8, location: &str, second: i64) -> Known {
         let manifest_timestamp = Timestamp::from_second(second).unwrap();
-        Known { key_type, location: location.into(), manifest_timestamp }
+        Known { key_type, location: location.into(), manifest_timestamp, tam_required: true }
     }
 
     /// Judges what was found where `/r`, of key type 5 and second 100, was seen.

@@ -6,13 +6,14 @@
 //! | `location` | where it was last seen, or written to if it was seen at several places |
 //! | `seen-at` | another place where it was only looked at |
 //! | `manifest-timestamp` | of the newest manifest seen |
+//! | `tam-required` | empty; there if that one was proven, and said that each must be from then on |
 //! | `nonce` | 16 hex digits: the first nonce that was not reserved from here |
 //! | `key.export` | the key file, to be stored elsewhere |
 //! | `key.confirmed` | the fingerprint of the copy that somebody has stored elsewhere |
 //! | `config` | a copy of the repository's file of that name |
 //! | `chunks`, `files-<series>` | caches, in formats of our own |
 //!
-//! The first four are borg's security directory, in borg's forms.
+//! The first five are borg's security directory, in borg's forms.
 //! Source: borg 1.4 `cache.py`, `SecurityManager`; `crypto/nonces.py`.
 
 use std::path::{Path, PathBuf};
@@ -40,7 +41,12 @@ pub(crate) struct Known {
     pub location: String,
     /// The timestamp of its manifest.
     pub manifest_timestamp: Timestamp,
+    /// Its manifest was proven, and said that each must be from then on.
+    pub tam_required: bool,
 }
+
+/// What says that a manifest must be proven.
+const TAM_REQUIRED: &str = "tam-required";
 
 impl RepositoryState {
     pub(super) fn new(disk: Arc<Reserve>, path: PathBuf) -> Self {
@@ -55,13 +61,18 @@ impl RepositoryState {
         let key_type = key_type.parse().map_err(|_| self.damaged("key-type", "expected a decimal number"))?;
         let manifest_timestamp =
             time::parse(&timestamp).map_err(|error| self.damaged("manifest-timestamp", error.to_string()))?;
-        Ok(Some(Known { key_type, location, manifest_timestamp }))
+        let tam_required = self.text(TAM_REQUIRED)?.is_some();
+        Ok(Some(Known { key_type, location, manifest_timestamp, tam_required }))
     }
 
     /// Remembers what was seen. The timestamp goes last: without it the repository counts as never seen.
     pub(crate) fn remember(&self, known: &Known) -> Result<(), StateError> {
-        if self.known()?.as_ref() == Some(known) {
+        let before = self.known()?;
+        if before.as_ref() == Some(known) {
             return Ok(());
+        }
+        if before.map(|before| before.tam_required) != Some(known.tam_required) {
+            if known.tam_required { self.write(TAM_REQUIRED, &[])? } else { self.remove(TAM_REQUIRED)? }
         }
         self.write("key-type", known.key_type.to_string().as_bytes())?;
         self.write("location", known.location.as_bytes())?;
@@ -190,5 +201,36 @@ impl RepositoryState {
 
     fn damaged(&self, name: &str, reason: impl Into<String>) -> StateError {
         StateError::Damaged { path: self.path.join(Path::new(name)), reason: reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use worldkeeper_testkit::disk::MemoryDisk;
+
+    use super::*;
+
+    /// It knows nothing of the last file, neither reads nor removes it, and need not have left one.
+    #[test]
+    fn the_version_before_reads_what_is_remembered_and_we_what_it_remembers() {
+        let memory = MemoryDisk::new();
+        let disk = Arc::new(Reserve::new(Arc::new(memory.clone()), "/reserve".into()));
+        let state = RepositoryState::new(disk, "/state".into());
+        let manifest_timestamp = Timestamp::from_second(100).unwrap();
+        let strict = Known { key_type: 5, location: "/r".into(), manifest_timestamp, tam_required: true };
+        let lax = Known { tam_required: false, ..strict.clone() };
+        let text = |name: &str| {
+            let bytes = disk::read_if_there(&memory, &state.file(name), SMALL_FILE).unwrap();
+            bytes.map(|bytes| String::from_utf8(bytes).unwrap())
+        };
+        for (known, flag) in [(&strict, Some("")), (&lax, None), (&strict, Some(""))] {
+            state.remember(known).unwrap();
+            assert_eq!(state.known().unwrap().as_ref(), Some(known));
+            assert_eq!(text("tam-required").as_deref(), flag);
+            let others = ["key-type", "location", "manifest-timestamp"].map(|name| text(name).unwrap());
+            assert_eq!(others, ["5", "/r", "1970-01-01T00:01:40.000000"]);
+        }
+        state.remove("tam-required").unwrap();
+        assert_eq!(state.known().unwrap(), Some(lax));
     }
 }

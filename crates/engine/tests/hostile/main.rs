@@ -4,6 +4,7 @@
 
 mod check;
 mod house;
+mod old_borg;
 mod unproven;
 mod unread;
 

@@ -186,6 +186,17 @@ pub(super) fn session(error: &SessionError) -> Option<String> {
                 .into()
         }
         SessionError::Archive(error) => archive(error).into(),
+        SessionError::ShorterList { is_listed: true, .. } => {
+            "if a borg before 1.0.9 wrote to the repository last, its list may be right: then prove it by a later one, with `borg \
+             upgrade --tam --force` and then `borg upgrade --archives-tam`. Let no other `check --repair` near it before: what is \
+             listed no more is deleted by stock's"
+                .into()
+        }
+        SessionError::ShorterList { is_listed: false, .. } => {
+            "nothing is lost yet, but stock's `check --repair` would delete them. If borg 1.2.4 or older has renamed, recreated or \
+             repaired them, BORG_WORKAROUNDS=ignore_invalid_archive_tam has it list them; take a copy of the repository before"
+                .into()
+        }
         SessionError::NoManifest(_) | SessionError::NotReadBack | SessionError::NotStored(_) => DAMAGED.into(),
         _ => return None,
     })
@@ -222,7 +233,12 @@ fn manifest(error: &ManifestError) -> &'static str {
         ManifestError::FutureFormat | ManifestError::UnsupportedVersion(_) | ManifestError::UnsupportedFeatures(_) => {
             LATER_VERSION
         }
-        ManifestError::TamRequired | ManifestError::Tam(_) => {
+        ManifestError::TamRequired => {
+            "if a borg before 1.0.9 wrote to it last, prove it by a later one, with `borg upgrade --tam --force` and then `borg \
+             upgrade --archives-tam`. If none did, somebody without the key may have written it: do not trust what it lists, put \
+             the repository back from a copy, or see what can be proven of it: worldkeeper check"
+        }
+        ManifestError::Tam(_) => {
             "somebody without the key may have written it: do not trust what it lists. Put the repository back from a copy, \
              or see what can be proven of it: worldkeeper check"
         }

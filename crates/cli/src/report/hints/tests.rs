@@ -104,6 +104,8 @@ fn session_errors() -> Vec<SessionError> {
         SessionError::Manifest(ManifestError::TooMany { what: "archives", count: 2, limit: 1 }),
         SessionError::Untrusted(Suspicion::OtherKeyType { seen: 7, found: 5 }),
         SessionError::OtherRepository { seen: RepositoryId([7; 32]), found: RepositoryId([8; 32]) },
+        SessionError::ShorterList { count: 2, is_listed: true },
+        SessionError::ShorterList { count: 2, is_listed: false },
         SessionError::WornOut(WornOut { start: u64::MAX }),
         SessionError::Encoding(EncodingProblem::Differs),
         SessionError::NotReadBack,
