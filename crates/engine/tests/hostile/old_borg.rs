@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use worldkeeper_archive::{Manifest, ManifestError, TamPolicy};
+use worldkeeper_archive::{ArchiveName, Manifest, ManifestError, TamPolicy};
 use worldkeeper_core::{ChunkId, Clock as _};
 use worldkeeper_crypto::{EncryptionMode, KeyBlob};
-use worldkeeper_engine::{CheckOptions, ManifestLoss, Session, SessionError, Silent, StateDir, check};
+use worldkeeper_engine::{
+    CheckOptions, ManifestLoss, RecreateOptions, Recreater, Session, SessionError, Silent, StateDir, check, rename,
+};
 use worldkeeper_testkit::disk::MemoryDisk;
 use worldkeeper_testkit::weak_key;
 
@@ -94,7 +96,18 @@ fn what_bears_no_tam_is_believed_where_nothing_says_that_it_must() {
 }
 
 #[test]
-fn an_old_archive_is_found_again_without_a_manifest() {
+fn an_old_archive_is_changed_and_found_again() {
+    let house = House::of_old_borg();
+    let mut session = house.open().unwrap();
+    let renamed: ArchiveName = "renamed".parse().unwrap();
+    rename(&mut session, &house.archives[0], &renamed, &Silent).unwrap();
+    assert!(session.open_archive(&session.archive_info(&renamed).unwrap()).unwrap().is_authenticated);
+    let options = RecreateOptions { comment: Some("made anew".into()), ..RecreateOptions::default() };
+    let recreated = Recreater::new(&options).recreate(&mut session, &house.archives[1], None, &mut |_, _| {}, &Silent);
+    assert!(recreated.unwrap().is_some());
+    drop(session);
+
+    // Without a manifest.
     let house = House::of_old_borg();
     house.repository.store().objects.remove(&ChunkId::MANIFEST);
     let state = house.state();

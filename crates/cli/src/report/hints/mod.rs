@@ -375,9 +375,11 @@ fn edit(error: &EditError) -> Option<String> {
         EditError::Session(error) => session(error),
         EditError::NoSuchArchive(_) => Some(SEE_LIST.to_owned()),
         EditError::NameTaken(name) => Some(name_taken(name)),
-        EditError::Unauthenticated(_) => {
-            Some("it is from a borg before 1.0.9: list and restore work. Back up anew what is in it".to_owned())
-        }
+        EditError::Unauthenticated(_) => Some(
+            "if a borg before 1.0.9 made it, or 1.2.4 or older changed it, `borg upgrade --archives-tam` of a later one proves it; \
+             list and restore work as it is"
+                .to_owned(),
+        ),
         _ => None,
     }
 }
