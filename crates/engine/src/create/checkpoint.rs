@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tracing::{debug, warn};
-use worldkeeper_archive::{ArchiveEntry, ArchiveName, ChunkRef, Item};
+use worldkeeper_archive::{ArchiveEntry, ArchiveName, ChunkRef, Item, Operation};
 use worldkeeper_core::{ChunkId, error_text};
 
 use super::shared::Shared;
@@ -193,8 +193,13 @@ impl Writer<'_> {
         self.delete_apart(own)
     }
 
-    /// Takes the checkpoints away that earlier runs of this series left; one that cannot be read stays.
+    /// Takes the checkpoints away that earlier runs of this series left; one that cannot be read stays, and all of them where
+    /// a feature that is not known here forbids to delete.
     pub(super) fn remove_old_checkpoints(&mut self) -> Result<(), SessionError> {
+        if let Err(error) = self.session.require_feature(Operation::Delete) {
+            debug!("checkpoints of earlier runs stay: {}", error_text(&error));
+            return Ok(());
+        }
         for archive in self.session.archives() {
             if !archive.name.as_str().is_some_and(|name| series::is_checkpoint_of(name, &self.options.series)) {
                 continue;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
 use jiff::Timestamp;
-use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName, Item};
+use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName, Item, Operation};
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_compress::Compression;
 use worldkeeper_core::ChunkId;
@@ -101,6 +101,7 @@ impl<'a> Recreater<'a> {
         monitor: &dyn Monitor,
     ) -> Result<Option<RecreateStats>, EditError> {
         session.require_trust()?;
+        session.require_feature(Operation::Check)?;
         let (info, archive) = original(session, name)?;
         if let Some(target) = target {
             require_free(session, target)?;

@@ -2,7 +2,7 @@
 
 use std::sync::{PoisonError, RwLock};
 
-use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName};
+use worldkeeper_archive::{ArchiveEntry, ArchiveMetadata, ArchiveName, Operation};
 
 use super::{EditError, original, release, require_free, store_metadata};
 use crate::monitor::Monitor;
@@ -16,6 +16,7 @@ pub fn rename(
     monitor: &dyn Monitor,
 ) -> Result<(), EditError> {
     session.require_trust()?;
+    session.require_feature(Operation::Check)?;
     let (info, archive) = original(session, name)?;
     require_free(session, new_name)?;
     let index = RwLock::new(session.take_index(monitor)?);
