@@ -1,5 +1,6 @@
-//! Chunker parameters, as archives record them.
+//! Chunker parameters, as archives record them, and whether files were cut by them.
 
+use worldkeeper_archive::ChunkRef;
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::msgpack::Value;
 
@@ -38,6 +39,12 @@ pub(crate) fn of_value(value: &Value) -> Option<ChunkerParams> {
     }
 }
 
+/// Returns whether a file was cut by a plan: the rule that cuts other files makes no chunk below `shortest` bytes but where
+/// the file ends, and here is one.
+pub(crate) fn are_by_plan(chunks: &[ChunkRef], shortest: u32) -> bool {
+    chunks.split_last().is_some_and(|(_, before)| before.iter().any(|chunk| chunk.size < shortest))
+}
+
 /// The algorithm and its numbers.
 fn numbers(params: &Value) -> (&[u8], &[Value]) {
     match params {
@@ -51,7 +58,24 @@ fn numbers(params: &Value) -> (&[u8], &[Value]) {
 
 #[cfg(test)]
 mod tests {
+    use worldkeeper_core::ChunkId;
+
     use super::*;
+
+    #[test]
+    fn a_short_chunk_tells_of_a_plan_unless_it_is_the_last() {
+        for (sizes, is_by_plan) in [
+            (&[][..], false),
+            (&[1], false),
+            (&[1000, 1], false),
+            (&[1000, 1000, 5000, 999], false),
+            (&[999, 1], true),
+            (&[1000, 999, 1000], true),
+        ] {
+            let chunks = sizes.iter().map(|size| ChunkRef { id: ChunkId([0; 32]), size: *size, csize: 1 });
+            assert_eq!(are_by_plan(&chunks.collect::<Vec<_>>(), 1000), is_by_plan, "{sizes:?}");
+        }
+    }
 
     #[test]
     fn old_archives_say_the_same_in_fewer_words() {

@@ -20,13 +20,6 @@ pub(super) struct ItemCuts {
 }
 
 impl ItemCuts {
-    /// Returns whether a file was cut by a plan: the rule that cuts other files makes no chunk below `shortest` bytes but
-    /// where the file ends, and here is one.
-    pub(super) fn are_for(item: &Item, shortest: u32) -> bool {
-        let chunks = item.chunks.as_deref().unwrap_or_default();
-        chunks.split_last().is_some_and(|(_, before)| before.iter().any(|chunk| chunk.size < shortest))
-    }
-
     /// Where to cut, by offset: what is `pending` begins with items that were collected, and `item` is packed from `start`
     /// on.
     pub(super) fn find(&mut self, key: &Key, item: &Item, pending: &[u8], start: usize) -> Vec<usize> {
@@ -188,24 +181,5 @@ mod tests {
         let chunks = chunks(&[item]);
         assert_eq!(chunks.len(), 5000 * 44 / AT_MOST + 2, "one for each 32 KiB, and nothing is left behind the last");
         assert!(chunks.iter().all(|chunk| chunk.len() <= AT_MOST + 200));
-    }
-
-    #[test]
-    fn a_short_chunk_tells_of_a_plan_unless_it_is_the_last() {
-        let sized = |sizes: &[u32]| {
-            let chunk = |size: &u32| ChunkRef { id: ChunkId([0; 32]), size: *size, csize: 1 };
-            Item { chunks: Some(sizes.iter().map(chunk).collect()), ..Item::default() }
-        };
-        for (sizes, is_by_plan) in [
-            (&[][..], false),
-            (&[1], false),
-            (&[1000, 1], false),
-            (&[1000, 1000, 5000, 999], false),
-            (&[999, 1], true),
-            (&[1000, 999, 1000], true),
-        ] {
-            assert_eq!(ItemCuts::are_for(&sized(sizes), 1000), is_by_plan, "{sizes:?}");
-        }
-        assert!(!ItemCuts::are_for(&Item::default(), 1000));
     }
 }

@@ -16,6 +16,7 @@ use worldkeeper_crypto::Key;
 use super::CreateStats;
 use super::item_cuts::ItemCuts;
 use crate::cache::ChunkIndex;
+use crate::cuts;
 use crate::objects::ChunkSealer;
 use crate::session::{Change, SessionError};
 
@@ -62,7 +63,9 @@ impl<'a> ItemStream<'a> {
         index: &RwLock<ChunkIndex>,
         stats: &mut CreateStats,
     ) -> Result<(), SessionError> {
-        if matches!(self.cutter, Cutter::Stock(_)) && self.shortest.is_some_and(|size| ItemCuts::are_for(item, size)) {
+        let chunks = item.chunks.as_deref().unwrap_or_default();
+        if matches!(self.cutter, Cutter::Stock(_)) && self.shortest.is_some_and(|size| cuts::are_by_plan(chunks, size))
+        {
             // What came so far is a list of its own, so that it is what it was the next time.
             self.cut(true, change, index, stats)?;
             self.cutter = Cutter::Own(ItemCuts::default());

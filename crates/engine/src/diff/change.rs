@@ -99,11 +99,22 @@ pub(super) fn are_equal(old: Option<&Item>, new: Option<&Item>, options: &DiffOp
     }
 }
 
-/// In what two items differ that are not equal. Where `compares_ids`, equal chunks are equal content.
+/// What is known of the contents of two items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ContentKnown {
+    /// They were not read, and their chunks say nothing.
+    Nothing,
+    /// What has another id is other content.
+    ById,
+    /// They are equal, whatever the ids.
+    Equal,
+}
+
+/// In what two items differ that are not equal.
 pub(super) fn changes(
     old: Option<&Item>,
     new: Option<&Item>,
-    compares_ids: bool,
+    content: ContentKnown,
     options: &DiffOptions,
 ) -> Vec<Change> {
     let (old, new) = match (old, new) {
@@ -118,8 +129,12 @@ pub(super) fn changes(
         changes.push(Change::ChangedLink);
     }
     if old.chunks.is_some() && new.chunks.is_some() {
-        let bytes = compares_ids.then(|| (size_without(new, old), size_without(old, new)));
-        // That nothing changed is only known where chunks say so.
+        let bytes = match content {
+            ContentKnown::Nothing => None,
+            ContentKnown::ById => Some((size_without(new, old), size_without(old, new))),
+            ContentKnown::Equal => Some((0, 0)),
+        };
+        // As stock, which says nothing of chunks that have changed their places.
         if bytes != Some((0, 0)) {
             changes.push(Change::Modified { bytes });
         }
@@ -191,31 +206,33 @@ mod tests {
         Item { mode: 0o100_644, chunks: Some(chunks.collect()), ..Item::default() }
     }
 
-    fn changed(old: &Item, new: &Item, compares_ids: bool) -> Vec<Change> {
-        changes(Some(old), Some(new), compares_ids, &DiffOptions::default())
+    fn changed(old: &Item, new: &Item, content: ContentKnown) -> Vec<Change> {
+        changes(Some(old), Some(new), content, &DiffOptions::default())
     }
 
     /// As stock was seen to answer.
     #[test]
     fn content_is_told_by_chunks() {
         let (old, new) = (file(&[(1, 100), (1, 100)]), file(&[(2, 1500), (2, 1500)]));
-        assert_eq!(changed(&old, &new, true), [Change::Modified { bytes: Some((3000, 200)) }]);
-        assert_eq!(changed(&old, &new, false), [Change::Modified { bytes: None }]);
+        assert_eq!(changed(&old, &new, ContentKnown::ById), [Change::Modified { bytes: Some((3000, 200)) }]);
+        assert_eq!(changed(&old, &new, ContentKnown::Nothing), [Change::Modified { bytes: None }]);
+        assert_eq!(changed(&old, &new, ContentKnown::Equal), []);
         let (old, new) = (file(&[(1, 100), (2, 5)]), file(&[(2, 5), (1, 100)]));
-        assert_eq!(changed(&old, &new, true), [], "the same chunks in another order");
+        assert_eq!(changed(&old, &new, ContentKnown::ById), [], "the same chunks in another order");
         assert_eq!(
-            changed(&old, &Item { mode: 0o040_755, ..Item::default() }, true),
+            changed(&old, &Item { mode: 0o040_755, ..Item::default() }, ContentKnown::ById),
             [Change::Mode { old: 0o100_644, new: 0o040_755 }]
         );
     }
 
     #[test]
     fn what_is_new_or_gone_is_told_by_its_kind() {
-        let told = |item: &Item| changes(None, Some(item), true, &DiffOptions::default());
+        let told = |item: &Item| changes(None, Some(item), ContentKnown::ById, &DiffOptions::default());
         assert_eq!(told(&file(&[(1, 7)])), [Change::Added { size: 7 }]);
         assert_eq!(told(&Item { mode: 0o140_644, ..Item::default() }), []);
         assert_eq!(told(&Item { chunks: None, ..file(&[]) }), [], "a link to nothing");
-        let gone = changes(Some(&Item { mode: 0o120_777, ..Item::default() }), None, true, &DiffOptions::default());
+        let link = Item { mode: 0o120_777, ..Item::default() };
+        let gone = changes(Some(&link), None, ContentKnown::ById, &DiffOptions::default());
         assert_eq!(gone, [Change::RemovedOther("link")]);
     }
 }

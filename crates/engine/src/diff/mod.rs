@@ -19,6 +19,7 @@ pub use change::{Change, OwnerName};
 use crate::cuts;
 use crate::patterns::{PatternTooSlow, Selection};
 use crate::session::{OpenArchive, Session, SessionError};
+use change::ContentKnown;
 use content::Contents;
 use waiting::Waiting;
 
@@ -88,9 +89,13 @@ pub fn diff(
     tell: &mut dyn FnMut(Finding),
 ) -> Result<(), DiffError> {
     let compares_ids = options.same_chunker_params || are_cut_alike(old, new) == Some(true);
+    let shortest = [old, new].map(|archive| {
+        let params = archive.metadata.chunker_params.as_ref().and_then(cuts::of_value)?;
+        params.min_chunk_size()
+    });
     let mut comparison = Comparison {
         options,
-        contents: Contents::new(session, compares_ids),
+        contents: Contents::new(session, compares_ids, shortest),
         masters: HashMap::new(),
         deferred: Vec::new(),
         tell,
@@ -194,12 +199,20 @@ impl Comparison<'_> {
         };
         let old = old.and_then(|item| master(&item).map_or(Some(item), |(old, _)| old.clone()));
         let new = new.and_then(|item| master(&item).map_or(Some(item), |(_, new)| new.clone()));
-        if change::are_equal(old.as_deref(), new.as_deref(), self.options)
-            && self.contents.are_equal(old.as_deref(), new.as_deref())?
-        {
+        let (one, other) = (old.as_deref(), new.as_deref());
+        let are_equal = change::are_equal(one, other, self.options);
+        // Where ids say nothing, content is not read to tell of what differs anyhow.
+        let compares_ids = self.contents.compares_ids();
+        let has_same_content = (are_equal || compares_ids) && self.contents.are_equal(one, other)?;
+        if are_equal && has_same_content {
             return Ok(());
         }
-        let changes = change::changes(old.as_deref(), new.as_deref(), self.contents.compares_ids(), self.options);
+        let content = match (compares_ids, has_same_content) {
+            (false, _) => ContentKnown::Nothing,
+            (true, false) => ContentKnown::ById,
+            (true, true) => ContentKnown::Equal,
+        };
+        let changes = change::changes(one, other, content, self.options);
         (self.tell)(Finding::Difference(Difference { path, changes, old, new }));
         Ok(())
     }

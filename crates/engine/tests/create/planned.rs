@@ -14,7 +14,7 @@ use std::time::UNIX_EPOCH;
 use worldkeeper_archive::Item;
 use worldkeeper_chunker::ChunkerParams;
 use worldkeeper_core::{ChunkId, FileFormat, Judge, Known, Plan, RangeReader};
-use worldkeeper_engine::{Created, Destination, ExtractOptions, Silent, extract};
+use worldkeeper_engine::{Change, Created, Destination, DiffOptions, ExtractOptions, Finding, Silent, diff, extract};
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::random::Random;
@@ -259,6 +259,40 @@ fn what_another_client_has_stored_is_cut_anew_when_it_changes() {
     let changed = house.backup(0).unwrap();
     assert_eq!(house.sizes(&changed, "1.book")[..100], [PAGE as u32; 100]);
     house.assert_restores(&changed);
+}
+
+/// In the one archive the parameters have cut it, in the other a plan, though both name the same parameters.
+#[test]
+fn what_a_plan_has_cut_is_compared_by_its_content() {
+    let mut house = House::new();
+    house.chunker_params = CUTS.parse().unwrap();
+    let path = house.world().join("region/1.book");
+    fs::write(&path, content()).unwrap();
+    let before = house.backup(0).unwrap();
+    Book::place(&mut house, Book::default());
+    write(&path, 1, 77, 3);
+    let changed = house.backup(0).unwrap();
+    fs::write(&path, content()).unwrap();
+    let back = house.backup(0).unwrap();
+    assert_ne!(house.sizes(&back, "1.book"), house.sizes(&before, "1.book"));
+
+    let session = house.open();
+    let open = |created: &Created| session.open_archive(&session.archive_info(&created.name).unwrap()).unwrap();
+    let is_modified = |old: &Created, new: &Created, content_only: bool| {
+        let options = DiffOptions { content_only, ..DiffOptions::default() };
+        let mut changes = Vec::new();
+        let tell = &mut |finding| match finding {
+            Finding::Difference(found) if found.path.ends_with(b"1.book") => changes.extend(found.changes),
+            _ => {}
+        };
+        diff(&session, &open(old), &open(new), &options, tell).unwrap();
+        assert_eq!(changes.iter().any(|change| matches!(change, Change::Mtime { .. })), !content_only);
+        changes.iter().any(|change| matches!(change, Change::Modified { bytes: Some(_) }))
+    };
+    for content_only in [true, false] {
+        assert!(!is_modified(&before, &back, content_only) && !is_modified(&back, &before, content_only));
+        assert!(is_modified(&before, &changed, content_only) && is_modified(&changed, &back, content_only));
+    }
 }
 
 #[test]
