@@ -238,6 +238,32 @@ fn a_broken_tar_changes_nothing() {
     let _ = keeper.run(["check", "--verify-data"]);
 }
 
+/// What nobody could read is not stored.
+#[test]
+fn a_member_of_which_too_much_is_said_changes_nothing() {
+    let (folder, keeper) = place("none");
+    tree::sample(&keeper.world(), "tar");
+    let _ = keeper.backup();
+    let before = repository(&keeper);
+    let header = |kind: u8, size: usize| {
+        let mut header = [0; 512];
+        header[0] = b'a';
+        header[100..107].copy_from_slice(b"0000644");
+        header[124..135].copy_from_slice(format!("{size:011o}").as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = kind;
+        header[257..263].copy_from_slice(b"ustar\0");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        header.to_vec()
+    };
+    let long = |kind| [header(kind, 12 << 20), vec![b'a'; 12 << 20]].concat();
+    let tar = folder.path().join("much.tar");
+    fs::write(&tar, [long(b'L'), long(b'K'), header(b'2', 0), vec![0; 1024]].concat()).expect("it can be written");
+    let _ = keeper.try_run(["import-tar", "much", text(&tar)]).exits(2).says(&["beside its content takes more than"]);
+    assert_eq!(repository(&keeper), before);
+}
+
 /// The archives, and the size of all that there is of them.
 fn repository(keeper: &Worldkeeper) -> (Vec<String>, u64) {
     (keeper.archives(), disk_usage(&keeper.repository().join("data")))

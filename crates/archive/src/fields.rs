@@ -31,12 +31,11 @@ pub(crate) enum Field<'a> {
 /// A key and its value; without a value the key is not written.
 pub(crate) type Entry<'a> = (&'static str, Option<Field<'a>>);
 
+/// A key of another version, and its value as it is packed: a tree of it would take many times the memory, for nothing.
+pub(crate) type Unknown = (Vec<u8>, Vec<u8>);
+
 /// Writes a map of `known`, which is sorted, and `unknown`, which may not be. Returns the TAM if there is one to sign.
-pub(crate) fn encode_map(
-    encoder: &mut Encoder,
-    known: &[Entry<'_>],
-    unknown: &[(Vec<u8>, Value)],
-) -> Option<tam::Unsigned> {
+pub(crate) fn encode_map(encoder: &mut Encoder, known: &[Entry<'_>], unknown: &[Unknown]) -> Option<tam::Unsigned> {
     debug_assert!(known.is_sorted_by(|left, right| left.0 < right.0), "the keys are listed in order");
     let mut unknown: Vec<_> = unknown.iter().collect();
     unknown.sort_by_key(|(key, _)| key);
@@ -47,8 +46,7 @@ pub(crate) fn encode_map(
     for (key, field) in known {
         let Some(field) = field else { continue };
         while let Some((key, value)) = unknown.next_if(|(unknown, _)| unknown.as_slice() < key.as_bytes()) {
-            encoder.raw(key);
-            value.encode(encoder);
+            encoder.raw(key).packed(value);
         }
         encoder.raw(key);
         if let Field::Tam(salt) = field {
@@ -58,14 +56,13 @@ pub(crate) fn encode_map(
         }
     }
     for (key, value) in unknown {
-        encoder.raw(key);
-        value.encode(encoder);
+        encoder.raw(key).packed(value);
     }
     unsigned
 }
 
 impl Field<'_> {
-    fn encode(&self, encoder: &mut Encoder) {
+    pub(crate) fn encode(&self, encoder: &mut Encoder) {
         match *self {
             Self::Bool(value) => _ = encoder.bool(value),
             Self::Int(value) => _ = encoder.int(value),
@@ -114,8 +111,24 @@ impl Field<'_> {
 pub(crate) fn raw_list(decoder: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, DecodeError> {
     // A string of no bytes takes one byte and its Vec 24: the list is not allocated for in one go.
     let mut list = Vec::new();
-    for _ in 0..decoder.array()? {
+    for _ in 0..limited(decoder.array()?, MAX_WORDS)? {
         list.push(decoder.raw()?.to_vec());
     }
     Ok(list)
 }
+
+/// Takes the head of a map that [`encode_map`] writes.
+pub(crate) fn keys(decoder: &mut Decoder<'_>) -> Result<usize, DecodeError> {
+    limited(decoder.map()?, MAX_KEYS)
+}
+
+/// The length of a list, if it is not longer than any can be.
+pub(crate) fn limited(len: usize, limit: usize) -> Result<usize, DecodeError> {
+    if len > limit { Err(DecodeError::TooMany { limit }) } else { Ok(len) }
+}
+
+/// Borg knows some thirty, and writes no manifest that announces more than a hundred.
+pub(crate) const MAX_KEYS: usize = 1000;
+
+/// No system starts a command with more of them, which are not bytes alone but pointers too.
+const MAX_WORDS: usize = 1 << 20;

@@ -1,7 +1,6 @@
 //! One file system object, as an archive describes it.
 
 use worldkeeper_core::ChunkId;
-use worldkeeper_core::msgpack::Value;
 
 /// A piece of a file's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +62,6 @@ pub struct Item {
     pub bsdflags: Option<u32>,
     /// Number of a part file that a checkpoint left.
     pub part: Option<u64>,
-    /// Keys of a later version, kept as they are.
-    pub unknown: Vec<(Vec<u8>, Value)>,
+    /// Keys of a later version and their values, packed, kept as they are.
+    pub unknown: Vec<(Vec<u8>, Vec<u8>)>,
 }

@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 
 use worldkeeper_core::ChunkId;
-use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder, Kind, Value};
+use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder, Kind};
 
-use crate::fields::{Entry, Field, encode_map};
+use crate::fields::{Entry, Field, encode_map, keys, limited};
 use crate::item::{ChunkRef, Item};
 use crate::item_reader::ItemReader;
+use crate::item_scanner::TooLarge;
 
 /// Why bytes are no item.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,9 +25,9 @@ pub enum ItemError {
     /// The item stream ends in the middle of an item.
     #[error("the item stream ends inside an item, {0} bytes behind its beginning")]
     Incomplete(usize),
-    /// An item that would take all memory.
-    #[error("an item has more than {0} bytes")]
-    TooLarge(usize),
+    /// It would take all memory.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 /// The keys an item can have, in order: what a manifest lists as `item_keys`.
@@ -60,6 +61,9 @@ impl Item {
     /// How many chunks a file may have: with more, its item could become longer than [readers](crate::ItemReader) take, once
     /// a repair adds what they were before.
     pub const MAX_CHUNKS: usize = 5_500_000;
+
+    /// How many extended attributes an item may have. Linux lists 64 KiB of names, which are fewer.
+    pub const MAX_XATTRS: usize = 65_536;
 
     /// Writes the item as stock would: the keys sorted, `user` and `group` always there.
     pub fn encode(&self, encoder: &mut Encoder) {
@@ -101,7 +105,7 @@ impl Item {
         let (mut path, mut mode, mut uid, mut gid, mut mtime) = (None, None, None, None, None);
         let (mut user, mut group) = (None, None);
         let mut unknown = BTreeMap::new();
-        for _ in 0..decoder.map()? {
+        for _ in 0..keys(&mut decoder)? {
             match decoder.raw()? {
                 b"acl_access" => item.acl_access = Some(decoder.raw()?.to_vec()),
                 b"acl_default" => item.acl_default = Some(decoder.raw()?.to_vec()),
@@ -126,7 +130,7 @@ impl Item {
                 b"uid" => uid = Some(decoder.int_as()?),
                 b"user" => user = Some(raw_or_nil(&mut decoder)?),
                 b"xattrs" => item.xattrs = Some(xattrs(&mut decoder)?),
-                key => _ = unknown.insert(key.to_vec(), Value::decode(&mut decoder)?),
+                key => _ = unknown.insert(key.to_vec(), decoder.skip()?.to_vec()),
             }
         }
         decoder.finish()?;
@@ -151,7 +155,7 @@ fn raw_or_nil(decoder: &mut Decoder<'_>) -> Result<Option<Vec<u8>>, DecodeError>
     if decoder.nil()? { Ok(None) } else { decoder.raw().map(|bytes| Some(bytes.to_vec())) }
 }
 
-fn chunks(decoder: &mut Decoder<'_>) -> Result<Vec<ChunkRef>, DecodeError> {
+pub(crate) fn chunks(decoder: &mut Decoder<'_>) -> Result<Vec<ChunkRef>, DecodeError> {
     let len = decoder.array()?;
     // Each member is backed by a byte, but a reference takes 40 in memory: a long list is not allocated for at once.
     let mut chunks = Vec::with_capacity(len.min(1024));
@@ -167,7 +171,7 @@ fn chunks(decoder: &mut Decoder<'_>) -> Result<Vec<ChunkRef>, DecodeError> {
 
 fn xattrs(decoder: &mut Decoder<'_>) -> Result<Xattrs, DecodeError> {
     let mut xattrs = Vec::new();
-    for _ in 0..decoder.map()? {
+    for _ in 0..limited(decoder.map()?, Item::MAX_XATTRS)? {
         xattrs.push((decoder.raw()?.to_vec(), raw_or_nil(decoder)?.unwrap_or_default()));
     }
     Ok(xattrs)
@@ -210,7 +214,7 @@ pub fn fuzz_item(bytes: &[u8]) {
     }
 }
 
-const _: () = assert!(2 * Item::MAX_CHUNKS * CHUNK_REF_LEN + 20_000_000 <= ItemReader::MAX_ITEM_LEN);
+const _: () = assert!(2 * Item::MAX_CHUNKS * CHUNK_REF_LEN + ItemReader::MAX_BESIDE_LEN <= ItemReader::MAX_ITEM_LEN);
 
 /// Bytes of a packed chunk reference, at most.
 const CHUNK_REF_LEN: usize = 46;
@@ -325,7 +329,7 @@ pub(crate) mod tests {
     #[test]
     fn keys_of_later_versions_are_kept_in_their_order() {
         let item = with(&[("zebra", b"\x91\xc3"), ("btime", b"\x07")]).unwrap();
-        assert_eq!(item.unknown.len(), 2);
+        assert_eq!(item.unknown, [(b"btime".to_vec(), b"\x07".to_vec()), (b"zebra".to_vec(), b"\x91\xc3".to_vec())]);
         let mut encoder = Encoder::new();
         item.encode(&mut encoder);
         let expected = b"\x89\xa5btime\x07\xa3gid\x00\xa5group\xc0\xa4mode\xcd\x81\xa4\xa5mtime\x05\xa4path\xa1a\xa3uid\x00\xa4user\xa4root\xa5zebra\x91\xc3";
@@ -353,8 +357,36 @@ pub(crate) mod tests {
         }
     }
 
+    #[test]
+    fn what_would_take_all_memory_is_refused() {
+        let too_many = |result: Result<Item, ItemError>| {
+            assert!(matches!(result, Err(ItemError::Decode(DecodeError::TooMany { .. }))), "{:?}", result.is_ok());
+        };
+        let xattrs = |count: usize| {
+            let mut encoder = Encoder::new();
+            encoder.map(count);
+            for number in 0..count {
+                encoder.raw(format!("{number}")).nil();
+            }
+            with(&[("xattrs", &encoder.finish())])
+        };
+        assert_eq!(xattrs(Item::MAX_XATTRS).unwrap().xattrs.map(|xattrs| xattrs.len()), Some(Item::MAX_XATTRS));
+        too_many(xattrs(Item::MAX_XATTRS + 1));
+        let names: Vec<_> = (0..2000).map(|number| format!("zz{number}")).collect();
+        too_many(with(&names.iter().map(|name| (name.as_str(), &b"\xc0"[..])).collect::<Vec<_>>()));
+        // What is not understood stays packed.
+        let nils = [&b"\xdd\x00\xa0\x00\x00"[..], &vec![0xc0; 10 << 20]].concat();
+        assert_eq!(with(&[("zz", &nils)]).unwrap().unknown, [(b"zz".to_vec(), nils)]);
+    }
+
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         vec(any::<u8>(), 0..40)
+    }
+
+    fn packed_bytes(bytes: Vec<u8>) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        encoder.raw(bytes);
+        encoder.finish()
     }
 
     fn chunk_refs() -> impl Strategy<Value = Vec<ChunkRef>> {
@@ -369,7 +401,7 @@ pub(crate) mod tests {
         let numbers = any::<(Option<u64>, Option<bool>, Option<u64>, Option<u32>, Option<u64>)>();
         let acls = (option::of(bytes()), option::of(bytes()), option::of(bytes()), option::of(bytes()));
         let xattrs = option::of(proptest::collection::btree_map(bytes(), bytes(), 0..4));
-        let unknown = proptest::collection::btree_map("zz[a-z]{1,40}", bytes(), 0..3);
+        let unknown = proptest::collection::btree_map("zz[a-z]{1,40}", bytes().prop_map(packed_bytes), 0..3);
         (required, times, content, numbers, acls, xattrs, unknown).prop_map(
             |(required, times, content, numbers, acls, xattrs, unknown)| {
                 let (path, (mode, uid, gid, mtime_ns), user, group) = required;
@@ -397,7 +429,7 @@ pub(crate) mod tests {
                     acl_default: acls.1,
                     acl_nfs4: acls.2,
                     acl_extended: acls.3,
-                    unknown: unknown.into_iter().map(|(key, value)| (key.into(), Value::Raw(value))).collect(),
+                    unknown: unknown.into_iter().map(|(key, value)| (key.into(), value)).collect(),
                 }
             },
         )

@@ -1,9 +1,8 @@
 //! Takes an item stream apart that comes in pieces.
 
-use worldkeeper_core::msgpack::Scanner;
-
 use crate::item::Item;
 use crate::item_codec::ItemError;
+use crate::item_scanner::{ItemScanner, Scanned, TooLarge};
 
 /// Decodes items from an archive's item stream, whose chunks are cut anywhere.
 ///
@@ -15,16 +14,30 @@ pub struct ItemReader {
     /// Where in the buffer the next item begins.
     start: usize,
     /// How far that item has been looked at.
-    scanner: Scanner,
+    scanner: ItemScanner,
 }
 
 impl ItemReader {
-    /// Longest packed item, in bytes: [`Item::MAX_CHUNKS`], twice after a repair, and 20 MB for the rest.
+    /// Longest packed item, in bytes: [`Item::MAX_CHUNKS`], twice after a repair, and [`MAX_BESIDE_LEN`](Self::MAX_BESIDE_LEN).
     pub const MAX_ITEM_LEN: usize = 512 << 20;
+
+    /// The most that an item has beside `chunks` and `chunks_healthy`, in bytes: 16 MiB of extended attributes, and the rest.
+    pub const MAX_BESIDE_LEN: usize = 20_000_000;
 
     /// Waits for the first piece.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Why a packed item, or the beginning of one, is not read, if it is too large for that.
+    pub fn refusal(packed: &[u8]) -> Option<TooLarge> {
+        if packed.len() <= Self::MAX_BESIDE_LEN {
+            return None;
+        }
+        match ItemScanner::default().scan(packed) {
+            Ok(Scanned::TooLarge(why)) => Some(why),
+            _ => None,
+        }
     }
 
     /// Takes the next piece of the stream.
@@ -40,16 +53,14 @@ impl ItemReader {
         if rest.is_empty() {
             return Ok(None);
         }
-        let Some(len) = self.scanner.scan(rest)? else {
-            return if rest.len() > Self::MAX_ITEM_LEN {
-                Err(ItemError::TooLarge(Self::MAX_ITEM_LEN))
-            } else {
-                Ok(None)
-            };
+        let len = match self.scanner.scan(rest)? {
+            Scanned::Whole(len) => len,
+            Scanned::Part => return Ok(None),
+            Scanned::TooLarge(why) => return Err(why.into()),
         };
         let item = Item::decode(&rest[..len])?;
         self.start += len;
-        self.scanner = Scanner::new();
+        self.scanner = ItemScanner::default();
         Ok(Some(item))
     }
 
@@ -156,14 +167,36 @@ mod tests {
     #[test]
     fn an_item_that_never_ends_is_given_up() {
         let mut reader = ItemReader::new();
-        reader.push(b"\x81\xa4path\xdb\xff\xff\xff\xff");
+        reader.push(b"\x81\xa6chunks\xdb\xff\xff\xff\xff");
         let piece = vec![0; 64 << 20];
         for _ in 0..ItemReader::MAX_ITEM_LEN / piece.len() - 1 {
             reader.push(&piece);
             assert_eq!(reader.next_item(), Ok(None));
         }
         reader.push(&piece);
-        assert_eq!(reader.next_item(), Err(ItemError::TooLarge(ItemReader::MAX_ITEM_LEN)));
+        assert_eq!(reader.next_item(), Err(ItemError::TooLarge(TooLarge::Whole)));
+    }
+
+    #[test]
+    fn an_item_of_much_beside_its_chunks_is_given_up() {
+        // Each of these bytes would become a value of many.
+        let mut reader = ItemReader::new();
+        reader.push(b"\x81\xa3zzz\xdd\x10\x00\x00\x00");
+        let piece = vec![0; 4_000_000];
+        for _ in 0..ItemReader::MAX_BESIDE_LEN / piece.len() - 1 {
+            reader.push(&piece);
+            assert_eq!(reader.next_item(), Ok(None));
+        }
+        reader.push(&piece);
+        assert_eq!(reader.next_item(), Err(ItemError::TooLarge(TooLarge::Beside)));
+    }
+
+    #[test]
+    fn what_would_not_be_read_can_be_known_before() {
+        let packed = |path: usize| pack(&[Item { path: vec![b'a'; path], ..Item::default() }]);
+        assert_eq!(ItemReader::refusal(&packed(5)), None);
+        assert_eq!(ItemReader::refusal(&packed(ItemReader::MAX_BESIDE_LEN - 1000)), None);
+        assert_eq!(ItemReader::refusal(&packed(ItemReader::MAX_BESIDE_LEN)), Some(TooLarge::Beside));
     }
 
     #[test]

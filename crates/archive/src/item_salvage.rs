@@ -7,10 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use worldkeeper_core::msgpack::{DecodeError, Decoder, Scanner, Value};
+use worldkeeper_core::msgpack::{DecodeError, Decoder};
 
 use crate::item_codec::ITEM_KEYS;
 use crate::item_reader::ItemReader;
+use crate::item_scanner::{ItemScanner, Scanned, TooLarge};
 use crate::raw_item::{RawItem, RawItemError};
 
 /// Decodes what is left of an archive's item stream.
@@ -26,7 +27,7 @@ pub struct ItemSalvage<'a> {
     /// Where in the buffer the next item begins, or is looked for.
     start: usize,
     /// How far that item has been looked at; `None` while its beginning is looked for.
-    scanner: Option<Scanner>,
+    scanner: Option<ItemScanner>,
     /// Used again and again.
     scratch: Vec<u8>,
 }
@@ -42,8 +43,8 @@ pub enum SalvageError {
     #[error("the list of items cannot be decoded")]
     Garbled(#[from] DecodeError),
     /// An item that would take all memory; the next one is looked for.
-    #[error("an item has more than {0} bytes")]
-    TooLarge(usize),
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 impl<'a> ItemSalvage<'a> {
@@ -51,7 +52,7 @@ impl<'a> ItemSalvage<'a> {
     pub fn new(item_keys: &'a BTreeSet<Vec<u8>>) -> Self {
         let has_our_keys = ITEM_KEYS.iter().all(|key| item_keys.contains(key.as_bytes()));
         let (buffer, scratch) = Default::default();
-        Self { item_keys, has_our_keys, buffer, start: 0, scanner: Some(Scanner::new()), scratch }
+        Self { item_keys, has_our_keys, buffer, start: 0, scanner: Some(ItemScanner::default()), scratch }
     }
 
     /// Takes the next piece of the stream.
@@ -70,42 +71,25 @@ impl<'a> ItemSalvage<'a> {
 
     /// The next item, or what is there in the place of one; `None` until more has been pushed.
     pub fn next_item(&mut self) -> Option<Result<RawItem, SalvageError>> {
-        if self.scanner.is_none() {
-            return self.search();
-        }
+        let Some(scanner) = &mut self.scanner else { return self.search() };
         let rest = &self.buffer[self.start..];
         if rest.is_empty() {
             return None;
         }
-        let scanned = self.scanner.as_mut().map_or(Ok(None), |scanner| scanner.scan(rest));
-        let value = match scanned {
-            Ok(Some(len))
-                if self.has_our_keys
-                    && let Some(item) = RawItem::ours(&rest[..len], &mut self.scratch) =>
-            {
-                self.start += len;
-                self.scanner = Some(Scanner::new());
-                return Some(Ok(item));
-            }
-            Ok(Some(len)) => Value::decode(&mut Decoder::new(&rest[..len])).map(|value| (len, value)),
-            Ok(None) if rest.len() > ItemReader::MAX_ITEM_LEN => {
-                self.lose();
-                return Some(Err(SalvageError::TooLarge(ItemReader::MAX_ITEM_LEN)));
-            }
-            Ok(None) => return None,
-            Err(error) => Err(error),
+        let len = match scanner.scan(rest) {
+            Ok(Scanned::Whole(len)) => len,
+            Ok(Scanned::Part) => return None,
+            Ok(Scanned::TooLarge(why)) => return Some(Err(self.lose(why.into()))),
+            Err(error) => return Some(Err(self.lose(error.into()))),
         };
-        match value {
-            Ok((len, value)) => {
-                self.start += len;
-                self.scanner = Some(Scanner::new());
-                Some(RawItem::new(value, self.item_keys).map_err(SalvageError::from))
-            }
-            Err(error) => {
-                self.lose();
-                Some(Err(error.into()))
-            }
-        }
+        let packed = &rest[..len];
+        let ours = if self.has_our_keys { RawItem::ours(packed, &mut self.scratch) } else { None };
+        let item = match ours.map_or_else(|| RawItem::new(packed, self.item_keys), Ok) {
+            Err(error @ SalvageError::Garbled(_)) => return Some(Err(self.lose(error))),
+            item => item,
+        };
+        self.pass(len);
+        Some(item)
     }
 
     /// How many of the bytes that were pushed belong to nothing that was taken.
@@ -118,10 +102,17 @@ impl<'a> ItemSalvage<'a> {
         if self.scanner.is_some() { self.pending() } else { 0 }
     }
 
+    /// What begins at the start was taken, or is not wanted; the next item begins behind it.
+    fn pass(&mut self, len: usize) {
+        self.start += len;
+        self.scanner = Some(ItemScanner::default());
+    }
+
     /// Gives up what begins at the start: the next item is looked for behind it.
-    fn lose(&mut self) {
+    fn lose(&mut self, error: SalvageError) -> SalvageError {
         self.start += 1;
         self.scanner = None;
+        error
     }
 
     fn search(&mut self) -> Option<Result<RawItem, SalvageError>> {
@@ -132,28 +123,30 @@ impl<'a> ItemSalvage<'a> {
             match self.looks_like_item(rest) {
                 Look::No => {}
                 Look::Short => _ = first_open.get_or_insert(at),
-                Look::Yes => {
-                    let mut decoder = Decoder::new(rest);
-                    match Value::decode(&mut decoder) {
-                        Ok(value) => {
-                            if let Ok(item) = RawItem::new(value, self.item_keys) {
-                                self.start = at + decoder.position();
-                                self.scanner = Some(Scanner::new());
-                                return Some(Ok(item));
-                            }
+                Look::Yes => match Decoder::new(rest).skip() {
+                    Ok(packed) => {
+                        let len = packed.len();
+                        if let Ok(item) = RawItem::new(packed, self.item_keys) {
+                            self.start = at;
+                            self.pass(len);
+                            return Some(Ok(item));
                         }
-                        Err(DecodeError::Truncated { .. }) => _ = first_open.get_or_insert(at),
-                        Err(_) => {}
                     }
-                }
+                    Err(DecodeError::Truncated { .. }) => _ = first_open.get_or_insert(at),
+                    Err(_) => {}
+                },
             }
         }
         self.start = first_open.unwrap_or(self.buffer.len());
-        if self.buffer.len() - self.start > ItemReader::MAX_ITEM_LEN {
+        let open = &self.buffer[self.start..];
+        let too_large = match ItemReader::refusal(open) {
+            None if open.len() > ItemReader::MAX_ITEM_LEN => Some(TooLarge::Whole),
+            why => why,
+        };
+        if too_large.is_some() {
             self.start = self.buffer.len();
-            return Some(Err(SalvageError::TooLarge(ItemReader::MAX_ITEM_LEN)));
         }
-        None
+        too_large.map(|why| Err(why.into()))
     }
 
     /// Looks at the head of a map and at its first key.
@@ -291,6 +284,28 @@ mod tests {
         salvage.push(&stream[..stream.len() - 1]);
         assert_eq!(taken(&mut salvage).0, ["a"]);
         assert_eq!(salvage.finish(), stream.len() / 2 - 1);
+    }
+
+    #[test]
+    fn an_item_of_much_beside_its_chunks_is_passed_over() {
+        let keys = item_keys();
+        let mut salvage = ItemSalvage::new(&keys);
+        salvage.push(&pack(&named("a")));
+        // As many bytes as in a whole one, each of which would become a value of many.
+        salvage.push(b"\x83\xa5mtime\x05\xa4path\xa1x\xa6xattrs\xdd\x02\x00\x00\x00");
+        let piece = vec![0; 2 << 20];
+        let (mut paths, mut errors) = (Vec::new(), Vec::new());
+        for _ in 0..16 {
+            salvage.push(&piece);
+            let (more, what) = taken(&mut salvage);
+            paths.extend(more);
+            errors.extend(what);
+            assert!(salvage.pending() <= ItemReader::MAX_BESIDE_LEN);
+        }
+        salvage.push(&pack(&named("b")));
+        paths.extend(taken(&mut salvage).0);
+        assert_eq!(paths, ["a", "b"]);
+        assert_eq!(errors, [TooLarge::Beside.into()]);
     }
 
     proptest! {

@@ -15,7 +15,7 @@ use worldkeeper_crypto::Key;
 use worldkeeper_crypto::tam::{self, Context, Tam, TamError};
 
 use crate::features::Operation;
-use crate::fields::{Field, encode_map};
+use crate::fields::{Field, MAX_KEYS, encode_map, keys, limited};
 use crate::item_codec::ITEM_KEYS;
 use crate::name::{ArchiveName, MAX_NAME_LEN};
 
@@ -30,8 +30,8 @@ pub struct Manifest {
     pub config: BTreeMap<Vec<u8>, Value>,
     /// The keys that items of this repository may have: those we know and those that others added.
     pub item_keys: BTreeSet<Vec<u8>>,
-    /// Keys of other versions, kept as they are.
-    pub unknown: Vec<(Vec<u8>, Value)>,
+    /// Keys of other versions and their values, packed, kept as they are.
+    pub unknown: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Where an archive is.
@@ -212,19 +212,19 @@ impl Manifest {
         let mut manifest = Self::new();
         let (mut version, mut archives, mut config) = (None, None, None);
         let mut unknown = BTreeMap::new();
-        for _ in 0..decoder.map()? {
+        for _ in 0..keys(&mut decoder)? {
             match decoder.raw()? {
                 b"archives" => archives = Some(decode_archives(&mut decoder)?),
                 b"config" => config = Some(decode_config(&mut decoder)?),
                 b"item_keys" => {
-                    for _ in 0..decoder.array()? {
+                    for _ in 0..limited(decoder.array()?, MAX_KEYS)? {
                         manifest.item_keys.insert(decoder.raw()?.to_vec());
                     }
                 }
                 b"tam" => _ = decoder.skip()?,
                 b"timestamp" => manifest.timestamp = Some(moment(&mut decoder)?),
                 b"version" => version = Some(decoder.int()?),
-                key => _ = unknown.insert(key.to_vec(), Value::decode(&mut decoder)?),
+                key => _ = unknown.insert(key.to_vec(), decoder.skip()?.to_vec()),
             }
         }
         decoder.finish()?;
@@ -271,8 +271,12 @@ fn decode_archives(decoder: &mut Decoder<'_>) -> Result<BTreeMap<ArchiveName, Ar
 }
 
 fn decode_config(decoder: &mut Decoder<'_>) -> Result<BTreeMap<Vec<u8>, Value>, ManifestError> {
+    // Of all its values together no more becomes trees than of one.
+    if decoder.clone().skip()?.len() > Value::MAX_LEN {
+        return Err(DecodeError::TooLong { at: decoder.position(), limit: Value::MAX_LEN }.into());
+    }
     let mut config = BTreeMap::new();
-    for _ in 0..decoder.map()? {
+    for _ in 0..keys(decoder)? {
         config.insert(decoder.raw()?.to_vec(), Value::decode(decoder)?);
     }
     Ok(config)
@@ -466,7 +470,21 @@ mod tests {
         assert_eq!(again.config[b"new".as_slice()], Value::Array(vec![Value::Int(1)]));
         assert!(again.tam_required(), "the key says so");
         assert!(again.item_keys.contains(b"glow".as_slice()));
-        assert_eq!(again.unknown, [(b"novelty".to_vec(), Value::Raw(b"x".to_vec()))]);
+        assert_eq!(again.unknown, [(b"novelty".to_vec(), b"\xa1x".to_vec())]);
+    }
+
+    #[test]
+    fn what_would_take_all_memory_is_refused() {
+        let with = |key: &'static str, value: &[u8]| {
+            let pairs: Vec<_> = REQUIRED.into_iter().filter(|pair| pair.0 != key).chain([(key, value)]).collect();
+            decode(&packed(&pairs))
+        };
+        let nils = |len: usize| [b"\xdd", &(len as u32).to_be_bytes()[..], &vec![0xc0; len]].concat();
+        assert_eq!(with("novelty", &nils(10 << 20)).unwrap().unknown, [(b"novelty".to_vec(), nils(10 << 20))]);
+        let config = [&b"\x82\xa1a"[..], &nils(600_000), b"\xa1b", &nils(600_000)].concat();
+        assert!(matches!(with("config", &config), Err(ManifestError::Decode(DecodeError::TooLong { .. }))));
+        let item_keys = [&b"\xdc\x27\x10"[..], &[0xa0; 10_000]].concat();
+        assert!(matches!(with("item_keys", &item_keys), Err(ManifestError::Decode(DecodeError::TooMany { .. }))));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use worldkeeper_core::time::{self, ParseTimeError};
 use worldkeeper_crypto::Key;
 use worldkeeper_crypto::tam::{self, Context, Tam, TamError};
 
-use crate::fields::{Field, encode_map, raw_list};
+use crate::fields::{Field, encode_map, keys, raw_list};
 use crate::name::ArchiveName;
 
 /// What an archive's own object says; its id is in the manifest. Texts are bytes, for they need not be UTF-8.
@@ -51,8 +51,8 @@ pub struct ArchiveMetadata {
     pub cwd: Option<Vec<u8>>,
     /// The command that changed it, by `recreate`.
     pub recreate_cmdline: Option<Vec<Vec<u8>>>,
-    /// Keys of other versions, kept as they are.
-    pub unknown: Vec<(Vec<u8>, Value)>,
+    /// Keys of other versions and their values, packed, kept as they are.
+    pub unknown: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Why bytes are no archive metadata, or none to be believed.
@@ -145,11 +145,10 @@ impl ArchiveMetadata {
     ) -> Result<Vec<u8>, DecodeError> {
         let mut decoder = Decoder::new(packed);
         let mut rest = BTreeMap::new();
-        for _ in 0..decoder.map()? {
-            let key = decoder.raw()?.to_vec();
-            let value = Value::decode(&mut decoder)?;
-            if !matches!(key.as_slice(), b"items" | b"tam") {
-                rest.insert(key, value);
+        for _ in 0..keys(&mut decoder)? {
+            let (key, value) = (decoder.raw()?, decoder.skip()?);
+            if !matches!(key, b"items" | b"tam") {
+                rest.insert(key.to_vec(), value.to_vec());
             }
         }
         decoder.finish()?;
@@ -177,7 +176,7 @@ impl ArchiveMetadata {
         // Stands in for the required fields until all keys are read.
         let nothing = ArchiveName::from_bytes(Vec::new());
         let mut metadata = Self::new(nothing, Vec::new(), Vec::new(), Timestamp::UNIX_EPOCH);
-        for _ in 0..decoder.map()? {
+        for _ in 0..keys(&mut decoder)? {
             match decoder.raw()? {
                 b"chunker_params" => metadata.chunker_params = Some(Value::decode(&mut decoder)?),
                 b"cmdline" => cmdline = Some(raw_list(&mut decoder)?),
@@ -198,7 +197,7 @@ impl ArchiveMetadata {
                 b"time_end" => metadata.time_end = Some(moment(&mut decoder, "time_end")?),
                 b"username" => metadata.username = Some(decoder.raw()?.to_vec()),
                 b"version" => version = Some(decoder.int()?),
-                key => _ = unknown.insert(key.to_vec(), Value::decode(&mut decoder)?),
+                key => _ = unknown.insert(key.to_vec(), decoder.skip()?.to_vec()),
             }
         }
         decoder.finish()?;
@@ -303,7 +302,7 @@ mod tests {
 
     #[test]
     fn only_the_items_change_and_the_same_ones_change_nothing() {
-        let metadata = ArchiveMetadata { unknown: vec![(b"zz".to_vec(), Value::Nil)], ..metadata() };
+        let metadata = ArchiveMetadata { unknown: vec![(b"zz".to_vec(), b"\xc0".to_vec())], ..metadata() };
         let packed = metadata.encode(&key(), &[4; 64]);
         assert_eq!(ArchiveMetadata::encode_with_items(&key(), &packed, &metadata.items, &[4; 64]), Ok(packed.clone()));
         let items = vec![ChunkId([1; 32]), ChunkId([2; 32])];
@@ -354,13 +353,36 @@ mod tests {
     fn keys_of_other_versions_survive_a_new_tam() {
         let mut metadata = metadata();
         metadata.unknown = vec![
-            (b"recreate_partial_chunks".to_vec(), Value::Nil),
-            (b"cockpit".to_vec(), Value::Map(vec![(Value::Raw(b"x".to_vec()), Value::Bool(false))])),
+            (b"recreate_partial_chunks".to_vec(), b"\xc0".to_vec()),
+            (b"cockpit".to_vec(), b"\x81\xa1x\xc2".to_vec()),
         ];
         let packed = metadata.encode(&key(), &[1; 64]);
         let (again, _) = ArchiveMetadata::decode(&key(), &packed).unwrap();
         metadata.unknown.reverse();
         assert_eq!(again, metadata);
+    }
+
+    #[test]
+    fn what_would_take_all_memory_is_refused() {
+        let with = |key: &'static str, value: &[u8]| {
+            let pairs: Vec<_> = REQUIRED.into_iter().filter(|pair| pair.0 != key).chain([(key, value)]).collect();
+            ArchiveMetadata::decode_unverified(&packed(&pairs))
+        };
+        let nils = |len: usize| [b"\xdd", &(len as u32).to_be_bytes()[..], &vec![0xc0; len]].concat();
+        assert_eq!(with("zz", &nils(10 << 20)).unwrap().unknown, [(b"zz".to_vec(), nils(10 << 20))], "it stays packed");
+        assert!(matches!(
+            with("chunker_params", &nils(10 << 20)),
+            Err(ArchiveError::Decode(DecodeError::TooLong { .. }))
+        ));
+        let words = [&b"\xdd\x00\x20\x00\x00"[..], &vec![0xa0; 2 << 20]].concat();
+        assert!(matches!(with("cmdline", &words), Err(ArchiveError::Decode(DecodeError::TooMany { .. }))));
+        let mut encoder = Encoder::new();
+        encoder.map(10_000);
+        for number in 0..10_000 {
+            encoder.raw(format!("{number}")).nil();
+        }
+        let keys = ArchiveMetadata::decode_unverified(&encoder.finish());
+        assert!(matches!(keys, Err(ArchiveError::Decode(DecodeError::TooMany { .. }))));
     }
 
     proptest! {

@@ -9,11 +9,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use worldkeeper_core::msgpack::{Encoder, Value};
-use worldkeeper_core::{ChunkId, is_equal};
+use worldkeeper_core::is_equal;
+use worldkeeper_core::msgpack::{DecodeError, Decoder, Encoder, Kind, canonical};
 
+use crate::fields::{Field, keys};
 use crate::item::{ChunkRef, Item};
-use crate::item_codec::ItemError;
+use crate::item_codec::{self, ItemError};
+use crate::item_salvage::SalvageError;
 
 /// A packed item, kept whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +31,8 @@ enum Form {
 /// A map of anything, with paths and references.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Map {
-    fields: BTreeMap<Vec<u8>, Value>,
+    /// The values as stock packs them.
+    fields: BTreeMap<Vec<u8>, Vec<u8>>,
     path: Vec<u8>,
     chunks: Option<Vec<ChunkRef>>,
     chunks_healthy: Option<Vec<ChunkRef>>,
@@ -54,36 +57,51 @@ pub enum RawItemError {
 }
 
 impl RawItem {
-    /// Takes a value of an item stream for an item, if stock would. `item_keys` are those that the manifest announces.
-    pub fn new(value: Value, item_keys: &BTreeSet<Vec<u8>>) -> Result<Self, RawItemError> {
-        let Value::Map(pairs) = value else { return Err(RawItemError::NotAMap) };
+    /// Takes a packed value of an item stream for an item, if stock would. `item_keys` are those that the manifest announces.
+    ///
+    /// # Errors
+    ///
+    /// [`SalvageError::NoItem`], or [`SalvageError::Garbled`] if it is not packed as borg does.
+    pub fn new(packed: &[u8], item_keys: &BTreeSet<Vec<u8>>) -> Result<Self, SalvageError> {
+        let mut decoder = Decoder::new(packed);
+        decoder.clone().skip()?;
+        if decoder.peek()? != Kind::Map {
+            return Err(RawItemError::NotAMap.into());
+        }
         let mut fields = BTreeMap::new();
         let mut unknown = Vec::new();
-        for (key, mut value) in pairs {
+        for _ in 0..keys(&mut decoder)? {
+            let kind = decoder.peek()?;
+            let key = if kind == Kind::Raw { Some(decoder.raw()?) } else { decoder.skip().map(|_| None)? };
             match key {
                 // Attic 0.13 gave one to every item, without a meaning; stock passes over it, too.
-                Value::Raw(key) if key == b"acl" => {}
+                Some(b"acl") => _ = decoder.skip()?,
                 // The last of several counts, as in Python's maps.
-                Value::Raw(key) => {
-                    make_canonical(&mut value);
-                    fields.insert(key, value);
+                Some(key) => {
+                    let value = decoder.skip()?;
+                    let mut encoder = Encoder::append_to(Vec::with_capacity(value.len()));
+                    canonical(&mut Decoder::new(value), &mut encoder)?;
+                    fields.insert(key.to_vec(), encoder.finish());
                 }
-                other => unknown.push(format!("{other:?}")),
+                None => {
+                    decoder.skip()?;
+                    unknown.push(kind.to_string());
+                }
             }
         }
         for key in [PATH, MTIME] {
             if !fields.contains_key(key.as_bytes()) {
-                return Err(RawItemError::Missing(key));
+                return Err(RawItemError::Missing(key).into());
             }
         }
         let foreign = fields.keys().filter(|key| !item_keys.contains(*key));
-        unknown.extend(foreign.map(|key| String::from_utf8_lossy(key).into_owned()));
+        unknown.extend(foreign.map(|key| String::from_utf8_lossy(key).chars().take(64).collect()));
         if !unknown.is_empty() {
-            return Err(RawItemError::UnknownKeys(unknown.join(", ")));
+            return Err(RawItemError::UnknownKeys(unknown.join(", ")).into());
         }
-        let path = fields.get(PATH.as_bytes()).and_then(Value::as_raw).ok_or(RawItemError::Malformed(PATH))?.to_vec();
-        let list = |key| fields.get(str::as_bytes(key)).map(|list| chunks(list).ok_or(RawItemError::Malformed(key)));
-        let (chunks, chunks_healthy) = (list(CHUNKS).transpose()?, list(CHUNKS_HEALTHY).transpose()?);
+        let path = field(&fields, PATH, |value| value.raw().map(<[u8]>::to_vec))?.unwrap_or_default();
+        let list = |key| field(&fields, key, item_codec::chunks);
+        let (chunks, chunks_healthy) = (list(CHUNKS)?, list(CHUNKS_HEALTHY)?);
         Ok(Self(Form::Any(Map { fields, path, chunks, chunks_healthy })))
     }
 
@@ -135,10 +153,7 @@ impl RawItem {
     pub fn size(&self) -> Option<u64> {
         match &self.0 {
             Form::Ours(item) => item.size,
-            Form::Any(map) => match map.fields.get(b"size".as_slice()) {
-                Some(Value::Int(size)) => u64::try_from(*size).ok(),
-                _ => None,
-            },
+            Form::Any(map) => map.fields.get(b"size".as_slice()).and_then(|size| Decoder::new(size).int_as().ok()),
         }
     }
 
@@ -180,8 +195,7 @@ impl Map {
     fn encode(&self, encoder: &mut Encoder) {
         encoder.map(self.fields.len());
         for (key, value) in &self.fields {
-            encoder.raw(key);
-            value.encode(encoder);
+            encoder.raw(key).packed(value);
         }
     }
 
@@ -195,41 +209,20 @@ impl Map {
     }
 }
 
-/// Sorts the keys of maps, on every level, as stock does when it packs what it has unpacked.
-fn make_canonical(value: &mut Value) {
-    match value {
-        Value::Array(members) => members.iter_mut().for_each(make_canonical),
-        Value::Map(pairs) => {
-            for (_, value) in pairs.iter_mut() {
-                make_canonical(value);
-            }
-            // Stable, and of keys that are equal the last one stays.
-            pairs.sort_by(|(left, _), (right, _)| left.as_raw().cmp(&right.as_raw()));
-            pairs.reverse();
-            pairs.dedup_by(|(later, _), (first, _)| later == first);
-            pairs.reverse();
-        }
-        _ => {}
-    }
+/// Reads what stands under a key, if it is there.
+fn field<T>(
+    fields: &BTreeMap<Vec<u8>, Vec<u8>>,
+    key: &'static str,
+    read: impl Fn(&mut Decoder<'_>) -> Result<T, DecodeError>,
+) -> Result<Option<T>, RawItemError> {
+    let value = fields.get(key.as_bytes());
+    value.map(|value| read(&mut Decoder::new(value)).map_err(|_| RawItemError::Malformed(key))).transpose()
 }
 
-fn chunks(list: &Value) -> Option<Vec<ChunkRef>> {
-    let Value::Array(list) = list else { return None };
-    let reference = |member: &Value| {
-        let Value::Array(member) = member else { return None };
-        let [Value::Raw(id), Value::Int(size), Value::Int(csize)] = member.as_slice() else { return None };
-        let id = ChunkId(id.as_slice().try_into().ok()?);
-        Some(ChunkRef { id, size: u32::try_from(*size).ok()?, csize: u32::try_from(*csize).ok()? })
-    };
-    list.iter().map(reference).collect()
-}
-
-fn packed(chunks: &[ChunkRef]) -> Value {
-    let reference = |chunk: &ChunkRef| {
-        let sizes = [chunk.size, chunk.csize].map(|size| Value::Int(size.into()));
-        Value::Array([Value::Raw(chunk.id.0.to_vec())].into_iter().chain(sizes).collect())
-    };
-    Value::Array(chunks.iter().map(reference).collect())
+fn packed(chunks: &[ChunkRef]) -> Vec<u8> {
+    let mut encoder = Encoder::append_to(Vec::with_capacity(5 + chunks.len() * PACKED_REFERENCE_LEN));
+    Field::Chunks(chunks).encode(&mut encoder);
+    encoder.finish()
 }
 
 /// The most that a chunk reference takes: the heads of a list and of an id, the id, two sizes.
@@ -246,7 +239,6 @@ const CHUNKS_HEALTHY: &str = "chunks_healthy";
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use worldkeeper_core::msgpack::Decoder;
 
     use super::*;
     use crate::item_codec::ITEM_KEYS;
@@ -256,8 +248,8 @@ mod tests {
         ITEM_KEYS.iter().map(|key| key.as_bytes().to_vec()).collect()
     }
 
-    fn raw(packed: &[u8]) -> Result<RawItem, RawItemError> {
-        RawItem::new(Value::decode(&mut Decoder::new(packed)).unwrap(), &item_keys())
+    fn raw(packed: &[u8]) -> Result<RawItem, SalvageError> {
+        RawItem::new(packed, &item_keys())
     }
 
     fn ours(packed: &[u8]) -> Option<RawItem> {
@@ -281,12 +273,12 @@ mod tests {
 
     #[test]
     fn what_stock_takes_for_no_item_is_none() {
-        assert_eq!(raw(b"\x01"), Err(RawItemError::NotAMap));
-        assert_eq!(raw(b"\x81\xa4path\xa1a"), Err(RawItemError::Missing("mtime")));
-        assert_eq!(raw(b"\x81\xa5mtime\x05"), Err(RawItemError::Missing("path")));
+        assert_eq!(raw(b"\x01"), Err(RawItemError::NotAMap.into()));
+        assert_eq!(raw(b"\x81\xa4path\xa1a"), Err(RawItemError::Missing("mtime").into()));
+        assert_eq!(raw(b"\x81\xa5mtime\x05"), Err(RawItemError::Missing("path").into()));
         let foreign = b"\x84\xa4path\xa1a\xa5mtime\x05\xa3new\x01\x07\x01";
-        assert_eq!(raw(foreign), Err(RawItemError::UnknownKeys("Int(7), new".into())));
-        assert_eq!(raw(b"\x83\xa4path\xa1a\xa5mtime\x05\xa6chunks\xc0"), Err(RawItemError::Malformed("chunks")));
+        assert_eq!(raw(foreign), Err(RawItemError::UnknownKeys("an integer, new".into()).into()));
+        assert_eq!(raw(b"\x83\xa4path\xa1a\xa5mtime\x05\xa6chunks\xc0"), Err(RawItemError::Malformed("chunks").into()));
         let item = raw(b"\x83\xa4path\xa1a\xa5mtime\x05\xa3acl\xc0").unwrap();
         assert_eq!(encoded(&item), b"\x82\xa5mtime\x05\xa4path\xa1a", "sorted, and without what attic left");
         assert_eq!(item.read(), Err(ItemError::Missing("mode")));

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use worldkeeper_archive::{ArchiveName, ItemError, ItemReader};
+use worldkeeper_archive::{ArchiveName, ItemError, TooLarge};
 use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{ArchiveProblem, BrokenArchive, DeleteError, SessionError, StateError, Suspicion};
 use worldkeeper_scheduler::job::{BackupError, OpenError};
@@ -68,7 +68,7 @@ fn a_hint_is_found_behind_every_wrapper() {
 fn an_archive_with_an_item_that_is_too_long_for_us_is_not_called_damaged() {
     let broken = || BrokenArchive {
         name: ArchiveName::from_bytes("long"),
-        source: ArchiveProblem::Items(ItemError::TooLarge(ItemReader::MAX_ITEM_LEN)),
+        source: ArchiveProblem::Items(ItemError::TooLarge(TooLarge::Whole)),
     };
     let deleted = anyhow::Error::from(DeleteError::Session(SessionError::Archive(broken())));
     for error in [SessionError::Archive(broken()).into(), deleted] {

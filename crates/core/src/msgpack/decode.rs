@@ -34,6 +34,20 @@ pub enum DecodeError {
         /// Where.
         at: usize,
     },
+    /// A list or map that would take all memory.
+    #[error("there are more than {limit} members in a list")]
+    TooMany {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A value that would take all memory.
+    #[error("the value at byte {at} is longer than {limit} bytes")]
+    TooLong {
+        /// Where.
+        at: usize,
+        /// How long it may be.
+        limit: usize,
+    },
     /// Bytes behind the value that should be the last.
     #[error("{count} bytes follow at byte {at}, where the data should end")]
     Trailing {
@@ -333,7 +347,9 @@ pub fn fuzz_decode(bytes: &[u8]) {
     let mut decoder = Decoder::new(bytes);
     if let Ok(packed) = decoder.skip() {
         assert_eq!(packed.len(), decoder.position());
-        let value = super::Value::decode(&mut Decoder::new(packed)).expect("what can be skipped can be read");
+        let Ok(value) = super::Value::decode(&mut Decoder::new(packed)) else {
+            return assert!(packed.len() > super::Value::MAX_LEN, "what can be skipped can be read");
+        };
         let mut encoder = super::Encoder::new();
         value.encode(&mut encoder);
         let again = encoder.finish();

@@ -71,6 +71,14 @@ impl Encoder {
         self
     }
 
+    /// Writes an integer that was read, which has 64 bits at most.
+    pub(super) fn any_int(&mut self, value: i128) -> &mut Self {
+        match u64::try_from(value) {
+            Ok(value) => self.uint(value),
+            Err(_) => self.int(i64::try_from(value).expect("what is no u64 was read as an i64")),
+        }
+    }
+
     /// Writes a float in 64 bits, as Python's numbers are.
     pub fn float(&mut self, value: f64) -> &mut Self {
         self.out.push(0xcb);

@@ -7,11 +7,13 @@
 //! Everything that is read may come from an attacker: a length is believed only as far as there are bytes to back it,
 //! nesting is limited, and nothing is allocated before that is known.
 
+mod canonical;
 mod decode;
 mod encode;
 mod scan;
 mod value;
 
+pub use canonical::canonical;
 pub use decode::{DecodeError, Decoder, Kind, fuzz_decode};
 pub use encode::Encoder;
 pub use scan::Scanner;

@@ -1,4 +1,4 @@
-//! A packed value as a tree, for what is kept without being understood.
+//! A packed value as a tree, for what is looked at here and there.
 
 use super::decode::{DecodeError, Decoder, Kind, MAX_DEPTH};
 use super::encode::Encoder;
@@ -22,8 +22,14 @@ pub enum Value {
 }
 
 impl Value {
+    /// The longest packed value that is made a tree of, in bytes: one takes up to thirty-two times as much.
+    pub const MAX_LEN: usize = 1 << 20;
+
     /// Takes the next value, whatever it is.
     pub fn decode(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        if decoder.clone().skip()?.len() > Self::MAX_LEN {
+            return Err(DecodeError::TooLong { at: decoder.position(), limit: Self::MAX_LEN });
+        }
         Self::decode_nested(decoder, MAX_DEPTH)
     }
 
@@ -32,10 +38,7 @@ impl Value {
         match self {
             Self::Nil => _ = encoder.nil(),
             Self::Bool(value) => _ = encoder.bool(*value),
-            Self::Int(value) => match u64::try_from(*value) {
-                Ok(value) => _ = encoder.uint(value),
-                Err(_) => _ = encoder.int(i64::try_from(*value).expect("what is no u64 was read as an i64")),
-            },
+            Self::Int(value) => _ = encoder.any_int(*value),
             Self::Raw(bytes) => _ = encoder.raw(bytes),
             Self::Array(members) => {
                 encoder.array(members.len());
@@ -100,5 +103,21 @@ impl Value {
                 unreachable!("skip refuses what borg does not write")
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_take_all_memory_as_a_tree_is_refused() {
+        let long = |len: usize| [b"\x92\x01\xdd", &(len as u32).to_be_bytes()[..], &vec![0; len]].concat();
+        let packed = long(Value::MAX_LEN - 7);
+        assert!(Value::decode(&mut Decoder::new(&packed)).is_ok());
+        let packed = long(Value::MAX_LEN - 6);
+        let mut decoder = Decoder::new(&packed);
+        assert_eq!(Value::decode(&mut decoder), Err(DecodeError::TooLong { at: 0, limit: Value::MAX_LEN }));
+        assert_eq!(decoder.skip(), Ok(&packed[..]), "it can still be passed over");
     }
 }

@@ -6,7 +6,7 @@
 //! Source: borg 1.4 `archive.py`, `ArchiveChecker.rebuild_refcounts`.
 
 use worldkeeper_archive::{
-    ArchiveEntry, ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, Item, ItemReader, RawItem, SalvageError,
+    ArchiveEntry, ArchiveError, ArchiveMetadata, ArchiveName, ChunkRef, Item, RawItem, SalvageError, TooLarge,
 };
 use worldkeeper_core::{ChunkId, error_text};
 use worldkeeper_crypto::tam::Tam;
@@ -229,7 +229,7 @@ impl Checker<'_> {
                 Step::Problem { .. } => continue,
                 // Before, something that stands around it could not be read.
                 Step::TooLong { .. } => {
-                    let source = SalvageError::TooLarge(ItemReader::MAX_ITEM_LEN).into();
+                    let source = SalvageError::TooLarge(TooLarge::Whole).into();
                     return Err(BrokenArchive { name: opened.info.name.clone(), source }.into());
                 }
             };

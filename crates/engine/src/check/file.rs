@@ -104,7 +104,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use worldkeeper_archive::{ITEM_KEYS, Item};
-    use worldkeeper_core::msgpack::{Decoder, Encoder, Value};
+    use worldkeeper_core::msgpack::Encoder;
 
     use super::*;
 
@@ -120,8 +120,8 @@ mod tests {
         let (chunks, chunks_healthy) = (Some(chunks(current)), healthy.map(chunks));
         let mut encoder = Encoder::new();
         Item { chunks, chunks_healthy, ..Item::default() }.encode(&mut encoder);
-        let value = Value::decode(&mut Decoder::new(&encoder.finish())).unwrap();
-        RawItem::new(value, &ITEM_KEYS.iter().map(|key| key.as_bytes().to_vec()).collect::<BTreeSet<_>>()).unwrap()
+        RawItem::new(&encoder.finish(), &ITEM_KEYS.iter().map(|key| key.as_bytes().to_vec()).collect::<BTreeSet<_>>())
+            .unwrap()
     }
 
     /// A file made of `current`, once of `healthy`, where only `present` is there, becomes `slots`, `_` being zeros.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::RwLock;
 
-use worldkeeper_archive::{ChunkRef, Item, ItemReader};
+use worldkeeper_archive::{ChunkRef, Item, ItemReader, TooLarge};
 use worldkeeper_chunker::{Chunker, ChunkerParams};
 use worldkeeper_core::ChunkId;
 use worldkeeper_core::msgpack::Encoder;
@@ -55,7 +55,8 @@ impl<'a> ItemStream<'a> {
     ///
     /// # Errors
     ///
-    /// [`SessionError::ItemTooLong`] before anything is stored that nobody could read.
+    /// [`SessionError::ItemTooLong`] and [`SessionError::TooMuchBesideContent`] before anything is stored that nobody could
+    /// read.
     pub(crate) fn push(
         &mut self,
         item: &Item,
@@ -74,9 +75,13 @@ impl<'a> ItemStream<'a> {
         let mut encoder = Encoder::append_to(std::mem::take(&mut self.pending));
         item.encode(&mut encoder);
         self.pending = encoder.finish();
-        if self.pending.len() - start > ItemReader::MAX_ITEM_LEN {
+        if let Some(why) = ItemReader::refusal(&self.pending[start..]) {
             self.pending.truncate(start);
-            return Err(SessionError::ItemTooLong(item.path.clone()));
+            let path = item.path.clone();
+            return Err(match why {
+                TooLarge::Beside => SessionError::TooMuchBesideContent(path),
+                _ => SessionError::ItemTooLong(path),
+            });
         }
         match &mut self.cutter {
             Cutter::Own(cuts) => {

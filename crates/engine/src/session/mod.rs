@@ -90,6 +90,12 @@ pub enum SessionError {
         Escaped(.0), ItemReader::MAX_ITEM_LEN
     )]
     ItemTooLong(Vec<u8>),
+    /// An item would be longer than readers take, whatever chunks it has.
+    #[error(
+        "what there is to say of {} beside its content takes more than {} bytes, which is all that is read of one file",
+        Escaped(.0), ItemReader::MAX_BESIDE_LEN
+    )]
+    TooMuchBesideContent(Vec<u8>),
     /// The repository was created, but never got a manifest; nothing is lost by [initialising](Session::initialize) it.
     #[error("the repository at {0} was never finished: it holds nothing, not even a manifest")]
     Unfinished(String),

@@ -254,32 +254,44 @@ fn lists_of_items_that_are_bombs() {
 /// Stock writes such items, of files of more than six million chunks: what cannot be read whole is no less worth for that.
 #[test]
 fn an_item_that_is_too_long_to_be_read_is_left_alone_and_so_is_what_it_may_refer_to() {
+    is_too_long(b"\xa6chunks\xdb", "an item has more than 536870912 bytes");
+}
+
+/// Each byte of a list of nothing would take many bytes of memory.
+#[test]
+fn an_item_of_much_beside_its_chunks_is_left_alone_too() {
+    is_too_long(b"\xa6source\xdd", "an item has more than 20000000 bytes beside its lists of chunks");
+}
+
+/// Requires that an item is left alone in which 520 MiB follow `key`, and `told` is told of it.
+#[track_caller]
+fn is_too_long(key: &[u8], told: &str) {
     const PIECE: usize = 8 << 20;
     let house = House::new();
     let chunk = ChunkRef { id: house.store(b"of a long file"), size: 14, csize: 20 };
     let mut long = packed(&[file("long", &[chunk])]);
-    // Another pair, whose value is of 520 MiB.
+    // Another pair.
     long[0] += 1;
-    long.extend(b"\xa6source\xdb");
+    long.extend(key);
     long.extend((65 * PIECE as u32).to_be_bytes());
     let pieces = [packed(&[file("first", &[])]), long].into_iter().chain(vec![vec![0; PIECE]; 65]);
     house.with_items(&pieces.chain([packed(&[file("last", &[])])]).collect::<Vec<_>>());
-    house.is_left_alone("left as it is");
+    house.is_left_alone(told, "left as it is");
 
     // Behind a hole it is looked for.
     let hole = house.key.id_hash(&packed(&[file("first", &[])]));
     house.repository.store().objects.remove(&hole);
-    house.is_left_alone("a piece of the list of items is missing");
+    house.is_left_alone(told, "a piece of the list of items is missing");
 }
 
 impl House {
     /// Requires that a repair finds this, and an item that is too long, and changes nothing.
     #[track_caller]
-    fn is_left_alone(&self, expected: &str) {
+    fn is_left_alone(&self, too_long: &str, expected: &str) {
         let before = (self.id(0), self.repository.chunk_ids());
         for repair in [false, true] {
             let (report, findings) = self.checked(&CheckOptions { repair, ..CheckOptions::default() });
-            for told in ["an item has more than 536870912 bytes", expected, "nothing refers to"] {
+            for told in [too_long, expected, "nothing refers to"] {
                 assert!(findings.iter().any(|it| it.contains(told)), "{told} is not in {findings:#?}");
             }
             assert!(!report.is_changed && report.problems > 0 && report.remaining == report.problems, "{findings:#?}");
