@@ -19,7 +19,7 @@ pub(crate) fn chunk_bytes(len: usize) -> usize {
 pub(crate) fn item_bytes(item: &Item) -> usize {
     let raw = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
     let chunks = item.chunks.iter().chain(&item.chunks_healthy).map(|chunks| size_of_val(&chunks[..]));
-    let xattrs = item.xattrs.iter().flatten().map(|(name, value)| name.len() + value.len());
+    let xattrs = item.xattrs.iter().flatten().map(|xattr| size_of_val(xattr) + xattr.0.len() + xattr.1.len());
     let acls = [&item.acl_access, &item.acl_default, &item.acl_nfs4, &item.acl_extended].map(raw);
     item.path.len() + raw(&item.source) + chunks.chain(xattrs).chain(acls).sum::<usize>()
 }

@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use super::error::TarError;
 use super::fields::{self, Fields};
 use super::header::{BLOCK, Kind};
-use super::pax::Records;
+use super::pax::{self, Records};
 use super::sparse::{self, Map};
 
 /// What a member is, but for its content.
@@ -39,7 +39,7 @@ pub(super) struct Member {
 }
 
 /// The longest name, and the longest list of extended records, in bytes.
-const MAX_EXTENDED: u64 = 16 << 20;
+const MAX_EXTENDED: u64 = pax::MAX_LEN as u64;
 
 /// A tar that is read.
 pub(super) struct TarReader<'a> {
@@ -115,12 +115,12 @@ impl<'a> TarReader<'a> {
                 b'K' => extended.link = Some(fields::text(&self.extension(at, fields.size)?).to_vec()),
                 b'x' | b'X' => {
                     let bytes = self.extension(at, fields.size)?;
-                    let records = extended.records.get_or_insert_with(|| self.global.clone());
+                    let records = extended.records.get_or_insert_with(|| self.global.of_member());
                     records.extend(&bytes).map_err(|problem| self.no_header(at, problem))?;
                 }
                 b'g' => {
                     let bytes = self.extension(at, fields.size)?;
-                    self.global.extend(&bytes).map_err(|problem| self.no_header(at, problem))?;
+                    self.global.extend_global(&bytes).map_err(|problem| self.no_header(at, problem))?;
                 }
                 _ => return self.member(start, &block, fields, extended).map(Some),
             }
@@ -162,7 +162,7 @@ impl<'a> TarReader<'a> {
         fields: Fields,
         extended: Extended,
     ) -> Result<Member, TarError> {
-        let records = extended.records.unwrap_or_else(|| self.global.clone());
+        let records = extended.records.unwrap_or_else(|| self.global.of_member());
         let text = |keyword, otherwise: Vec<u8>| records.value(keyword).map_or(otherwise, <[u8]>::to_vec);
         let path = text("GNU.sparse.name", text("path", extended.name.unwrap_or(fields.name)));
         self.path.clone_from(&path);
@@ -462,6 +462,24 @@ mod tests {
         // Behind something that is a tar it is a tar that is broken.
         let broken = [&tar()[..], &text].concat();
         assert!(matches!(read(&broken, true), Err(TarError::Header { .. })));
+    }
+
+    #[test]
+    fn what_is_said_for_all_members_does_not_pile_up() {
+        let global = |records: &[u8]| {
+            let of_kind = |block: &mut [u8]| block[156] = b'g';
+            [changed(header(b"global", records.len() as u64), of_kind), padded(records)].concat()
+        };
+        let comment = |name: &str| {
+            let record = format!(" {name}={}\n", "v".repeat(100_000));
+            format!("{}{record}", record.len() + 6).into_bytes()
+        };
+        // Said again and again it is said once.
+        let again = [global(&comment("comment")).repeat(100), tar()].concat();
+        assert_eq!(read(&again, false).unwrap().len(), 5);
+        let more: Vec<u8> = (10..30).flat_map(|number| global(&comment(&format!("comment{number}")))).collect();
+        let error = read(&[more, tar()].concat(), false).expect_err("nobody says as much").to_string();
+        assert!(error.contains("more extended records than any member can have"), "{error}");
     }
 
     #[test]

@@ -57,8 +57,7 @@ impl Map {
             let (pairs, []) = numbers.as_chunks::<2>() else { return Err(BROKEN) };
             pairs.iter().try_for_each(|[start, len]| map.push(*start, *len))?;
         } else if records.value("GNU.sparse.size").is_some() {
-            let (starts, lens) = (records.values("GNU.sparse.offset"), records.values("GNU.sparse.numbytes"));
-            for (start, len) in starts.zip(lens) {
+            for (start, len) in records.pieces() {
                 map.push(number(start)?, number(len)?)?;
             }
         } else {
