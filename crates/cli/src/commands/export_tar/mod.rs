@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,11 +100,11 @@ fn to_file<T>(path: &Path, write: impl FnOnce(Box<dyn Write + Send>) -> anyhow::
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return write(Box::new(File::options().write(true).open(path).map_err(failed)?));
     }
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let file = File::create(&partial).map_err(failed)?;
-    let synced = file.try_clone().map_err(failed)?;
-    let written = write(Box::new(file)).and_then(|written| {
+    let partial = partial_path(path).map_err(failed)?;
+    // Nobody else reads it, as with stock; and what somebody has put there is neither followed nor replaced.
+    let file = File::options().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed)?;
+    let written = file.try_clone().map_err(|source| failed(source).into()).and_then(|synced| {
+        let written = write(Box::new(file))?;
         synced.sync_all().and_then(|()| fs::rename(&partial, path)).map_err(failed)?;
         Ok(written)
     });
@@ -111,4 +112,67 @@ fn to_file<T>(path: &Path, write: impl FnOnce(Box<dyn Write + Send>) -> anyhow::
         _ = fs::remove_file(&partial);
     }
     written
+}
+
+/// A name beside a file that nobody can know before. That of the file is not part of it: names have lengths of their own on
+/// some file systems.
+fn partial_path(path: &Path) -> io::Result<PathBuf> {
+    let number = getrandom::u64().map_err(io::Error::other)?;
+    Ok(path.with_file_name(format!("worldkeeper-export-{number:016x}.partial")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn nobody_else_reads_what_is_written_or_says_where_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (folder.path().join("a.tar"), folder.path().join("victim"));
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, folder.path().join("a.tar.partial")).unwrap();
+        to_file(&path, |mut file| {
+            file.write_all(b"tar")?;
+            let partial = names(folder.path()).pop().unwrap();
+            assert!(partial.starts_with("worldkeeper-export-"), "{partial}");
+            let mode = fs::symlink_metadata(folder.path().join(partial)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"tar");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(names(folder.path()), ["a.tar", "a.tar.partial", "victim"]);
+    }
+
+    #[test]
+    fn what_fails_leaves_nothing_and_takes_nothing_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tar");
+        fs::write(&path, "what was there").unwrap();
+        let error = to_file(&path, |mut file| {
+            file.write_all(b"half a tar")?;
+            Err::<(), _>(anyhow::anyhow!("as a test wants it"))
+        });
+        assert_eq!(error.unwrap_err().to_string(), "as a test wants it");
+        assert_eq!(fs::read(&path).unwrap(), b"what was there");
+        assert_eq!(names(folder.path()), ["a.tar"]);
+    }
+
+    #[test]
+    fn a_name_without_a_folder_is_beside_it() {
+        let partial = partial_path(Path::new("a.tar")).unwrap();
+        assert_eq!(partial.parent(), Some(Path::new("")));
+        assert_ne!(partial, partial_path(Path::new("a.tar")).unwrap());
+    }
 }
