@@ -62,7 +62,7 @@ impl Reader {
     }
 
     /// Ends the work if that was asked for, and the file if it has too many chunks.
-    fn go_on(&mut self, file: &FileReader) -> Result<(), Interrupted> {
+    pub(super) fn go_on(&mut self, file: &FileReader) -> Result<(), Interrupted> {
         if self.feed.has_too_many_chunks() {
             return Err(file.too_many_chunks().into());
         }

@@ -48,9 +48,22 @@ impl Reader {
         if self.is_cut_already(file, judging, asked, &mut taken)? {
             return Ok(taken);
         }
-        let mut at = 0;
+        let (mut at, mut zeros_until) = (0, 0);
         for end in planned.plan.ends() {
             let len = usize::try_from(end - at).expect("a piece fits into memory");
+            // A hole is not read, but for what was read together with the data before it.
+            if self.feed.pending.bytes().is_empty() && file.position() == at {
+                if zeros_until <= at {
+                    zeros_until = at + file.hole_at(at);
+                }
+                if *end <= zeros_until {
+                    self.feed.send_zeros(len)?;
+                    file.go_to(*end);
+                    self.go_on(file)?;
+                    at = *end;
+                    continue;
+                }
+            }
             while self.feed.pending.bytes().len() < len {
                 let read = self.more(file, judging)?;
                 taken.read_bytes += read;

@@ -310,6 +310,42 @@ fn plans_that_do_not_fit_lose_nothing() {
 }
 
 #[test]
+fn a_hole_is_cut_by_the_plan_and_not_read() {
+    const SIZE: u64 = 64 << 20;
+    let mut house = House::new();
+    let pieces = [16 << 10; 2048].into_iter().chain([64 << 10; 512]);
+    let mut end = 0;
+    let ends = pieces.clone().map(|piece| {
+        end += piece;
+        end
+    });
+    let ends: Vec<u64> = ends.collect();
+    assert_eq!(ends.last(), Some(&SIZE));
+    let path = Book::place(&mut house, Book { lies: Some(ends), ..Book::default() }).path.clone();
+    let data = [(0, 100), (20 << 20, 5000), ((40 << 20) + 12_345, 1_500_000), (SIZE - 1, 1)];
+    let file = File::create(&path).unwrap();
+    file.set_len(SIZE).unwrap();
+    for (at, len) in data {
+        file.write_all_at(&sha_stream("data", len), at).unwrap();
+    }
+    let sparse = house.backup(0).unwrap();
+    let others = house.items(&sparse).1.into_iter().filter(|item| !item.path.ends_with(b"1.book"));
+    let others: u64 = others.filter_map(|item| item.size).sum();
+    assert!(sparse.stats.read_bytes < others + (12 << 20), "{:?}", sparse.stats);
+    assert!(house.sizes(&sparse, "1.book").into_iter().map(u64::from).eq(pieces));
+    house.assert_restores(&sparse);
+
+    // Without a hole it is the same.
+    let content = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, content).unwrap();
+    let dense = house.backup(0).unwrap();
+    assert!(dense.stats.read_bytes >= SIZE, "{:?}", dense.stats);
+    let chunks = |created| house.items(created).1.into_iter().map(|item| item.chunks).collect::<Vec<_>>();
+    assert_eq!(chunks(&dense), chunks(&sparse));
+}
+
+#[test]
 fn what_is_moved_while_it_is_read_is_read_again() {
     let mut house = House::new();
     // The first question is asked with the beginning read and the end not: what lies at the end goes to the front, and
