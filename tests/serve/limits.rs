@@ -137,6 +137,40 @@ fn append_only_keeps_all_that_was_ever_committed() {
 }
 
 #[test]
+fn append_only_keeps_the_key_without_which_nothing_can_be_read() {
+    let site = Site::new();
+    let key = |text: &str| Call::SaveKey { keydata: Payload(text.as_bytes().to_vec().into()) };
+    let unlocked = Call::Open(Open { lock: false, ..Open::existing(site.repository().to_str().unwrap()) });
+    let mut talk = Talk::with(&mut site.serve(&[]));
+    assert!(talk.ask(&create(&site.repository())).is_ok());
+    assert_eq!(talk.end().0.code(), Some(0));
+    let keeps = |options: &[&str]| {
+        let mut talk = Talk::with(&mut site.serve(options));
+        for opening in [open(&site.repository()), unlocked.clone()] {
+            assert!(talk.ask(&opening).is_ok());
+            assert_eq!(talk.ask(&key("the key\nof two lines")), Ok(Reply::Done), "the first, and the same");
+            for other in ["gone", ""] {
+                let refused = talk.ask(&key(other)).unwrap_err();
+                assert_eq!(refused.class(), Some(Class::Error));
+                assert!(refused.text(0).contains("key change-passphrase"), "{refused}");
+            }
+            assert_eq!(talk.ask(&Call::LoadKey), Ok(Reply::Data(Payload(b"the key\nof two lines"[..].into()))));
+        }
+        assert_eq!(talk.end().0.code(), Some(0));
+    };
+    keeps(&["--append-only"]);
+    // The repository's own word counts as much.
+    let config = site.repository().join("config");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("append_only = 0", "append_only = 1")).unwrap();
+    keeps(&[]);
+    fs::write(&config, text).unwrap();
+    let mut talk = Talk::with(&mut site.serve(&[]));
+    assert!(talk.ask(&unlocked).is_ok());
+    assert_eq!(talk.ask(&key("another")), Ok(Reply::Done));
+}
+
+#[test]
 fn what_clients_say_wrongly_is_answered_as_stock_answers_it() {
     let site = Site::new();
     let mut talk = Talk::with(&mut site.serve(&[]));

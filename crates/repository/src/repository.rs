@@ -25,6 +25,11 @@ use crate::{create, nonce};
 /// More than any key blob has.
 const MAX_KEY_BYTES: usize = 64 * 1024;
 
+/// What a client is told that would take the key away.
+const KEY_IS_KEPT: &str = "the repository is append-only, and keeps the key that it has: its archives are lost without it. \
+    Change the passphrase on the machine where it lies (worldkeeper key change-passphrase, or borg key change-passphrase), \
+    or let the server be started without --append-only for it";
+
 /// A borg repository in a directory, open and locked.
 ///
 /// What it contains is found out when it is first asked for: a repository whose segments cannot be read still gives
@@ -132,10 +137,17 @@ impl LocalRepository {
     /// # Errors
     ///
     /// [`RepositoryError::Other`] if it holds what no key does and another reader of the config might take for a line
-    /// of its own.
+    /// of its own; or if the repository is append-only and has another key, without which no archive can be read.
     pub fn save_key_unlocked(&self, key: &str) -> Result<(), RepositoryError> {
         if key.len() > MAX_KEY_BYTES || key.chars().any(|c| c.is_control() && c != '\n') {
             return Err(RepositoryError::Other("what is to be stored as the key is no key".into()));
+        }
+        if self.config.append_only
+            && let Some(kept) = self.load_key()?
+        {
+            // Word by word: how its lines are indented is no part of a key.
+            let is_same = kept.split_whitespace().eq(key.split_whitespace());
+            return if is_same { Ok(()) } else { Err(RepositoryError::Other(KEY_IS_KEPT.into())) };
         }
         self.store_key(key)
     }

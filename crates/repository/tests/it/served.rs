@@ -110,10 +110,17 @@ fn limits_hold_for_the_session_and_are_written_nowhere() {
     transaction.delete(id(1)).unwrap();
     assert_eq!(transaction.commit_and_compact(0).unwrap().segments, 0);
     repository.save_key_unlocked("a key").unwrap();
+    repository.save_key_unlocked("a key\n").unwrap();
+    for other in ["another", ""] {
+        let refused = repository.save_key_unlocked(other).unwrap_err().to_string();
+        assert!(refused.contains("keeps the key") && refused.contains("key change-passphrase"), "{refused}");
+    }
+    assert_eq!(repository.load_key().unwrap().unwrap(), "a key");
     drop(repository);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace("key = a key\n", "");
     assert_eq!(text(config()), text(before));
     let trusted = open(&disk, Path::new(PATH), Mode::Exclusive).unwrap();
+    trusted.save_key_unlocked("another").unwrap();
     let mut transaction = trusted.begin().unwrap();
     transaction.put(id(12), object(12, 10_000)).unwrap();
     assert!(transaction.commit_and_compact(0).unwrap().segments > 0);
