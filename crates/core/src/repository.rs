@@ -79,23 +79,25 @@ pub trait Repository: Send + Sync {
         on_event: &mut dyn FnMut(CheckEvent<'_>),
     ) -> Result<RepositoryCheck, RepositoryError>;
 
-    /// The ids of objects that were deleted but can still be read with [`get_deleted`](Self::get_deleted), in no
-    /// order: until the next compaction. Reads all of the repository.
+    /// The ids under which something was stored and committed that does not count any more, for it was deleted or
+    /// something else was put in its place, but can still be read with [`find_earlier`](Self::find_earlier): in no order,
+    /// until the next compaction. Reads all of the repository.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::Unsupported`] from a repository that cannot tell.
-    fn deleted_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+    fn earlier_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
         Err(RepositoryError::Unsupported("tell which deleted objects it still holds"))
     }
 
-    /// Reads a deleted object: what was last stored under its id.
-    ///
-    /// # Errors
-    ///
-    /// [`RepositoryError::ObjectNotFound`] if it was not among the last [`deleted_ids`](Self::deleted_ids), or a
-    /// compaction has taken it since.
-    fn get_deleted(&self, _id: &ChunkId) -> Result<Bytes, RepositoryError> {
+    /// Reads what was stored under an id and does not count any more, from the newest on, until something is wanted.
+    /// What is damaged is passed over; nothing is found of what was not among the last
+    /// [`earlier_ids`](Self::earlier_ids), or was compacted since.
+    fn find_earlier(
+        &self,
+        _id: &ChunkId,
+        _is_wanted: &mut dyn FnMut(&Bytes) -> bool,
+    ) -> Result<Option<Bytes>, RepositoryError> {
         Err(RepositoryError::Unsupported("read deleted objects"))
     }
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 use worldkeeper_core::repository::CompactStats;
 use worldkeeper_core::{ChunkId, RepositoryError};
 
-use crate::index::Index;
+use crate::earlier::Earlier;
 use crate::segment::{Body, COMMIT_SEGMENT_BYTES, Location, MAGIC};
 use crate::sync::{lock, write};
 use crate::transaction::LocalTransaction;
@@ -194,8 +194,8 @@ impl Compaction<'_, '_> {
     fn remove_emptied(&mut self) -> Result<(), RepositoryError> {
         let segments = &self.transaction.repository.segments;
         if !self.emptied.is_empty() {
-            // Where deleted objects were said to lie, there may soon be others.
-            *write(&self.transaction.repository.deleted) = Index::new();
+            // Where earlier versions were said to lie, there may soon be others.
+            *write(&self.transaction.repository.earlier) = Earlier::new();
         }
         let mut removed = Vec::new();
         for Emptied { segment, dropped_delete } in self.emptied.drain(..) {

@@ -10,6 +10,7 @@ use worldkeeper_core::repository::{CheckEvent, CheckOptions, RepositoryCheck};
 use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop, Transaction};
 
 use crate::config::{Config, SettingError};
+use crate::earlier::Earlier;
 use crate::index::Index;
 use crate::load::Loaded;
 use crate::lock::RepositoryLock;
@@ -52,8 +53,8 @@ pub struct LocalRepository {
     pub(crate) lock: Option<Mutex<RepositoryLock>>,
     /// What it contains; `None` until it is needed, and after a rollback.
     pub(crate) loaded: RwLock<Option<Loaded>>,
-    /// Where the deleted objects lie that were last asked for.
-    pub(crate) deleted: RwLock<Index>,
+    /// Where that lies which does not count any more, as it was last asked for.
+    pub(crate) earlier: RwLock<Earlier>,
     /// The segment that the transaction is writing. Never locked while `loaded` is.
     pub(crate) writer: Mutex<Option<SegmentWriter>>,
     pub(crate) in_transaction: AtomicBool,
@@ -108,7 +109,7 @@ impl LocalRepository {
             stop: options.stop.clone(),
             lock,
             loaded: RwLock::new(None),
-            deleted: RwLock::new(Index::new()),
+            earlier: RwLock::new(Earlier::new()),
             writer: Mutex::new(None),
             in_transaction: AtomicBool::new(false),
         })
@@ -368,12 +369,15 @@ impl Repository for LocalRepository {
         self.run_check(options, on_event)
     }
 
-    fn deleted_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
-        self.find_deleted()
+    fn earlier_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.look_for_earlier()
     }
 
-    fn get_deleted(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
-        let location = read(&self.deleted).get(id).ok_or(RepositoryError::ObjectNotFound(*id))?;
-        self.segments.object(location, id)
+    fn find_earlier(
+        &self,
+        id: &ChunkId,
+        is_wanted: &mut dyn FnMut(&Bytes) -> bool,
+    ) -> Result<Option<Bytes>, RepositoryError> {
+        self.read_earlier(id, is_wanted)
     }
 }

@@ -247,12 +247,16 @@ impl Repository for Watched {
         self.repository.check(options, on_event)
     }
 
-    fn deleted_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
-        self.repository.deleted_ids()
+    fn earlier_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.repository.earlier_ids()
     }
 
-    fn get_deleted(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
-        self.repository.get_deleted(id)
+    fn find_earlier(
+        &self,
+        id: &ChunkId,
+        is_wanted: &mut dyn FnMut(&Bytes) -> bool,
+    ) -> Result<Option<Bytes>, RepositoryError> {
+        self.repository.find_earlier(id, is_wanted)
     }
 }
 

@@ -24,8 +24,8 @@ pub struct MemoryRepository {
 pub struct Store {
     /// The objects that were committed.
     pub objects: BTreeMap<ChunkId, Bytes>,
-    /// The objects that were deleted and committed since the last compaction.
-    pub deleted: BTreeMap<ChunkId, Bytes>,
+    /// What was committed, and deleted or replaced since the last compaction, in that order.
+    pub earlier: BTreeMap<ChunkId, Vec<Bytes>>,
     /// The key blob's text.
     pub key: Option<String>,
     /// The first free nonce.
@@ -180,12 +180,17 @@ impl Repository for MemoryRepository {
         Ok(RepositoryCheck { objects: self.store().objects.len() as u64, ..RepositoryCheck::default() })
     }
 
-    fn deleted_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
-        Ok(self.store().deleted.keys().copied().collect())
+    fn earlier_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+        Ok(self.store().earlier.keys().copied().collect())
     }
 
-    fn get_deleted(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
-        self.store().deleted.get(id).cloned().ok_or(RepositoryError::ObjectNotFound(*id))
+    fn find_earlier(
+        &self,
+        id: &ChunkId,
+        is_wanted: &mut dyn FnMut(&Bytes) -> bool,
+    ) -> Result<Option<Bytes>, RepositoryError> {
+        let versions = self.store().earlier.get(id).cloned().unwrap_or_default();
+        Ok(versions.into_iter().rev().find(|object| is_wanted(object)))
     }
 }
 
@@ -227,19 +232,17 @@ impl Transaction for MemoryTransaction<'_> {
                 store.objects.insert(id, object);
                 continue;
             }
-            if !store.objects.contains_key(&id) {
-                store.deleted.insert(id, object);
+            if store.objects.get(&id) != Some(&object) {
+                store.earlier.entry(id).or_default().push(object);
             }
         }
-        let Store { objects, deleted, .. } = &mut *store;
-        deleted.retain(|id, _| !objects.contains_key(id));
         Ok(())
     }
 
     fn commit_and_compact(self: Box<Self>, _: u8) -> Result<CompactStats, RepositoryError> {
         let repository = self.repository;
         self.commit()?;
-        repository.store().deleted.clear();
+        repository.store().earlier.clear();
         Ok(CompactStats::default())
     }
 }

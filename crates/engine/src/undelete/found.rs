@@ -1,6 +1,6 @@
-//! Deleted archives that were found, and what is missing of them.
+//! Archives that were found and are not what they were, and what is missing of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use worldkeeper_core::ChunkId;
 use worldkeeper_crypto::tam::Tam;
 
 use super::UndeleteError;
-use super::remains::Remains;
+use super::remains::{Lies, Remains};
 use crate::session::{Session, SessionError};
 
 /// A deleted archive that our key has signed.
@@ -67,15 +67,17 @@ pub(super) struct Found {
 /// Looks for archives in what was deleted, oldest first.
 pub(super) fn archives(session: &Session, remains: &Remains<'_>) -> Result<Vec<Found>, SessionError> {
     let mut found = Vec::new();
-    for id in remains.deleted() {
+    let listed: HashSet<_> = session.manifest().archives.values().map(|entry| entry.id).collect();
+    for id in remains.earlier().into_iter().filter(|id| !listed.contains(id)) {
         session.check_stop()?;
         // What is damaged, or of another key, is no archive of ours.
-        let Some((csize, packed)) = remains.sound_chunk(id)? else { continue };
-        if !is_map(&packed) {
+        let Some(opened) = remains.open(&id)? else { continue };
+        if !is_map(&opened.chunk) {
             continue;
         }
-        if let Ok((metadata, Tam::Valid { .. })) = ArchiveMetadata::decode(session.key(), &packed) {
-            found.push(Found { object: ChunkRef { id: *id, size: packed.len() as u32, csize }, metadata });
+        if let Ok((metadata, Tam::Valid { .. })) = ArchiveMetadata::decode(session.key(), &opened.chunk) {
+            let object = ChunkRef { id, size: opened.chunk.len() as u32, csize: opened.csize() };
+            found.push(Found { object, metadata });
         }
     }
     found.sort_by_key(|found| (found.metadata.time, found.object.id));
@@ -122,7 +124,7 @@ impl Found {
         let Self { object, metadata } = self;
         let (mut references, mut missing) = (Vec::new(), Missing::default());
         for id in &metadata.items {
-            if !remains.is_sound(id)? {
+            if remains.lies(id)? == Lies::Nowhere {
                 missing.objects.insert(*id);
                 missing.lacks_items = true;
             }
@@ -145,9 +147,9 @@ impl Found {
     ) -> Result<bool, SessionError> {
         let mut reader = ItemReader::new();
         for id in &self.metadata.items {
-            let (csize, chunk) = remains.chunk(id)?;
-            references.push(ChunkRef { id: *id, size: chunk.len() as u32, csize });
-            reader.push(&chunk);
+            let Some(opened) = remains.open(id)? else { return Ok(false) };
+            references.push(ChunkRef { id: *id, size: opened.chunk.len() as u32, csize: opened.csize() });
+            reader.push(&opened.chunk);
             loop {
                 session.check_stop()?;
                 let item = match reader.next_item() {
@@ -157,7 +159,7 @@ impl Found {
                 };
                 let mut is_whole = true;
                 for chunk in item.chunks.into_iter().flatten() {
-                    if !remains.is_sound(&chunk.id)? {
+                    if remains.lies(&chunk.id)? == Lies::Nowhere {
                         is_whole = false;
                         missing.objects.insert(chunk.id);
                     }

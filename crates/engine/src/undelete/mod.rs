@@ -1,7 +1,7 @@
 //! Brings archives back that were deleted, while a repository still holds their objects.
 //!
-//! A deleted object stays where it is until a compaction frees its space. It is found by reading all of the repository; of
-//! what is found, an archive is what our key has signed. It comes back whole or not at all: its objects are put again, as
+//! A deleted object stays where it is until a compaction frees its space, whatever was put in its place since. It is found by
+//! reading all of the repository; of what is found, an archive is what our key has signed. It comes back whole or not at all: its objects are put again, as
 //! the very bytes that they were, so that no counter value is used for anything else; one commit makes it be there.
 
 mod found;
@@ -10,13 +10,13 @@ mod remains;
 use std::collections::{BTreeSet, HashSet};
 
 use worldkeeper_archive::{ArchiveEntry, ArchiveName};
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, RepositoryError};
 
 use crate::monitor::Monitor;
 use crate::session::{Session, SessionError};
 
 pub use found::{DeletedArchive, Missing};
-use remains::Remains;
+use remains::{Lies, Opened, Remains};
 
 /// Why nothing was brought back.
 #[derive(Debug, thiserror::Error)]
@@ -96,8 +96,10 @@ pub fn undelete(
         // The archive's own object is the last: what it refers to is there before it.
         for reference in references {
             session.check_stop()?;
-            if remains.is_deleted(&reference.id) && back.insert(reference.id) {
-                let object = remains.object(&reference.id).map_err(SessionError::from)?;
+            if remains.lies(&reference.id)? == Lies::Before && back.insert(reference.id) {
+                let Some(Opened { object, .. }) = remains.open_earlier(&reference.id)? else {
+                    return Err(SessionError::from(RepositoryError::ObjectNotFound(reference.id)).into());
+                };
                 stats.objects += 1;
                 stats.stored_bytes += object.len() as u64;
                 change.put(reference.id, object)?;

@@ -1,78 +1,134 @@
-//! A repository as it would be if nothing had been deleted from it.
+//! A repository as it would be if nothing had been deleted from it, and nothing put in the place of anything else.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytes::Bytes;
-use worldkeeper_core::{ChunkId, RepositoryError};
+use worldkeeper_core::ChunkId;
 
-use crate::objects::{ChunkReader, ObjectError, ObjectProblem};
+use crate::objects::{ChunkReader, ObjectError};
 use crate::session::{Session, SessionError};
 
-/// What a repository holds, and what it still holds of what was deleted.
+/// What a repository holds, and what it still holds of what was there before.
 pub(super) struct Remains<'a> {
     session: &'a Session,
-    present: HashSet<ChunkId>,
-    deleted: HashSet<ChunkId>,
+    objects: RefCell<HashMap<ChunkId, Object>>,
     reader: RefCell<ChunkReader<'a>>,
-    /// Which deleted objects are what they were, as far as somebody looked.
-    looked_at: RefCell<HashMap<ChunkId, bool>>,
+}
+
+/// What is known of an object.
+#[derive(Clone, Copy, Default)]
+struct Object {
+    is_present: bool,
+    has_earlier: bool,
+    /// Where it can be had, once somebody has looked.
+    lies: Option<Lies>,
+}
+
+/// Where an object can be had as what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lies {
+    /// It is there.
+    There,
+    /// Something else is there, or nothing: it is an earlier version.
+    Before,
+    /// Nowhere any more.
+    Nowhere,
+}
+
+/// An object that was opened.
+pub(super) struct Opened {
+    /// As it is stored.
+    pub(super) object: Bytes,
+    /// What is in it.
+    pub(super) chunk: Vec<u8>,
+}
+
+impl Opened {
+    /// The size of what is stored.
+    pub(super) fn csize(&self) -> u32 {
+        self.object.len() as u32
+    }
 }
 
 impl<'a> Remains<'a> {
     /// Reads all of the repository.
     pub(super) fn find(session: &'a Session) -> Result<Self, SessionError> {
         let repository = session.repository();
-        let present: HashSet<_> = repository.ids()?.into_iter().collect();
-        let deleted = repository.deleted_ids()?.into_iter().filter(|id| !present.contains(id)).collect();
-        let reader = RefCell::new(session.reader());
-        Ok(Self { session, present, deleted, reader, looked_at: RefCell::default() })
-    }
-
-    /// What was deleted.
-    pub(super) fn deleted(&self) -> impl Iterator<Item = &ChunkId> {
-        self.deleted.iter()
-    }
-
-    /// Returns whether an object is not there, but can perhaps be had.
-    pub(super) fn is_deleted(&self, id: &ChunkId) -> bool {
-        self.deleted.contains(id)
-    }
-
-    /// Returns whether an object is there, or can be had again as what it was: a deleted one is opened, for it may be
-    /// that nobody has looked at it for long, and that it is not ours.
-    pub(super) fn is_sound(&self, id: &ChunkId) -> Result<bool, SessionError> {
-        if !self.is_deleted(id) {
-            return Ok(self.present.contains(id));
+        let mut objects: HashMap<ChunkId, Object> = HashMap::new();
+        for id in repository.ids()? {
+            objects.entry(id).or_default().is_present = true;
         }
-        if let Some(sound) = self.looked_at.borrow().get(id) {
-            return Ok(*sound);
+        for id in repository.earlier_ids()? {
+            objects.entry(id).or_default().has_earlier = true;
+        }
+        // What its content is cannot be told by its id.
+        objects.remove(&ChunkId::MANIFEST);
+        Ok(Self { session, objects: objects.into(), reader: RefCell::new(session.reader()) })
+    }
+
+    /// Of what there are earlier versions, there or not.
+    pub(super) fn earlier(&self) -> Vec<ChunkId> {
+        let objects = self.objects.borrow();
+        objects.iter().filter(|(_, object)| object.has_earlier).map(|(id, _)| *id).collect()
+    }
+
+    /// Where an object can be had again as what it was. It is opened, whether it is there or not: it may be that nobody has
+    /// looked at it for long, and that it is not ours.
+    pub(super) fn lies(&self, id: &ChunkId) -> Result<Lies, SessionError> {
+        if let Some(lies) = self.known(id).lies {
+            return Ok(lies);
         }
         self.session.check_stop()?;
-        let sound = self.sound_chunk(id)?.is_some();
-        self.looked_at.borrow_mut().insert(*id, sound);
-        Ok(sound)
+        self.open(id)?;
+        Ok(self.known(id).lies.unwrap_or(Lies::Nowhere))
     }
 
-    /// An object's bytes, as they are stored.
-    pub(super) fn object(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
-        let repository = self.session.repository();
-        if self.is_deleted(id) { repository.get_deleted(id) } else { repository.get(id) }
-    }
-
-    /// What is in an object, and its stored size; `None` if it is lost.
-    pub(super) fn sound_chunk(&self, id: &ChunkId) -> Result<Option<(u32, Vec<u8>)>, SessionError> {
-        match self.chunk(id) {
-            Ok(chunk) => Ok(Some(chunk)),
-            Err(error) if error.is_damage() => Ok(None),
-            Err(error) => Err(error.into()),
+    /// Opens an object: what is there, or else the newest of its earlier versions that is what its id says. `None` if it is
+    /// lost.
+    pub(super) fn open(&self, id: &ChunkId) -> Result<Option<Opened>, SessionError> {
+        let (found, lies) = match self.open_present(id)? {
+            Some(found) => (Some(found), Lies::There),
+            None => match self.open_earlier(id)? {
+                Some(found) => (Some(found), Lies::Before),
+                None => (None, Lies::Nowhere),
+            },
+        };
+        if let Some(object) = self.objects.borrow_mut().get_mut(id) {
+            object.lies = Some(lies);
         }
+        Ok(found)
     }
 
-    /// What is in an object, and its stored size.
-    pub(super) fn chunk(&self, id: &ChunkId) -> Result<(u32, Vec<u8>), ObjectError> {
-        let failed = |source: ObjectProblem| ObjectError { id: *id, source: Box::new(source) };
-        let object = self.object(id).map_err(|error| failed(error.into()))?;
-        Ok((object.len() as u32, self.reader.borrow_mut().open_as(id, object)?))
+    /// The newest of the earlier versions that is what the id says.
+    pub(super) fn open_earlier(&self, id: &ChunkId) -> Result<Option<Opened>, SessionError> {
+        if !self.known(id).has_earlier {
+            return Ok(None);
+        }
+        let mut opened = None;
+        let object = self.session.repository().find_earlier(id, &mut |object| {
+            opened = self.reader.borrow_mut().open_as(id, object.clone()).ok();
+            opened.is_some()
+        })?;
+        Ok(object.zip(opened).map(|(object, chunk)| Opened { object, chunk }))
+    }
+
+    fn open_present(&self, id: &ChunkId) -> Result<Option<Opened>, SessionError> {
+        if !self.known(id).is_present {
+            return Ok(None);
+        }
+        let object = match self.session.repository().get(id) {
+            Ok(object) => object,
+            Err(error) => {
+                let error = ObjectError { id: *id, source: Box::new(error.into()) };
+                return if error.is_damage() { Ok(None) } else { Err(error.into()) };
+            }
+        };
+        let opened = self.reader.borrow_mut().open_as(id, object.clone());
+        Ok(opened.ok().map(|chunk| Opened { object, chunk }))
+    }
+
+    fn known(&self, id: &ChunkId) -> Object {
+        self.objects.borrow().get(id).copied().unwrap_or_default()
     }
 }

@@ -3,6 +3,7 @@
 //! meant stands in the way.
 
 mod check;
+mod earlier;
 mod features;
 mod house;
 mod old_borg;

@@ -13,7 +13,7 @@ use super::Report;
 use super::extent::Extent;
 use super::survey::Survey;
 use crate::LocalRepository;
-use crate::index::Index;
+use crate::earlier::Earlier;
 use crate::segment::Salvaged;
 use crate::sync::write;
 use crate::transaction::remove_aborted;
@@ -34,7 +34,7 @@ impl LocalRepository {
         self.require_exclusive()?;
         // Even if this ends with an error, nobody shall go by what was so before.
         *write(&self.loaded) = None;
-        *write(&self.deleted) = Index::new();
+        *write(&self.earlier) = Earlier::new();
         let transaction = self.secure_commit(extent)?;
         if !copies.is_empty() {
             self.exchange(&copies)?;

@@ -167,36 +167,53 @@ fn a_damaged_nonce_is_told_and_left_to_the_keys_owner() {
 }
 
 #[test]
-fn what_was_deleted_can_be_read_until_it_is_compacted() {
+fn what_does_not_count_any_more_can_be_read_until_it_is_compacted() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r");
     create(&OsDisk, &path);
     configure(&OsDisk, &path, "max_segment_size", "3000");
     let repository = open(&OsDisk, &path, Mode::Exclusive).unwrap();
     put(&repository, &(1..=9).map(|number| (id(number), object(number, 1000))).collect::<Vec<_>>());
+    assert_eq!(repository.earlier_ids().unwrap(), []);
     put(&repository, &[(id(3), object(33, 900)), (ChunkId::MANIFEST, object(0, 10))]);
-    assert_eq!(repository.deleted_ids().unwrap(), [], "what was replaced is not deleted");
     let mut transaction = repository.begin().unwrap();
     for number in [3, 4, 5] {
         transaction.delete(id(number)).unwrap();
     }
+    transaction.put(id(6), object(66, 10)).unwrap();
     transaction.commit().unwrap();
     let before = contents(&repository).unwrap();
-    let deleted = |repository: &LocalRepository| {
-        let mut ids = repository.deleted_ids().unwrap();
-        ids.sort_unstable();
-        ids.into_iter().map(|id| (id, repository.get_deleted(&id).unwrap())).collect::<Vec<_>>()
+    let versions = |repository: &LocalRepository, id: &ChunkId| {
+        let mut versions = Vec::new();
+        let none = repository.find_earlier(id, &mut |object| {
+            versions.push(object.clone());
+            false
+        });
+        assert!(none.unwrap().is_none());
+        versions
     };
-    let expected = [(id(3), object(33, 900)), (id(4), object(4, 1000)), (id(5), object(5, 1000))];
-    assert_eq!(deleted(&repository), expected, "the newest of several versions");
-    assert_eq!(deleted(&open(&OsDisk, &path, Mode::WithoutLock).unwrap()), expected);
-    assert!(matches!(repository.get_deleted(&id(6)), Err(RepositoryError::ObjectNotFound(_))));
+    let earlier = |repository: &LocalRepository| {
+        let mut ids = repository.earlier_ids().unwrap();
+        ids.sort_unstable();
+        ids.into_iter().map(|id| (id, versions(repository, &id))).collect::<Vec<_>>()
+    };
+    let expected = [
+        (id(3), vec![object(33, 900), object(3, 1000)]),
+        (id(4), vec![object(4, 1000)]),
+        (id(5), vec![object(5, 1000)]),
+        (id(6), vec![object(6, 1000)]),
+    ];
+    assert_eq!(earlier(&repository), expected, "the newest of several first");
+    assert_eq!(earlier(&open(&OsDisk, &path, Mode::WithoutLock).unwrap()), expected);
+    let first = repository.find_earlier(&id(3), &mut |object| object.len() == 1000).unwrap();
+    assert_eq!(first, Some(object(3, 1000)), "the one that is wanted");
+    assert_eq!(versions(&repository, &id(7)), Vec::<bytes::Bytes>::new(), "it is what it was");
 
     // One is put back, the others go.
-    put(&repository, &[(id(4), repository.get_deleted(&id(4)).unwrap())]);
-    assert_eq!(deleted(&repository), [expected[0].clone(), expected[2].clone()]);
+    put(&repository, &[(id(4), object(4, 1000))]);
+    assert_eq!(earlier(&repository), expected, "the first one of it is still there, too");
     repository.begin().unwrap().commit_and_compact(0).unwrap();
-    assert!(matches!(repository.get_deleted(&id(3)), Err(RepositoryError::ObjectNotFound(_))));
-    assert_eq!(deleted(&repository), []);
+    assert!(versions(&repository, &id(3)).is_empty(), "nobody knows where it lies");
+    assert_eq!(earlier(&repository), []);
     assert_eq!(contents(&repository).unwrap().len(), before.len() + 1);
 }

@@ -1,0 +1,107 @@
+//! Whoever may only append has deleted archives, and put other things under the ids of what they were made of: as long as
+//! nothing is compacted, they come back.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use worldkeeper_archive::ArchiveName;
+use worldkeeper_core::{ChunkId, Repository, Transaction};
+use worldkeeper_engine::{
+    CheckOptions, Silent, UndeleteError, check as check_archives, delete, deleted_archives, undelete,
+};
+
+use crate::house::House;
+
+impl House {
+    /// Does what only somebody does who has no archive in mind.
+    fn append(&self, change: impl FnOnce(&mut dyn Transaction)) {
+        let mut transaction = self.repository.begin().unwrap();
+        change(&mut *transaction);
+        transaction.commit().unwrap();
+    }
+
+    /// What an archive is made of: its own object, its list of items, its files.
+    fn parts(&self, number: usize) -> BTreeSet<ChunkId> {
+        let session = self.open().unwrap();
+        let info = session.archive_info(&self.archives[number]).unwrap();
+        let archive = session.open_archive(&info).unwrap();
+        let files = session.items(&archive).flat_map(|item| item.unwrap().chunks.unwrap_or_default());
+        let files: Vec<_> = files.map(|chunk| chunk.id).collect();
+        files.into_iter().chain(archive.metadata.items.iter().copied()).chain([info.id]).collect()
+    }
+
+    /// What is put in the place of something else: nothing, noise, and what the key has sealed for another place.
+    fn rubbish(&self) -> [Bytes; 3] {
+        let other = self.id(1);
+        let other = self.repository.store().objects[&other].clone();
+        [Bytes::new(), Bytes::from_static(b"\x07 rubbish of a type that there is"), other]
+    }
+
+    fn delete(&self, number: usize) {
+        delete(&mut self.open().unwrap(), std::slice::from_ref(&self.archives[number]), &Silent).unwrap();
+    }
+
+    /// The archives that can be brought back whole.
+    fn whole(&self) -> Vec<ArchiveName> {
+        let archives = deleted_archives(&self.open().unwrap()).unwrap();
+        archives.into_iter().filter(|archive| archive.missing.is_nothing()).map(|archive| archive.name).collect()
+    }
+
+    fn undelete(&self, number: usize) -> Result<(), UndeleteError> {
+        undelete(&mut self.open()?, &[self.archives[number].to_string()], &Silent).map(drop)
+    }
+
+    /// Nothing is wrong with any of both archives, read with all that is in them.
+    #[track_caller]
+    fn is_whole(&self) {
+        let options = CheckOptions { verify_data: true, ..CheckOptions::default() };
+        let report = check_archives(&mut self.open().unwrap(), None, &options, &Silent).unwrap();
+        assert_eq!((report.archives, report.problems), (2, 0), "{report:?}");
+        self.backup().unwrap();
+    }
+}
+
+#[test]
+fn what_was_deleted_comes_back_from_under_what_was_put_and_deleted_since() {
+    let house = House::new();
+    let parts = house.parts(0);
+    house.delete(0);
+    let gone: Vec<_> = parts.iter().filter(|id| !house.repository.store().objects.contains_key(id)).copied().collect();
+    assert!(gone.len() >= 3, "its own object, its list of items, a file");
+    for rubbish in house.rubbish() {
+        house.append(|transaction| gone.iter().for_each(|id| transaction.put(*id, rubbish.clone()).unwrap()));
+        house.append(|transaction| gone.iter().for_each(|id| transaction.delete(*id).unwrap()));
+    }
+    assert_eq!(house.whole(), house.archives[..1]);
+    house.undelete(0).unwrap();
+    house.is_whole();
+}
+
+#[test]
+fn what_was_deleted_comes_back_from_under_what_is_there_now() {
+    let house = House::new();
+    let parts = house.parts(0);
+    house.delete(0);
+    for rubbish in house.rubbish() {
+        house.append(|transaction| parts.iter().for_each(|id| transaction.put(*id, rubbish.clone()).unwrap()));
+    }
+    assert_eq!(house.whole(), house.archives[..1]);
+    house.undelete(0).unwrap();
+    house.is_whole();
+}
+
+/// That something is there under its id does not make an archive whole.
+#[test]
+fn what_is_there_and_is_something_else_is_missing() {
+    let house = House::new();
+    let (id, parts) = (house.id(0), house.parts(0));
+    house.delete(0);
+    for part in parts.iter().filter(|part| **part != id) {
+        let mut store = house.repository.store();
+        store.objects.insert(*part, Bytes::from_static(b"rubbish"));
+        store.earlier.remove(part);
+    }
+    assert!(house.whole().is_empty());
+    let refused = house.undelete(0).unwrap_err();
+    assert!(matches!(refused, UndeleteError::Incomplete { .. }), "{refused:?}");
+}
