@@ -1,4 +1,4 @@
-//! `undelete`: what deleted archives there still are; brings some of them back.
+//! `undelete`: what deleted archives there still are, and of which others something was deleted; brings some of them back.
 
 use std::sync::Arc;
 
@@ -14,14 +14,15 @@ use crate::progress::Reporter;
 use crate::report::Done;
 use crate::words;
 
-/// Lists the deleted archives, or brings those back that are named: all of them, or none.
+/// Lists the deleted archives and the harmed ones, or brings those back that are named: all of them, or none.
 pub(super) fn undelete(place: &Arc<Place>, wanted: &[String], stop: &Stop) -> anyhow::Result<Done> {
     let mut output = Output::new();
     if wanted.is_empty() {
         let session = place.session(Purpose::Read, Caller::Hand, stop)?;
         let archives = deleted_archives(&session)?;
         for archive in &archives {
-            let state = if archive.missing.is_nothing() { "whole".to_owned() } else { archive.missing.to_string() };
+            let held = if archive.missing.is_nothing() { "whole".to_owned() } else { archive.missing.to_string() };
+            let state = if archive.is_listed { format!("damaged; what was there before is {held}") } else { held };
             let (name, time) = (escape_bytes(archive.name.as_bytes()), words::moment(archive.time, &place.zone));
             output.line(&format!("{name}  {time}  [{}]  {}", archive.id, escape(&state)))?;
         }

@@ -1,4 +1,4 @@
-//! Brings archives back that were deleted, while a repository still holds their objects.
+//! Brings archives back that were deleted, as a whole or in part, while a repository still holds their objects.
 //!
 //! A deleted object stays where it is until a compaction frees its space, whatever was put in its place since. It is found by
 //! reading all of the repository; of what is found, an archive is what our key has signed. It comes back whole or not at all: its objects are put again, as
@@ -13,7 +13,7 @@ use worldkeeper_archive::{ArchiveEntry, ArchiveName};
 use worldkeeper_core::{ChunkId, RepositoryError};
 
 use crate::monitor::Monitor;
-use crate::session::{Session, SessionError};
+use crate::session::{ArchiveInfo, Session, SessionError};
 
 pub use found::{DeletedArchive, Missing};
 use remains::{Lies, Opened, Remains};
@@ -60,14 +60,16 @@ pub struct UndeleteStats {
     pub stored_bytes: u64,
 }
 
-/// The deleted archives that a repository still holds, oldest first, and what is missing of each.
+/// The deleted archives that a repository still holds, oldest first, and what is missing of each. Among them are those that
+/// are listed, but of which something was deleted that can be brought back.
 pub fn deleted_archives(session: &Session) -> Result<Vec<DeletedArchive>, SessionError> {
     let remains = Remains::find(session)?;
-    let archives = found::archives(session, &remains)?;
+    let archives = found::archives(session, &remains, |_| true)?;
     archives.into_iter().map(|archive| Ok(archive.look_at(session, &remains)?.0)).collect()
 }
 
-/// Brings deleted archives back, by name or by the first digits of their id; all of them, or none.
+/// Brings deleted archives back, and what was deleted of others, by name or by the first digits of their id; all of them, or
+/// none.
 pub fn undelete(
     session: &mut Session,
     wanted: &[String],
@@ -76,7 +78,8 @@ pub fn undelete(
     session.require_trust()?;
     let mut index = session.take_index(monitor)?;
     let remains = Remains::find(session)?;
-    let archives = found::archives(session, &remains)?;
+    let may_be_meant = |info: &ArchiveInfo| wanted.iter().any(|wanted| found::can_mean(wanted, &info.name, &info.id));
+    let archives = found::archives(session, &remains, may_be_meant)?;
     let mut chosen = BTreeSet::new();
     for name in wanted {
         chosen.insert(found::choose(&archives, name)?);
@@ -84,12 +87,14 @@ pub fn undelete(
 
     let mut change = session.begin()?;
     let mut stats = UndeleteStats::default();
-    let mut back = HashSet::new();
+    let (mut back, mut is_index_right) = (HashSet::new(), true);
     for archive in chosen.into_iter().map(|number| &archives[number]) {
-        if change.manifest.archives.contains_key(archive.name()) {
+        if !archive.is_listed() && change.manifest.archives.contains_key(archive.name()) {
             return Err(UndeleteError::NameTaken(archive.name().clone()));
         }
         let (looked_at, references) = archive.look_at(session, &remains)?;
+        // Whether it was counted depends on what could be read of it.
+        is_index_right &= !looked_at.is_listed;
         if !looked_at.missing.is_nothing() {
             return Err(UndeleteError::Incomplete { name: looked_at.name, missing: looked_at.missing });
         }
@@ -112,6 +117,10 @@ pub fn undelete(
         stats.archives.push(looked_at.name);
     }
     let committed = change.commit(session)?;
-    session.committed(committed, index, monitor)?;
+    if is_index_right {
+        session.committed(committed, index, monitor)?;
+    } else {
+        session.committed_without_index(committed)?;
+    }
     Ok(stats)
 }

@@ -84,6 +84,12 @@ impl<'a> Remains<'a> {
         Ok(self.known(id).lies.unwrap_or(Lies::Nowhere))
     }
 
+    /// Returns whether something else, or nothing, is where an object was that can still be had. What has no earlier version
+    /// is not looked at.
+    pub(super) fn is_replaced(&self, id: &ChunkId) -> Result<bool, SessionError> {
+        Ok(self.known(id).has_earlier && self.lies(id)? == Lies::Before)
+    }
+
     /// Opens an object: what is there, or else the newest of its earlier versions that is what its id says. `None` if it is
     /// lost.
     pub(super) fn open(&self, id: &ChunkId) -> Result<Option<Opened>, SessionError> {

@@ -90,6 +90,33 @@ fn what_was_deleted_comes_back_from_under_what_is_there_now() {
     house.is_whole();
 }
 
+/// Listed as ever, an archive has nothing left of it, or lacks one thing.
+#[test]
+fn what_is_listed_comes_back_from_under_what_took_its_place() {
+    let parts = House::new().parts(0).len();
+    for which in (0..=parts).map(|number| Some(number).filter(|number| *number < parts)) {
+        let house = House::new();
+        let own: BTreeSet<_> = house.parts(0).difference(&house.parts(1)).copied().collect();
+        let harmed: Vec<_> = own.into_iter().enumerate().filter(|(number, _)| which.is_none_or(|it| it == *number)).collect();
+        for rubbish in house.rubbish() {
+            house.append(|transaction| harmed.iter().for_each(|(_, id)| transaction.put(*id, rubbish.clone()).unwrap()));
+        }
+        if which.is_some_and(|number| number % 2 == 0) {
+            house.append(|transaction| harmed.iter().for_each(|(_, id)| transaction.delete(*id).unwrap()));
+        }
+        if harmed.is_empty() {
+            // It is the other one's, too.
+            continue;
+        }
+        assert_eq!(house.whole(), house.archives[..1], "{which:?}");
+        house.undelete(0).unwrap();
+        assert!(house.whole().is_empty());
+        let again = house.undelete(0).unwrap_err();
+        assert!(matches!(again, UndeleteError::NoSuchArchive(_)), "{again:?}");
+        house.is_whole();
+    }
+}
+
 /// That something is there under its id does not make an archive whole.
 #[test]
 fn what_is_there_and_is_something_else_is_missing() {
