@@ -115,6 +115,11 @@ impl<'a> ChunkReader<'a> {
         chunk.map_err(|source| ObjectError { id: *id, source: Box::new(source) })
     }
 
+    /// Takes what is in an object whose id is not derived from that: a manifest.
+    pub(crate) fn open_content(&mut self, object: Bytes) -> Result<Vec<u8>, ObjectError> {
+        self.open(object, None).map_err(|source| ObjectError { id: ChunkId::MANIFEST, source: Box::new(source) })
+    }
+
     /// Reads the manifest, whose id is not derived from its content; its object comes along.
     pub(crate) fn read_manifest(&mut self) -> Result<(Bytes, Vec<u8>), ObjectError> {
         let id = ChunkId::MANIFEST;

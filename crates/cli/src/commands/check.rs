@@ -238,6 +238,15 @@ impl Told {
     fn advice(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let lost = self.archives.map_or(0, |found| found.damaged_files);
+        let earlier = self.archives.map_or(0, |found| found.earlier_objects);
+        if earlier > 0 {
+            let when = if self.repair { "compact nothing" } else { "repair and compact nothing" };
+            lines.push(format!(
+                "earlier versions of {} are still there: {when} before you have seen which archives can be brought back: \
+                 worldkeeper undelete",
+                words::count(earlier, "lost object")
+            ));
+        }
         if self.problems() > 0 && !self.repair {
             lines.push(
                 "keep a copy of the repository if you can, look after its disk, then mend what can be mended: \
@@ -256,7 +265,7 @@ impl Told {
             ));
         }
         let Some(found) = self.archives else { return lines };
-        if found.deleted_objects > 0 {
+        if found.deleted_objects > 0 && earlier == 0 {
             lines.push(format!(
                 "{} were deleted; until `worldkeeper compact` frees their space, their bytes are still there",
                 words::count(found.deleted_objects, "object")
@@ -326,5 +335,9 @@ mod tests {
         let lossy = |names| Told { lost: lost(names), ..Told::default() }.lines().pop();
         assert_eq!(lossy(&["mc-1"]).as_deref(), Some("1 archive was lost: mc-1"));
         assert_eq!(lossy(&["mc-1", "mc-2"]).as_deref(), Some("2 archives were lost: mc-1, mc-2"));
+        let found = ArchivesCheck { earlier_objects: 2, ..found };
+        let held = Told { archives: Some(found), ..mended };
+        assert!(held.lines()[2].ends_with("worldkeeper undelete"), "{:?}", held.lines());
+        assert!(!held.lines().iter().any(|line| line.contains("worldkeeper compact")), "{:?}", held.lines());
     }
 }

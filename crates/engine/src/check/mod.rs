@@ -15,6 +15,7 @@
 
 mod ahead;
 mod archive;
+mod earlier;
 mod file;
 mod finding;
 mod items;
@@ -87,6 +88,9 @@ pub struct ArchivesCheck {
     pub deleted_objects: u64,
     /// A repair has changed something.
     pub is_changed: bool,
+    /// Lost objects of which there are earlier versions that are whole, as far as was looked: [`undelete`](crate::undelete())
+    /// may bring back what needs them.
+    pub earlier_objects: u64,
 }
 
 impl ArchivesCheck {
@@ -141,6 +145,8 @@ struct Checker<'a> {
     repair: Option<Repair<'a>>,
     /// What says that it is an archive, is not listed, and is kept.
     unproven: Vec<Unproven>,
+    /// Objects that something is the matter with; not all of them where they are many.
+    lost: BTreeSet<ChunkId>,
     /// Everything that may refer to an object is known, so what nothing refers to is rubbish.
     knows_all_references: bool,
     is_changed: bool,
@@ -183,6 +189,7 @@ impl<'a> Checker<'a> {
             manifest: session.manifest().clone(),
             repair,
             unproven: Vec::new(),
+            lost: BTreeSet::new(),
             knows_all_references: true,
             is_changed: false,
             progress: Progress::default(),
@@ -209,7 +216,10 @@ impl<'a> Checker<'a> {
             self.archive(info)?;
         }
         // What the archives refer to that were not looked at is not known.
-        if self.options.choose.is_none() { self.orphans() } else { Ok(()) }
+        if self.options.choose.is_none() {
+            self.orphans()?;
+        }
+        self.earlier(is_manifest_lost)
     }
 
     fn archives(&self) -> Vec<ArchiveInfo> {
@@ -302,6 +312,7 @@ impl<'a> Checker<'a> {
         if finding.severity == Severity::Problem {
             self.report.problems += 1;
             self.report.remaining += u64::from(!finding.is_mended);
+            self.lost.extend(finding.chunk.filter(|_| self.lost.len() < earlier::MOST));
         }
         self.monitor.notice(Notice::Found(finding));
     }

@@ -31,7 +31,7 @@ impl Monitor for Findings {
 
 impl House {
     /// Checks as a client that has never seen the repository.
-    fn checked(&self, options: &CheckOptions<'_>) -> (ArchivesCheck, Vec<String>) {
+    pub(crate) fn checked(&self, options: &CheckOptions<'_>) -> (ArchivesCheck, Vec<String>) {
         let state = StateDir::open(Arc::new(MemoryDisk::new()), "/state".as_ref(), "test").unwrap();
         let repository = Box::new(self.repository.clone());
         let (mut session, loss) = Session::open_for_check(repository, &self.options(&state)).unwrap();

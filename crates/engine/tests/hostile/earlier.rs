@@ -97,9 +97,11 @@ fn what_is_listed_comes_back_from_under_what_took_its_place() {
     for which in (0..=parts).map(|number| Some(number).filter(|number| *number < parts)) {
         let house = House::new();
         let own: BTreeSet<_> = house.parts(0).difference(&house.parts(1)).copied().collect();
-        let harmed: Vec<_> = own.into_iter().enumerate().filter(|(number, _)| which.is_none_or(|it| it == *number)).collect();
+        let harmed: Vec<_> =
+            own.into_iter().enumerate().filter(|(number, _)| which.is_none_or(|it| it == *number)).collect();
         for rubbish in house.rubbish() {
-            house.append(|transaction| harmed.iter().for_each(|(_, id)| transaction.put(*id, rubbish.clone()).unwrap()));
+            house
+                .append(|transaction| harmed.iter().for_each(|(_, id)| transaction.put(*id, rubbish.clone()).unwrap()));
         }
         if which.is_some_and(|number| number % 2 == 0) {
             house.append(|transaction| harmed.iter().for_each(|(_, id)| transaction.delete(*id).unwrap()));
@@ -131,4 +133,25 @@ fn what_is_there_and_is_something_else_is_missing() {
     assert!(house.whole().is_empty());
     let refused = house.undelete(0).unwrap_err();
     assert!(matches!(refused, UndeleteError::Incomplete { .. }), "{refused:?}");
+}
+
+#[test]
+fn a_check_says_that_what_was_there_before_can_be_had() {
+    let house = House::new();
+    let own: Vec<_> = house.parts(0).difference(&house.parts(1)).copied().collect();
+    for rubbish in house.rubbish() {
+        house.append(|transaction| own.iter().for_each(|id| transaction.put(*id, rubbish.clone()).unwrap()));
+    }
+    for repair in [false, true] {
+        let (report, findings) = house.checked(&CheckOptions { repair, ..CheckOptions::default() });
+        assert!(report.problems > 0 && report.earlier_objects > 0, "{findings:?}");
+        let told = findings.iter().filter(|finding| finding.contains("an earlier version of it is whole")).count();
+        assert_eq!(told as u64, report.earlier_objects, "{findings:?}");
+    }
+    // What a repair has taken from the list is what was deleted.
+    assert_eq!(house.whole(), house.archives[..1]);
+    house.undelete(0).unwrap();
+    house.is_whole();
+    let (report, findings) = house.checked(&CheckOptions::default());
+    assert_eq!(report.earlier_objects, 0, "{findings:?}");
 }
