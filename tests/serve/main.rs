@@ -7,6 +7,7 @@ mod old_clients;
 mod over_ssh;
 mod recorded;
 mod site;
+mod spoiled;
 mod stock;
 mod talk;
 mod upstream;

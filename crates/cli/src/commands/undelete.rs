@@ -8,7 +8,7 @@ use worldkeeper_engine::{deleted_archives, undelete as undelete_archives};
 use super::archives;
 use super::output::Output;
 use crate::escape::{escape, escape_bytes};
-use crate::open::{Caller, Purpose};
+use crate::open::Purpose;
 use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
@@ -18,7 +18,7 @@ use crate::words;
 pub(super) fn undelete(place: &Arc<Place>, wanted: &[String], stop: &Stop) -> anyhow::Result<Done> {
     let mut output = Output::new();
     if wanted.is_empty() {
-        let session = place.session(Purpose::Read, Caller::Hand, stop)?;
+        let session = place.session_for_undelete(Purpose::Read, stop)?;
         let archives = deleted_archives(&session)?;
         for archive in &archives {
             let held = if archive.missing.is_nothing() { "whole".to_owned() } else { archive.missing.to_string() };
@@ -30,7 +30,7 @@ pub(super) fn undelete(place: &Arc<Place>, wanted: &[String], stop: &Stop) -> an
         eprintln!("{} can be looked at", words::count(archives.len() as u64, "deleted archive"));
         return Ok(Done::Well);
     }
-    let mut session = place.session(Purpose::Write, Caller::Hand, stop)?;
+    let mut session = place.session_for_undelete(Purpose::Write, stop)?;
     let reporter = Reporter::new(&place.screen, "undeleting");
     let stats = undelete_archives(&mut session, wanted, &reporter)?;
     for name in &stats.archives {

@@ -115,6 +115,21 @@ impl Place {
         Ok((self.judge(session, purpose)?, loss))
     }
 
+    /// Opens a repository for an undelete: by an earlier manifest, if the one that is there cannot be used.
+    pub(crate) fn session_for_undelete(&self, purpose: Purpose, stop: &Stop) -> Result<Session, AccessError> {
+        let repository = self.existing_repository(purpose, Caller::Hand, stop)?;
+        let (session, is_earlier) =
+            self.with_passphrase(stop, |options| Session::open_for_undelete(repository.boxed(), options))?;
+        if is_earlier {
+            warn!("the manifest cannot be used; the archives are those that an earlier one lists");
+        }
+        let session = self.judge(session, purpose)?;
+        if purpose == Purpose::Write {
+            self.keep_copies(&session, purpose);
+        }
+        Ok(session)
+    }
+
     /// Requires that the repository is not suspicious, as far as it can be read. Whoever writes it asks again.
     pub(crate) fn require_trust(&self, stop: &Stop) -> Result<(), AccessError> {
         let repository = self.existing_repository(Purpose::Read, Caller::Hand, stop)?;

@@ -2,6 +2,7 @@
 
 mod archive;
 mod change;
+mod earlier;
 mod escrow;
 mod index;
 mod initialize;
@@ -208,19 +209,16 @@ impl Session {
     ///
     /// [`SessionError::Unfinished`] if the repository is empty: it was created, but the first manifest never came.
     pub fn open(repository: Box<dyn Repository>, options: &SessionOptions<'_>) -> Result<Self, SessionError> {
-        let mode = key::read_mode(repository.as_ref())?;
-        let id = repository.id();
-        let other = options.state.other_repository_at(&repository.location(), id)?;
-        let key = match (key::open(repository.as_ref(), mode, options.key_store, options.passphrase), other) {
-            (Err(SessionError::Key(KeyBlobError::WrongPassphrase)), Some(seen)) => {
-                return Err(SessionError::OtherRepository { seen, found: id });
-            }
-            (key, _) => key?,
-        };
-        let (object, packed) = ChunkReader::new(repository.as_ref(), &key).read_manifest()?;
-        let manifest = read_manifest(&key, &packed, is_tam_expected(options, id)?)?;
-        manifest.check_features(Operation::Read)?;
-        let (manifest_id, after_manifest) = (key.id_hash(&packed), key.nonce_after(&object));
+        let head = Head::read(repository.as_ref(), options)?;
+        Self::with_head(repository, head, options)
+    }
+
+    fn with_head(
+        repository: Box<dyn Repository>,
+        head: Head,
+        options: &SessionOptions<'_>,
+    ) -> Result<Self, SessionError> {
+        let Head { key, manifest, manifest_id, after_manifest } = head;
         Self::with_manifest(repository, key, manifest, manifest_id, after_manifest, options)
     }
 
@@ -399,6 +397,34 @@ impl Session {
 
     fn remember(&self, manifest: &Manifest) -> Result<(), SessionError> {
         Ok(self.state.remember(&seen(&self.key, self.repository.location(), manifest))?)
+    }
+}
+
+/// The manifest and the key that it was read with.
+struct Head {
+    key: Key,
+    manifest: Manifest,
+    manifest_id: ChunkId,
+    /// Behind the counter values that sealed it.
+    after_manifest: Option<u64>,
+}
+
+impl Head {
+    fn read(repository: &dyn Repository, options: &SessionOptions<'_>) -> Result<Self, SessionError> {
+        let mode = key::read_mode(repository)?;
+        let id = repository.id();
+        let other = options.state.other_repository_at(&repository.location(), id)?;
+        let key = match (key::open(repository, mode, options.key_store, options.passphrase), other) {
+            (Err(SessionError::Key(KeyBlobError::WrongPassphrase)), Some(seen)) => {
+                return Err(SessionError::OtherRepository { seen, found: id });
+            }
+            (key, _) => key?,
+        };
+        let (object, packed) = ChunkReader::new(repository, &key).read_manifest()?;
+        let manifest = read_manifest(&key, &packed, is_tam_expected(options, id)?)?;
+        manifest.check_features(Operation::Read)?;
+        let (manifest_id, after_manifest) = (key.id_hash(&packed), key.nonce_after(&object));
+        Ok(Self { key, manifest, manifest_id, after_manifest })
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn archives(
     for ArchiveInfo { name, id, .. } in session.archives().into_iter().filter(may_be_meant) {
         if let Some((object, metadata)) = metadata(session, remains, id)? {
             let listed = Found { name, is_listed: true, object, metadata };
-            if listed.is_harmed(session, remains)? {
+            if remains.is_manifest_lost() || listed.is_harmed(session, remains)? {
                 found.push(listed);
             }
         }

@@ -85,6 +85,10 @@ pub fn undelete(
         chosen.insert(found::choose(&archives, name)?);
     }
 
+    if remains.is_manifest_lost() {
+        // How far the counter has come, the manifest would have told.
+        session.leap()?;
+    }
     let mut change = session.begin()?;
     let mut stats = UndeleteStats::default();
     let (mut back, mut is_index_right) = (HashSet::new(), true);

@@ -12,6 +12,8 @@ use crate::session::{Session, SessionError};
 /// What a repository holds, and what it still holds of what was there before.
 pub(super) struct Remains<'a> {
     session: &'a Session,
+    /// The list of archives is not the one that is there.
+    is_manifest_lost: bool,
     objects: RefCell<HashMap<ChunkId, Object>>,
     reader: RefCell<ChunkReader<'a>>,
 }
@@ -64,7 +66,13 @@ impl<'a> Remains<'a> {
         }
         // What its content is cannot be told by its id.
         objects.remove(&ChunkId::MANIFEST);
-        Ok(Self { session, objects: objects.into(), reader: RefCell::new(session.reader()) })
+        let is_manifest_lost = session.has_earlier_manifest()?;
+        Ok(Self { session, is_manifest_lost, objects: objects.into(), reader: RefCell::new(session.reader()) })
+    }
+
+    /// Returns whether the list of archives has to be brought back, too.
+    pub(super) fn is_manifest_lost(&self) -> bool {
+        self.is_manifest_lost
     }
 
     /// Of what there are earlier versions, there or not.

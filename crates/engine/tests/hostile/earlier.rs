@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::{ChunkId, Repository, Transaction};
+use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::{
-    CheckOptions, Silent, UndeleteError, check as check_archives, delete, deleted_archives, undelete,
+    CheckOptions, Session, Silent, UndeleteError, check as check_archives, delete, deleted_archives, undelete,
 };
 
 use crate::house::House;
@@ -32,7 +33,8 @@ impl House {
 
     /// What is put in the place of something else: nothing, noise, and what the key has sealed for another place.
     fn rubbish(&self) -> [Bytes; 3] {
-        let other = self.id(1);
+        let session = self.open_anyhow();
+        let other = session.archive_info(&self.archives[1]).unwrap().id;
         let other = self.repository.store().objects[&other].clone();
         [Bytes::new(), Bytes::from_static(b"\x07 rubbish of a type that there is"), other]
     }
@@ -41,14 +43,20 @@ impl House {
         delete(&mut self.open().unwrap(), std::slice::from_ref(&self.archives[number]), &Silent).unwrap();
     }
 
+    /// Opens it even if the manifest is lost.
+    fn open_anyhow(&self) -> Session {
+        let repository = Box::new(self.repository.clone());
+        Session::open_for_undelete(repository, &self.options(&self.state())).unwrap().0
+    }
+
     /// The archives that can be brought back whole.
     fn whole(&self) -> Vec<ArchiveName> {
-        let archives = deleted_archives(&self.open().unwrap()).unwrap();
+        let archives = deleted_archives(&self.open_anyhow()).unwrap();
         archives.into_iter().filter(|archive| archive.missing.is_nothing()).map(|archive| archive.name).collect()
     }
 
     fn undelete(&self, number: usize) -> Result<(), UndeleteError> {
-        undelete(&mut self.open()?, &[self.archives[number].to_string()], &Silent).map(drop)
+        undelete(&mut self.open_anyhow(), &[self.archives[number].to_string()], &Silent).map(drop)
     }
 
     /// Nothing is wrong with any of both archives, read with all that is in them.
@@ -154,4 +162,31 @@ fn a_check_says_that_what_was_there_before_can_be_had() {
     house.is_whole();
     let (report, findings) = house.checked(&CheckOptions::default());
     assert_eq!(report.earlier_objects, 0, "{findings:?}");
+}
+
+/// As in the place of all others, so in that of the manifest: noise, what the key has sealed for another place, what says that
+/// it needs no key.
+#[test]
+fn what_took_the_place_of_the_manifest_is_no_manifest() {
+    for harms_archives in [false, true] {
+        let house = House::new();
+        let plain = House::of_mode(EncryptionMode::None);
+        let plain = plain.repository.store().objects[&ChunkId::MANIFEST].clone();
+        let own: Vec<_> = house.parts(0).difference(&house.parts(1)).copied().collect();
+        for rubbish in house.rubbish() {
+            house.append(|transaction| transaction.put(ChunkId::MANIFEST, rubbish.clone()).unwrap());
+            if harms_archives {
+                house.append(|transaction| own.iter().for_each(|id| transaction.put(*id, rubbish.clone()).unwrap()));
+            }
+            for rubbish in [rubbish, plain.clone()] {
+                house.append(|transaction| transaction.put(ChunkId::MANIFEST, rubbish).unwrap());
+                assert_eq!(house.whole(), house.archives);
+            }
+        }
+        let (report, findings) = house.checked(&CheckOptions::default());
+        assert!(findings.iter().any(|finding| finding.starts_with("an earlier manifest is whole")), "{findings:?}");
+        assert_eq!(report.earlier_objects > 1, harms_archives, "{findings:?}");
+        house.undelete(0).unwrap();
+        house.is_whole();
+    }
 }
