@@ -44,12 +44,13 @@ fn ids(site: &Site, keeper: &Worldkeeper) -> Vec<ChunkId> {
 
 #[test]
 fn what_an_append_only_client_has_spoiled_comes_back() {
-    // What is deleted first, what is done then, and whether the manifest is spared.
-    let cases: [(bool, &[Deed], bool); 4] = [
+    // Whether the archive is deleted, what is done then, and whether the manifest is spared.
+    let cases: [(bool, &[Deed], bool); 5] = [
         (true, &[overwrite, remove], true),
         (true, &[overwrite, overwrite], true),
         (false, &[overwrite, overwrite], true),
         (false, &[overwrite, remove, overwrite], false),
+        (false, &[remove], false),
     ];
     for (number, (deletes, deeds, spares_manifest)) in cases.into_iter().enumerate() {
         let (site, folder) = (Site::new(), tempfile::tempdir().unwrap());

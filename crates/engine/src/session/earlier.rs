@@ -35,6 +35,20 @@ impl Session {
         }
     }
 
+    /// Tells of the manifests that do not count any more, as far as the key proves them, newest first.
+    pub(crate) fn for_each_earlier_manifest(&self, mut tell: impl FnMut(Manifest)) -> Result<(), SessionError> {
+        let mut reader = self.reader();
+        self.repository.find_earlier(&ChunkId::MANIFEST, &mut |object| {
+            if let Ok(packed) = reader.open_content(object.clone())
+                && let Ok(manifest) = read_manifest(&self.key, &packed)
+            {
+                tell(manifest);
+            }
+            false
+        })?;
+        Ok(())
+    }
+
     /// Returns whether the manifest that the session goes by is not the one that is there.
     pub(crate) fn has_earlier_manifest(&self) -> Result<bool, SessionError> {
         match self.reader().read_manifest() {
@@ -53,6 +67,7 @@ fn may_be_replaced(error: &SessionError) -> bool {
         SessionError::Repository(error) => matches!(error, RepositoryError::Damaged { .. }),
         SessionError::Key(error) => !matches!(error, KeyBlobError::WrongPassphrase),
         SessionError::NoManifest(_)
+        | SessionError::Unfinished(_)
         | SessionError::UnknownMode(_)
         | SessionError::NoKey(_)
         | SessionError::NoKeyFile { .. }

@@ -78,7 +78,7 @@ pub(super) fn archives(
 ) -> Result<Vec<Found>, SessionError> {
     let mut found = Vec::new();
     let listed: HashSet<_> = session.manifest().archives.values().map(|entry| entry.id).collect();
-    for id in remains.earlier().into_iter().filter(|id| !listed.contains(id)) {
+    for id in remains.candidates().into_iter().filter(|id| !listed.contains(id)) {
         session.check_stop()?;
         if let Some((object, metadata)) = metadata(session, remains, id)? {
             found.push(Found { name: metadata.name.clone(), is_listed: false, object, metadata });

@@ -1,7 +1,7 @@
 //! A repository as it would be if nothing had been deleted from it, and nothing put in the place of anything else.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use worldkeeper_core::ChunkId;
@@ -14,6 +14,8 @@ pub(super) struct Remains<'a> {
     session: &'a Session,
     /// The list of archives is not the one that is there.
     is_manifest_lost: bool,
+    /// The ids of archives that were listed at some time.
+    once_listed: HashSet<ChunkId>,
     objects: RefCell<HashMap<ChunkId, Object>>,
     reader: RefCell<ChunkReader<'a>>,
 }
@@ -66,8 +68,13 @@ impl<'a> Remains<'a> {
         }
         // What its content is cannot be told by its id.
         objects.remove(&ChunkId::MANIFEST);
+        let mut once_listed = HashSet::new();
+        session.for_each_earlier_manifest(|manifest| {
+            once_listed.extend(manifest.archives.values().map(|entry| entry.id));
+        })?;
         let is_manifest_lost = session.has_earlier_manifest()?;
-        Ok(Self { session, is_manifest_lost, objects: objects.into(), reader: RefCell::new(session.reader()) })
+        let (objects, reader) = (objects.into(), RefCell::new(session.reader()));
+        Ok(Self { session, is_manifest_lost, once_listed, objects, reader })
     }
 
     /// Returns whether the list of archives has to be brought back, too.
@@ -75,10 +82,13 @@ impl<'a> Remains<'a> {
         self.is_manifest_lost
     }
 
-    /// Of what there are earlier versions, there or not.
-    pub(super) fn earlier(&self) -> Vec<ChunkId> {
+    /// What may be an archive that was deleted: of what there are earlier versions, there or not; and what was listed once,
+    /// for an archive can be taken from the list, and nothing else done.
+    pub(super) fn candidates(&self) -> Vec<ChunkId> {
         let objects = self.objects.borrow();
-        objects.iter().filter(|(_, object)| object.has_earlier).map(|(id, _)| *id).collect()
+        let earlier = objects.iter().filter(|(_, object)| object.has_earlier).map(|(id, _)| *id);
+        let present = self.once_listed.iter().filter(|id| objects.get(*id).is_some_and(|object| !object.has_earlier));
+        earlier.chain(present.copied()).collect()
     }
 
     /// Where an object can be had again as what it was. It is opened, whether it is there or not: it may be that nobody has

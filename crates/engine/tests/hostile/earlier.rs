@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use worldkeeper_archive::ArchiveName;
-use worldkeeper_core::{ChunkId, Repository, Transaction};
+use worldkeeper_archive::{ArchiveName, Manifest, TamPolicy};
+use worldkeeper_core::{ChunkId, Clock, Repository, Transaction};
 use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_engine::{
     CheckOptions, Session, Silent, UndeleteError, check as check_archives, delete, deleted_archives, undelete,
@@ -178,7 +178,8 @@ fn what_took_the_place_of_the_manifest_is_no_manifest() {
             if harms_archives {
                 house.append(|transaction| own.iter().for_each(|id| transaction.put(*id, rubbish.clone()).unwrap()));
             }
-            for rubbish in [rubbish, plain.clone()] {
+            house.append(|transaction| transaction.delete(ChunkId::MANIFEST).unwrap());
+            for rubbish in [plain.clone(), rubbish] {
                 house.append(|transaction| transaction.put(ChunkId::MANIFEST, rubbish).unwrap());
                 assert_eq!(house.whole(), house.archives);
             }
@@ -189,4 +190,19 @@ fn what_took_the_place_of_the_manifest_is_no_manifest() {
         house.undelete(0).unwrap();
         house.is_whole();
     }
+}
+
+/// Whoever has the key can make a manifest that lists nothing, and leave all else where it is.
+#[test]
+fn what_was_only_taken_from_the_list_comes_back() {
+    let house = House::new();
+    let packed = house.plaintext(ChunkId::MANIFEST);
+    let (mut manifest, _) = Manifest::decode(&house.key, &packed, TamPolicy::Required).unwrap();
+    manifest.archives.clear();
+    let packed = manifest.write(&house.key, &[9; 64], house.clock.now()).unwrap();
+    house.append(|transaction| transaction.put(ChunkId::MANIFEST, house.seal(&packed)).unwrap());
+    assert_eq!(house.whole(), house.archives);
+    house.undelete(0).unwrap();
+    house.undelete(1).unwrap();
+    house.is_whole();
 }
