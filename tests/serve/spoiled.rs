@@ -39,6 +39,7 @@ fn ids(site: &Site, keeper: &Worldkeeper) -> Vec<ChunkId> {
     let mut talk = Talk::with(&mut site.serve(&["--append-only"]));
     assert!(talk.ask(&open(&keeper.repository())).is_ok());
     let Ok(Reply::Ids(ids)) = talk.ask(&Call::List(Page::default())) else { panic!("no ids") };
+    assert_eq!(talk.end().0.code(), Some(0));
     ids
 }
 

@@ -3,7 +3,7 @@
 //! Whoever may only append can put anything in the manifest's place; the one before is in the repository still. Nothing but the
 //! key says that it is one, and nothing which of several was the last that counted: the newest is taken.
 
-use worldkeeper_archive::{Manifest, Operation};
+use worldkeeper_archive::{Manifest, ManifestError, Operation};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_crypto::{EncryptionMode, Key, KeyBlobError};
 
@@ -66,6 +66,10 @@ fn may_be_replaced(error: &SessionError) -> bool {
         SessionError::Object(error) => error.is_damage(),
         SessionError::Repository(error) => matches!(error, RepositoryError::Damaged { .. }),
         SessionError::Key(error) => !matches!(error, KeyBlobError::WrongPassphrase),
+        // A later borg knows what it means, and that it replaces the earlier ones.
+        SessionError::Manifest(
+            ManifestError::FutureFormat | ManifestError::UnsupportedVersion(_) | ManifestError::UnsupportedFeatures(_),
+        ) => false,
         SessionError::NoManifest(_)
         | SessionError::Unfinished(_)
         | SessionError::UnknownMode(_)

@@ -182,14 +182,11 @@ impl Found {
         let Self { name, is_listed, object, metadata } = self;
         let (mut references, mut missing) = (Vec::new(), Missing::default());
         for id in &metadata.items {
-            match remains.open(id)? {
-                Some(opened) => {
-                    references.push(ChunkRef { id: *id, size: opened.chunk.len() as u32, csize: opened.csize() });
-                }
-                None => {
-                    missing.objects.insert(*id);
-                    missing.lacks_items = true;
-                }
+            if let Some(opened) = remains.open(id)? {
+                references.push(ChunkRef { id: *id, size: opened.chunk.len() as u32, csize: opened.csize() });
+            } else {
+                missing.objects.insert(*id);
+                missing.lacks_items = true;
             }
         }
         if !missing.lacks_items {

@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashSet};
 use worldkeeper_archive::{ArchiveEntry, ArchiveName};
 use worldkeeper_core::{ChunkId, RepositoryError};
 
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Notice, Progress, Rebuilding};
 use crate::session::{ArchiveInfo, Session, SessionError};
 
 pub use found::{DeletedArchive, Missing};
@@ -76,7 +76,7 @@ pub fn undelete(
     monitor: &dyn Monitor,
 ) -> Result<UndeleteStats, UndeleteError> {
     session.require_trust()?;
-    let mut index = session.take_index(monitor)?;
+    let mut index = session.take_index(&Beforehand(monitor))?;
     let remains = Remains::find(session)?;
     let may_be_meant = |info: &ArchiveInfo| wanted.iter().any(|wanted| found::can_mean(wanted, &info.name, &info.id));
     let archives = found::archives(session, &remains, may_be_meant)?;
@@ -127,4 +127,23 @@ pub fn undelete(
         session.committed_without_index(committed)?;
     }
     Ok(stats)
+}
+
+/// Passes everything on but that archives lack something, which is perhaps about to come back.
+struct Beforehand<'a>(&'a dyn Monitor);
+
+impl Monitor for Beforehand<'_> {
+    fn notice(&self, notice: Notice<'_>) {
+        if !matches!(notice, Notice::ArchiveUnread(_) | Notice::ChunksMissing { .. }) {
+            self.0.notice(notice);
+        }
+    }
+
+    fn progress(&self, progress: Progress) {
+        self.0.progress(progress);
+    }
+
+    fn rebuilding(&self, so_far: Rebuilding) {
+        self.0.rebuilding(so_far);
+    }
 }

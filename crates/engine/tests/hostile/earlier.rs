@@ -4,14 +4,27 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use worldkeeper_archive::{ArchiveName, Manifest, TamPolicy};
+use worldkeeper_archive::{ArchiveName, Manifest, ManifestError, TamPolicy};
 use worldkeeper_core::{ChunkId, Clock, Repository, Transaction};
 use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_crypto::tam::Context;
 use worldkeeper_engine::{
-    CheckOptions, Session, Silent, UndeleteError, check as check_archives, delete, deleted_archives, undelete,
+    CheckOptions, Monitor, Notice, Progress, Session, SessionError, Silent, UndeleteError, check as check_archives,
+    delete, deleted_archives, undelete,
 };
 
-use crate::house::House;
+use crate::house::{House, replaced, signed};
+
+/// Whoever brings something back hears no complaint of what comes back by that.
+struct Content;
+
+impl Monitor for Content {
+    fn notice(&self, notice: Notice<'_>) {
+        assert!(!matches!(notice, Notice::ArchiveUnread(_) | Notice::ChunksMissing { .. }), "{notice:?}");
+    }
+
+    fn progress(&self, _: Progress) {}
+}
 
 impl House {
     /// Does what only somebody does who has no archive in mind.
@@ -56,7 +69,7 @@ impl House {
     }
 
     fn undelete(&self, number: usize) -> Result<(), UndeleteError> {
-        undelete(&mut self.open_anyhow(), &[self.archives[number].to_string()], &Silent).map(drop)
+        undelete(&mut self.open_anyhow(), &[self.archives[number].to_string()], &Content).map(drop)
     }
 
     /// Nothing is wrong with any of both archives, read with all that is in them.
@@ -205,4 +218,15 @@ fn what_was_only_taken_from_the_list_comes_back() {
     house.undelete(0).unwrap();
     house.undelete(1).unwrap();
     house.is_whole();
+}
+
+#[test]
+fn a_manifest_of_a_later_borg_is_none_that_took_the_place_of_ours() {
+    let house = House::new();
+    let packed = replaced(&house.plaintext(ChunkId::MANIFEST), b"version\x01", b"version\x03");
+    let packed = signed(&house.key, Context::Manifest, &packed);
+    house.append(|transaction| transaction.put(ChunkId::MANIFEST, house.seal(&packed)).unwrap());
+    let opened = Session::open_for_undelete(Box::new(house.repository.clone()), &house.options(&house.state()));
+    let error = opened.map(drop).unwrap_err();
+    assert!(matches!(error, SessionError::Manifest(ManifestError::UnsupportedVersion(_))), "{error:?}");
 }
