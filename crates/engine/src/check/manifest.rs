@@ -118,7 +118,12 @@ impl Checker<'_> {
         if self.options.repair {
             return Err(error);
         }
-        self.found(&Finding::problem(format!("--repair would end with: {}", error_text(&error))));
+        let cure = if is_listed {
+            "; if a borg before 1.0.9 wrote the manifest, `borg upgrade --tam --force` of a later one proves it"
+        } else {
+            ""
+        };
+        self.found(&Finding::problem(format!("--repair would end with: {}{cure}", error_text(&error))));
         Ok(())
     }
 

@@ -61,12 +61,14 @@ impl House {
         for verify_data in [false, true] {
             let options = CheckOptions { verify_data, ..CheckOptions::default() };
             let (mut session, loss) = self.open_for_check(&state);
-            let report = check(&mut session, loss.as_ref(), &options, &Silent).unwrap();
-            assert!(report.remaining > 0, "{report:?}");
+            let (report, findings) = self.checked(&options);
+            let refusal = findings.iter().find(|finding| finding.contains("--repair would end with")).unwrap();
+            let is_listed = matches!(loss, Some(ManifestLoss::Unproven { .. }));
+            assert!(report.remaining > 0 && refusal.contains("borg upgrade --tam") == is_listed, "{refusal}");
             let repair = CheckOptions { repair: true, ..options };
             let error = check(&mut session, loss.as_ref(), &repair, &Silent).unwrap_err();
-            let SessionError::ShorterList { count, is_listed } = error else { panic!("{error:?}") };
-            assert_eq!((count, is_listed), (lost, matches!(loss, Some(ManifestLoss::Unproven { .. }))));
+            let SessionError::ShorterList { count, is_listed: listed } = error else { panic!("{error:?}") };
+            assert_eq!((count, listed), (lost, is_listed));
             assert!(self.repository.store().objects == before);
         }
     }
