@@ -219,7 +219,7 @@ impl<'a> Checker<'a> {
         if self.options.choose.is_none() {
             self.orphans()?;
         }
-        self.earlier(is_manifest_lost)
+        self.earlier(loss.is_some())
     }
 
     fn archives(&self) -> Vec<ArchiveInfo> {

@@ -40,7 +40,7 @@ impl Session {
         let mut reader = self.reader();
         self.repository.find_earlier(&ChunkId::MANIFEST, &mut |object| {
             if let Ok(packed) = reader.open_content(object.clone())
-                && let Ok(manifest) = read_manifest(&self.key, &packed)
+                && let Ok(manifest) = read_manifest(&self.key, &packed, self.requires_tam())
             {
                 tell(manifest);
             }
