@@ -144,6 +144,15 @@ fn append_only_keeps_the_key_without_which_nothing_can_be_read() {
     let mut talk = Talk::with(&mut site.serve(&[]));
     assert!(talk.ask(&create(&site.repository())).is_ok());
     assert_eq!(talk.end().0.code(), Some(0));
+    // Whoever is cut off while making it begins anew.
+    let mut talk = Talk::with(&mut site.serve(&["--append-only"]));
+    assert!(talk.ask(&open(&site.repository())).is_ok());
+    for text in ["one", "another", "the key\nof two lines"] {
+        assert_eq!(talk.ask(&key(text)), Ok(Reply::Done), "nothing needs the one before");
+    }
+    assert_eq!(talk.ask(&put(1, 10)), Ok(Reply::Done));
+    assert_eq!(talk.ask(&commit()), Ok(Reply::Done));
+    assert_eq!(talk.end().0.code(), Some(0));
     let keeps = |options: &[&str]| {
         let mut talk = Talk::with(&mut site.serve(options));
         for opening in [open(&site.repository()), unlocked.clone()] {

@@ -138,12 +138,14 @@ impl LocalRepository {
     /// # Errors
     ///
     /// [`RepositoryError::Other`] if it holds what no key does and another reader of the config might take for a line
-    /// of its own; or if the repository is append-only and has another key, without which no archive can be read.
+    /// of its own; or if the repository is append-only and has another key, without which no archive can be read. Before the
+    /// first commit there is none, and whoever was cut off while making the repository begins with a new key.
     pub fn save_key_unlocked(&self, key: &str) -> Result<(), RepositoryError> {
         if key.len() > MAX_KEY_BYTES || key.chars().any(|c| c.is_control() && c != '\n') {
             return Err(RepositoryError::Other("what is to be stored as the key is no key".into()));
         }
         if self.config.append_only
+            && self.with_loaded(|loaded| loaded.transaction.is_some()).unwrap_or(true)
             && let Some(kept) = self.load_key()?
         {
             // Word by word: how its lines are indented is no part of a key.

@@ -269,7 +269,7 @@ impl Place {
             Trust::Adopted if purpose == Purpose::WriteOrCreate || purpose == Purpose::Write => {
                 let proof = match session.mode().key_storage() {
                     KeyStorage::Nowhere => "it is not encrypted, and nothing proves whose it is",
-                    KeyStorage::Repository if self.known_passphrase()?.0.is_none_or(|text| text.is_empty()) => {
+                    KeyStorage::Repository if self.known_passphrase()?.0.is_none() => {
                         "its key has no passphrase, and nothing proves whose it is"
                     }
                     KeyStorage::Repository | KeyStorage::KeyFile => "its manifest proves our key",

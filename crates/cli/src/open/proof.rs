@@ -18,7 +18,6 @@ impl Place {
         }
         Ok(match session.mode().key_storage() {
             KeyStorage::Nowhere => Trust::Suspicious(Suspicion::Unproven),
-            // One that is given and empty is somebody's word for it.
             KeyStorage::Repository if self.known_passphrase()?.0.is_none() => {
                 Trust::Suspicious(Suspicion::OpenToAnybody)
             }

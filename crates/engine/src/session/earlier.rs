@@ -66,9 +66,13 @@ fn may_be_replaced(error: &SessionError) -> bool {
         SessionError::Object(error) => error.is_damage(),
         SessionError::Repository(error) => matches!(error, RepositoryError::Damaged { .. }),
         SessionError::Key(error) => !matches!(error, KeyBlobError::WrongPassphrase),
-        // A later borg knows what it means, and that it replaces the earlier ones.
+        // A later borg knows what it means, and that it replaces the earlier ones; one that only lacks its proof was made by somebody
+        // with the key, and its list may be the right one.
         SessionError::Manifest(
-            ManifestError::FutureFormat | ManifestError::UnsupportedVersion(_) | ManifestError::UnsupportedFeatures(_),
+            ManifestError::FutureFormat
+            | ManifestError::UnsupportedVersion(_)
+            | ManifestError::UnsupportedFeatures(_)
+            | ManifestError::TamRequired,
         ) => false,
         SessionError::NoManifest(_)
         | SessionError::Unfinished(_)

@@ -157,6 +157,9 @@ impl Found {
 
     /// Returns whether something that it is made of was deleted, or something else put in its place, and can be had again.
     fn is_harmed(&self, session: &Session, remains: &Remains<'_>) -> Result<bool, SessionError> {
+        if !remains.has_earlier() {
+            return Ok(false);
+        }
         for id in self.metadata.items.iter().chain([&self.object.id]) {
             if remains.is_replaced(id)? {
                 return Ok(true);

@@ -82,6 +82,11 @@ impl<'a> Remains<'a> {
         self.is_manifest_lost
     }
 
+    /// Returns whether there are earlier versions of anything but manifests.
+    pub(super) fn has_earlier(&self) -> bool {
+        self.objects.borrow().values().any(|object| object.has_earlier)
+    }
+
     /// What may be an archive that was deleted: of what there are earlier versions, there or not; and what was listed once,
     /// for an archive can be taken from the list, and nothing else done.
     pub(super) fn candidates(&self) -> Vec<ChunkId> {

@@ -316,6 +316,9 @@ impl BackupJob {
         };
         self.record_step(Kind::Prune, begun, pruned.as_ref().err(), 0);
         let deleted = pruned?;
+        let gone = plan.decisions.iter().filter(|decision| decision.keep.is_none());
+        let gone: Vec<_> = gone.map(|decision| decision.archive.name.clone()).collect();
+        Self::note(self.history.deleted(&self.repository.location(), &gone));
         let begun = self.clock.now();
         let compacted = compact(session, DEFAULT_THRESHOLD_PERCENT).map_err(RetentionError::from);
         let freed = compacted.as_ref().map_or(0, |stats| stats.freed_bytes);

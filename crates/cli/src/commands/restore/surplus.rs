@@ -44,8 +44,8 @@ pub(super) fn warn_of(session: &Session, archive: &OpenArchive, parts: &[Part]) 
     if let Some(example) = &surplus.example {
         let (archive, example) = (escape_bytes(archive.metadata.name.as_bytes()), escape_bytes(example));
         warn!(
-            "beside what was restored stays what archive {archive} does not have, {}, like {example}: remove what does not \
-             belong to that world",
+            "beside what was restored stays what archive {archive} does not have, {}, like {example}. It may be newer than that \
+             world, or left out of backups: then no archive has it",
             words(surplus.entries)
         );
     }

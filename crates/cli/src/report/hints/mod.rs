@@ -248,7 +248,8 @@ fn access(error: &AccessError) -> Option<String> {
         }
         AccessError::Untrusted { location, suspicion: Suspicion::Unproven | Suspicion::OpenToAnybody } => Some(format!(
             "whoever made it can read all that goes there. For a new one that is encrypted, name a directory where nothing is. \
-             If it is meant so, say so: worldkeeper adopt {location}"
+             If it is meant so, say so: worldkeeper adopt {location}; or, where the state directory does not last, set \
+             BORG_ENCRYPTION=none"
         )),
         AccessError::Untrusted { location, .. } => Some(format!(
             "it may have been replaced by an older copy, or by somebody. List and restore still work. If it is right as \
