@@ -126,6 +126,8 @@ impl Run {
         let is_old = |name: &&String| !verb.makes.contains(name);
         let old = place.trees.keys().filter(is_old).cloned().collect();
         let beginning = Beginning::of(&place);
+        // What is copied to its place is a copy here as well: its state gives itself a new identity.
+        beginning.restore();
         let calls = strace::delayed_mutating_calls(&verb.keeper, &verb.args, verb.delay);
         assert!(!calls.is_empty(), "{:?} changes nothing", verb.args);
         if verb.after == After::AnyPassphrase {

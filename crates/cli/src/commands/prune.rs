@@ -56,12 +56,11 @@ fn warn_if_missing(session: &Session, series: &str) -> bool {
     let archives = session.archives();
     let names = archives.iter().filter_map(|archive| archive.name.as_str());
     let others: BTreeSet<_> = names.filter_map(series::of).collect();
-    let is_missing = !archives.is_empty() && !others.contains(series);
+    let is_missing = !others.is_empty() && !others.contains(series);
     if is_missing {
         let some: Vec<_> = others.iter().take(MANY).map(|name| escape(name)).collect();
         let more = if others.len() > MANY { ", …" } else { "" };
-        let there = if some.is_empty() { "none is of any".to_owned() } else { format!("{}{more}", some.join(", ")) };
-        warn!("there is no archive of the series {series}; the series that there are: {there}");
+        warn!("there is no archive of the series {series}; the series that there are: {}{more}", some.join(", "));
     }
     is_missing
 }

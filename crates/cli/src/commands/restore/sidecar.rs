@@ -77,7 +77,7 @@ pub(super) fn command(place: &Place, target: &Path, archive: &str) -> anyhow::Re
     let run = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     let running = containers::running(place)?;
     let each = |verb: &'static str| running.iter().map(move |name| format!("docker {verb} {name}"));
-    Ok(each("stop").chain([run]).chain(each("start")).collect::<Vec<_>>().join("\n    "))
+    Ok(each("stop").chain([run]).chain(each("start")).collect::<Vec<_>>().join("\n"))
 }
 
 /// What `--volume` needs for a path to be there: the named volume or the host's directory, and the mount point.

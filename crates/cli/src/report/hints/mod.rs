@@ -194,7 +194,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 /// What a hint ends with that is to be copied, line by line: a command, a piece of a file.
 pub(super) fn lines(error: &(dyn Error + 'static)) -> Vec<String> {
     if let Some(RestoreProblem::ReadOnly { command, .. }) = error.downcast_ref() {
-        return vec![command.clone()];
+        return command.lines().map(str::to_owned).collect();
     }
     if let Some(AccessError::Fleeting(directory)) = error.downcast_ref() {
         let mut lines = mount("worldkeeper", directory).to_vec();
