@@ -58,7 +58,7 @@ fn commands_beside_the_daemon() {
     let _ = sidecar.try_run(&["prune", "--dry-run"]).exits(0);
 
     // The world is mounted for reading alone: it says which command can restore, and that one does.
-    let lines = ["\n    docker stop minecraft\n    docker run", latest, "\n    docker start minecraft"];
+    let lines = ["docker stop minecraft", "docker run", latest, "docker start minecraft"];
     let _ = sidecar.try_run(&["restore", "latest"]).exits(2).says(&lines);
     let _ = engine.docker(["stop", "minecraft"]);
     let repository = format!("{}:/repository", sidecar.repository.display());
