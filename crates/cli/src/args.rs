@@ -243,7 +243,6 @@ impl Command {
             | Self::Compact { .. }
             | Self::Check(_)
             | Self::Serve { .. }
-            | Self::SshKey
             | Self::Status { .. }
             | Self::Doctor { .. } => false,
             #[cfg(feature = "bench")]

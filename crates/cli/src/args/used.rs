@@ -13,8 +13,8 @@ const OPEN: &[&str] = &["repository", "passphrase_file", "state_dir", "lock_wait
 const REACH: &[&str] = &["rsh", "remote_path", "ssh_key", "ssh_key_passphrase_file", "ssh_known_hosts"];
 /// How much is sent.
 const UPLOAD: &[&str] = &["upload_rate_limit", "upload_rate_limit_playing"];
-/// The series, of which `latest` is the newest archive.
-const SERIES: &[&str] = &["name"];
+/// The series, of which `latest` is the newest archive: by its name, or by what gives it one.
+const SERIES: &[&str] = &["name", "sources", "containers"];
 /// How a repository is made.
 const MAKE: &[&str] = &["encryption", "append_only", "make_parent_dirs", "storage_quota"];
 /// What is read, and how.
@@ -49,7 +49,7 @@ const USED: &[(&str, &[&[&str]])] = &[
     ("list", &[OPEN, REACH, SERIES]),
     ("info", &[OPEN, REACH, SERIES]),
     ("find", &[OPEN, REACH]),
-    ("restore", &[OPEN, REACH, SERIES, &["sources"], GAME]),
+    ("restore", &[OPEN, REACH, SERIES, GAME]),
     ("diff", &[OPEN, REACH, SERIES]),
     ("rename", &[OPEN, REACH, SERIES]),
     ("recreate", &[OPEN, REACH, UPLOAD, SERIES, CHUNKS]),
@@ -70,7 +70,7 @@ const USED: &[(&str, &[&[&str]])] = &[
     ("bench", &[&["log_level"]]),
     ("serve", &[]),
     ("status", &[&["repository", "state_dir", "log_level"], SERIES, GAME, DUE]),
-    ("doctor", &[OPEN, REACH, SERIES, &["sources"], GAME]),
+    ("doctor", &[OPEN, REACH, SERIES, GAME]),
 ];
 
 /// The verbs that use so many that they stand under headings.

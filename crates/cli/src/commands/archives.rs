@@ -77,8 +77,8 @@ pub(super) enum Latest {
     OfAll,
     /// The newest of all, unless somebody said which series is meant.
     OfNoOther,
-    /// The newest of the one other series there is, if nobody said which is meant. It replaces what is there, so it has to be
-    /// certain which one that is.
+    /// The newest of the one other series there is, if nobody said which is meant. Something is replaced, be it the world or the
+    /// archive, so it has to be certain which one that is.
     InPlace,
 }
 

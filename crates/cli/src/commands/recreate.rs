@@ -53,7 +53,7 @@ pub(super) fn recreate(place: &Arc<Place>, options: &Recreate, stop: &Stop) -> a
     let purpose = if options.dry_run { Purpose::Read } else { Purpose::Write };
     let mut session = place.session(purpose, Caller::Hand, stop)?;
     let (archives, left_alone) = if let Some(name) = &options.archive {
-        let (archive, done) = archives::find(place, &session, name, Latest::OfAll)?;
+        let (archive, done) = archives::find(place, &session, name, Latest::InPlace)?;
         (vec![archive], u64::from(done == Done::WithWarnings))
     } else {
         let (proven, left_alone) = archives::proven(&session, session.archives())?;

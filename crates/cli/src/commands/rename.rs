@@ -20,7 +20,7 @@ pub(super) fn rename(place: &Arc<Place>, name: &str, new_name: &ArchiveName, sto
     // One that is called `latest` can have another name, so that the word means one thing again.
     let (archive, done) = match archives::named(&session, name) {
         Some(archive) => (archive, Done::Well),
-        None => archives::find(place, &session, name, Latest::OfAll)?,
+        None => archives::find(place, &session, name, Latest::InPlace)?,
     };
     rename_archive(&mut session, &archive.name, new_name, &reporter)?;
     archives::note(place.history().renamed(&place.location(), archive.name.to_string(), &new_name.to_string()));

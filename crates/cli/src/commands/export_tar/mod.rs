@@ -55,7 +55,7 @@ pub(super) fn export_tar(place: &Arc<Place>, options: &ExportTar, stop: &Stop) -
     let named = paths.iter().map(Vec::as_slice).filter(|path| !path.is_empty()).chain(patterns);
     let selection = settings::select(&options.patterns.0, named)?;
     let session = place.session(Purpose::Read, Caller::Hand, stop)?;
-    let (archive, done) = archives::open(place, &session, &options.archive, Latest::OfAll)?;
+    let (archive, done) = archives::open(place, &session, &options.archive, Latest::OfNoOther)?;
     let wanted = Wanted { selection, strip_components: options.strip_components, ..Wanted::default() };
     let to_stdout = options.file.as_os_str() == "-";
     let reporter = Reporter::new(&place.screen, "exporting").listing(options.list && !to_stdout);

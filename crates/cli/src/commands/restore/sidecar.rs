@@ -11,7 +11,7 @@ use crate::place::Place;
 use crate::settings::Origin;
 
 /// Variables that decide what is restored, from where; the series goes by its name, wherever that was from.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 19] = [
     "BORG_REPO_PATH",
     "BORG_REPO",
     "REMOTE_HOST",
@@ -20,6 +20,12 @@ const VARIABLES: [&str; 13] = [
     "REMOTE_PORT",
     "BORG_RSH",
     "BORG_REMOTE_PATH",
+    "BORG_KEY_FILE",
+    "BORG_KEYS_DIR",
+    "BORG_CONFIG_DIR",
+    "BORG_BASE_DIR",
+    "XDG_CONFIG_HOME",
+    "BORG_WORKAROUNDS",
     "SSH_KEY_PATH",
     "SSH_KEY_PASSPHRASE_FILE",
     "SSH_KNOWN_HOSTS",
@@ -38,7 +44,9 @@ pub(super) fn command(place: &Place, target: &Path, archive: &str) -> anyhow::Re
     let remote = &settings.remote;
     let files = [&settings.passphrase_file, &remote.ssh_key, &remote.ssh_key_passphrase_file, &remote.ssh_known_hosts];
     let files = files.into_iter().flatten().map(|file| file.value.as_path());
-    for path in sources.chain(directories.into_iter().flatten()).chain(files) {
+    // Where key files are by default, there may be none.
+    let keys = Some(place.key_files.place()).filter(|keys| covering(&mounts, keys).is_some());
+    for path in sources.chain(directories.into_iter().flatten()).chain(files).chain(keys) {
         let volume = volume_for(&mounts, path);
         if !volumes.contains(&volume) {
             volumes.push(volume);
@@ -82,8 +90,7 @@ pub(super) fn command(place: &Place, target: &Path, archive: &str) -> anyhow::Re
 
 /// What `--volume` needs for a path to be there: the named volume or the host's directory, and the mount point.
 fn volume_for(mounts: &[MountLine], path: &Path) -> String {
-    let covering = MountLine::covering(mounts, path).filter(|mount| mount.point != Path::new("/"));
-    let Some(mount) = covering else {
+    let Some(mount) = covering(mounts, path) else {
         return format!("{0}:{0}", path.display());
     };
     let source = match mount.root.strip_suffix("/_data").and_then(|root| root.rsplit_once("/volumes/")) {
@@ -91,6 +98,11 @@ fn volume_for(mounts: &[MountLine], path: &Path) -> String {
         _ => &mount.root,
     };
     format!("{source}:{}", mount.point.display())
+}
+
+/// What of the outside world a path is on, if it is not in the container's own layer.
+fn covering<'a>(mounts: &'a [MountLine], path: &Path) -> Option<&'a MountLine> {
+    MountLine::covering(mounts, path).filter(|mount| mount.point != Path::new("/"))
 }
 
 /// A word as a shell takes it.
