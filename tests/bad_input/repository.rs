@@ -239,6 +239,22 @@ fn a_segment_that_the_disk_cannot_read() {
     let _ = keeper.run(["check", "--repository", copy]);
 }
 
+/// A disk takes what is written, and fails when it is to keep it.
+#[test]
+fn what_is_restored_in_place_is_on_the_disk_before_it_is_said() {
+    if !strace::is_there() {
+        return;
+    }
+    let (folder, keeper) = place_with_archive();
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=syncfs:error=EIO"];
+    let failing = |words: &[&str]| Outcome::of(&mut keeper.command_under(&strace, words));
+    let said = ["not certain to be on its disk", "restore again", "os error 5"];
+    let _ = failing(&["restore", "latest", "--overwrite"]).exits(2).says(&said).does_not_say("restored 2 files");
+    let elsewhere = folder.path().join("elsewhere").display().to_string();
+    let _ = failing(&["restore", "latest", "--to", &elsewhere]).exits(0);
+    let _ = keeper.run(["restore", "latest", "--overwrite"]);
+}
+
 #[test]
 fn a_status_goes_by_what_is_there_and_by_the_clock() {
     let (folder, keeper) = place();

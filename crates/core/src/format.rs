@@ -33,6 +33,13 @@ pub trait FileFormat: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The name of the file beside it that a file belongs to, by its own name: neither is worth anything without the other, as
+    /// they were at one moment.
+    fn main_of<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
+        let _ = name;
+        None
+    }
+
     /// Which ranges of a file of `len` bytes must be read again, after its head has turned from `before` into `now`.
     ///
     /// For files whose plan has a [head](Plan::head_len). If nothing differs, there are none, and what was read fits

@@ -1,8 +1,8 @@
 //! SQLite databases, by what they begin with: Luanti, Vintage Story, ARK, Project Zomboid, and plugins of every game.
 //!
 //! Only the file itself is judged. A `-wal` or `-journal` beside it is a part of the database, and lies in the archive as
-//! a file of its own; what it would add or take back is not known here. And it is cut at its pages, which are what is
-//! written.
+//! a file of its own; what it would add or take back is not known here, but that both must be of one moment. And it is cut at
+//! its pages, which are what is written.
 
 mod plan;
 
@@ -19,6 +19,11 @@ impl FileFormat for Sqlite {
 
     fn plan(&self, _: &[u8], file: &mut dyn RangeReader, _: &Known<'_>) -> Option<Plan> {
         plan::plan(file)
+    }
+
+    fn main_of<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
+        let main = name.strip_suffix(b"-wal").or_else(|| name.strip_suffix(b"-journal"));
+        main.filter(|main| !main.is_empty())
     }
 }
 

@@ -116,6 +116,11 @@ impl FilesCache {
         Some((file.look, self.files.chunks_of(file)))
     }
 
+    /// Returns whether nothing is known of any file.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.len() == 0
+    }
+
     /// Returns whether the file was there at all.
     pub(crate) fn contains(&self, key: &PathKey) -> bool {
         self.number(key).is_some()

@@ -16,6 +16,7 @@
 //! A file system that does not answer at all ends it too: the writer watches the reader, and leaves it behind.
 
 mod amiss;
+mod caution;
 mod checkpoint;
 mod content;
 mod feed;
@@ -442,7 +443,8 @@ fn rules(options: &CreateOptions, directories: &[PathBuf]) -> Rules {
         .with_patterns(options.patterns.clone())
         .with_tags(options.tags.clone())
         .on_one_file_system(options.one_file_system)
-        .reading_special(options.read_special);
+        .reading_special(options.read_special)
+        .knowing(options.formats);
     for path in directories {
         rules = rules.without_directory(path);
     }

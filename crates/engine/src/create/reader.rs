@@ -1,11 +1,14 @@
 //! The front of the pipeline: walks the sources, passes over what did not change, cuts what did.
 
+use std::io;
+
 use jiff::Timestamp;
 use rustix::thread::{CapabilitySet, capabilities};
 use worldkeeper_archive::ChunkRef;
 use worldkeeper_core::{ChunkId, FileFormat};
 
 use super::CreateOptions;
+use super::caution::Caution;
 use super::content::Blocks;
 use super::feed::Feed;
 use super::judging::Judging;
@@ -28,6 +31,10 @@ pub(super) struct Reader {
     formats: &'static [&'static dyn FileFormat],
     /// What it means that a file shows no extended attributes and no ACLs.
     bare: Bare,
+    /// The last file that belongs to no other, as walked, and what it was when it was read.
+    main: (Vec<u8>, Option<Stat>),
+    /// When what was read is known the next time.
+    caution: Caution,
     /// Among the files of the last archive, and among chunks.
     next_file: Next,
     next_chunk: Next,
@@ -57,8 +64,9 @@ impl Reader {
         let planner = Planner::new(options, &feed.shared);
         let shows_all = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
         let bare = if shows_all { Bare::Wholly } else { Bare::AsFarAsShown };
-        let (next_file, next_chunk) = Default::default();
-        Self { walker, feed, blocks, planner, formats: options.formats, bare, next_file, next_chunk }
+        let caution = if feed.shared.files().is_empty() { Caution::Tick } else { Caution::Writeback };
+        let (main, next_file, next_chunk) = Default::default();
+        Self { walker, feed, blocks, planner, formats: options.formats, bare, main, caution, next_file, next_chunk }
     }
 
     /// Works until the tree ends or nobody listens any more.
@@ -88,8 +96,25 @@ impl Reader {
                 self.feed.send(Step::Other(entry.item))
             }
             Found::LeftOut { path, reason } => self.feed.send(Step::LeftOut { path, reason }),
-            Found::Failed(error) => self.feed.send(Step::Failed(error)),
+            Found::Failed(error) => self.failed(error),
         }
+    }
+
+    /// What vanished is nothing to worry about, unless it left another file alone.
+    fn failed(&mut self, error: SourceError) -> Result<(), Closed> {
+        let error = if error.vanished() && self.is_apart(&error.path) {
+            SourceError::new(&error.path, error.action, io::Error::other(LEFT_ALONE))
+        } else {
+            error
+        };
+        self.feed.send(Step::Failed(error))
+    }
+
+    /// Returns whether what was just come upon belongs to a file that was read before, and was written to since: then no moment
+    /// has both as they are in the archive.
+    fn is_apart(&self, path: &[u8]) -> bool {
+        let (main, as_read) = &self.main;
+        self.walker.main_of(path).is_some_and(|(path, now)| path == *main && now != *as_read)
     }
 
     fn file(&mut self, mut entry: Entry) -> Result<(), Closed> {
@@ -98,24 +123,26 @@ impl Reader {
         if !is_special && let Some((number, bare, chunks)) = self.unchanged(&key, look(&entry.stat)) {
             let is_bare = bare >= self.bare && entry.shows_attributes();
             if !is_bare && let Err(error) = self.walker.read_attributes(&mut entry) {
-                return self.feed.send(Step::Failed(error));
+                return self.failed(error);
             }
             entry.item.chunks = Some(chunks);
             let remembered = Some(Remembered::Unchanged(number));
-            return self.finish_file(entry, FileState::Unchanged, remembered, Reading::default());
+            let reading = Reading { torn: self.is_apart(&entry.path), ..Reading::default() };
+            return self.finish_file(entry, FileState::Unchanged, remembered, reading);
         }
         // An attribute that it gets from now on is newer than what is read.
         let asked = self.feed.shared.now();
         if let Err(error) = self.walker.read_attributes(&mut entry) {
-            return self.feed.send(Step::Failed(error));
+            return self.failed(error);
         }
         let is_known = !is_special && self.feed.shared.files().contains(&key);
         let state = if is_known { FileState::Changed } else { FileState::New };
         match self.read_until_still(&mut entry, &key) {
-            Ok((reading, looked)) => {
+            Ok((mut reading, looked)) => {
+                reading.torn |= self.is_apart(&entry.path);
                 // A broken file is read again the next time, and told again: nobody should believe that it was mended.
-                let is_known_next_time = !is_special && reading.is_good() && may_be_remembered(&entry.stat, looked);
-                let is_bare = entry.is_bare() && may_be_remembered(&entry.stat, asked);
+                let is_known_next_time = !is_special && reading.is_good() && self.caution.trusts(&entry.stat, looked);
+                let is_bare = entry.is_bare() && Caution::Tick.trusts(&entry.stat, asked);
                 let remembered = is_known_next_time.then(|| Remembered::Changed {
                     key,
                     look: look(&entry.stat),
@@ -127,7 +154,7 @@ impl Reader {
             Err(Interrupted::Source(error)) => {
                 self.feed.pending.clear();
                 self.feed.chunker.restart();
-                self.feed.send(Step::Failed(error))
+                self.failed(error)
             }
         }
     }
@@ -176,6 +203,11 @@ impl Reader {
         reading: Reading,
     ) -> Result<(), Closed> {
         self.archived(&entry)?;
+        if !self.formats.is_empty() && !self.walker.belongs(&entry) {
+            let (path, as_read) = &mut self.main;
+            path.clone_from(&entry.path);
+            *as_read = Some(entry.stat);
+        }
         let path = if reading.is_good() { Vec::new() } else { entry.path }.into();
         let file = FinishedFile { item: entry.item, path, state, remembered, reading };
         self.feed.send(Step::File(Box::new(file)))
@@ -210,14 +242,6 @@ fn look(stat: &Stat) -> Look {
     Look { inode: stat.id.ino, size: stat.size, ctime_ns: stat.ctime_ns }
 }
 
-/// Returns whether the next change of a file will show in its ctime. Clocks of file systems tick: two changes within
-/// one tick look like one, and we may have read between them.
-pub(super) fn may_be_remembered(stat: &Stat, looked: Timestamp) -> bool {
-    // A time without a fraction is most likely from a file system that has none.
-    let tick_ns = if stat.ctime_ns % 1_000_000_000 == 0 { COARSE_TICK_NS } else { FINE_TICK_NS };
-    i128::from(stat.ctime_ns) + tick_ns < looked.as_nanosecond()
-}
-
 /// Returns whether somebody may be in the middle of writing a file that nobody wrote to while it was read. What a game
 /// writes in several steps is done in a moment; what was broken for longer stays so.
 fn may_be_half_written(stat: &Stat, looked: Timestamp) -> bool {
@@ -226,7 +250,5 @@ fn may_be_half_written(stat: &Stat, looked: Timestamp) -> bool {
 
 /// A minute.
 const HALF_WRITTEN_NS: i128 = 60_000_000_000;
-/// Several ticks of a kernel that counts 100 in a second.
-const FINE_TICK_NS: i128 = 100_000_000;
-/// FAT stores every other second.
-const COARSE_TICK_NS: i128 = 3_000_000_000;
+/// What is said of a journal that went with the changes that it stood for.
+const LEFT_ALONE: &str = "it is gone, and the file that it belongs to was written to since that was read";

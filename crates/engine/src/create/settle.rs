@@ -14,8 +14,8 @@ use std::ops::Range;
 use jiff::Timestamp;
 use worldkeeper_core::{FileFormat, is_equal};
 
+use super::caution::Caution;
 use super::pending::Pending;
-use super::reader::may_be_remembered;
 use crate::source::FileReader;
 
 /// The longest file that is brought there: all of it is in memory.
@@ -63,7 +63,7 @@ pub(super) fn settle(
         let head = &content.bytes()[..head_len];
         let moved = in_memory(format.again(&before, head, len as u64));
         let is_same = moved.is_empty() && before == head && len == old_len;
-        if is_same && unsure.is_none() && !file.has_changed()? && may_be_remembered(file.opened(), looked) {
+        if is_same && unsure.is_none() && !file.has_changed()? && Caution::Write.trusts(file.opened(), looked) {
             is_settled = true;
             break;
         }

@@ -1,8 +1,10 @@
 //! The entries of one directory, in the order in which stock takes them.
 //!
-//! That order is by inode number: on many file systems it is the order on the disk, so that reading seeks less.
+//! That order is by inode number: on many file systems it is the order on the disk, so that reading seeks less. But files that
+//! belong to another one come right after it, so that as little as possible happens in between.
 //! Source: borg 1.4 `helpers/fs.py`, `scandir_inorder`.
 
+use std::collections::{HashMap, HashSet};
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
@@ -53,6 +55,24 @@ impl Listing {
         Some(&self.names[start as usize..][..usize::from(len)])
     }
 
+    /// Moves every name that belongs to another one here, by `main_of`, to behind that one.
+    pub(crate) fn follow(&mut self, main_of: impl Fn(&[u8]) -> Option<&[u8]>) {
+        let names = &self.names;
+        let name = |&(_, start, len): &(u64, u32, u8)| &names[start as usize..][..usize::from(len)];
+        let mains: HashSet<_> = self.entries.iter().filter_map(|entry| main_of(name(entry))).collect();
+        if mains.is_empty() {
+            return;
+        }
+        let places = self.entries.iter().enumerate().filter(|(_, entry)| mains.contains(name(entry)));
+        let places: HashMap<_, _> = places.map(|(place, entry)| (name(entry), place)).collect();
+        let mut ordered: Vec<_> = self.entries.iter().copied().enumerate().collect();
+        ordered.sort_by_cached_key(|(own, entry)| {
+            let main = main_of(name(entry)).and_then(|main| places.get(main));
+            main.map_or((*own, false, *own), |main| (*main, true, *own))
+        });
+        self.entries = ordered.into_iter().map(|(_, entry)| entry).collect();
+    }
+
     fn push(&mut self, ino: u64, name: &[u8]) -> io::Result<()> {
         if matches!(name, b"." | b"..") {
             return Ok(());
@@ -89,6 +109,19 @@ mod tests {
             names.push(String::from_utf8(name.to_vec()).unwrap());
         }
         assert_eq!(names, ["...", "z", "b", "a"]);
+    }
+
+    #[test]
+    fn what_belongs_to_another_follows_it() {
+        let mut listing = Listing::default();
+        for (ino, name) in [(1, "a-wal"), (2, "b-wal"), (3, "c"), (4, "a-wal-wal"), (5, "a"), (6, "d"), (7, "a-wa")] {
+            listing.push(ino, name.as_bytes()).unwrap();
+        }
+        listing.sort();
+        listing.follow(|name| name.strip_suffix(b"-wal"));
+        let names: Vec<_> =
+            std::iter::from_fn(|| listing.next().map(|name| String::from_utf8_lossy(name).into_owned())).collect();
+        assert_eq!(names, ["a-wal-wal", "b-wal", "c", "a", "a-wal", "d", "a-wa"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is left out of an archive.
+//! What is left out of an archive, and what of the rest belongs together.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use worldkeeper_core::FileFormat;
 
 use super::listing::Listing;
 use super::pulse::Pulse;
@@ -15,7 +16,7 @@ use crate::patterns::{PatternTooSlow, Patterns, Verdict};
 
 type Names = Box<dyn Fn(&[u8]) -> bool + Send>;
 
-/// What is left out of an archive.
+/// What is left out of an archive, and what of the rest belongs together.
 #[derive(Default)]
 pub(crate) struct Rules {
     directories: HashSet<FileId>,
@@ -24,6 +25,7 @@ pub(crate) struct Rules {
     tags: ExcludeTags,
     one_file_system: bool,
     read_special: bool,
+    formats: &'static [&'static dyn FileFormat],
 }
 
 impl Rules {
@@ -64,6 +66,17 @@ impl Rules {
     pub(crate) fn reading_special(mut self, read_special: bool) -> Self {
         self.read_special = read_special;
         self
+    }
+
+    /// Takes files that belong to another one, as these formats know, right after it.
+    pub(crate) fn knowing(mut self, formats: &'static [&'static dyn FileFormat]) -> Self {
+        self.formats = formats;
+        self
+    }
+
+    /// The name of the file that another one in the same directory belongs to, if it does.
+    pub(super) fn main_of<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
+        self.formats.iter().find_map(|format| format.main_of(name))
     }
 
     /// Returns whether FIFOs and devices are opened.

@@ -188,6 +188,19 @@ impl Walker {
         })
     }
 
+    /// Returns whether an entry belongs to another file.
+    pub(crate) fn belongs(&self, entry: &Entry) -> bool {
+        self.rules.main_of(entry.name()).is_some()
+    }
+
+    /// Of what was just come upon, at this path as walked: the path of the file that it belongs to, and what is there now. `None`
+    /// if it belongs to none.
+    pub(crate) fn main_of(&self, path: &[u8]) -> Option<(Vec<u8>, Option<Stat>)> {
+        let main = self.rules.main_of(name_of(path))?;
+        let level = self.levels.last()?;
+        Some((SourceRoot::join(&level.path, main), Stat::of(level.directory.as_ref()?, main).ok()))
+    }
+
     /// Says that an entry is in the archive, so that further links to it may refer to its item.
     ///
     /// To be called for every entry that is, before the next one is asked for. Of one that could not be read the next
@@ -355,8 +368,10 @@ impl Walker {
             self.ready.push_back(Found::LeftOut { path: path.clone(), reason: Reason::Tag });
             tags
         } else {
-            Listing::read(opened.as_fd(), &mut self.buffer, &self.pulse)
-                .map_err(|error| SourceError::new(&path, Action::List, error))?
+            let mut listing = Listing::read(opened.as_fd(), &mut self.buffer, &self.pulse)
+                .map_err(|error| SourceError::new(&path, Action::List, error))?;
+            listing.follow(|name| self.rules.main_of(name));
+            listing
         };
         if let Some(far) = self.levels.len().checked_sub(OPEN_DIRECTORIES) {
             self.levels[far].directory = None;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use worldkeeper_core::{FileFormat, Judge};
 use worldkeeper_engine::{Created, Monitor, Notice, Progress};
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::tree;
@@ -40,6 +41,72 @@ impl<F: FnMut(&File, u32) + Send> Monitor for Game<F> {
             turns.1(&File::options().write(true).open(&self.path).unwrap(), turn);
         }
     }
+}
+
+/// A database keeps in `x-wal` what is to come into `x`.
+#[derive(Debug)]
+struct Pair;
+
+impl FileFormat for Pair {
+    fn judge(&self, _: &[u8], _: &[u8]) -> Option<Box<dyn Judge>> {
+        None
+    }
+
+    fn main_of<'a>(&self, name: &'a [u8]) -> Option<&'a [u8]> {
+        name.strip_suffix(b"-wal")
+    }
+}
+
+/// Makes an archive of a database and its long journal, while the game plays.
+fn backup_of_pair(house: &House, turns: u32, play: impl FnMut(&File, u32) + Send) -> (Created, Vec<PathBuf>) {
+    let path = house.world().join("region/long");
+    tree::write(&path, b"what was");
+    tree::write(&house.world().join("region/long-wal"), &sha_stream("wal", LONG as usize));
+    let game = Game { path, turns: Mutex::new((turns, play)), told: Mutex::default() };
+    let created = house.watched_backup(0, &game).unwrap();
+    (created, game.told.into_inner().unwrap())
+}
+
+#[test]
+fn a_journal_is_torn_from_a_file_that_is_written_to_before_it_is_read() {
+    for formats in [&[][..], &[&Pair as &dyn FileFormat]] {
+        let house = House { formats, ..House::new() };
+        let (created, torn) = backup_of_pair(&house, 0, |_, _| {});
+        assert_eq!((torn.len(), created.stats.files_torn), (0, 0), "nobody wrote");
+        let (created, torn) = backup_of_pair(&house, 1, |file, _| file.write_all_at(b"what is!", 0).unwrap());
+        let expected = if formats.is_empty() { vec![] } else { vec![house.world().join("region/long-wal")] };
+        assert_eq!((created.stats.files_torn, torn), (expected.len() as u64, expected));
+        let again = house.backup(0).unwrap();
+        assert_eq!(again.stats.files_torn, 0);
+        // The journal never changed, and is read again all the same.
+        assert!(formats.is_empty() || again.stats.files_changed == 2, "{}", again.stats.files_changed);
+        house.assert_restores(&again);
+    }
+}
+
+#[test]
+fn a_journal_that_goes_with_what_it_stood_for_is_told() {
+    let house = House { formats: &[&Pair], ..House::new() };
+    let journal = house.world().join("region/long-wal");
+    let (created, _) = backup_of_pair(&house, 1, |file, _| {
+        file.write_all_at(b"what is!", 0).unwrap();
+        std::fs::remove_file(&journal).unwrap();
+    });
+    assert_eq!((created.stats.files_torn, created.stats.files_failed), (1, 0), "it was open already");
+    let region = house.world().join("region");
+    tree::write(&region.join("long"), &sha_stream("long", LONG as usize));
+    tree::write(&journal, b"what is to come");
+    let mut is_first = true;
+    let play = |file: &File, _: u32| {
+        if std::mem::take(&mut is_first) {
+            std::fs::remove_file(&journal).unwrap();
+        }
+        file.write_all_at(b"what is!", LONG - 8).unwrap();
+    };
+    let game = Game { path: region.join("long"), turns: Mutex::new((u32::MAX, play)), told: Mutex::default() };
+    let created = house.watched_backup(0, &game).unwrap();
+    assert_eq!((created.stats.files_vanished, created.stats.files_failed), (0, 1));
+    assert!(house.comment(&created).contains("long-wal"), "{}", house.comment(&created));
 }
 
 /// Makes an archive while the game plays; returns what was made and which files were told of.

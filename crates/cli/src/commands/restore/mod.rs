@@ -3,6 +3,7 @@
 //! Without `--to` it goes where the sources are now, and only with `--overwrite` if something is there. With `--stdout`
 //! it needs no place; with `--dry-run` it is what would go there, and nothing need be free.
 
+mod durable;
 mod missing;
 mod origin;
 mod sidecar;
@@ -173,6 +174,9 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
             let _ = fs::remove_dir(&root);
         }
         total.add(extracted.map_err(|source| target::incomplete(targets, writes_files, source))?);
+    }
+    if in_place && writes_files {
+        durable::settle(&parts)?;
     }
     reporter.end();
     let unmatched: Vec<_> = selection.unmatched().iter().map(|path| escape_bytes(path)).collect();
