@@ -110,6 +110,42 @@ fn names_are_not_given_twice() {
     assert_eq!(keeper.archives().len(), 2);
 }
 
+/// What somebody else has deleted and brought back is known again as what it was: the last good one, and one that lacks something,
+/// which takes no other one's place.
+#[test]
+fn what_somebody_else_brings_back_is_known_again() {
+    let (folder, keeper) = place("repokey");
+    let keeper = keeper.without("KEEP_WITHIN").with("KEEP_LAST", "1");
+    let elsewhere = keeper.clone().with("WORLDKEEPER_STATE_DIR", folder.path().join("elsewhere"));
+    tree::sample(&keeper.world(), "world");
+    let whole = keeper.backup();
+    let _ = elsewhere.run(["delete", &whole]);
+    assert!(keeper.archives().is_empty());
+    let _ = keeper.try_run(["status"]).exits(1).says(&["no good archive"]);
+    let _ = elsewhere.run(["undelete", &whole]);
+    assert_eq!(keeper.archives(), [whole.as_str()]);
+    let _ = keeper.run(["status"]).says(&["last good", &whole]);
+
+    fs::remove_dir_all(keeper.world()).expect("it is ours");
+    fs::create_dir(keeper.world()).expect("it was removed");
+    let _ = keeper.try_run(["backup"]).exits(1);
+    let lacking = keeper.archives().pop().expect("it was made");
+    let _ = elsewhere.run(["delete", &lacking, &whole]);
+    assert!(keeper.archives().is_empty());
+    let _ = elsewhere.run(["undelete", &lacking, &whole]);
+    let _ = keeper.run(["prune"]);
+    assert_eq!(keeper.archives(), [whole.as_str(), &lacking]);
+    // What we delete is not brought back by an archive of its name that is another one.
+    let _ = keeper.run(["delete", &whole]);
+    let borg = Borg::newest().map(|borg| borg.with_passphrase(PASSPHRASE));
+    if let Some(borg) = borg {
+        let when = ["--timestamp", "2020-01-01T00:00:00"];
+        let _ = borg.create(&keeper.repository(), &whole, &keeper.world(), &when);
+        let _ = keeper.archives();
+        let _ = keeper.try_run(["status"]).exits(1).says(&["last good", &lacking]);
+    }
+}
+
 /// The list of deleted archives.
 fn held(keeper: &Worldkeeper) -> String {
     keeper.run(["undelete"]).stdout().to_owned()

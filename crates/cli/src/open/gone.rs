@@ -1,4 +1,4 @@
-//! Which archives that the history knows are not in the repository any more.
+//! Which archives that the history knows are not in the repository any more, and which of those are back.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -12,8 +12,8 @@ use crate::escape::escape;
 use crate::place::Place;
 
 impl Place {
-    /// Notes which archives somebody else has deleted, so that none of them is taken for the last good one. A repository that is
-    /// not as it was left, or is read without a lock, proves nothing.
+    /// Notes which archives somebody else has deleted, so that none of them is taken for the last good one, and which somebody has
+    /// brought back. A repository that is not as it was left, or is read without a lock, proves nothing.
     pub(super) fn note_gone(&self, session: &Session) {
         if self.reads_unlocked.load(Ordering::Relaxed) || matches!(session.trust(), Trust::Suspicious(_)) {
             return;
@@ -24,6 +24,10 @@ impl Place {
     }
 
     fn forget_gone(&self, session: &Session) -> Result<(), HistoryError> {
+        let back = self.back(session)?;
+        if !back.is_empty() {
+            self.history().undeleted(&self.location(), &back)?;
+        }
         let gone = self.gone(session)?;
         if gone.is_empty() {
             return Ok(());
@@ -42,6 +46,18 @@ impl Place {
         let is_there = there(session);
         let gone = runs.into_iter().filter(|run| !run.is_deleted && !is_there(run));
         Ok(gone.filter_map(|run| run.archive).collect())
+    }
+
+    /// The archives of the series that were deleted, and are in the repository: each under its name, and of its time, or it would be
+    /// another one.
+    fn back(&self, session: &Session) -> Result<Vec<String>, HistoryError> {
+        let runs = self.history().runs(self.series(), &self.location())?;
+        let archives = session.archives().into_iter();
+        let there: BTreeSet<_> =
+            archives.map(|archive| (archive.name.to_string(), archive.time.as_microsecond())).collect();
+        let deleted = runs.into_iter().filter(|run| run.is_deleted);
+        let deleted = deleted.filter_map(|run| Some((run.archive?, run.start.as_microsecond())));
+        Ok(deleted.filter(|archive| there.contains(archive)).map(|(name, _)| name).collect())
     }
 }
 
