@@ -2,14 +2,15 @@
 //!
 //! A DELETE takes an object out of the index, and another PUT takes its place there; the first PUT stays in its segment
 //! until a compaction leaves it out. The index does not know of it any more, so all segments are read to find it. Damage is
-//! passed over: this is a look at what can still be had.
+//! passed over, and so is what the disk does not give: this is a look at what can still be had.
 //!
 //! Whoever may only append can put anything under any id, as often as they like. So all versions are found, not the last alone.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use worldkeeper_core::{ChunkId, RepositoryError};
+use tracing::warn;
+use worldkeeper_core::{ChunkId, RepositoryError, error_text};
 
 use crate::LocalRepository;
 use crate::index::Index;
@@ -47,24 +48,35 @@ impl LocalRepository {
             if self.stop.is_requested() {
                 return Err(RepositoryError::Stopped);
             }
-            let mut reader = self.segments.salvage(segment)?;
-            while let Some(salvaged) = reader.next(&|| !self.stop.is_requested())? {
-                if self.stop.is_requested() {
-                    return Err(RepositoryError::Stopped);
+            match self.look_into(segment, &mut earlier) {
+                Err(RepositoryError::Disk(error)) => {
+                    warn!("what segment {segment} held before is not known: {}", error_text(&error));
                 }
-                if let Salvaged::Entry(entry) = salvaged
-                    && let Body::Put(id) = entry.body
-                {
-                    let location = Location { segment, offset: entry.offset };
-                    if self.locate(&id)? != Some(location) {
-                        earlier.add(&id, location);
-                    }
-                }
+                looked => looked?,
             }
         }
         let ids = earlier.newest.iter().map(|(id, _)| id).collect();
         *write(&self.earlier) = earlier;
         Ok(ids)
+    }
+
+    /// Notes what a segment holds that is not what the index says.
+    fn look_into(&self, segment: u32, earlier: &mut Earlier) -> Result<(), RepositoryError> {
+        let mut reader = self.segments.salvage(segment)?;
+        while let Some(salvaged) = reader.next(&|| !self.stop.is_requested())? {
+            if self.stop.is_requested() {
+                return Err(RepositoryError::Stopped);
+            }
+            if let Salvaged::Entry(entry) = salvaged
+                && let Body::Put(id) = entry.body
+            {
+                let location = Location { segment, offset: entry.offset };
+                if self.locate(&id)? != Some(location) {
+                    earlier.add(&id, location);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads the versions of an object that do not count any more, from the newest on, until one is wanted.
@@ -80,7 +92,7 @@ impl LocalRepository {
             }
             match self.segments.object(location, id) {
                 Ok(object) if is_wanted(&object) => return Ok(Some(object)),
-                Ok(_) | Err(RepositoryError::Damaged { .. }) => {}
+                Ok(_) | Err(RepositoryError::Damaged { .. } | RepositoryError::Disk(_)) => {}
                 Err(error) => return Err(error),
             }
             next = read(&self.earlier).before.get(&location).copied();

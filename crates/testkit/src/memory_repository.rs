@@ -26,6 +26,8 @@ pub struct Store {
     pub objects: BTreeMap<ChunkId, Bytes>,
     /// What was committed, and deleted or replaced since the last compaction, in that order.
     pub earlier: BTreeMap<ChunkId, Vec<Bytes>>,
+    /// None of that can be read.
+    pub earlier_fails: bool,
     /// The key blob's text.
     pub key: Option<String>,
     /// The first free nonce.
@@ -181,7 +183,8 @@ impl Repository for MemoryRepository {
     }
 
     fn earlier_ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
-        Ok(self.store().earlier.keys().copied().collect())
+        let store = self.store();
+        if store.earlier_fails { Err(connection_lost()) } else { Ok(store.earlier.keys().copied().collect()) }
     }
 
     fn find_earlier(

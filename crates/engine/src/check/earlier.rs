@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use worldkeeper_archive::{Manifest, TamPolicy};
-use worldkeeper_core::{ChunkId, RepositoryError};
+use worldkeeper_core::{ChunkId, RepositoryError, error_text};
 
 use super::Checker;
 use super::finding::Finding;
@@ -16,8 +16,20 @@ use crate::session::SessionError;
 pub(super) const MOST: usize = 1000;
 
 impl Checker<'_> {
-    /// Says of which lost objects there are earlier versions that are what they should be.
+    /// Says of which lost objects there are earlier versions that are what they should be. That it cannot be known takes nothing from
+    /// what was found before.
     pub(super) fn earlier(&mut self, is_manifest_lost: bool) -> Result<(), SessionError> {
+        match self.look_for_earlier(is_manifest_lost) {
+            Err(error) if !error.is_stopped() => {
+                let why = error_text(&error);
+                self.found(&Finding::note(format!("earlier versions of what is lost could not be looked for: {why}")));
+                Ok(())
+            }
+            looked => looked,
+        }
+    }
+
+    fn look_for_earlier(&mut self, is_manifest_lost: bool) -> Result<(), SessionError> {
         let lost = std::mem::take(&mut self.lost);
         if lost.is_empty() && !is_manifest_lost {
             return Ok(());

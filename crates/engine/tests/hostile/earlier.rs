@@ -177,6 +177,23 @@ fn a_check_says_that_what_was_there_before_can_be_had() {
     assert_eq!(report.earlier_objects, 0, "{findings:?}");
 }
 
+/// That is a look besides: whatever comes of it, what was found and mended counts.
+#[test]
+fn a_check_that_cannot_look_for_what_was_there_before_ends_as_it_would() {
+    let house = House::new();
+    let id = house.id(0);
+    house.repository.store().objects.remove(&id);
+    house.repository.store().earlier_fails = true;
+    for repair in [false, true] {
+        let (report, findings) = house.checked(&CheckOptions { repair, ..CheckOptions::default() });
+        assert!(report.problems > 0 && report.earlier_objects == 0, "{findings:?}");
+        assert_eq!(report.remaining > 0, !repair, "{findings:?}");
+        assert!(findings.iter().any(|finding| finding.contains("could not be looked for")), "{findings:?}");
+    }
+    let (report, findings) = house.checked(&CheckOptions::default());
+    assert_eq!((report.archives, report.problems), (1, 0), "{findings:?}");
+}
+
 /// As in the place of all others, so in that of the manifest: noise, what the key has sealed for another place, what says that
 /// it needs no key.
 #[test]

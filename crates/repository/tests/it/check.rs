@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use worldkeeper_core::repository::{CheckEvent, CheckOptions, Finding, RepositoryCheck, Severity};
 use worldkeeper_core::{ChunkId, Clock, Repository, RepositoryError};
 use worldkeeper_repository::{LocalRepository, Mode, OsDisk};
+use worldkeeper_testkit::disk::{MemoryDisk, ReadFault};
 use worldkeeper_testkit::repositories::{Copy, NAMES};
 
 use crate::common::{Process, configure, contents, create, id, object, open, options, put};
@@ -216,4 +218,24 @@ fn what_does_not_count_any_more_can_be_read_until_it_is_compacted() {
     assert!(versions(&repository, &id(3)).is_empty(), "nobody knows where it lies");
     assert_eq!(earlier(&repository), []);
     assert_eq!(contents(&repository).unwrap().len(), before.len() + 1);
+}
+
+#[test]
+fn what_the_disk_does_not_give_is_passed_over_where_earlier_versions_are_looked_for() {
+    let (disk, path) = (MemoryDisk::new(), Path::new("/r"));
+    create(&disk, path);
+    configure(&disk, path, "max_segment_size", "3000");
+    let repository = open(&disk, path, Mode::Exclusive).unwrap();
+    put(&repository, &(1..=9).map(|number| (id(number), object(number, 1000))).collect::<Vec<_>>());
+    let mut transaction = repository.begin().unwrap();
+    (1..=9).for_each(|number| transaction.delete(id(number)).unwrap());
+    transaction.commit().unwrap();
+    let found = || (1..=9).filter(|number| repository.find_earlier(&id(*number), &mut |_| true).unwrap().is_some());
+    assert_eq!(repository.earlier_ids().unwrap().len(), 9);
+    assert_eq!(found().count(), 9);
+    let below = path.join("data/0/0");
+    disk.fail_reads(Some(ReadFault { call: 1, below, kind: ErrorKind::Other, for_ever: true }));
+    let rest: Vec<_> = found().collect();
+    assert!(rest.len() < 9 && rest.ends_with(&[7, 8, 9]), "{rest:?}");
+    assert_eq!(repository.earlier_ids().unwrap().len(), rest.len());
 }
