@@ -1,10 +1,12 @@
 //! Archives that nothing proves, as borg 1.2.4 leaves them: told apart, never taken for the newest, never pruned; read as
 //! stock 1.4 reads them, and proven again by it.
 
+use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 use worldkeeper_testkit::borg::{Borg, location};
+use worldkeeper_testkit::segments;
 use worldkeeper_testkit::tree::{self, assert_same};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
 
@@ -91,7 +93,7 @@ fn they_are_told_apart_never_pruned_and_read_if_asked_for() {
         let latest = keeper.try_run(["restore", "latest", "--to", &elsewhere]).exits(1).says(&["is passed over"]);
         let _ =
             keeper.try_run(["restore", "latest", "--overwrite"]).exits(2).says(&["is passed over", unproven, second]);
-        let level = std::fs::read(target("latest").join("level.dat")).expect("it was restored");
+        let level = fs::read(target("latest").join("level.dat")).expect("it was restored");
         assert_eq!(level, b"1", "the newest that is proven: {latest}");
 
         // What makes archives anew makes nothing look proven.
@@ -135,4 +137,27 @@ fn none_of_them_is_the_newest() {
     let refused = keeper.try_run(["restore", "latest", "--to", target.to_str().expect("a plain name")]).exits(2);
     let _ = refused.says(&["no archive in the repository", "worldkeeper list"]);
     assert!(!target.exists());
+}
+
+/// That 1.2.4 has renamed an archive is said whenever somebody checks, and is no damage that a repair could mend.
+#[test]
+fn a_check_tells_them_from_damage() {
+    let Some((_, forgetful)) = both() else { return };
+    let (_folder, keeper) = place("repokey-blake2");
+    let names = three(&keeper, &forgetful, "rename");
+    let repair = keeper.clone().with("BORG_CHECK_I_KNOW_WHAT_I_AM_DOING", "YES");
+    for (keeper, words) in [(&keeper, &["check"][..]), (&repair, &["check", "--repair"]), (&keeper, &["check"])] {
+        let checked =
+            keeper.try_run(words).exits(1).says(&["1 problem", "nothing proves who made it", "--archives-tam"]);
+        let _ = checked.does_not_say("worldkeeper check --repair");
+        let _ = keeper.run(["status"]).does_not_say("found damaged");
+    }
+    // What is damaged besides is damage.
+    let segments = segments::read(&keeper.repository());
+    let (number, mut bytes) = segments.into_iter().find(|(_, bytes)| bytes.len() > 200).expect("there is one");
+    bytes[100] ^= 1;
+    fs::write(keeper.repository().join(format!("data/0/{number}")), bytes).expect("it can be written");
+    let _ = keeper.try_run(["check"]).exits(1).says(&["worldkeeper check --repair"]);
+    let _ = keeper.try_run(["status"]).exits(1).says(&["found damaged"]);
+    assert_eq!(names.len(), 3);
 }

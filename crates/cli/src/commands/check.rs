@@ -168,11 +168,16 @@ impl Told {
         self.repository.map_or(0, |found| found.remaining) + self.archives.map_or(0, |found| found.remaining)
     }
 
+    /// The problems that no repair mends, and that are no damage: archives that nothing proves.
+    fn unproven(&self) -> u64 {
+        self.archives.map_or(0, |found| found.unproven)
+    }
+
     /// What is remembered of it: damage that is left and where it is, or what was looked at and is sound.
     fn verdict(&self, verified: bool, now: Timestamp) -> Verdict {
         let is_damaged = (
             self.repository.is_some_and(|found| found.remaining > 0),
-            self.archives.is_some_and(|found| found.remaining > 0),
+            self.archives.is_some_and(|found| found.remaining > found.unproven),
         );
         // What the repository is rid of may be what archives refer to, and nobody has looked at those.
         if self.repair
@@ -189,7 +194,7 @@ impl Told {
         }
         let (repository, archives) = is_damaged;
         let place = Checked { repository, archives, data: verified && archives };
-        Verdict::Damaged(Damage { found: now, problems: self.remaining(), place })
+        Verdict::Damaged(Damage { found: now, problems: self.remaining() - self.unproven(), place })
     }
 
     fn lines(&self) -> Vec<String> {
@@ -247,7 +252,7 @@ impl Told {
                 words::count(earlier, "lost object")
             ));
         }
-        if self.problems() > 0 && !self.repair {
+        if self.problems() > self.unproven() && !self.repair {
             lines.push(
                 "keep a copy of the repository if you can, look after its disk, then mend what can be mended: \
                         worldkeeper check --repair"
@@ -310,6 +315,20 @@ mod tests {
         assert_eq!(Told { archives, ..only }.verdict(false, now), sound(true, true, false));
         let mended = Some(ArchivesCheck { problems: 3, remaining: 0, ..ArchivesCheck::default() });
         assert_eq!(Told { archives: mended, repair: true, ..all() }.verdict(false, now), sound(true, true, false));
+    }
+
+    #[test]
+    fn what_nothing_proves_is_no_damage_and_no_repair_mends_it() {
+        let unproven = ArchivesCheck { problems: 1, remaining: 1, unproven: 1, ..ArchivesCheck::default() };
+        let told = |found| Told { archives: Some(found), ..Told::default() };
+        let now = Timestamp::UNIX_EPOCH;
+        let place = Checked { archives: true, ..Checked::default() };
+        assert_eq!(told(unproven).verdict(false, now), Verdict::Sound(place));
+        assert_eq!(told(unproven).lines()[1..], ["found 1 problem"]);
+        assert_eq!(told(unproven).remaining(), 1);
+        let both = ArchivesCheck { problems: 3, remaining: 3, ..unproven };
+        assert_eq!(told(both).verdict(false, now), Verdict::Damaged(Damage { found: now, problems: 2, place }));
+        assert!(told(both).lines()[2].ends_with("worldkeeper check --repair"));
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Checker<'_> {
             }
         };
         if let Err(why) = &proof {
+            self.report.unproven += 1;
             self.found(&about(format!(
                 "nothing proves who made it: {why}. If borg 1.2.4 or older has renamed, recreated or repaired it, `borg upgrade \
                  --archives-tam` of a later one proves it again; else `delete` it. No repair touches it"

@@ -82,6 +82,8 @@ pub struct ArchivesCheck {
     pub problems: u64,
     /// The problems that are still there: all of them without a repair.
     pub remaining: u64,
+    /// Of those, that nothing proves who made an archive: no damage, and nothing that a repair mends.
+    pub unproven: u64,
     /// Archives that a repair has written anew.
     pub rewritten_archives: u64,
     /// Objects that a repair has deleted.
