@@ -51,10 +51,12 @@ impl Reader {
         let (mut at, mut zeros_until) = (0, 0);
         for end in planned.plan.ends() {
             let len = usize::try_from(end - at).expect("a piece fits into memory");
-            // A hole is not read, but for what was read together with the data before it.
+            // A hole is not read, but for what was read together with the data before it. A shorter one is not believed, as in
+            // any other file: file systems have told of holes where somebody had just written.
             if self.feed.pending.bytes().is_empty() && file.position() == at {
                 if zeros_until <= at {
-                    zeros_until = at + file.hole_at(at);
+                    let hole = file.hole_at(at);
+                    zeros_until = if hole < self.feed.chunker.max_chunk_size() as u64 { at } else { at + hole };
                 }
                 if *end <= zeros_until {
                     self.feed.send_zeros(len)?;

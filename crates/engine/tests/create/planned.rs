@@ -345,6 +345,28 @@ fn a_hole_is_cut_by_the_plan_and_not_read() {
     assert_eq!(chunks(&dense), chunks(&sparse));
 }
 
+/// As in any other file: what a file system says of short holes in a file that somebody writes to is not believed.
+#[test]
+fn a_hole_that_is_shorter_than_the_longest_chunk_is_read() {
+    const HALF: u64 = 32 << 10;
+    let mut house = House::new();
+    let ends: Vec<u64> = (1..=2048).map(|piece| piece * 4096).collect();
+    let size = *ends.last().unwrap();
+    let path = Book::place(&mut house, Book { lies: Some(ends), ..Book::default() }).path.clone();
+    let file = File::create(&path).unwrap();
+    file.set_len(size).unwrap();
+    let data = sha_stream("data", HALF as usize);
+    // What is read at once ends where a hole begins.
+    for at in std::iter::once(0).chain((HALF..size).step_by(2 * HALF as usize)) {
+        file.write_all_at(&data, at).unwrap();
+    }
+    let created = house.backup(0).unwrap();
+    let others = house.items(&created).1.into_iter().filter(|item| !item.path.ends_with(b"1.book"));
+    let others: u64 = others.filter_map(|item| item.size).sum();
+    assert!(created.stats.read_bytes >= others + size, "{:?}", created.stats);
+    house.assert_restores(&created);
+}
+
 #[test]
 fn what_is_moved_while_it_is_read_is_read_again() {
     let mut house = House::new();
