@@ -101,14 +101,44 @@ fn what_stock_deletes_is_missed() {
     }
     let _ = said(&["list"]).exits(0).says(&[&missed]);
     let _ = said(&["list"]).exits(0).does_not_say("last good");
-    let _ = said(&["doctor"]).exits(0);
-    let _ = said(&["status"]).exits(0).says(&["last good", &first]).does_not_say(&second);
+    // That it was somebody else is not forgotten before there is another one.
+    let one = "somebody else has deleted 1 archive ";
+    let _ = said(&["doctor"]).exits(1).says(&["warning", one, "worldkeeper backup"]);
+    let _ = said(&["status"]).exits(1).says(&["last good", &first, "problem", one]).does_not_say(&second);
 
     let _ = borg.run(["delete", &at(&first)]);
     let _ = said(&["run", "--once"]).exits(0).says(&["the last good archive", &first]);
+    let _ = said(&["doctor"]).exits(0);
+    let _ = said(&["status"]).exits(0).does_not_say("somebody else");
     let _ = borg.run(["delete", &at(&keeper.archives()[0])]);
     let _ = keeper.archives();
     let _ = said(&["status"]).exits(1).says(&["last good", "none", "any more", "worldkeeper backup"]);
+}
+
+/// Who deletes all but the last good archive has deleted something, too; and what we delete ourselves is nobody else's.
+#[test]
+fn what_stock_deletes_of_the_others_is_counted() {
+    let Some(borg) = Borg::newest() else { return };
+    let borg = borg.with_passphrase(PASSPHRASE);
+    let (_folder, keeper) = place("repokey");
+    tree::sample(&keeper.world(), "world");
+    let archives = [(), (), (), ()].map(|()| keeper.backup());
+    let _ = keeper.run(["delete", &archives[0]]);
+    let _ = keeper.run(["status"]).does_not_say("somebody else");
+    for archive in &archives[1..3] {
+        let _ = borg.run(["delete", &location(&keeper.repository(), archive)]);
+    }
+    let two = "somebody else has deleted 2 archives ";
+    let _ = keeper.try_run(["doctor"]).exits(1).says(&["warning", two]);
+    let _ = keeper.run(["list"]).does_not_say("last good");
+    let _ = keeper.try_run(["doctor"]).exits(1).says(&["warning", two]);
+    let _ = keeper.try_run(["status"]).exits(1).says(&["last good", &archives[3], "problem", two]);
+    // Who brings back has not deleted.
+    let _ = keeper.run(["undelete", &archives[1]]);
+    let _ = keeper.try_run(["status"]).exits(1).says(&["somebody else has deleted 1 archive "]);
+    let _ = keeper.backup();
+    let _ = keeper.run(["doctor"]);
+    let _ = keeper.run(["status"]).does_not_say("somebody else");
 }
 
 /// Stock adds to, deletes from and compacts a repository of ours; we go on.

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tracing::warn;
 use worldkeeper_core::error_text;
 use worldkeeper_engine::{Session, Trust};
@@ -10,6 +12,7 @@ use worldkeeper_scheduler::history::{HistoryError, Run};
 
 use crate::escape::escape;
 use crate::place::Place;
+use crate::words;
 
 impl Place {
     /// Notes which archives somebody else has deleted, so that none of them is taken for the last good one, and which somebody has
@@ -36,7 +39,7 @@ impl Place {
         if let Some(name) = last_good.filter(|name| gone.contains(name)) {
             warn!("{}", not_there(&name));
         }
-        self.history().deleted(&self.location(), &gone)
+        self.history().gone(&self.location(), &gone)
     }
 
     /// The archives of the series that were made here, that nobody is known to have deleted, and that are not in the
@@ -70,6 +73,15 @@ pub(crate) fn there(session: &Session) -> impl Fn(&Run) -> bool {
     move |run| {
         run.archive.as_ref().is_none_or(|name| names.contains(name) || times.contains(&run.start.as_microsecond()))
     }
+}
+
+/// That somebody else has deleted archives which these runs have made, in words. `more` are those of which it is found now.
+pub(crate) fn others_deleted(runs: &[Run], more: u64, now: Timestamp, zone: &TimeZone) -> Option<String> {
+    let found = runs.iter().filter_map(|run| Some(run.gone?.found));
+    let count = found.clone().count() as u64 + more;
+    let last = if more > 0 { now } else { found.max()? };
+    let archives = words::count(count, "archive");
+    Some(format!("somebody else has deleted {archives} of this series, as was found at {}", words::moment(last, zone)))
 }
 
 /// Of the last good archive, in words.

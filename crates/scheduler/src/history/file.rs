@@ -66,6 +66,7 @@ impl Records {
         if run.archive.is_some() {
             self.runs.iter_mut().for_each(|run| run.sources.clear());
         }
+        self.runs.iter_mut().for_each(|earlier| earlier.followed_by(&run));
         self.runs.push(run.bounded());
         self.forget(MAX_RUNS, |run| !run.is_lacking());
         self.forget(MAX_LACKING, Run::is_lacking);

@@ -24,7 +24,7 @@ use worldkeeper_core::{Clock, Disk, DiskError, disk};
 pub use damage::{Checked, Damage, Verdict};
 use file::ReadError;
 pub use file::Records;
-pub use run::{Files, Kind, Run, RunOutcome};
+pub use run::{Files, Gone, Kind, Run, RunOutcome};
 
 /// Runs that are kept per series and repository; older ones are forgotten, the last good backup excepted.
 pub const MAX_RUNS: usize = 100;
@@ -113,23 +113,38 @@ impl History {
         Ok(disk::replace(&*self.disk, &path, &file::encode(&records))?)
     }
 
-    /// Notes that archives were deleted from a repository: none of them is the last good one any more.
+    /// Notes that we have deleted archives from a repository: none of them is the last good one any more.
     pub fn deleted(&self, repository: &str, archives: &[String]) -> Result<(), HistoryError> {
-        self.change(repository, archives, |run| run.is_deleted = true)
+        self.change(repository, archives, |run, _| (run.is_deleted, run.gone) = (true, None))
+    }
+
+    /// Notes that archives are gone that we have not deleted.
+    pub fn gone(&self, repository: &str, archives: &[String]) -> Result<(), HistoryError> {
+        let found = self.clock.now();
+        self.change(repository, archives, |run, is_found_by_backup| {
+            if !run.is_deleted {
+                (run.is_deleted, run.gone) = (true, Some(Gone { found, is_found_by_backup }));
+            }
+        })
     }
 
     /// Notes that deleted archives are back.
     pub fn undeleted(&self, repository: &str, archives: &[String]) -> Result<(), HistoryError> {
-        self.change(repository, archives, |run| run.is_deleted = false)
+        self.change(repository, archives, |run, _| (run.is_deleted, run.gone) = (false, None))
     }
 
     /// Notes that an archive has another name.
     pub fn renamed(&self, repository: &str, archive: String, name: &str) -> Result<(), HistoryError> {
-        self.change(repository, &[archive], |run| run.archive = Some(name.to_owned()))
+        self.change(repository, &[archive], |run, _| run.archive = Some(name.to_owned()))
     }
 
-    /// Changes what is known of the runs that made these archives.
-    fn change(&self, repository: &str, archives: &[String], change: impl Fn(&mut Run)) -> Result<(), HistoryError> {
+    /// Changes what is known of the runs that made these archives. `change` is told whether the daemon makes another one now.
+    fn change(
+        &self,
+        repository: &str,
+        archives: &[String],
+        change: impl Fn(&mut Run, bool),
+    ) -> Result<(), HistoryError> {
         let made = |run: &Run| run.archive.as_ref().is_some_and(|name| archives.contains(name));
         let is_meant = |records: &Records| records.repository == repository && records.runs.iter().any(made);
         if !self.all()?.iter().any(is_meant) {
@@ -137,7 +152,8 @@ impl History {
         }
         let _lock = self.lock()?;
         for mut records in self.all()?.into_iter().filter(is_meant) {
-            records.runs.iter_mut().filter(|run| made(run)).for_each(&change);
+            let is_backed_up = records.begun.is_some();
+            records.runs.iter_mut().filter(|run| made(run)).for_each(|run| change(run, is_backed_up));
             let path = self.directory.join(file::name(&records.series, repository));
             disk::replace(&*self.disk, &path, &file::encode(&records))?;
         }

@@ -22,6 +22,9 @@ pub struct Run {
     /// The archive was deleted since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_deleted: bool,
+    /// It was somebody else who deleted it. Forgotten when there is a good archive of later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
     /// The archive holds something else than those that are made on schedule.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_partial: bool,
@@ -56,6 +59,17 @@ pub struct Run {
     /// What failed and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// That an archive is gone, and nobody here has deleted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// When it was found.
+    #[serde(with = "moment")]
+    pub found: Timestamp,
+    /// A backup of the daemon has found it, perhaps, and that one's archive is none of later: nobody would ever hear of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_found_by_backup: bool,
 }
 
 /// What was done.
@@ -137,6 +151,7 @@ impl Run {
             outcome: RunOutcome::Good,
             archive: None,
             is_deleted: false,
+            gone: None,
             is_partial: false,
             files: Files::default(),
             amiss: None,
@@ -174,6 +189,15 @@ impl Run {
     /// is known.
     pub fn has_archived(&self) -> bool {
         self.kind == Kind::Backup && self.archive.is_some() && !self.is_partial
+    }
+
+    /// Notes that another run has ended since.
+    pub(super) fn followed_by(&mut self, run: &Self) {
+        match &mut self.gone {
+            Some(gone) if gone.is_found_by_backup && run.kind == Kind::Backup => gone.is_found_by_backup = false,
+            gone if run.is_good_backup() => *gone = None,
+            _ => {}
+        }
     }
 
     /// Something besides was amiss.

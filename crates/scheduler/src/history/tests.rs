@@ -47,6 +47,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         outcome,
         archive: (outcome == RunOutcome::Good).then(|| format!("mc-{minute}")),
         is_deleted: false,
+        gone: None,
         is_partial: false,
         files: Files { new: 1, changed: 2, unchanged: 3, broken: 4, ..Files::default() },
         amiss: Some("4 files found broken: a, b, c, d".to_owned()),
@@ -83,6 +84,43 @@ fn an_archive_that_was_deleted_is_not_the_last_good_one() {
     history.renamed("local", "mc-60".to_owned(), "kept").unwrap();
     assert_eq!(last("mc", "local").as_deref(), Some("kept"));
     assert_eq!(history.runs("mc", "local").unwrap().len(), 2, "what was done was done");
+}
+
+#[test]
+fn what_somebody_else_has_deleted_is_told_until_there_is_another_one() {
+    let (disk, history) = setting();
+    let names = |minutes: &[i64]| minutes.iter().map(|minute| format!("mc-{minute}")).collect::<Vec<_>>();
+    let made = |minute| history.record("mc", "local", backup(minute, RunOutcome::Good)).unwrap();
+    let told = || {
+        let gone = history.runs("mc", "local").unwrap().into_iter().filter(|run| run.gone.is_some());
+        gone.map(|run| run.archive.unwrap()).collect::<Vec<_>>()
+    };
+    (0..6).for_each(made);
+    history.deleted("local", &names(&[0])).unwrap();
+    history.gone("local", &names(&[0, 1, 2, 3])).unwrap();
+    assert_eq!(told(), names(&[1, 2, 3]), "what we have deleted is nobody else's");
+    assert!(history.runs("mc", "local").unwrap().iter().take(4).all(|run| run.is_deleted));
+    history.deleted("local", &names(&[2])).unwrap();
+    history.undeleted("local", &names(&[3])).unwrap();
+    assert_eq!(told(), names(&[1]));
+    history.record("mc", "local", backup(6, RunOutcome::Failed)).unwrap();
+    assert_eq!(told(), names(&[1]));
+    made(7);
+    assert!(told().is_empty());
+
+    // The daemon finds it when it begins a backup, and that one's archive is none of later.
+    history.begin("mc", "local", epoch()).unwrap();
+    history.gone("local", &names(&[4])).unwrap();
+    history.end("mc", "local", backup(8, RunOutcome::Good)).unwrap();
+    assert_eq!(told(), names(&[4]));
+    history.end("mc", "local", backup(9, RunOutcome::Good)).unwrap();
+    assert!(told().is_empty());
+
+    // What earlier versions wrote says nothing of it.
+    let without = r#"{"version":1,"series":"mc","repository":"local","runs":[{"kind":"backup","start":"2026-11-06T12:00:00",
+        "end":"2026-11-06T12:00:00","outcome":"good","archive":"mc-0","is_deleted":true}]}"#;
+    disk.overwrite("json", without.as_bytes());
+    assert!(told().is_empty() && history.runs("mc", "local").unwrap()[0].is_deleted);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use worldkeeper_repository::Mode;
 use worldkeeper_scheduler::history::Run;
 
 use super::verdict::Check;
-use crate::open::{AccessError, OpenRepository, not_there, there};
+use crate::open::{AccessError, OpenRepository, not_there, others_deleted, there};
 use crate::place::Place;
 use crate::words::{self, is_ahead};
 
@@ -26,7 +26,7 @@ pub(super) fn checks(
     look_at_open: impl FnOnce(&OpenRepository) -> Vec<Check>,
 ) -> Vec<Check> {
     // Before anything is read there: an archive that is made meanwhile is not missed.
-    let last_good = place.history().last_good(place.series(), &place.location());
+    let runs = place.history().runs(place.series(), &place.location());
     // Whoever can write can read; who cannot may have the rest looked at all the same.
     let (opened, not_writable) = match place.open_briefly(Mode::Exclusive, stop) {
         Ok(repository) => (Ok(repository), None),
@@ -47,8 +47,8 @@ pub(super) fn checks(
     match place.look_inside(repository, stop) {
         Ok(Some(session)) => {
             checks.push(Check::ok(KEY, format!("it opens what is there, encryption {}", session.mode())));
-            checks.push(match last_good {
-                Ok(last_good) => archives(place, &session, last_good.as_ref()),
+            checks.push(match runs {
+                Ok(runs) => archives(place, &session, &runs),
                 Err(error) => Check::error(ARCHIVES, &error),
             });
         }
@@ -121,16 +121,20 @@ fn try_put(repository: &dyn Repository) -> Result<(), RepositoryError> {
     }
 }
 
-/// How many there are, whether the last good one is among them, and whether the newest is older than now: else this clock is
+/// How many there are, whether the last good one is among them, whether others are not, and whether the newest is older than now: else this clock is
 /// wrong, or one that made it was.
-fn archives(place: &Place, session: &Session, last_good: Option<&Run>) -> Check {
+fn archives(place: &Place, session: &Session, runs: &[Run]) -> Check {
     let archives = session.archives();
     let now = place.clock.now();
     let count = words::count(archives.len() as u64, "archive");
-    if let Some(gone) = last_good.filter(|run| !there(session)(run)).and_then(|run| run.archive.as_deref()) {
+    let is_there = there(session);
+    let last_good = runs.iter().rev().find(|run| run.is_good_backup());
+    let last_good = last_good.filter(|run| !is_there(run)).and_then(|run| run.archive.as_deref()).map(not_there);
+    let gone = runs.iter().filter(|run| !run.is_deleted && !is_there(run)).count();
+    if let Some(gone) = last_good.or_else(|| others_deleted(runs, gone as u64, now, &place.zone)) {
         return Check::warning(
             ARCHIVES,
-            format!("{count}; {}", not_there(gone)),
+            format!("{count}; {gone}"),
             "find out who else may delete here, then make another one: worldkeeper backup",
         );
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
 
 use super::Status;
-use crate::open::Presence;
+use crate::open::{Presence, others_deleted};
 use crate::settings::{Origin, duration_text};
 use crate::words::{self, is_ahead};
 
@@ -61,6 +61,9 @@ impl Status<'_> {
                     duration_text(limit),
                 )),
             Some(run) => problems.extend(self.unsaved(run, limit)),
+        }
+        if let Some(deleted) = others_deleted(&self.runs, 0, self.common.now, &self.place.zone) {
+            problems.push(format!("{deleted}: find out who may delete here, then run `worldkeeper backup`"));
         }
         if let Some(damage) = &self.damage {
             problems.push(format!(
