@@ -130,6 +130,27 @@ fn one_file_comes_back_where_the_others_are() {
     assert_eq!(level(&keeper), "old");
 }
 
+/// A volume that was made anew is a directory with nothing in it.
+#[test]
+fn what_is_named_comes_back_where_an_empty_directory_is() {
+    let (_folder, keeper) = place("repokey");
+    play(&keeper, "old");
+    let _ = keeper.backup();
+    let world = keeper.world();
+    let words = ["restore", "latest", world.to_str().expect("it is text")];
+    let _ = keeper.try_run(words).exits(2).says(&["is there", "--overwrite"]);
+    fs::remove_dir_all(&world).expect("it is ours");
+    fs::create_dir(&world).expect("it was removed");
+    let _ = keeper.run(words).says(&["restored 1 file"]);
+    assert_eq!(level(&keeper), "old");
+    let elsewhere = keeper.folder().join("elsewhere");
+    fs::remove_dir_all(&world).expect("it is ours");
+    fs::create_dir(&elsewhere).expect("it is not there yet");
+    symlink(&elsewhere, &world).expect("a link can be made");
+    let _ = keeper.try_run(words).exits(2);
+    assert_eq!(fs::read_dir(&elsewhere).expect("it is there").count(), 0, "a link is no directory");
+}
+
 #[test]
 fn an_archive_without_a_file_is_no_world() {
     let (folder, keeper) = place("repokey");

@@ -16,7 +16,7 @@ use crate::place::Place;
 use crate::rights::require_writable;
 
 /// Requires that all targets can be written to, and that nothing is there that may not be replaced: nothing at all, or where
-/// paths were `named`, none of these. `archive` is what a line that can restore it has to name.
+/// paths were `named`, nothing at these. `archive` is what a line that can restore it has to name.
 pub(super) fn require_free(
     place: &Place,
     targets: &[PathBuf],
@@ -39,8 +39,7 @@ pub(super) fn require_free(
         targets.iter().try_for_each(|target| require_empty(target))?;
     }
     for Part { root, paths } in named {
-        let there =
-            paths.iter().map(|path| root.join(OsStr::from_bytes(path))).find(|path| path.symlink_metadata().is_ok());
+        let there = paths.iter().map(|path| root.join(OsStr::from_bytes(path))).find(|path| is_taken(path));
         there.map_or(Ok(()), |path| Err(RestoreProblem::Exists(path)))?;
     }
     // Something has to be made in it. Of the sources, not all need be meant.
@@ -66,6 +65,12 @@ fn require_empty(target: &Path) -> Result<(), RestoreProblem> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(target, error)),
         _ => Ok(()),
     }
+}
+
+/// Returns whether something is there that would be replaced: all but a directory with nothing in it, such as a new volume.
+fn is_taken(path: &Path) -> bool {
+    let is_empty = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    path.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir() || !is_empty())
 }
 
 /// A target in full, and the last directory on the way to it that is there.
