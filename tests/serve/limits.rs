@@ -153,7 +153,7 @@ fn append_only_keeps_the_key_without_which_nothing_can_be_read() {
     assert_eq!(talk.ask(&put(1, 10)), Ok(Reply::Done));
     assert_eq!(talk.ask(&commit()), Ok(Reply::Done));
     assert_eq!(talk.end().0.code(), Some(0));
-    let keeps = |options: &[&str]| {
+    let keeps = |options: &[&str], hint: &str| {
         let mut talk = Talk::with(&mut site.serve(options));
         for opening in [open(&site.repository()), unlocked.clone()] {
             assert!(talk.ask(&opening).is_ok());
@@ -162,17 +162,19 @@ fn append_only_keeps_the_key_without_which_nothing_can_be_read() {
                 let refused = talk.ask(&key(other)).unwrap_err();
                 assert_eq!(refused.class(), Some(Class::Error));
                 assert!(refused.text(0).contains("key change-passphrase"), "{refused}");
+                assert!(refused.text(0).contains(hint), "{refused}");
             }
             assert_eq!(talk.ask(&Call::LoadKey), Ok(Reply::Data(Payload(b"the key\nof two lines"[..].into()))));
         }
         assert_eq!(talk.end().0.code(), Some(0));
     };
-    keeps(&["--append-only"]);
+    keeps(&["--append-only"], "without --append-only");
     // The repository's own word counts as much.
     let config = site.repository().join("config");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("append_only = 0", "append_only = 1")).unwrap();
-    keeps(&[]);
+    keeps(&[], "worldkeeper config append_only 0");
+    keeps(&["--append-only"], "worldkeeper config append_only 0");
     fs::write(&config, text).unwrap();
     let mut talk = Talk::with(&mut site.serve(&[]));
     assert!(talk.ask(&unlocked).is_ok());

@@ -20,7 +20,7 @@ impl LocalRepository {
     /// Opens with limits: none of this is written down, and it ends with the session.
     #[must_use]
     pub fn limited(mut self, limits: &Limits) -> Self {
-        self.config.append_only |= limits.append_only;
+        self.may_only_append = limits.append_only;
         self.config.storage_quota = limits.storage_quota.unwrap_or(self.config.storage_quota);
         self.strict_quota = limits.strict_quota;
         self
@@ -28,7 +28,7 @@ impl LocalRepository {
 
     /// Requires that what was committed may go.
     pub(crate) fn require_no_append_only(&self, what: &str) -> Result<(), RepositoryError> {
-        if self.config.append_only {
+        if self.is_append_only() {
             return Err(RepositoryError::NotWritable(format!("it is append-only, which {what} cannot respect")));
         }
         Ok(())

@@ -59,7 +59,7 @@ impl LocalRepository {
 
     /// Writes the state files of the last commit, and in an append-only repository a line about it.
     pub(crate) fn save_state(&self, transaction: u32, index: &Index, hints: &Hints) -> Result<(), RepositoryError> {
-        if self.config.append_only {
+        if self.is_append_only() {
             let path = self.path.join("transactions");
             let line = format!("transaction {transaction}, UTC time {}\n", to_text(self.clock.now()));
             let mut log = match self.disk.open_append(&path) {

@@ -28,8 +28,13 @@ const MAX_KEY_BYTES: usize = 64 * 1024;
 
 /// What a client is told that would take the key away.
 const KEY_IS_KEPT: &str = "the repository is append-only, and keeps the key that it has: its archives are lost without it. \
-    Change the passphrase on the machine where it lies (worldkeeper key change-passphrase, or borg key change-passphrase), \
-    or let the server be started without --append-only for it";
+    Change the passphrase on the machine where it lies (worldkeeper key change-passphrase, or borg key change-passphrase), or ";
+
+/// What else helps, where the server lets nobody do more than append.
+const SERVER_SAYS_SO: &str = "let the server be started without --append-only for it";
+
+/// What else helps, where the repository's own config says it, however the server is started.
+const CONFIG_SAYS_SO: &str = "end it there: worldkeeper config append_only 0";
 
 /// A borg repository in a directory, open and locked.
 ///
@@ -47,6 +52,8 @@ pub struct LocalRepository {
     pub(crate) mode: Mode,
     /// The quota holds for those who make room, too.
     pub(crate) strict_quota: bool,
+    /// Nothing that was committed goes, whatever the config says.
+    pub(crate) may_only_append: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stop: Stop,
     /// `None` without a lock.
@@ -105,6 +112,7 @@ impl LocalRepository {
             config,
             mode: options.mode,
             strict_quota: false,
+            may_only_append: false,
             clock: Arc::clone(&options.clock),
             stop: options.stop.clone(),
             lock,
@@ -144,13 +152,14 @@ impl LocalRepository {
         if key.len() > MAX_KEY_BYTES || key.chars().any(|c| c.is_control() && c != '\n') {
             return Err(RepositoryError::Other("what is to be stored as the key is no key".into()));
         }
-        if self.config.append_only
+        if self.is_append_only()
             && self.with_loaded(|loaded| loaded.transaction.is_some()).unwrap_or(true)
             && let Some(kept) = self.load_key()?
         {
             // Word by word: how its lines are indented is no part of a key.
             let is_same = kept.split_whitespace().eq(key.split_whitespace());
-            return if is_same { Ok(()) } else { Err(RepositoryError::Other(KEY_IS_KEPT.into())) };
+            let else_helps = if self.config.append_only { CONFIG_SAYS_SO } else { SERVER_SAYS_SO };
+            return if is_same { Ok(()) } else { Err(RepositoryError::Other(format!("{KEY_IS_KEPT}{else_helps}"))) };
         }
         self.store_key(key)
     }
@@ -163,7 +172,7 @@ impl LocalRepository {
 
     /// Returns whether nothing is ever compacted here.
     pub fn is_append_only(&self) -> bool {
-        self.config.append_only
+        self.config.append_only || self.may_only_append
     }
 
     /// The settings in its config that people may look at, with their values.

@@ -189,7 +189,7 @@ impl<'a> LocalTransaction<'a> {
         let repository = self.repository;
         let index_bytes = repository.with_loaded(|loaded| loaded.index.file_len())?;
         let hints_bytes = (self.hints.segments.len() + self.hints.compact.len()) as u64 * 10 + 4096;
-        let compaction_bytes = if repository.config.append_only { 0 } else { self.compaction_bytes()? };
+        let compaction_bytes = if repository.is_append_only() { 0 } else { self.compaction_bytes()? };
         let required_bytes =
             (index_bytes * 4 + hints_bytes + compaction_bytes).saturating_add(repository.config.additional_free_space);
         let available_bytes = match repository.disk.available_bytes(&repository.path) {
@@ -234,7 +234,7 @@ impl<'a> LocalTransaction<'a> {
         let mut stats = CompactStats::default();
         let mut stopped = false;
         if let Some(percent) = compact_above_percent
-            && !self.repository.config.append_only
+            && !self.repository.is_append_only()
         {
             (stats, stopped) = self.step(|this| this.compact(percent))?;
         }
