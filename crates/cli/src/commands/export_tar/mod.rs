@@ -3,12 +3,12 @@
 //! A file takes its name when it is whole, so that half a tar never passes for one.
 
 mod compressed;
+mod partial;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,9 +100,8 @@ fn to_file<T>(path: &Path, write: impl FnOnce(Box<dyn Write + Send>) -> anyhow::
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return write(Box::new(File::options().write(true).open(path).map_err(failed)?));
     }
-    let partial = partial_path(path).map_err(failed)?;
-    // Nobody else reads it, as with stock; and what somebody has put there is neither followed nor replaced.
-    let file = File::options().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed)?;
+    partial::remove_left(path);
+    let (partial, file) = partial::create(path).map_err(failed)?;
     let written = file.try_clone().map_err(|source| failed(source).into()).and_then(|synced| {
         let written = write(Box::new(file))?;
         synced.sync_all().and_then(|()| fs::rename(&partial, path)).map_err(failed)?;
@@ -112,13 +111,6 @@ fn to_file<T>(path: &Path, write: impl FnOnce(Box<dyn Write + Send>) -> anyhow::
         _ = fs::remove_file(&partial);
     }
     written
-}
-
-/// A name beside a file that nobody can know before. That of the file is not part of it: names have lengths of their own on
-/// some file systems.
-fn partial_path(path: &Path) -> io::Result<PathBuf> {
-    let number = getrandom::u64().map_err(io::Error::other)?;
-    Ok(path.with_file_name(format!("worldkeeper-export-{number:016x}.partial")))
 }
 
 #[cfg(test)]
@@ -170,9 +162,30 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_a_folder_is_beside_it() {
-        let partial = partial_path(Path::new("a.tar")).unwrap();
-        assert_eq!(partial.parent(), Some(Path::new("")));
-        assert_ne!(partial, partial_path(Path::new("a.tar")).unwrap());
+    fn what_a_killed_export_has_left_goes_with_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let left = |number: u64| at(&format!("worldkeeper-export-{number:016x}.partial"));
+        fs::write(left(1), "half a tar").unwrap();
+        let others = ["worldkeeper-export-x.partial", "worldkeeper-export-0000000000000001.tar", "partial"];
+        for name in others {
+            fs::write(at(name), "precious").unwrap();
+        }
+        symlink(at("partial"), left(2)).unwrap();
+        fs::create_dir(left(3)).unwrap();
+        fs::write(left(4), "of somebody else").unwrap();
+        let is_root = std::os::unix::fs::chown(left(4), Some(12_345), None).is_ok();
+        to_file(&at("a.tar"), |mut file| {
+            file.write_all(b"a tar")?;
+            // Another one that goes on at the same time leaves this one alone.
+            to_file(&at("b.tar"), |mut file| Ok(file.write_all(b"another")?))
+        })
+        .unwrap();
+        assert_eq!(fs::read(at("a.tar")).unwrap(), b"a tar");
+        assert_eq!(fs::read(at("b.tar")).unwrap(), b"another");
+        assert!(!left(1).exists());
+        assert!(others.iter().all(|name| at(name).exists()) && left(2).is_symlink() && left(3).is_dir());
+        assert_eq!(left(4).exists(), is_root);
+        assert_eq!(names(folder.path()).len(), 2 + others.len() + 2 + usize::from(is_root));
     }
 }
