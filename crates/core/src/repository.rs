@@ -100,6 +100,12 @@ pub trait Repository: Send + Sync {
     ) -> Result<Option<Bytes>, RepositoryError> {
         Err(RepositoryError::Unsupported("read deleted objects"))
     }
+
+    /// Why not all may have been found since the last [`earlier_ids`](Self::earlier_ids): the first error of what could not be read
+    /// and was passed over. Said once.
+    fn earlier_unread(&self) -> Option<RepositoryError> {
+        None
+    }
 }
 
 /// Changes that become visible together. Dropping a transaction rolls it back.

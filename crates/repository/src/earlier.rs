@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use tracing::warn;
-use worldkeeper_core::{ChunkId, RepositoryError, error_text};
+use worldkeeper_core::{ChunkId, DiskError, RepositoryError, error_text};
 
 use crate::LocalRepository;
 use crate::index::Index;
@@ -23,11 +23,13 @@ pub(crate) struct Earlier {
     newest: Index,
     /// The one before each that is not the first: few have more than one, whose PUTs take more on the disk than this here.
     before: HashMap<Location, Location>,
+    /// What the disk said first of what it did not give.
+    unread: Option<DiskError>,
 }
 
 impl Earlier {
     pub(crate) fn new() -> Self {
-        Self { newest: Index::new(), before: HashMap::new() }
+        Self { newest: Index::new(), before: HashMap::new(), unread: None }
     }
 
     /// Notes a version behind those that were noted.
@@ -51,6 +53,7 @@ impl LocalRepository {
             match self.look_into(segment, &mut earlier) {
                 Err(RepositoryError::Disk(error)) => {
                     warn!("what segment {segment} held before is not known: {}", error_text(&error));
+                    earlier.unread.get_or_insert(error);
                 }
                 looked => looked?,
             }
@@ -92,11 +95,17 @@ impl LocalRepository {
             }
             match self.segments.object(location, id) {
                 Ok(object) if is_wanted(&object) => return Ok(Some(object)),
-                Ok(_) | Err(RepositoryError::Damaged { .. } | RepositoryError::Disk(_)) => {}
+                Ok(_) | Err(RepositoryError::Damaged { .. }) => {}
+                Err(RepositoryError::Disk(error)) => _ = write(&self.earlier).unread.get_or_insert(error),
                 Err(error) => return Err(error),
             }
             next = read(&self.earlier).before.get(&location).copied();
         }
         Ok(None)
+    }
+
+    /// Why something was passed over since all was looked through; said once.
+    pub(crate) fn why_unread(&self) -> Option<RepositoryError> {
+        write(&self.earlier).unread.take().map(RepositoryError::from)
     }
 }

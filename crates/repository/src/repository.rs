@@ -391,4 +391,8 @@ impl Repository for LocalRepository {
     ) -> Result<Option<Bytes>, RepositoryError> {
         self.read_earlier(id, is_wanted)
     }
+
+    fn earlier_unread(&self) -> Option<RepositoryError> {
+        self.why_unread()
+    }
 }

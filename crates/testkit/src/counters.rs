@@ -258,6 +258,10 @@ impl Repository for Watched {
     ) -> Result<Option<Bytes>, RepositoryError> {
         self.repository.find_earlier(id, is_wanted)
     }
+
+    fn earlier_unread(&self) -> Option<RepositoryError> {
+        self.repository.earlier_unread()
+    }
 }
 
 struct WatchedTransaction<'a> {

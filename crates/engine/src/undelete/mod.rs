@@ -49,6 +49,19 @@ pub enum UndeleteError {
     Session(#[from] SessionError),
 }
 
+impl UndeleteError {
+    /// Returns whether something was not found.
+    fn is_lack(&self) -> bool {
+        let is_object =
+            |error: &SessionError| matches!(error, SessionError::Repository(RepositoryError::ObjectNotFound(_)));
+        match self {
+            Self::NoSuchArchive(_) | Self::Incomplete { .. } => true,
+            Self::Session(error) => is_object(error),
+            _ => false,
+        }
+    }
+}
+
 /// What an undelete did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UndeleteStats {
@@ -75,6 +88,14 @@ pub fn undelete(
     wanted: &[String],
     monitor: &dyn Monitor,
 ) -> Result<UndeleteStats, UndeleteError> {
+    bring_back(session, wanted, monitor).map_err(|error| {
+        // What was not found may be in what could not be read.
+        let unread = if error.is_lack() { session.repository().earlier_unread() } else { None };
+        unread.map_or(error, |unread| SessionError::from(unread).into())
+    })
+}
+
+fn bring_back(session: &mut Session, wanted: &[String], monitor: &dyn Monitor) -> Result<UndeleteStats, UndeleteError> {
     session.require_trust()?;
     let mut index = session.take_index(&Beforehand(monitor))?;
     let remains = Remains::find(session)?;

@@ -238,4 +238,8 @@ fn what_the_disk_does_not_give_is_passed_over_where_earlier_versions_are_looked_
     let rest: Vec<_> = found().collect();
     assert!(rest.len() < 9 && rest.ends_with(&[7, 8, 9]), "{rest:?}");
     assert_eq!(repository.earlier_ids().unwrap().len(), rest.len());
+    assert!(matches!(repository.earlier_unread(), Some(RepositoryError::Disk(_))), "it is told why");
+    disk.fail_reads(None);
+    assert_eq!(repository.earlier_ids().unwrap().len(), 9);
+    assert!(repository.earlier_unread().is_none());
 }
