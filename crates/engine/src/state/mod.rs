@@ -10,6 +10,7 @@
 //! | `reserve` | space for the files above and below when the disk is full; given up then, and made again |
 //! | `repositories/<id>/` | what is known of one repository: [`RepositoryState`] |
 //! | `history/`, `mounts.json`, `daemon.json` | what others keep here: how the runs went, what the daemon has mounted, and some of its settings |
+//! | `ssh/`, `keys/` | and: our SSH key and the host keys that are pinned; key files, in the image and where there is no home |
 //!
 //! Losing it costs time and a warning, never an archive; but the generated passphrase is in it.
 

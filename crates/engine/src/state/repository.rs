@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `key-type` | decimal key type byte |
 //! | `location` | where it was last seen, or written to if it was seen at several places |
-//! | `seen-at` | another place where it was only looked at |
 //! | `manifest-timestamp` | of the newest manifest seen |
 //! | `tam-required` | empty; there if that one was proven, and said that each must be from then on |
 //! | `nonce` | 16 hex digits: the first nonce that was not reserved from here |
+//! | `seen-at` | another place where it was only looked at |
 //! | `key.export` | the key file, to be stored elsewhere |
 //! | `key.confirmed` | the fingerprint of the copy that somebody has stored elsewhere |
 //! | `config` | a copy of the repository's file of that name |
