@@ -90,7 +90,7 @@ fn each_thread(ask: impl Fn(Pid) -> io::Result<()>) -> io::Result<()> {
 /// Runs when nobody else wants to; disks go by it, too.
 const IDLE: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
 
-/// The lowest priority there is, where a class cannot be chosen.
+/// The lowest priority there is: what remains where a class cannot be chosen.
 const LOWEST: i32 = 19;
 
 #[cfg(test)]
