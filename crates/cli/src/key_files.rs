@@ -50,12 +50,12 @@ impl KeyFiles {
         self.file.as_deref().unwrap_or(&self.directory)
     }
 
-    /// The path and the content of a repository's key file.
     /// The file that holds the key of a repository, if there is one.
     pub(crate) fn path_of(&self, id: RepositoryId) -> Result<Option<PathBuf>, KeyStoreError> {
         Ok(self.look_up(id)?.map(|(path, _)| path))
     }
 
+    /// The path and the content of a repository's key file.
     fn look_up(&self, id: RepositoryId) -> Result<Option<(PathBuf, KeyFile)>, KeyStoreError> {
         if let Some(path) = &self.file {
             let Some(text) = self.read(path)? else { return Ok(None) };

@@ -63,8 +63,8 @@ const KNOWN: [&str; 52] = [
 const LATER: [(&str, &str, &str); 4] = [
     ("BACKUP_CRON", "a schedule by cron expression", "backups by interval (BACKUP_INTERVAL=1h) work"),
     ("KEEP_SECONDLY", "borg's other name for KEEP_LAST", "KEEP_LAST keeps as many"),
-    ("KEEP_13WEEKLY", "a rule by quarters of thirteen weeks", "KEEP_MONTHLY keeps three times as many"),
-    ("KEEP_3MONTHLY", "a rule by quarters of three months", "KEEP_MONTHLY keeps three times as many"),
+    ("KEEP_13WEEKLY", "a rule by quarters of thirteen weeks", "set KEEP_MONTHLY to three times that number"),
+    ("KEEP_3MONTHLY", "a rule by quarters of three months", "set KEEP_MONTHLY to three times that number"),
 ];
 
 /// What Kubernetes sets for a service called `worldkeeper`.
