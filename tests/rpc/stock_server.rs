@@ -6,11 +6,11 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
-use worldkeeper_core::ChunkId;
+use worldkeeper_core::{ChunkId, RepositoryError};
 use worldkeeper_rpc::stderr::{Line, Lines};
 use worldkeeper_rpc::{
-    Answer, Call, Check, Class, Client, Commit, Event, Open, Outcome, Page, Payload, Reply, RequestError, Version,
-    Window,
+    Answer, AsSeen, Call, Check, Class, Client, Commit, Event, Open, Outcome, Page, Payload, Reply, RequestError,
+    Version, Window,
 };
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
@@ -156,7 +156,9 @@ fn nonces(session: &mut Session) {
     assert_eq!(session.ask(&Call::GetFreeNonce), Ok(Reply::FreeNonce(None)));
     session.done(&reserve(1 << 40, None));
     assert_eq!(session.ask(&Call::GetFreeNonce), Ok(Reply::FreeNonce(Some(1 << 40))));
-    assert!(session.ask(&reserve(9, Some(4))).unwrap_err().is_nonce_conflict());
+    let seen = AsSeen { location: "here", lock_wait_seconds: 1 };
+    let conflict = session.ask(&reserve(9, Some(4))).unwrap_err().into_repository_error(seen);
+    assert!(matches!(conflict, RepositoryError::NonceConflict { .. }), "{conflict}");
 }
 
 fn lists(session: &mut Session) {

@@ -125,6 +125,17 @@ fn opening_takes_four_round_trips_with_all_that_is_asked_first() {
 }
 
 #[test]
+fn whoever_reserves_nonces_behind_somebody_else_learns_what_is_free() {
+    let machine = Machine::new();
+    fill(&machine, 0, 0);
+    let repository = open(&machine);
+    repository.reserve_nonce(100, None).unwrap();
+    let conflict = repository.reserve_nonce(200, Some(77)).unwrap_err();
+    let is_told = matches!(conflict, RepositoryError::NonceConflict { expected: Some(77), found: Some(100) });
+    assert!(is_told, "{conflict}");
+}
+
+#[test]
 fn what_is_announced_is_read_ahead_and_what_is_not_taken_makes_room() {
     let machine = Machine::new();
     fill(&machine, 300, 300_000);

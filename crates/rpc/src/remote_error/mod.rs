@@ -65,11 +65,6 @@ impl RemoteError {
     pub fn text(&self, number: usize) -> String {
         self.args.get(number).map(Arg::to_string).unwrap_or_default()
     }
-
-    /// Returns whether it says that somebody else reserved nonces since they were asked for.
-    pub fn is_nonce_conflict(&self) -> bool {
-        self.name == "Exception" && self.args == [Arg::from(repository::NONCE_CONFLICT)]
-    }
 }
 
 /// Its name and what it says, fit for a terminal.

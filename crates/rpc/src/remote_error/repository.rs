@@ -8,7 +8,7 @@ use worldkeeper_core::{MAX_DATA_SIZE, RepositoryError, error_text};
 use super::{Arg, Class, RemoteError, size};
 
 /// What borg raises when somebody else reserved nonces in between.
-pub(super) const NONCE_CONFLICT: &str = "nonce space reservation with mismatched previous state";
+const NONCE_CONFLICT: &str = "nonce space reservation with mismatched previous state";
 const OTHER_VERSION: (&str, &str) = ("repository version ", " is not supported by this borg version");
 
 /// What the one who asked knows better than the server.
@@ -25,6 +25,10 @@ impl RemoteError {
     pub fn into_repository_error(self, seen: AsSeen<'_>) -> RepositoryError {
         let location = || seen.location.to_owned();
         let unusable = |reason: &str| RepositoryError::NotARepository { path: location(), reason: reason.to_owned() };
+        if self.name == "Exception" && self.text(0) == NONCE_CONFLICT {
+            // Which nonces they are it does not say; who asked knows one, and can ask for the other.
+            return RepositoryError::NonceConflict { expected: None, found: None };
+        }
         let Some(class) = self.class() else {
             return RepositoryError::Other(format!("the server failed with {self}"));
         };

@@ -61,7 +61,8 @@ fn what_stock_answers_becomes_our_error() {
 fn a_conflict_of_nonces_is_told_from_other_failures() {
     for case in cases() {
         if let Err(error) = outcome(&case) {
-            assert_eq!(error.is_nonce_conflict(), case.name == "commit_nonce_reservation: mismatch", "{}", case.name);
+            let is_conflict = matches!(error.into_repository_error(SEEN), RepositoryError::NonceConflict { .. });
+            assert_eq!(is_conflict, case.name == "commit_nonce_reservation: mismatch", "{}", case.name);
         }
     }
 }
@@ -112,7 +113,8 @@ fn our_errors_are_those_that_stocks_client_knows() {
         assert_eq!(error.class(), Some(class));
         assert_eq!(error.args, args.iter().map(|arg| Arg::from(*arg)).collect::<Vec<_>>());
     }
-    assert!(sent(RepositoryError::NonceConflict { expected: None, found: Some(1) }).is_nonce_conflict());
+    let conflict = sent(RepositoryError::NonceConflict { expected: None, found: Some(1) });
+    assert_eq!(conflict.to_string(), "Exception: nonce space reservation with mismatched previous state");
 }
 
 #[test]
