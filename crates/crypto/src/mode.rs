@@ -109,19 +109,6 @@ impl EncryptionMode {
         }
     }
 
-    /// What `borg info` shows.
-    pub fn display_name(self) -> &'static str {
-        match self {
-            Self::None => "plaintext",
-            Self::Keyfile => "key file",
-            Self::Repokey => "repokey",
-            Self::Authenticated => "authenticated",
-            Self::KeyfileBlake2 => "key file BLAKE2b",
-            Self::RepokeyBlake2 => "repokey BLAKE2b",
-            Self::AuthenticatedBlake2 => "authenticated BLAKE2b",
-        }
-    }
-
     /// Where the key blob is kept.
     pub fn key_storage(self) -> KeyStorage {
         match self {

@@ -125,11 +125,6 @@ impl<'a> Decoder<'a> {
         self.position
     }
 
-    /// Returns whether all bytes have been taken.
-    pub fn is_at_end(&self) -> bool {
-        self.position == self.input.len()
-    }
-
     /// Requires that all bytes have been taken.
     pub fn finish(self) -> Result<(), DecodeError> {
         match self.input.len() - self.position {
@@ -391,7 +386,7 @@ mod tests {
         let error = decoder.int().unwrap_err();
         assert_eq!(error.to_string(), "expected an integer at byte 0, found a string");
         assert_eq!(decoder.raw(), Ok(&b"abc"[..]));
-        assert!(decoder.is_at_end());
+        assert_eq!(decoder.finish(), Ok(()));
     }
 
     #[test]
