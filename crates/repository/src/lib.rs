@@ -37,7 +37,7 @@ mod transaction;
 #[cfg(test)]
 mod vectors_tests;
 
-pub use config::{SettingError, parse_size};
+pub use config::{MIN_QUOTA, SettingError, parse_size};
 pub use limits::Limits;
 pub use lock::{break_lock, identity_in};
 pub use options::{CreateOptions, Holder, Mode, OnWait, OpenOptions};

@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 use worldkeeper_remote::serve::Level;
-use worldkeeper_repository::parse_size;
-
-/// In bytes; stock's own limit.
-const MIN_QUOTA: u64 = 10_000_000;
+use worldkeeper_repository::{MIN_QUOTA, parse_size};
 
 /// Called as `borg`.
 #[derive(Debug, Parser)]

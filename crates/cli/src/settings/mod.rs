@@ -30,7 +30,7 @@ use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_docker::{ContainerName, Endpoint};
 use worldkeeper_engine::Patterns;
 use worldkeeper_engine::prune::Rules;
-use worldkeeper_repository::parse_size;
+use worldkeeper_repository::{MIN_QUOTA, parse_size};
 
 pub(crate) use create::CreateSettings;
 pub(crate) use duration::to_text as duration_text;
@@ -326,7 +326,7 @@ fn encryption(text: &str) -> Result<EncryptionMode, UnknownMode> {
 struct NoQuota;
 
 fn quota(text: &str) -> Result<u64, NoQuota> {
-    parse_size(text).filter(|bytes| !(1..10_000_000).contains(bytes)).ok_or(NoQuota)
+    parse_size(text).filter(|bytes| !(1..MIN_QUOTA).contains(bytes)).ok_or(NoQuota)
 }
 
 fn quota_text(bytes: u64) -> String {

@@ -12,7 +12,7 @@ use crate::options::CreateOptions;
 use crate::segment::MAX_ENTRY_SIZE;
 use ini::Ini;
 
-pub use setting::SettingError;
+pub use setting::{MIN_QUOTA, SettingError};
 
 const SECTION: &str = "repository";
 const VERSION: i64 = 1;

@@ -49,8 +49,8 @@ const SHOWN: [&str; 8] = [
     LAST_SEGMENT_CHECKED,
 ];
 
-/// Less than this is no quota and no reserve: a transaction needs some room for itself.
-const LEAST_BYTES: u64 = 10_000_000;
+/// Less than this, in bytes, is no quota and no reserve, as in stock: a transaction needs some room for itself.
+pub const MIN_QUOTA: u64 = 10_000_000;
 
 impl Config {
     /// All settings that are shown, with their values as they stand in the file, or else by default.
@@ -116,7 +116,7 @@ fn check(name: &str, value: &str) -> Result<(), String> {
     match name {
         "append_only" if !["0", "1"].contains(&value) => Err("expected 0 or 1".to_owned()),
         "storage_quota" | "additional_free_space" => match size()? {
-            1..LEAST_BYTES => Err("expected at least 10M, or 0 for none".to_owned()),
+            1..MIN_QUOTA => Err("expected at least 10M, or 0 for none".to_owned()),
             _ => Ok(()),
         },
         "max_segment_size" => match size()? {
