@@ -11,20 +11,22 @@ mod delete;
 mod diff;
 mod export_tar;
 mod find;
+mod flags;
 mod import_tar;
 mod info;
+mod key;
 mod list;
 mod patterns;
 mod recreate;
 mod remote;
 mod restore;
+mod run;
 mod serve;
 mod tags;
 mod trust_host;
 mod used;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use worldkeeper_archive::ArchiveName;
@@ -39,16 +41,21 @@ pub(crate) use delete::Delete;
 pub(crate) use diff::{Diff, SortField, SortKey};
 pub(crate) use export_tar::ExportTar;
 pub(crate) use find::Find;
+pub(crate) use flags::Flags;
 pub(crate) use import_tar::ImportTar;
 pub(crate) use info::Info;
+pub(crate) use key::{Key, KeyForm};
 pub(crate) use list::List;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
 pub(crate) use remote::RemoteFlags;
 pub(crate) use restore::Restore;
+pub(crate) use run::Run;
 pub(crate) use serve::{Borg, BorgVerb, Common, Serve};
 pub(crate) use tags::TagFlags;
 pub(crate) use trust_host::TrustHost;
+
+use flags::{KEEP, LEFT_OUT, REACH, WHAT, WHERE};
 
 /// Backs up game servers into borg repositories: archives of the running world, on schedule, that stock borg lists,
 /// checks, extracts and mounts.
@@ -182,49 +189,6 @@ pub(crate) enum Command {
     },
 }
 
-/// What to do with the key.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Key {
-    /// Writes a copy of the key, still under its passphrase, to be stored elsewhere
-    Export {
-        /// The file to write; standard output if none is named
-        path: Option<PathBuf>,
-        #[command(flatten)]
-        form: KeyForm,
-    },
-    /// Puts a copy of the key back, one of stock borg's too
-    Import {
-        /// The file to read, `-` for standard input
-        #[arg(required_unless_present = "paper")]
-        path: Option<PathBuf>,
-        /// What was written with `export --paper`; without a file, typed in line by line
-        #[arg(long)]
-        paper: bool,
-    },
-    /// Says that a copy of the key is stored elsewhere: until then it is asked for
-    Confirm {
-        /// What `key export` has printed
-        fingerprint: String,
-    },
-    /// Puts the key under another passphrase, which comes from BORG_NEW_PASSPHRASE or a file
-    ChangePassphrase {
-        /// A file with the new passphrase, readable by its owner alone
-        #[arg(long, value_name = "FILE")]
-        new_passphrase_file: Option<PathBuf>,
-    },
-}
-
-/// What a copy of the key looks like; the text of a key file, if nothing is said.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct KeyForm {
-    /// As lines with check digits, to be printed and typed in again
-    #[arg(long)]
-    pub(crate) paper: bool,
-    /// As a web page with a QR code, to be printed, and scanned or typed in again
-    #[arg(long, conflicts_with = "paper")]
-    pub(crate) qr_html: bool,
-}
-
 impl Command {
     /// What it leaves out of archives.
     pub(crate) fn patterns(&self) -> &[PatternFlag] {
@@ -272,127 +236,10 @@ impl Command {
     }
 }
 
-/// How the daemon runs.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Run {
-    /// Makes one archive, prunes and compacts, then exits
-    #[arg(long)]
-    pub(crate) once: bool,
-    /// Makes a source that does not exist, with a small sample world in it
-    #[arg(long)]
-    pub(crate) demo: bool,
-    #[command(flatten)]
-    pub(crate) patterns: PatternFlags,
-    #[command(flatten)]
-    pub(crate) tags: TagFlags,
-}
-
-/// The settings that have a flag.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct Flags {
-    /// A directory to back up; repeatable (BACKUP_SOURCES, comma-separated; default /data)
-    #[arg(long = "source", value_name = "DIR", global = true, help_heading = WHAT)]
-    pub(crate) sources: Vec<OsString>,
-    /// The series: what archives are named after (WORLDKEEPER_NAME; default the container's name, else the source's)
-    #[arg(long, value_name = "NAME", global = true, help_heading = WHAT)]
-    pub(crate) name: Option<String>,
-    /// The borg repository, made by the first backup: a directory, ssh://USER@HOST:PORT/PATH or USER@HOST:PATH; repeatable
-    /// as LABEL=LOCATION. LABEL alone picks one of those that are set (BORG_REPO_PATH, BORG_REPO, comma-separated if they
-    /// begin with a label, or REMOTE_HOST and REMOTE_PATH; default /repository)
-    #[arg(long, value_name = "LOCATION", global = true, help_heading = WHERE)]
-    pub(crate) repository: Vec<OsString>,
-    /// How a new repository is encrypted: repokey, its key in the repository; keyfile, its key here alone; authenticated,
-    /// not encrypted but signed; each with -blake2 or without; or none (BORG_ENCRYPTION; default repokey-blake2)
-    #[arg(long, value_name = "MODE", global = true, help_heading = WHERE)]
-    pub(crate) encryption: Option<String>,
-    /// A new repository keeps all that was ever committed: nothing is freed (APPEND_ONLY)
-    #[arg(long, global = true, help_heading = WHERE)]
-    pub(crate) append_only: bool,
-    /// Makes the directories above a new repository on another machine, too (MAKE_PARENT_DIRS)
-    #[arg(long, global = true, help_heading = WHERE)]
-    pub(crate) make_parent_dirs: bool,
-    /// How much a new repository may take, like 500M, 20G or 1.5T (STORAGE_QUOTA; default no limit)
-    #[arg(long, value_name = "SIZE", global = true, help_heading = WHERE)]
-    pub(crate) storage_quota: Option<String>,
-    /// A file with the passphrase, readable by its owner alone (BORG_PASSPHRASE_FILE)
-    #[arg(long, value_name = "FILE", global = true, help_heading = WHERE)]
-    pub(crate) passphrase_file: Option<OsString>,
-    /// How chunks are compressed: none, lz4, zstd[,1-22], zlib[,0-9], lzma[,0-9], auto,C for one of these where it is
-    /// worth it, or obfuscate,S,C with padding (BORG_COMPRESSION; default lz4)
-    #[arg(short = 'C', long, value_name = "SPEC", global = true, help_heading = WHERE)]
-    pub(crate) compression: Option<String>,
-    #[command(flatten)]
-    pub(crate) create: CreateFlags,
-    #[command(flatten)]
-    pub(crate) remote: RemoteFlags,
-    /// Time from one good archive to the next: seconds, or like 1h30m (BACKUP_INTERVAL; default 1h)
-    #[arg(long, value_name = "DURATION", global = true, help_heading = WHEN)]
-    pub(crate) interval: Option<String>,
-    /// A game container; repeatable. Backs up while any of them runs (GAME_CONTAINER_NAME, comma-separated; default
-    /// none, backs up always)
-    #[arg(long = "container", value_name = "NAME", global = true, help_heading = WHEN)]
-    pub(crate) containers: Vec<String>,
-    /// Where Docker listens: a socket, unix://PATH or tcp://HOST:PORT (DOCKER_HOST; default the usual socket)
-    #[arg(long, value_name = "ENDPOINT", global = true, help_heading = WHEN)]
-    pub(crate) docker_host: Option<String>,
-    /// How many processors are used while the game runs (PROCESSORS_PLAYING; default half of them)
-    #[arg(long, value_name = "N", global = true, help_heading = WHEN)]
-    pub(crate) processors_playing: Option<String>,
-    /// Keeps the newest N archives (-1: all) (KEEP_LAST)
-    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
-    pub(crate) keep_last: Option<String>,
-    /// Keeps one archive of each of N minutes (KEEP_MINUTELY)
-    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
-    pub(crate) keep_minutely: Option<String>,
-    /// Of N hours (KEEP_HOURLY; default 24)
-    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
-    pub(crate) keep_hourly: Option<String>,
-    /// Of N days (KEEP_DAILY; default 7)
-    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
-    pub(crate) keep_daily: Option<String>,
-    /// Of N weeks (KEEP_WEEKLY; default 4)
-    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
-    pub(crate) keep_weekly: Option<String>,
-    /// Of N months (KEEP_MONTHLY; default 6)
-    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
-    pub(crate) keep_monthly: Option<String>,
-    /// Of N years (KEEP_YEARLY)
-    #[arg(long, value_name = "N", global = true, help_heading = KEEP, allow_hyphen_values = true)]
-    pub(crate) keep_yearly: Option<String>,
-    /// Keeps everything younger, like 36H, 7d, 4w, 6m or 1y (KEEP_WITHIN)
-    #[arg(long, value_name = "INTERVAL", global = true, help_heading = KEEP)]
-    pub(crate) keep_within: Option<String>,
-    /// Our own directory: keys, caches, a generated passphrase; must outlive the container (WORLDKEEPER_STATE_DIR;
-    /// default ~/.local/state/worldkeeper)
-    #[arg(long, value_name = "DIR", global = true, help_heading = HOW)]
-    pub(crate) state_dir: Option<OsString>,
-    /// How long to wait for the repository when somebody else uses it (LOCK_WAIT; default 10m, for ever in run)
-    #[arg(long, value_name = "DURATION", global = true, help_heading = HOW)]
-    pub(crate) lock_wait: Option<String>,
-    /// debug, info, warn or error (WORLDKEEPER_LOG; default info)
-    #[arg(long, value_name = "LEVEL", global = true, help_heading = HOW)]
-    pub(crate) log_level: Option<String>,
-}
-
-impl Flags {
-    /// The rules that count, in the order of `settings::retention::COUNTED`.
-    pub(crate) fn keep_counts(&self) -> [Option<&str>; 7] {
-        let (minutely, hourly, daily) = (&self.keep_minutely, &self.keep_hourly, &self.keep_daily);
-        [&self.keep_last, minutely, hourly, daily, &self.keep_weekly, &self.keep_monthly, &self.keep_yearly]
-            .map(|count| count.as_deref())
-    }
-}
-
-const WHAT: &str = "What to back up";
-const LEFT_OUT: &str = "What to leave out (as in \"borg help patterns\"; the first that matches counts)";
-const WHERE: &str = "Where to, and how it is stored";
-const REACH: &str = "How a repository on another machine is reached";
-const WHEN: &str = "When";
-const KEEP: &str = "What to keep (one that is set replaces all defaults)";
-const HOW: &str = "Running";
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn parse(line: &str) -> Result<Args, clap::Error> {
