@@ -14,7 +14,9 @@ mod remote;
 mod repositories;
 mod retention;
 mod series;
+mod sources;
 mod tags;
+mod values;
 mod when;
 
 use std::ffi::{OsStr, OsString};
@@ -30,7 +32,6 @@ use worldkeeper_crypto::EncryptionMode;
 use worldkeeper_docker::{ContainerName, Endpoint};
 use worldkeeper_engine::Patterns;
 use worldkeeper_engine::prune::Rules;
-use worldkeeper_repository::{MIN_QUOTA, parse_size};
 
 pub(crate) use create::CreateSettings;
 pub(crate) use duration::to_text as duration_text;
@@ -46,8 +47,8 @@ pub(crate) use retention::to_text as retention_text;
 pub(crate) use when::When;
 
 use crate::args::{Args, Flags};
-use crate::words;
 use layers::{Said, look_up};
+use values::{encryption, interval, log_level, processors, quota, quota_text};
 
 /// Everything that can be set, but for secrets.
 #[derive(Clone, Debug)]
@@ -118,7 +119,7 @@ impl Settings {
         let repositories = Repositories::resolve(&flags.repository, environment)?;
         let passphrase_file = find("--passphrase-file", flags.passphrase_file.as_deref(), &["BORG_PASSPHRASE_FILE"])?;
         let state_dir = find("--state-dir", flags.state_dir.as_deref(), &["WORLDKEEPER_STATE_DIR"])?;
-        let sources = sources(flags, environment)?;
+        let sources = sources::resolve(flags, environment)?;
         let containers = containers(flags, environment)?;
         Ok(Self {
             name: match text("--name", &flags.name, "WORLDKEEPER_NAME")? {
@@ -254,38 +255,6 @@ pub(crate) fn path(text: &OsStr) -> Result<PathBuf, PathError> {
     std::path::absolute(text).map_err(|_| PathError::NoCurrentDirectory)
 }
 
-fn sources(flags: &Flags, environment: &Environment) -> Result<Setting<Vec<PathBuf>>, SettingsError> {
-    let sources = if flags.sources.is_empty() {
-        match look_up(environment, "--source", None, &["BACKUP_SOURCES"])? {
-            Some(said) => said.parse_os(split)?,
-            None => Setting::default(vec![PathBuf::from("/data")]),
-        }
-    } else {
-        let origin = Origin::Flag("--source");
-        if flags.sources.iter().any(|source| source.is_empty()) {
-            let reason = Box::new(location::LocationError::Empty);
-            return Err(SettingsError::Invalid { origin, value: String::new(), reason });
-        }
-        Setting { value: flags.sources.iter().map(PathBuf::from).collect(), origin }
-    };
-    for (index, source) in sources.value.iter().enumerate() {
-        if sources.value[..index].contains(source) {
-            return Err(SettingsError::SourceTwice(source.clone()));
-        }
-    }
-    Ok(sources)
-}
-
-/// Nothing stands between two commas.
-#[derive(Debug, thiserror::Error)]
-#[error("expected a list separated by commas, without empty parts")]
-struct EmptyPart;
-
-fn split(list: &OsStr) -> Result<Vec<PathBuf>, EmptyPart> {
-    let parts = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    parts.map(|part| if part.is_empty() { Err(EmptyPart) } else { Ok(OsStr::from_bytes(part).into()) }).collect()
-}
-
 fn containers(flags: &Flags, environment: &Environment) -> Result<Setting<Vec<ContainerName>>, SettingsError> {
     let given = (!flags.containers.is_empty()).then(|| OsString::from(flags.containers.join(",")));
     or_default(
@@ -300,51 +269,6 @@ fn docker(said: Option<Said>) -> Result<Setting<Option<Endpoint>>, SettingsError
         Some(said) => said.parse(|text| Endpoint::resolve(Some(text))),
         None => Ok(Setting::default(Endpoint::resolve(None).unwrap_or_default())),
     }
-}
-
-/// No number of processors.
-#[derive(Debug, thiserror::Error)]
-#[error("expected a number of processors, at least 1")]
-struct NoProcessors;
-
-fn processors(text: &str) -> Result<Option<NonZeroUsize>, NoProcessors> {
-    text.parse().map(Some).map_err(|_| NoProcessors)
-}
-
-/// No mode of borg's.
-#[derive(Debug, thiserror::Error)]
-#[error("expected repokey, keyfile, authenticated, each with -blake2 or without, or none")]
-struct UnknownMode;
-
-fn encryption(text: &str) -> Result<EncryptionMode, UnknownMode> {
-    text.parse().map_err(|_| UnknownMode)
-}
-
-/// No quota.
-#[derive(Debug, thiserror::Error)]
-#[error("expected a size of at least 10M, like 500M, 20G or 1.5T, or 0 for no quota")]
-struct NoQuota;
-
-fn quota(text: &str) -> Result<u64, NoQuota> {
-    parse_size(text).filter(|bytes| !(1..MIN_QUOTA).contains(bytes)).ok_or(NoQuota)
-}
-
-fn quota_text(bytes: u64) -> String {
-    if bytes == 0 { "none".to_owned() } else { words::bytes(bytes) }
-}
-
-/// Why a duration cannot be the interval.
-#[derive(Debug, thiserror::Error)]
-enum IntervalError {
-    #[error(transparent)]
-    Duration(#[from] duration::DurationError),
-    #[error("an interval is at least one second, like 1h30m")]
-    Zero,
-}
-
-fn interval(text: &str) -> Result<Duration, IntervalError> {
-    let interval = duration::parse(text)?;
-    if interval.is_zero() { Err(IntervalError::Zero) } else { Ok(interval) }
 }
 
 /// Of several origins the first, but a flag before all others: who types one knows what it is beside.
@@ -383,21 +307,6 @@ fn default_state_dir(environment: &Environment) -> Result<PathBuf, SettingsError
     home("XDG_STATE_HOME", "worldkeeper")
         .or_else(|| home("HOME", ".local/state/worldkeeper"))
         .ok_or(SettingsError::NoStateDirectory)
-}
-
-/// No level.
-#[derive(Debug, thiserror::Error)]
-#[error("expected one of debug, info, warn and error")]
-struct LevelError;
-
-fn log_level(text: &str) -> Result<Level, LevelError> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "debug" => Ok(Level::DEBUG),
-        "info" => Ok(Level::INFO),
-        "warn" => Ok(Level::WARN),
-        "error" => Ok(Level::ERROR),
-        _ => Err(LevelError),
-    }
 }
 
 #[cfg(test)]
