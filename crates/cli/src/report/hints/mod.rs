@@ -12,183 +12,72 @@ use std::path::Path;
 
 use worldkeeper_archive::ArchiveName;
 use worldkeeper_core::shell::quote;
-use worldkeeper_core::{DiskError, RepositoryError};
 use worldkeeper_engine::{
     CreateError, DeleteError, DiffError, EditError, ExtractError, FindError, ImportError, RestoreError, RootError,
-    SessionError, StateError, Suspicion, TarError, UndeleteError, WrongFingerprint,
+    SessionError, Suspicion, TarError, UndeleteError, WrongFingerprint,
 };
-use worldkeeper_remote::ConnectError;
-use worldkeeper_repository::SettingError;
 use worldkeeper_scheduler::DaemonError;
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use crate::commands::{
     ArchiveError, CONFIRMATION, CheckProblem, ContainerError, ExportProblem, ImportProblem, KeepsElse, KeyCopyError,
-    LATEST, RecreateProblem, RestoreProblem, SourceProblem, SshKeyProblem, TrustProblem,
+    LATEST, RecreateProblem, RestoreProblem, SourceProblem,
 };
 use crate::open::AccessError;
 use crate::place::SharedDirectory;
-use crate::secrets::{FileError, SecretError};
-use crate::settings::SettingsError;
 use repository::{RIGHT_PASSPHRASE, connect, disk, repository, session, setting, state};
 use settings::{file, secret, settings};
 use trust::{ssh_key, trust};
 
 /// What to do about an error, if this is one of those that somebody can do something about.
 pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    // A transparent error is not followed by the one it shows: it has to be looked into.
-    if let Some(error) = error.downcast_ref::<AccessError>() {
-        return access(error);
-    }
-    if let Some(error) = error.downcast_ref::<RepositoryError>() {
-        return repository(error);
-    }
-    if error.is::<SharedDirectory>() {
-        return Some("give it a directory of its own, with --state-dir or WORLDKEEPER_STATE_DIR".to_owned());
-    }
-    if let Some(error) = error.downcast_ref::<SessionError>() {
-        return session(error);
-    }
-    if let Some(error) = error.downcast_ref::<CreateError>() {
-        return create(error);
-    }
-    if let Some(error) = error.downcast_ref::<ImportError>() {
-        return import(error);
-    }
-    if let Some(ImportProblem { path, source }) = error.downcast_ref() {
-        return Some(named_file(source.kind(), path));
-    }
-    if let Some(error) = error.downcast_ref::<DeleteError>() {
-        return delete(error);
-    }
-    if let Some(BackupError::Lacking { .. }) = error.downcast_ref() {
-        return Some(
-            "the files are named above. Make them readable (in a container, run as the game's user), or leave them out \
-             with --exclude. Nothing is pruned until then"
-                .to_owned(),
-        );
-    }
-    if let Some(error @ BackupError::Create { .. }) = error.downcast_ref()
-        && error.is_stopped()
-    {
-        return Some(
-            "no archive was made: the repository is as it was before, but for a checkpoint, if the backup took long enough for \
-             one. The next backup begins anew, and stores again nothing that is there"
-                .to_owned(),
-        );
-    }
-    if let Some(RetentionError::ClockSet(_)) = error.downcast_ref() {
-        return Some("see that the clock is right, then start the daemon again".to_owned());
-    }
-    if let Some(error) = error.downcast_ref::<EditError>() {
-        return edit(error);
-    }
-    if let Some(error) = error.downcast_ref::<UndeleteError>() {
-        return undelete(error);
-    }
-    if let Some(DiffError::Session(error)) = error.downcast_ref() {
-        return session(error);
-    }
-    if let Some(FindError::Session(error)) = error.downcast_ref() {
-        return session(error);
-    }
-    if let Some(error) = error.downcast_ref::<SettingError>() {
-        return setting(error);
-    }
-    match error.downcast_ref() {
-        Some(ExtractError::Session(error)) => return session(error),
-        Some(ExtractError::TarBroken { .. }) => return Some(LEAVE_OUT.to_owned()),
-        _ => {}
-    }
-    if let Some(error) = error.downcast_ref::<ExportProblem>() {
-        return Some(export(error));
-    }
-    if let Some(RestoreError::Io { source, .. }) = error.downcast_ref() {
-        return system(source.kind(), "the target").or_else(|| Some(ANOTHER_TARGET.to_owned()));
-    }
-    if let Some(error) = error.downcast_ref::<StateError>() {
-        return state(error);
-    }
-    if let Some(error) = error.downcast_ref::<DiskError>() {
-        return disk(error);
-    }
-    if let Some(error) = error.downcast_ref::<SettingsError>() {
-        return settings(error);
-    }
-    if let Some(error) = error.downcast_ref::<SecretError>() {
-        return secret(error);
-    }
-    if let Some(error) = error.downcast_ref::<FileError>() {
-        return file(error);
-    }
-    if let Some(error) = error.downcast_ref::<KeyCopyError>() {
-        return key_copy(error);
-    }
-    if let Some(CheckProblem::NotConfirmed | CheckProblem::Refused) = error.downcast_ref() {
-        return Some(format!(
-            "make a copy of the repository if you can, then repair it on a terminal, or say that it may be: \
-             {CONFIRMATION}=YES worldkeeper check --repair"
-        ));
-    }
-    if let Some(error) = error.downcast_ref::<TrustProblem>() {
-        return trust(error);
-    }
-    if let Some(error) = error.downcast_ref::<SshKeyProblem>() {
-        return ssh_key(error);
-    }
-    if let Some(error) = error.downcast_ref::<ConnectError>() {
-        return Some(connect(error));
-    }
-    if let Some(error) = error.downcast_ref::<RestoreProblem>() {
-        return restore(error);
-    }
-    if let Some(error) = error.downcast_ref::<RecreateProblem>() {
-        return Some(recreate(error).to_owned());
-    }
-    if let Some(error) = error.downcast_ref::<SourceProblem>() {
-        return Some(source(error));
-    }
-    if let Some(ContainerError { origin, .. }) = error.downcast_ref() {
-        return Some(format!("look at the names in `docker ps --all`, and mend {origin}"));
-    }
-    if let Some(KeepsElse { .. }) = error.downcast_ref() {
-        return Some(
-            "what it keeps stands on its command line alone. Say here, too, what is to be kept, like --keep-daily 7; or set it \
-             in the environment of both (KEEP_DAILY=7)"
-                .to_owned(),
-        );
-    }
-    if let Some(error) = error.downcast_ref::<ArchiveError>() {
-        return Some(match error {
-            ArchiveError::NoSuchArchive { name, .. } => no_such_archive(name.as_bytes()).to_owned(),
-            ArchiveError::NotOfSeries { newest, .. } => format!(
-                "name the series with --name, as it was when it was backed up, or the archive itself; the newest of all is \
-                 {newest}"
-            ),
-            ArchiveError::PassedOver { newest, before, .. } => {
-                let before = before.as_ref().map(|name| format!(", or the one before it, {name}")).unwrap_or_default();
-                format!("`worldkeeper check` says more of it. Name the archive that is meant: {newest}{before}")
-            }
-            ArchiveError::OnlyUnproven { newest, .. } => format!(
-                "`worldkeeper list` says of each what is wrong with it. The one that is meant can be named: {newest}"
-            ),
-            ArchiveError::NoArchive(_) => "make the first one: worldkeeper backup".to_owned(),
-            ArchiveError::TwoMeanings(_) => {
-                "give that one another name: worldkeeper rename latest NAME. Or name the one that is meant".to_owned()
-            }
-            ArchiveError::FromTheFuture { newest, before, .. } => {
-                let before = before.as_ref().map(|name| format!(", or the one before it, {name}")).unwrap_or_default();
-                format!(
-                    "this machine's clock is wrong, or that of the one that made it was. Name the archive that is meant: {newest}\
-                     {before}"
-                )
-            }
-        });
-    }
-    if let Some(WrongFingerprint(_)) = error.downcast_ref() {
-        return Some("`worldkeeper key export` takes a new copy, and prints its fingerprint".to_owned());
-    }
-    error.downcast_ref().and_then(daemon)
+    HINTS.iter().find_map(|hint| hint(error))
+}
+
+/// What to do about each kind of error; none is of two kinds. A transparent one is not followed by the one it shows: what is
+/// here for it has to look into it.
+const HINTS: &[fn(&(dyn Error + 'static)) -> Option<String>] = &[
+    |error| of(error, access),
+    |error| of(error, repository),
+    |error| of(error, shared_directory),
+    |error| of(error, session),
+    |error| of(error, create),
+    |error| of(error, import),
+    |error| of(error, tar_file),
+    |error| of(error, delete),
+    |error| of(error, backup),
+    |error| of(error, retention),
+    |error| of(error, edit),
+    |error| of(error, undelete),
+    |error| of(error, diff),
+    |error| of(error, find),
+    |error| of(error, setting),
+    |error| of(error, extract),
+    |error| of(error, export),
+    |error| of(error, write),
+    |error| of(error, state),
+    |error| of(error, disk),
+    |error| of(error, settings),
+    |error| of(error, secret),
+    |error| of(error, file),
+    |error| of(error, key_copy),
+    |error| of(error, fingerprint),
+    |error| of(error, check),
+    |error| of(error, trust),
+    |error| of(error, ssh_key),
+    |error| of(error, connect),
+    |error| of(error, restore),
+    |error| of(error, recreate),
+    |error| of(error, source),
+    |error| of(error, container),
+    |error| of(error, keeps_else),
+    |error| of(error, archive),
+    |error| of(error, daemon),
+];
+
+/// What to do about it, if it is of the kind that `hint` is for.
+fn of<E: Error + 'static, H: Into<Option<String>>>(error: &(dyn Error + 'static), hint: fn(&E) -> H) -> Option<String> {
+    error.downcast_ref().and_then(|error| hint(error).into())
 }
 
 /// What a hint ends with that is to be copied, line by line: a command, a piece of a file.
@@ -259,6 +148,10 @@ fn access(error: &AccessError) -> Option<String> {
     }
 }
 
+fn shared_directory(_: &SharedDirectory) -> String {
+    "give it a directory of its own, with --state-dir or WORLDKEEPER_STATE_DIR".to_owned()
+}
+
 const ANOTHER_TARGET: &str = "name another directory with --to DIR";
 
 const FILE_SIZE_LIMIT: &str = "a file size limit (ulimit -f) is in the way, or the file system takes no file that large: raise \
@@ -290,6 +183,34 @@ fn named_file(kind: io::ErrorKind, path: &Path) -> String {
         }
         _ => "see what is wrong with its disk, or name another file".to_owned(),
     })
+}
+
+fn archive(error: &ArchiveError) -> String {
+    match error {
+        ArchiveError::NoSuchArchive { name, .. } => no_such_archive(name.as_bytes()).to_owned(),
+        ArchiveError::NotOfSeries { newest, .. } => format!(
+            "name the series with --name, as it was when it was backed up, or the archive itself; the newest of all is \
+             {newest}"
+        ),
+        ArchiveError::PassedOver { newest, before, .. } => {
+            let before = before.as_ref().map(|name| format!(", or the one before it, {name}")).unwrap_or_default();
+            format!("`worldkeeper check` says more of it. Name the archive that is meant: {newest}{before}")
+        }
+        ArchiveError::OnlyUnproven { newest, .. } => format!(
+            "`worldkeeper list` says of each what is wrong with it. The one that is meant can be named: {newest}"
+        ),
+        ArchiveError::NoArchive(_) => "make the first one: worldkeeper backup".to_owned(),
+        ArchiveError::TwoMeanings(_) => {
+            "give that one another name: worldkeeper rename latest NAME. Or name the one that is meant".to_owned()
+        }
+        ArchiveError::FromTheFuture { newest, before, .. } => {
+            let before = before.as_ref().map(|name| format!(", or the one before it, {name}")).unwrap_or_default();
+            format!(
+                "this machine's clock is wrong, or that of the one that made it was. Name the archive that is meant: {newest}\
+                 {before}"
+            )
+        }
+    }
 }
 
 fn delete(error: &DeleteError) -> Option<String> {
@@ -326,6 +247,37 @@ fn undelete(error: &UndeleteError) -> Option<String> {
         ),
         _ => None,
     }
+}
+
+fn backup(error: &BackupError) -> Option<String> {
+    match error {
+        BackupError::Lacking { .. } => Some(
+            "the files are named above. Make them readable (in a container, run as the game's user), or leave them out \
+             with --exclude. Nothing is pruned until then"
+                .to_owned(),
+        ),
+        BackupError::Create { .. } if error.is_stopped() => Some(
+            "no archive was made: the repository is as it was before, but for a checkpoint, if the backup took long enough for \
+             one. The next backup begins anew, and stores again nothing that is there"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+fn retention(error: &RetentionError) -> Option<String> {
+    matches!(error, RetentionError::ClockSet(_))
+        .then(|| "see that the clock is right, then start the daemon again".to_owned())
+}
+
+fn keeps_else(_: &KeepsElse) -> String {
+    "what it keeps stands on its command line alone. Say here, too, what is to be kept, like --keep-daily 7; or set it \
+     in the environment of both (KEEP_DAILY=7)"
+        .to_owned()
+}
+
+fn container(error: &ContainerError) -> String {
+    format!("look at the names in `docker ps --all`, and mend {}", error.origin)
 }
 
 fn create(error: &CreateError) -> Option<String> {
@@ -367,6 +319,11 @@ fn import(error: &ImportError) -> Option<String> {
     }
 }
 
+/// About a tar that was named to be read.
+fn tar_file(ImportProblem { path, source }: &ImportProblem) -> String {
+    named_file(source.kind(), path)
+}
+
 fn name_taken(name: &ArchiveName) -> String {
     format!("choose another name, or make this one free: worldkeeper rename {name} NAME")
 }
@@ -385,13 +342,23 @@ fn edit(error: &EditError) -> Option<String> {
     }
 }
 
-fn recreate(error: &RecreateProblem) -> &'static str {
+fn recreate(error: &RecreateProblem) -> String {
     match error {
         RecreateProblem::NothingToDo(_) => {
             "say what is to be different: a path or pattern, --comment, --timestamp, --recompress, --chunker-params or --target"
+                .to_owned()
         }
-        RecreateProblem::Temporary(_) => "the archive that it was made from is still there; delete this one",
+        RecreateProblem::Temporary(_) => "the archive that it was made from is still there; delete this one".to_owned(),
     }
+}
+
+fn check(error: &CheckProblem) -> Option<String> {
+    matches!(error, CheckProblem::NotConfirmed | CheckProblem::Refused).then(|| {
+        format!(
+            "make a copy of the repository if you can, then repair it on a terminal, or say that it may be: \
+             {CONFIRMATION}=YES worldkeeper check --repair"
+        )
+    })
 }
 
 fn daemon(error: &DaemonError) -> Option<String> {
@@ -439,6 +406,10 @@ fn key_copy(error: &KeyCopyError) -> Option<String> {
     })
 }
 
+fn fingerprint(_: &WrongFingerprint) -> String {
+    "`worldkeeper key export` takes a new copy, and prints its fingerprint".to_owned()
+}
+
 fn source(error: &SourceProblem) -> String {
     match error {
         SourceProblem::Missing { source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -449,12 +420,34 @@ fn source(error: &SourceProblem) -> String {
     }
 }
 
+fn diff(error: &DiffError) -> Option<String> {
+    if let DiffError::Session(error) = error { session(error) } else { None }
+}
+
+fn find(error: &FindError) -> Option<String> {
+    if let FindError::Session(error) = error { session(error) } else { None }
+}
+
+fn extract(error: &ExtractError) -> Option<String> {
+    match error {
+        ExtractError::Session(error) => session(error),
+        ExtractError::TarBroken { .. } => Some(LEAVE_OUT.to_owned()),
+        _ => None,
+    }
+}
+
 fn export(error: &ExportProblem) -> String {
     match error {
         ExportProblem::File { path, source } => named_file(source.kind(), path),
         ExportProblem::NothingMatches(_) => SEE_ARCHIVE.to_owned(),
         ExportProblem::Bzip2(_) => "name it .tar.zst, .tar.xz, .tar.gz, .tar.lz4 or .tar".to_owned(),
     }
+}
+
+/// About what is restored, where it goes to.
+fn write(error: &RestoreError) -> Option<String> {
+    let RestoreError::Io { source, .. } = error else { return None };
+    system(source.kind(), "the target").or_else(|| Some(ANOTHER_TARGET.to_owned()))
 }
 
 fn restore(error: &RestoreProblem) -> Option<String> {

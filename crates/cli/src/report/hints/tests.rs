@@ -7,18 +7,19 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use worldkeeper_archive::{ArchiveName, ManifestError};
 use worldkeeper_chunker::ChunkerParams;
-use worldkeeper_core::{ChunkId, RepositoryId};
+use worldkeeper_core::{ChunkId, DiskError, RepositoryError, RepositoryId};
 use worldkeeper_crypto::nonce::WornOut;
 use worldkeeper_crypto::tam::TamError;
 use worldkeeper_crypto::{KeyBlobError, KeyFileError, PaperError};
-use worldkeeper_engine::{EncodingProblem, KeyStoreError, ObjectError, Suspicion};
+use worldkeeper_engine::{EncodingProblem, KeyStoreError, ObjectError, StateError, Suspicion};
 use worldkeeper_remote::{ConnectError, NO_PARENT};
 use worldkeeper_scheduler::job::{BackupError, RetentionError};
 
 use super::settings::CHUNKER_PARAMS;
 use super::*;
 use crate::report::advice;
-use crate::settings::Origin;
+use crate::secrets::{FileError, SecretError};
+use crate::settings::{Origin, SettingsError};
 
 /// Requires that an error, or what is behind it, comes with a hint that is fit to be read.
 #[track_caller]
