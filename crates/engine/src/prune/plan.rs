@@ -7,6 +7,9 @@
 //! Archives that are known to be lacking must take nobody's place, and are kept all the same as borg would: so the rules
 //! are applied twice, to all archives and to those that are not, and what either keeps stays.
 //!
+//! After `within` the newest few stay, too, whatever their age, which borg does not know: a game that rested for longer would
+//! have its next archive delete all others, be it of a world that was just made anew.
+//!
 //! Source: borg 1.4 `helpers/misc.py`, `prune_split`, `prune_within`.
 
 use std::collections::HashMap;
@@ -47,10 +50,13 @@ pub enum Period {
     Yearly,
 }
 
+/// So many of the newest archives stay with `within`, whatever their age.
+const NEWEST: u32 = 3;
+
 /// What to keep. The default keeps nothing, and [`plan`] with it is a caller's mistake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Everything younger than this.
+    /// Everything younger than this, and the newest few in any case.
     pub within: Option<Duration>,
     /// One archive in each period, so many times. Applied from the shortest period to the longest.
     pub periods: Vec<(Period, Count)>,
@@ -74,7 +80,9 @@ pub struct Reason {
     pub period: Option<Period>,
     /// Kept only because it is the oldest and the rule had not found enough.
     pub oldest: bool,
-    /// How many the rule had kept with this one.
+    /// Kept only because it is one of the newest.
+    pub newest: bool,
+    /// How many the rule had kept with this one; of the newest ones, its place among them.
     pub number: u32,
     /// Among all archives the rule would have let it go; it keeps it among those that are not known to be lacking.
     pub among_whole: bool,
@@ -134,12 +142,22 @@ impl Period {
     }
 }
 
+impl Reason {
+    fn of(period: Option<Period>) -> Self {
+        Self { period, oldest: false, newest: false, number: 0, among_whole: false }
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let rule = self.period.map_or("within", Period::name);
-        let oldest = if self.oldest { "[oldest]" } else { "" };
+        let end = match (self.oldest, self.newest) {
+            (true, _) => "[oldest]",
+            (false, true) => "[newest]",
+            (false, false) => "",
+        };
         let among_whole = if self.among_whole { " of those that lack nothing" } else { "" };
-        write!(f, "{rule}{oldest} #{}{among_whole}", self.number)
+        write!(f, "{rule}{end} #{}{among_whole}", self.number)
     }
 }
 
@@ -168,13 +186,19 @@ fn keep(archives: &[&Candidate], rules: &Rules, now: Timestamp, zone: &TimeZone)
             .enumerate()
             .filter(|(_, archive)| now.duration_since(archive.time).unsigned_abs() < within || archive.time > now);
         for (number, (index, _)) in (1..).zip(young) {
-            kept.insert(index, Reason { period: None, oldest: false, number, among_whole: false });
+            kept.insert(index, Reason { number, ..Reason::of(None) });
         }
     }
     let mut periods = rules.periods.clone();
     periods.sort_by_key(|(period, _)| *period);
     for (period, count) in periods {
         keep_periods(archives, period, count, zone, &mut kept);
+    }
+    // After all others, so that what borg keeps stays for borg's reasons.
+    if rules.within.is_some() {
+        for (number, index) in (1..=NEWEST).zip(0..archives.len()) {
+            kept.entry(index).or_insert(Reason { newest: true, number, ..Reason::of(None) });
+        }
     }
     kept
 }
@@ -204,13 +228,13 @@ fn keep_periods(
             continue;
         }
         number += 1;
-        kept.insert(index, Reason { period: Some(period), oldest: false, number, among_whole: false });
+        kept.insert(index, Reason { number, ..Reason::of(Some(period)) });
         if limit == Some(number) {
             return;
         }
     }
     if limit.is_some() && !archives.is_empty() {
-        let oldest = Reason { period: Some(period), oldest: true, number: number + 1, among_whole: false };
+        let oldest = Reason { oldest: true, number: number + 1, ..Reason::of(Some(period)) };
         kept.entry(archives.len() - 1).or_insert(oldest);
     }
 }
@@ -291,6 +315,40 @@ mod tests {
         let archives = ["2026-11-20T10:00:00", "2026-11-20T10:00:01", "2026-11-20T10:59:00", "2026-11-20T18:00:00"];
         let expected = ["2026-11-20T18:00:00", "2026-11-20T10:59:00", "2026-11-20T10:00:01"];
         assert_eq!(kept(&rules, "2026-11-20T11:00:00", &archives), expected);
+    }
+
+    /// A game that rested, and a first backup of what an update made of its world.
+    #[test]
+    fn within_keeps_the_newest_whatever_their_age() {
+        let day = |number: u32, is_lacking| {
+            candidate(&number.to_string(), &format!("2026-11-{number:0>2}T10:00:00"), is_lacking)
+        };
+        let stay = |rules: &Rules, archives: &[Candidate]| {
+            let decisions = plan(archives, rules, time::parse("2026-11-20T11:00:00").unwrap(), &TimeZone::UTC);
+            let stays = |decision: Decision| Some(format!("{}: {}", decision.archive.name, decision.keep?));
+            decisions.into_iter().filter_map(stays).collect::<Vec<_>>()
+        };
+        let within = Rules { within: Some(Duration::from_hours(24)), periods: vec![] };
+        let of = |days: &[u32], lacking: &[u32]| {
+            days.iter().map(|number| day(*number, lacking.contains(number))).collect::<Vec<_>>()
+        };
+        let expected = ["20: within #1", "6: within[newest] #2", "5: within[newest] #3"];
+        assert_eq!(stay(&within, &of(&[3, 4, 5, 6, 20], &[])), expected);
+        assert_eq!(stay(&within, &of(&[3, 4], &[])), ["4: within[newest] #1", "3: within[newest] #2"]);
+        assert_eq!(
+            stay(&within, &of(&[3, 4, 5, 6, 19, 20], &[19, 20])),
+            [
+                "20: within #1",
+                "19: within[newest] #2",
+                "6: within[newest] #3",
+                "5: within[newest] #2 of those that lack nothing",
+                "4: within[newest] #3 of those that lack nothing",
+            ]
+        );
+        // The other rules keep what they keep without.
+        let both = Rules { periods: vec![(Period::Secondly, Count::AtMost(1))], ..within };
+        let expected = ["20: within #1", "6: secondly #1", "5: within[newest] #3"];
+        assert_eq!(stay(&both, &of(&[3, 4, 5, 6, 20], &[])), expected);
     }
 
     /// What stays of archives of such hours, and why; a `-` says that one is lacking.
