@@ -441,6 +441,19 @@ fn a_run_that_ends_with_its_process_is_recorded_by_the_next_one() {
     assert_eq!(house.job().cut_off(), 0, "a stop in time is none");
 }
 
+/// The daemon outlives what a run breaks off by.
+#[test]
+fn a_run_that_does_not_say_how_it_ended_is_recorded_by_the_next_run() {
+    let mut house = House { notes_begin: true, is_killed: true, ..House::new() };
+    assert!(catch_unwind(AssertUnwindSafe(|| house.run())).is_err());
+    house.is_killed = false;
+    assert_eq!(house.run(), good(2, 0));
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Failed), (Kind::Backup, RunOutcome::Good)]);
+    let said = house.history().runs(SERIES, LOCATION).unwrap().remove(0).error.unwrap();
+    assert!(said.contains("2030-01-01T01:00:00Z broke off by an error in worldkeeper itself"), "{said}");
+    assert_eq!(house.job().cut_off(), 0, "its process was not");
+}
+
 #[test]
 fn a_stop_is_recorded_as_one() {
     let house = House::new();

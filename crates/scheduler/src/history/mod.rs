@@ -75,9 +75,20 @@ impl History {
         self.update(series, repository, |records| records.push(run))
     }
 
-    /// Notes, durably, that the daemon begins a backup. There is one daemon, so nobody else may.
+    /// Notes, durably, that the daemon begins a backup. There is one daemon, so nobody else may. If it has not ended the one
+    /// before, that is recorded as failed: of [its predecessor's](Self::cut_off) it was told when it began.
     pub fn begin(&self, series: &str, repository: &str, start: Timestamp) -> Result<(), HistoryError> {
-        self.update(series, repository, |records| records.begun = Some(start))
+        self.update(series, repository, |records| {
+            if let Some(before) = records.begun.replace(start) {
+                records.push(Run::broken_off(before, start));
+            }
+        })
+    }
+
+    /// When the daemon began a backup that has not ended.
+    pub fn begun(&self, series: &str, repository: &str) -> Result<Option<Timestamp>, HistoryError> {
+        let path = self.directory.join(file::name(series, repository));
+        Ok(self.read(&path, Damaged::Leave)?.and_then(|records| records.begun))
     }
 
     /// Adds the run that the daemon has begun, and that has ended.

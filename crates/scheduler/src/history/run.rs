@@ -142,6 +142,15 @@ impl Run {
         }
     }
 
+    /// A backup that began then, and did not say how it ended, though its process goes on.
+    pub(super) fn broken_off(start: Timestamp, now: Timestamp) -> Self {
+        let error = format!(
+            "the backup that began at {start:.0} broke off by an error in worldkeeper itself, or how it ended could not be noted: see \
+             the log"
+        );
+        Self { outcome: RunOutcome::Failed, error: Some(error), ..Self::new(Kind::Backup, start, now) }
+    }
+
     /// A good run that did nothing.
     pub(crate) fn new(kind: Kind, start: Timestamp, end: Timestamp) -> Self {
         Self {

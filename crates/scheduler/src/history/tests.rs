@@ -235,7 +235,9 @@ fn a_backup_that_nobody_ended_was_cut_off() {
     history.record("mc", "local", backup(1, RunOutcome::Good)).unwrap();
     assert_eq!(cut_off().1, 1);
     history.begin("mc", "local", epoch()).unwrap();
+    assert_eq!(history.begun("mc", "local").unwrap(), Some(epoch()));
     history.end("mc", "local", backup(2, RunOutcome::Good)).unwrap();
+    assert_eq!(history.begun("mc", "local").unwrap(), None);
     assert_eq!(cut_off(), (None, 0));
     assert_eq!(history.cut_off("valheim", "local").unwrap(), (None, 0));
 }

@@ -37,6 +37,8 @@ struct Status<'a> {
     interval: Duration,
     presence: Presence,
     runs: Vec<Run>,
+    /// When the daemon began a backup that has not ended.
+    begun: Option<Timestamp>,
     /// What was found damaged.
     damage: Option<Damage>,
     /// Whether a copy of the key is known to be stored elsewhere, or there is none to be stored.
@@ -134,11 +136,12 @@ impl Common<'_> {
 impl<'a> Status<'a> {
     fn of(common: &'a Common<'a>, place: Arc<Place>) -> anyhow::Result<Self> {
         let runs = place.history().runs(place.series(), &place.location())?;
+        let begun = place.history().begun(place.series(), &place.location())?;
         let damage = place.history().damage(place.series(), &place.location())?;
         let is_key_elsewhere = place.escrow()? != Escrow::Unconfirmed;
         let interval = DaemonSettings::interval(&place);
         let presence = place.presence();
-        Ok(Self { common, place, interval, presence, runs, damage, is_key_elsewhere })
+        Ok(Self { common, place, interval, presence, runs, begun, damage, is_key_elsewhere })
     }
 
     fn facts(&self) -> [(&'static str, String); 3] {

@@ -65,6 +65,17 @@ impl Status<'_> {
         if let Some(deleted) = others_deleted(&self.runs, 0, self.common.now, &self.place.zone) {
             problems.push(format!("{deleted}: find out who may delete here, then run `worldkeeper backup`"));
         }
+        // A game that rests says nothing of it: the backup was begun while it ran.
+        if let Some(begun) = self.begun.filter(|_| self.common.has_daemon)
+            && words::since(begun, self.common.now) > limit
+        {
+            problems.push(format!(
+                "the backup that was begun {} ago ({}) has not ended: look into the log for what it waits for. It may be a lock that \
+                 somebody else holds, a disk or a server that hangs, or much that is new for a slow line",
+                self.age(begun),
+                words::moment(begun, &self.place.zone),
+            ));
+        }
         if let Some(damage) = &self.damage {
             problems.push(format!(
                 "the repository was found damaged {} ago ({}), and no check has found it mended since: keep a copy of it if you \
@@ -78,23 +89,27 @@ impl Status<'_> {
         if let Some((run, text)) = made.and_then(|run| Some((run, run.elsewhere.as_ref()?))) {
             problems.push(format!("the last backup found {} ago: {text}", self.age(run.end)));
         }
-        let last = |kind| self.runs.iter().rev().find(move |run| run.kind == kind && !run.is_partial);
         for (kind, what) in [(Kind::Backup, "backup"), (Kind::Prune, "pruning"), (Kind::Compact, "compaction")] {
-            let Some(run) = last(kind) else { continue };
-            match run.outcome {
-                RunOutcome::Failed => problems.push(format!(
-                    "the last {what} failed {} ago: {}",
-                    self.age(run.end),
-                    run.error.as_deref().unwrap_or("the reason is not known")
-                )),
-                RunOutcome::Warnings => {
-                    let amiss = run.amiss.clone().unwrap_or_else(|| amiss(&run.files));
-                    problems.push(format!("the last {what} had warnings: {amiss}; see the log"));
-                }
-                RunOutcome::Good | RunOutcome::Stopped => {}
-            }
+            let [last, before] = told(&self.runs, kind);
+            problems.extend(last.and_then(|run| self.amiss(run, what)));
+            problems.extend(before.and_then(|run| self.amiss(run, "backup that made an archive")));
         }
         problems
+    }
+
+    /// What was amiss with a run.
+    fn amiss(&self, run: &Run, what: &str) -> Option<String> {
+        match run.outcome {
+            RunOutcome::Failed => {
+                let error = run.error.as_deref().unwrap_or("the reason is not known");
+                Some(format!("the last {what} failed {} ago: {error}", self.age(run.end)))
+            }
+            RunOutcome::Warnings => {
+                let amiss = run.amiss.clone().unwrap_or_else(|| amiss(&run.files));
+                Some(format!("the last {what} had warnings: {amiss}; see the log"))
+            }
+            RunOutcome::Good | RunOutcome::Stopped => None,
+        }
     }
 
     /// That the game, which rests now, ran on when the last good archive was late already: while it rests no other one is
@@ -115,6 +130,15 @@ impl Status<'_> {
             )
         })
     }
+}
+
+/// The runs of a kind that tell how it is: the last one that was not stopped; and if no archive came of that, the one that
+/// made the last archive, too.
+fn told(runs: &[Run], kind: Kind) -> [Option<&Run>; 2] {
+    let tells = |run: &&Run| run.kind == kind && !run.is_partial && run.outcome != RunOutcome::Stopped;
+    let last = runs.iter().rfind(tells);
+    let archived = runs.iter().rfind(|run| kind == Kind::Backup && run.has_archived());
+    [last, archived.filter(|run| last.is_some_and(|last| last != *run))]
 }
 
 /// What was amiss with files, by their counts alone.
@@ -140,6 +164,8 @@ fn allowed_age(interval: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -153,6 +179,25 @@ mod tests {
         assert_eq!(amiss(&earlier), "1 file could not be read, or not in one piece");
         // An empty source is read to its end.
         assert_eq!(files(0, 0, 0), "the archive holds no file at all");
+    }
+
+    #[test]
+    fn what_was_stopped_hides_nothing_nor_does_what_failed() {
+        let run = |minute: i64, kind: &str, outcome: &str, archive: Option<&str>| {
+            let moment = format!("2026-11-06T12:{minute:02}:00.000000");
+            let run = json!({"kind": kind, "start": moment, "end": moment, "outcome": outcome, "archive": archive});
+            serde_json::from_value::<Run>(run).expect("it is one")
+        };
+        let broken = run(1, "backup", "warnings", Some("mc-1"));
+        let failed = run(2, "backup", "failed", None);
+        let pruned = run(3, "prune", "failed", None);
+        let stopped = |minute, kind| run(minute, kind, "stopped", None);
+        let runs = [broken.clone(), failed.clone(), pruned.clone(), stopped(4, "prune"), stopped(5, "backup")];
+        assert_eq!(told(&runs, Kind::Backup), [Some(&failed), Some(&broken)]);
+        assert_eq!(told(&runs, Kind::Prune), [Some(&pruned), None]);
+        assert_eq!(told(&runs, Kind::Compact), [None, None]);
+        assert_eq!(told(&runs[..1], Kind::Backup), [Some(&broken), None], "it is said once");
+        assert_eq!(told(&[stopped(1, "backup")], Kind::Backup), [None, None]);
     }
 
     #[test]
