@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use worldkeeper_testkit::tree;
 use worldkeeper_tests::eventually;
 
 use crate::{backup_is_refused, contents, is_refused, place, place_with_archive};
@@ -213,4 +214,62 @@ fn what_stands_on_the_line_of_the_daemon_is_known_beside_it() {
     daemon.wait().unwrap();
     let _ = keeper.run(["prune"]);
     let _ = keeper.try_run(["status"]).exits(0).says(&["when `run` is started"]);
+}
+
+/// Of two who make archives of different things under one name, the schedule's are those that count.
+#[test]
+fn an_archive_of_something_else_than_the_daemons_takes_no_place() {
+    let (_folder, keeper) = place_with_archive();
+    let keeper = keeper.without("KEEP_WITHIN").with("KEEP_LAST", "1");
+    let whole = keeper.archives().remove(0);
+    let plugins = keeper.world().join("plugins");
+    tree::write(&plugins.join("shop.yml"), b"prices");
+    let plugins = plugins.to_str().expect("it is text");
+    let (by_hand, once) = (["backup", "--source", plugins], ["run", "--once", "--source", plugins]);
+    let is_none = ["does not count for its schedule", "nothing is pruned after it", "`worldkeeper run --once`"];
+    let mut daemon = keeper.spawn(["run", "--interval", "3h"]);
+    let noted = keeper.state().join("daemon.json");
+    eventually("the daemon runs", Duration::from_secs(30), || noted.exists().then_some(()));
+    let _ = keeper.run(once).says(&is_none);
+    let _ = keeper.run(by_hand).says(&is_none);
+    assert!(keeper.archives().contains(&whole), "nothing was pruned");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    // Nor while the daemon rests.
+    let _ = keeper.run(by_hand).says(&is_none);
+    assert_eq!(keeper.archives().len(), 4);
+    let _ = keeper.run(["status"]).says(&["last good", &whole]);
+    let _ = keeper.run(["prune"]);
+    assert!(keeper.archives().contains(&whole), "it stays beside the newest");
+
+    // Whoever has a schedule of their own is not held to what a daemon did.
+    let _ = keeper.run(["run", "--once"]).does_not_say("something else");
+    let _ = keeper.run(once).says(&["is something else than before"]).does_not_say("does not count");
+    let _ = keeper.run(once).does_not_say("something else");
+    let _ = keeper.run(by_hand).does_not_say("does not count");
+    let _ = keeper.run(["backup"]).says(&is_none);
+}
+
+/// A lock that nobody gives back, a disk that hangs: the backup waits, and nothing of it is in any record.
+#[test]
+fn a_backup_that_does_not_end_is_told() {
+    let (_folder, keeper) = place_with_archive();
+    let history = fs::read_dir(keeper.state().join("history")).unwrap().map(|entry| entry.unwrap().path());
+    let history = history.into_iter().find(|path| path.extension().is_some_and(|found| found == "json")).unwrap();
+    let mut daemon = keeper.spawn(["run", "--interval", "3h"]);
+    let runs = || keeper.run(["status"]).stdout().contains("daemon      running").then_some(());
+    eventually("the daemon runs", Duration::from_secs(30), runs);
+    let told = |hours| {
+        let begun = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        let mut records: serde_json::Value = serde_json::from_slice(&fs::read(&history).unwrap()).unwrap();
+        records["begun"] = begun.strftime("%Y-%m-%dT%H:%M:%S.000000").to_string().into();
+        fs::write(&history, records.to_string()).unwrap();
+        keeper.try_run(["status"])
+    };
+    let words = ["the backup that was begun", "has not ended", "a lock that somebody else holds"];
+    let _ = told(5).exits(0);
+    let _ = told(7).exits(1).says(&words);
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let _ = keeper.run(["status"]).does_not_say("has not ended");
 }

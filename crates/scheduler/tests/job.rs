@@ -246,6 +246,25 @@ fn an_archive_of_something_else_is_none_of_the_schedules() {
     assert_eq!(house.job().last_good(), Some("2030-01-01T01:00:00Z".parse().unwrap()));
     let lacking = house.history().lacking(SERIES, LOCATION).unwrap();
     assert_eq!(lacking.into_iter().collect::<Vec<_>>(), ["mc-2030-01-01T02:00:00"], "it takes nobody's place");
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good); 2], "nothing was pruned");
+    assert!(matches!(house.run(), JobOutcome::Good { .. }));
+    assert_eq!(house.archives().len(), 3);
+    house.is_partial = false;
+    assert_eq!(house.run(), good(4, 0));
+    assert_eq!(house.archives(), ["mc-2030-01-01T04:00:00"]);
+}
+
+/// A game that rested for weeks comes back with a world that an update has made anew.
+#[test]
+fn a_rest_does_not_end_all_that_was_kept_for_some_time() {
+    let rules = Rules { within: Some(Duration::from_hours(24)), periods: Vec::new() };
+    let house = House { rules: Some(rules), ..House::new() };
+    for hour in 1..5 {
+        assert_eq!(house.run(), good(hour, 0));
+    }
+    house.clock.advance(Duration::from_hours(14 * 24));
+    assert!(matches!(house.run(), JobOutcome::Good { .. }));
+    assert_eq!(house.archives(), ["mc-2030-01-01T03:00:00", "mc-2030-01-01T04:00:00", "mc-2030-01-15T05:00:00"]);
 }
 
 /// A volume that is not there all night must not cost the archives of the day before.

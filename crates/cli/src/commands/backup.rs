@@ -54,6 +54,7 @@ pub(super) fn once(place: &Arc<Place>, caller: Caller, comment: &str, stop: &Sto
     containers::require(place)?;
     if caller == Caller::Once {
         DaemonSettings::require_same_retention(place)?;
+        DaemonSettings::note_once(place);
     }
     several::each(place, stop, |place| archive(place, caller, comment, stop))
 }
@@ -125,7 +126,7 @@ fn is_special(metadata: &Metadata) -> bool {
 
 /// What is done when a backup is due.
 pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>) -> BackupJob {
-    let is_partial = caller == Caller::Hand && DaemonSettings::holds_else(place);
+    let is_partial = DaemonSettings::holds_else(place, caller);
     let old_checkpoints = if is_partial { OldCheckpoints::Stay } else { OldCheckpoints::Go };
     BackupJob {
         repository: Box::new(Opener { place: Arc::clone(place), caller, told: Once::new() }),

@@ -1,16 +1,20 @@
 //! What the daemon goes by, for commands beside it: what stands on its own command line alone, they do not hear of.
+//!
+//! What its archives hold counts while it rests, too: who makes one of something else meanwhile does not mean to take the
+//! others' place. `run --once` without a daemon is a schedule of its own, and leaves its settings as a daemon does.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tracing::debug;
+use tracing::{debug, warn};
 use worldkeeper_core::disk;
 
+use crate::open::Caller;
 use crate::place::Place;
 use crate::settings::{Origin, retention_text};
 
-/// The settings of the daemon that runs on the same state directory.
+/// The settings of the daemon that runs on the same state directory, or was the last to run there.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DaemonSettings {
     series: String,
@@ -58,16 +62,35 @@ impl DaemonSettings {
         };
         let path = place.state.path().join(Self::FILE);
         let bytes = serde_json::to_vec(&settings).expect("these are a few texts and a number");
-        // Those of an earlier one are not believed.
+        // Those of an earlier one say nothing of this one.
         let removed = disk::remove_if_there(&*place.disk, &path);
         if let Err(error) = removed.and_then(|()| disk::replace(&*place.disk, &path, &bytes)) {
             debug!("what the daemon goes by is not noted: {error}");
         }
     }
 
+    /// Leaves those of `run --once` there, which somebody starts on a schedule of their own, unless a daemon runs.
+    pub(super) fn note_once(place: &Place) {
+        if !matches!(place.state.has_daemon(), Ok(false)) {
+            return;
+        }
+        let is_else = |place: &Place| Self::noted(place).is_some_and(|last| last.holds_else_than(place));
+        if place.each().iter().any(|place| is_else(place)) {
+            warn!(
+                "what is backed up is something else than before: from now on this is what counts, and older archives of something                  else go as the rules say. If that is not meant, use `worldkeeper backup` for it, or another --name"
+            );
+        }
+        Self::note(place);
+    }
+
     /// Those of the daemon that runs now, if it backs up the same series into the same repository.
     fn of_running(place: &Place) -> Option<Self> {
         place.state.has_daemon().ok().filter(|has_daemon| *has_daemon)?;
+        Self::noted(place)
+    }
+
+    /// Those that were noted last, if they are about the same series and the same repository.
+    fn noted(place: &Place) -> Option<Self> {
         let path = place.state.path().join(Self::FILE);
         let bytes = disk::read_if_there(&*place.disk, &path, Self::MAX_BYTES).ok()??;
         let settings: Self = serde_json::from_slice(&bytes).ok()?;
@@ -81,9 +104,18 @@ impl DaemonSettings {
             .map_or(place.settings.interval.value, |settings| Duration::from_secs(settings.interval_seconds))
     }
 
-    /// Returns whether the daemon's archives hold something else than one that is made by these settings.
-    pub(super) fn holds_else(place: &Place) -> bool {
-        Self::of_running(place).and_then(|settings| settings.content).is_some_and(|daemon| daemon != content(place))
+    /// Returns whether the archives that are made on schedule hold something else than one that is made by these settings.
+    pub(super) fn holds_else(place: &Place, caller: Caller) -> bool {
+        let scheduled = match caller {
+            Caller::Daemon => None,
+            Caller::Once => Self::of_running(place),
+            Caller::Hand => Self::noted(place),
+        };
+        scheduled.is_some_and(|settings| settings.holds_else_than(place))
+    }
+
+    fn holds_else_than(&self, place: &Place) -> bool {
+        self.content.is_some_and(|content_here| content_here != content(place))
     }
 
     /// Requires that the daemon keeps as much, unless what is to be kept was said to this very command.

@@ -69,7 +69,8 @@ pub struct BackupJob {
     /// Whether the begin of each run is noted there, so that the next process knows of one that ended with this one. The
     /// daemon alone may: there is one.
     pub notes_begin: bool,
-    /// Whether this archive holds something else than those that are made on schedule: it does not count as one of them.
+    /// Whether this archive holds something else than those that are made on schedule: it does not count as one of them,
+    /// and nothing is pruned after it.
     pub is_partial: bool,
     /// Whether the game uses the sources.
     pub whereabouts: Box<dyn Fn() -> Whereabouts + Send + Sync>,
@@ -200,7 +201,7 @@ impl BackupJob {
     ///
     /// Nothing is pruned after an archive that lacks something: the older ones may be the only ones that have it. Nor
     /// is anything while the game uses nothing of what is backed up, or did when that was last known: the older ones may be the
-    /// last of a world that was played. Nor is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
+    /// last of a world that was played. Nor is anything after an archive of something else than the schedule's. Nor is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
     ///
     /// # Errors
     ///
@@ -255,7 +256,9 @@ impl BackupJob {
         }
         if self.is_partial {
             info!(
-                "the daemon's archives hold something else than this one, which therefore does not count for its schedule"
+                "the daemon's archives hold something else than this one, which therefore does not count for its schedule, and \
+                 nothing is pruned after it; where no daemon is to run any more, `worldkeeper run --once` makes its own settings \
+                 those that count"
             );
         }
         if created.stats.files() == 0 {
@@ -272,7 +275,8 @@ impl BackupJob {
             warn!(
                 "nothing is pruned, because the game does not use what is backed up: older archives may have its world"
             );
-        } else if !stop.is_requested()
+        } else if !self.is_partial
+            && !stop.is_requested()
             && let Err(error) = self.retain(&mut session)
             && !error.is_stopped()
         {
