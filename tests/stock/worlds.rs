@@ -9,6 +9,27 @@ use worldkeeper_testkit::worlds::{gzip, locate, region, sqlite};
 
 use crate::place;
 
+/// The better one is worth more than the last one.
+#[test]
+fn an_archive_with_a_broken_file_takes_no_other_ones_place() {
+    let (_folder, keeper) = place("repokey-blake2");
+    let keeper = keeper.without("KEEP_WITHIN").with("KEEP_LAST", "1");
+    let level = gzip(&[7; 5000]);
+    let level_dat = keeper.world().join("level.dat");
+    write(&level_dat, &level);
+    let _ = keeper.run(["run", "--once"]);
+    let whole = keeper.archives().remove(0);
+    for _ in 0..2 {
+        write(&level_dat, &level[..level.len() - 5]);
+        let _ = keeper.try_run(["run", "--once"]).exits(1).says(&["older archives may have better"]);
+        let archives = keeper.archives();
+        assert!(archives.len() == 2 && archives[0] == whole, "the rest is pruned: {archives:?}");
+    }
+    write(&level_dat, &gzip(&[8; 5000]));
+    let _ = keeper.run(["run", "--once"]);
+    assert_eq!(keeper.archives().len(), 1);
+}
+
 #[test]
 fn broken_files_of_a_world_are_named_and_stored_as_they_are() {
     let (_folder, keeper) = place("repokey-blake2");

@@ -175,11 +175,13 @@ impl Run {
         }
     }
 
-    /// Returns whether an archive was made that lacks what others may have, or was to hold something else, or of what the game does
-    /// not use, and that was not deleted: nothing is pruned after it, and it takes no other one's place.
+    /// Returns whether an archive was made that lacks what others may have, or has it broken, or was to hold something else, or of what
+    /// the game does not use, and that was not deleted: it takes no other one's place. Unless it is only broken, nothing is pruned
+    /// after it.
     pub fn is_lacking(&self) -> bool {
         let has_files = self.files.archived() > 0 && self.emptied == 0;
-        let is_whole = self.outcome != RunOutcome::Failed && self.files.failed == 0 && has_files;
+        let are_whole = self.files.failed == 0 && self.files.broken == 0;
+        let is_whole = self.outcome != RunOutcome::Failed && are_whole && has_files;
         self.kind == Kind::Backup
             && self.archive.is_some()
             && !self.is_deleted
