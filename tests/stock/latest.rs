@@ -109,6 +109,10 @@ fn what_the_archive_does_not_have_is_said_to_stay() {
     play(&keeper, "old");
     let _ = keeper.backup();
     play(&keeper, "new");
+    // A server leaves its lock; it is in no archive, and no part of a world.
+    tree::write(&keeper.world().join("session.lock"), b"locked");
+    let _ = keeper.run(["restore", "latest", "--overwrite"]).does_not_say("stays");
+    play(&keeper, "new");
     tree::write(&keeper.world().join("region/r.9.9.mca"), b"later");
     let restored = keeper.try_run(["restore", "latest", "--overwrite"]).exits(1);
     let _ = restored.says(&["1 entry", "world/region. It may be newer", "restored 1 file"]);

@@ -20,7 +20,7 @@ use crate::progress::Reporter;
 use crate::report::{self, Done};
 
 /// Files that a game holds locked, and whose content means nothing after a restore.
-const GAME_LOCKS: [&str; 1] = ["session.lock"];
+pub(super) const GAME_LOCKS: [&str; 1] = ["session.lock"];
 
 /// What is named as a source holds nothing to back up.
 #[derive(Debug, thiserror::Error)]

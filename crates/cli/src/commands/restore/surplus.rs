@@ -1,17 +1,21 @@
 //! What lies in the sources and is not in the archive that was put over them: a world of two ages, unless somebody sees it.
+//!
+//! What no backup takes says nothing of a world's age: the locks of games, and sockets.
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::hash::BuildHasher;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use tracing::warn;
 use worldkeeper_engine::{OpenArchive, Session, SessionError};
 
 use super::origin::Part;
+use crate::commands::backup::GAME_LOCKS;
 use crate::escape::escape_bytes;
 use worldkeeper_scheduler::words::grouped;
 
@@ -64,8 +68,10 @@ impl Surplus {
             let name = entry.file_name();
             let path = if stored.is_empty() { name.into_vec() } else { [stored, b"/", name.as_bytes()].concat() };
             if !is_known(&path) {
-                self.entries += 1;
-                self.example.get_or_insert(path);
+                if !is_never_archived(&entry) {
+                    self.entries += 1;
+                    self.example.get_or_insert(path);
+                }
             } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 self.look(&entry.path(), &path, is_known);
             }
@@ -73,8 +79,16 @@ impl Surplus {
     }
 }
 
+/// Returns whether no archive of ours has it, whatever was said.
+fn is_never_archived(entry: &DirEntry) -> bool {
+    let is_lock = || GAME_LOCKS.iter().any(|lock| entry.file_name() == *lock);
+    entry.file_type().is_ok_and(|kind| kind.is_socket() || (!kind.is_dir() && is_lock()))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     #[test]
@@ -92,6 +106,15 @@ mod tests {
         surplus = Surplus::default();
         surplus.look(&folder.path().join("world/region"), b"world/region", &mut |path| known.contains(&path));
         assert_eq!(surplus, Surplus { entries: 1, example: Some(b"world/region/r.9.9.mca".to_vec()) });
+        // What a server holds while it runs, and leaves, is in no archive.
+        for name in ["session.lock", "new/session.lock"] {
+            fs::write(folder.path().join("world").join(name), b"").expect("it is ours");
+        }
+        let _socket = UnixListener::bind(folder.path().join("world/console")).expect("it is ours");
+        fs::create_dir(folder.path().join("world/region/session.lock")).expect("it is ours");
+        surplus = Surplus::default();
+        surplus.look(&folder.path().join("world"), b"world", &mut |path| known.contains(&path) || path == b"world/new");
+        assert_eq!(surplus.entries, 4, "two files, one region, and a directory that is no lock");
         surplus = Surplus::default();
         surplus.look(&folder.path().join("nowhere"), b"nowhere", &mut |_| false);
         assert_eq!(surplus, Surplus::default());
