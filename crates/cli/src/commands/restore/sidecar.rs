@@ -1,7 +1,8 @@
 //! The lines that restore where the sidecar itself must not write, with the game stopped meanwhile.
 //!
 //! The sidecar sees its own mounts: a named volume by the path the engine gives it, a bind
-//! mount by its path on the file system it is from. That is enough for a line that can be run, or mended.
+//! mount by its path on the file system it is from. That is enough for a line that can be run, or mended. Pasted as they are, each
+//! is run only if the one before it went well: a game does not start on half a world.
 
 use std::path::{Path, PathBuf, absolute};
 
@@ -83,9 +84,17 @@ pub(super) fn command(place: &Place, target: &Path, archive: &str) -> anyhow::Re
         words.push("--overwrite".into());
     }
     let run = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    let running = containers::running(place)?;
-    let each = |verb: &'static str| running.iter().map(move |name| format!("docker {verb} {name}"));
-    Ok(each("stop").chain([run]).chain(each("start")).collect::<Vec<_>>().join("\n"))
+    let running: Vec<_> = containers::running(place)?.iter().map(ToString::to_string).collect();
+    Ok(with_game_stopped(&running, run))
+}
+
+/// The lines that run a command while no game runs, one after the other as long as all goes well.
+fn with_game_stopped(running: &[String], run: String) -> String {
+    if running.is_empty() {
+        return run;
+    }
+    let names = running.join(" ");
+    [format!("docker stop {names}"), run, format!("docker start {names}")].join(" &&\n")
 }
 
 /// What `--volume` needs for a path to be there: the named volume or the host's directory, and the mount point.
@@ -116,7 +125,45 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::{OsStr, OsString};
+
+    use clap::Parser;
+    use indicatif::MultiProgress;
+
     use super::*;
+    use crate::args::Args;
+    use crate::settings::{Environment, Settings};
+
+    #[test]
+    fn the_game_starts_only_after_a_good_restore() {
+        let lines = |names: &[&str]| {
+            let running: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            with_game_stopped(&running, "docker run it".to_owned())
+        };
+        assert_eq!(lines(&[]), "docker run it");
+        assert_eq!(lines(&["mc"]), "docker stop mc &&\ndocker run it &&\ndocker start mc");
+        assert_eq!(lines(&["mc", "bots"]), "docker stop mc bots &&\ndocker run it &&\ndocker start mc bots");
+    }
+
+    #[test]
+    fn the_line_says_where_key_files_are() {
+        let folder = tempfile::tempdir().expect("temporary directories can be made");
+        let keys = folder.path().join("keys");
+        let variables: [(&OsStr, OsString); 4] = [
+            (OsStr::new("HOME"), folder.path().into()),
+            (OsStr::new("WORLDKEEPER_NAME"), "survival".into()),
+            (OsStr::new("BORG_KEYS_DIR"), keys.clone().into()),
+            (OsStr::new("DOCKER_HOST"), "unix:///nowhere/docker.sock".into()),
+        ];
+        let environment: Environment = variables.into_iter().collect();
+        let args = Args::try_parse_from(["worldkeeper", "restore", "latest"]).expect("it is a command");
+        let settings = Settings::of(&args, &environment).expect("nothing is wrong with it");
+        let place = Place::open(settings, environment, MultiProgress::new()).expect("all is there");
+        let line = command(&place, Path::new("/data"), "survival-1").expect("nobody need be asked");
+        for words in [format!("--env BORG_KEYS_DIR={}", keys.display()), "--env WORLDKEEPER_NAME=survival".into()] {
+            assert!(line.contains(&words), "{line}");
+        }
+    }
 
     #[test]
     fn volumes_and_directories_are_told_apart() {

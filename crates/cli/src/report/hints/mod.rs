@@ -456,13 +456,15 @@ fn restore(error: &RestoreProblem) -> Option<String> {
             Some("--overwrite replaces the files that are there; --to DIR restores elsewhere".to_owned())
         }
         RestoreProblem::ReadOnly { command, .. } if command.contains("--env BORG_PASSPHRASE ") => Some(
-            "stop the game, restore with a container that may write, then start the game again; where this is run, \
-             BORG_PASSPHRASE has to be exported as it is set here:"
+            "stop the game, restore with a container that may write, then start the game again; if not all went well, the game \
+             stays stopped until somebody has looked. Where this is run, BORG_PASSPHRASE has to be exported as it is set here:"
                 .to_owned(),
         ),
-        RestoreProblem::ReadOnly { .. } => {
-            Some("stop the game, restore with a container that may write, then start the game again:".to_owned())
-        }
+        RestoreProblem::ReadOnly { .. } => Some(
+            "stop the game, restore with a container that may write, then start the game again; if not all went well, the game \
+             stays stopped until somebody has looked:"
+                .to_owned(),
+        ),
         RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => Some(format!(
             "{SEE_ARCHIVE}; --to DIR restores anything elsewhere, and without it what came from the sources (--source, \
              BACKUP_SOURCES) goes back to them"
