@@ -70,6 +70,7 @@ fn each_gets_an_archive_and_commands_about_one_want_to_know_which() {
         .says(&["there are several repositories: local, usb", "say which one is meant: --repository LABEL"]);
     let _ =
         keeper.try_run(["list", "--repository", "usv"]).exits(2).says(&["there is no repository usv, only local, usb"]);
+    let _ = keeper.try_run(["ssh-key"]).exits(2).says(&["there are several repositories: local, usb"]);
     // What is done by hand to one of them is done to it alone.
     let _ = keeper.run(["backup", "--repository", "usb"]);
     assert_eq!((house.archives("local").len(), house.archives("usb").len()), (1, 2));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::tree;
@@ -98,6 +99,17 @@ fn the_archives_of_another_series_are_not_put_in_its_place() {
         let _ = creative.try_run(words).exits(2).says(&["no archive of the series creative", &survival]);
     }
     assert_eq!(level(&keeper), "creative");
+    let tar = folder.path().join("latest.tar").display().to_string();
+    for words in [
+        &["recreate", "latest", "--comment", "mine"][..],
+        &["rename", "latest", "mine"],
+        &["export-tar", "latest", &tar],
+    ] {
+        let _ = creative.try_run(words).exits(2).says(&["no archive of the series creative", &survival]);
+    }
+    assert!(!Path::new(&tar).exists());
+    assert_eq!(keeper.archives(), [survival.as_str()]);
+    let _ = keeper.run(["info", &survival]).does_not_say("mine");
     let _ = creative.run(["list", "latest"]).says(&["the newest of all is", &survival]);
     let _ = creative.run(["restore", &survival, "--overwrite"]);
     assert_eq!(level(&keeper), "survival", "one that is named is meant");
