@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -124,10 +125,15 @@ fn a_daemon_that_is_killed_in_a_backup_says_so_when_it_is_back_and_waits_at_the_
     }
     let daemon = keeper.spawn(["run"]);
     let failed = "the last backup failed";
-    eventually("it is recorded", Duration::from_secs(30), || {
-        (keeper.try_run(["status"]).stdout().matches("was cut off").count() > 0).then_some(())
+    let history = keeper.state().join("history");
+    let records = || fs::read_dir(&history).expect("it is there").map(|entry| entry.expect("it can be listed").path());
+    eventually("both are recorded", Duration::from_secs(30), || {
+        let texts = records().filter_map(|path| fs::read_to_string(path).ok());
+        (texts.map(|text| text.matches("was cut off").count()).sum::<usize>() == 2).then_some(())
     });
     let _ = keeper.try_run(["status"]).exits(1).says(&[failed, "was cut off: its process was killed"]);
+    // It says next what it makes of that.
+    thread::sleep(Duration::from_millis(500));
     let (outcome, _) = stop(daemon, Signal::TERM);
     let _ = outcome.exits(0).says(&[
         "was cut off: its process was killed",

@@ -132,10 +132,11 @@ fn what_stock_deletes_of_the_others_is_counted() {
     let _ = keeper.try_run(["doctor"]).exits(1).says(&["warning", two]);
     let _ = keeper.run(["list"]).does_not_say("last good");
     let _ = keeper.try_run(["doctor"]).exits(1).says(&["warning", two]);
-    let _ = keeper.try_run(["status"]).exits(1).says(&["last good", &archives[3], "problem", two]);
+    // It may be that the repository is pruned from elsewhere.
+    let _ = keeper.run(["status"]).says(&["last good", &archives[3]]).does_not_say("somebody else");
     // Who brings back has not deleted.
     let _ = keeper.run(["undelete", &archives[1]]);
-    let _ = keeper.try_run(["status"]).exits(1).says(&["somebody else has deleted 1 archive "]);
+    let _ = keeper.try_run(["doctor"]).exits(1).says(&["somebody else has deleted 1 archive "]);
     let _ = keeper.backup();
     let _ = keeper.run(["doctor"]);
     let _ = keeper.run(["status"]).does_not_say("somebody else");

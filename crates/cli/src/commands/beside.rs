@@ -77,7 +77,8 @@ impl DaemonSettings {
         let is_else = |place: &Place| Self::noted(place).is_some_and(|last| last.holds_else_than(place));
         if place.each().iter().any(|place| is_else(place)) {
             warn!(
-                "what is backed up is something else than before: from now on this is what counts, and older archives of something                  else go as the rules say. If that is not meant, use `worldkeeper backup` for it, or another --name"
+                "what is backed up is something else than before: from now on this is what counts, and older archives of something \
+                 else go as the rules say. If that is not meant, use `worldkeeper backup` for it, or another --name"
             );
         }
         Self::note(place);

@@ -38,6 +38,8 @@ impl Place {
         let last_good = self.history().last_good(self.series(), &self.location())?.and_then(|run| run.archive);
         if let Some(name) = last_good.filter(|name| gone.contains(name)) {
             warn!("{}", not_there(&name));
+        } else {
+            warn!("somebody else has deleted {} of this series", words::count(gone.len() as u64, "archive"));
         }
         self.history().gone(&self.location(), &gone)
     }
@@ -82,6 +84,15 @@ pub(crate) fn others_deleted(runs: &[Run], more: u64, now: Timestamp, zone: &Tim
     let last = if more > 0 { now } else { found.max()? };
     let archives = words::count(count, "archive");
     Some(format!("somebody else has deleted {archives} of this series, as was found at {}", words::moment(last, zone)))
+}
+
+/// Returns whether somebody else has deleted what was the newest archive then: that no rules do, wherever they are applied.
+pub(crate) fn others_deleted_newest(runs: &[Run]) -> bool {
+    let newer = |run: &Run, found: Timestamp| {
+        let mut newer = runs.iter().filter(|other| other.start > run.start && other.end <= found);
+        newer.any(|other| other.has_archived() && other.gone.is_none())
+    };
+    runs.iter().any(|run| run.gone.is_some_and(|gone| !newer(run, gone.found)))
 }
 
 /// Of the last good archive, in words.

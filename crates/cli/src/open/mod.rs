@@ -36,7 +36,7 @@ use crate::settings::Location;
 pub(crate) use answer::Presence;
 pub(crate) use error::AccessError;
 pub(crate) use escrow::ASK_FOR_COPY;
-pub(crate) use gone::{not_there, others_deleted, there};
+pub(crate) use gone::{not_there, others_deleted, others_deleted_newest, there};
 pub(crate) use repository::OpenRepository;
 
 /// How long a command by hand waits for the repository.

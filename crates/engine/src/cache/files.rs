@@ -48,6 +48,13 @@ pub(crate) struct Look {
     pub ctime_ns: i64,
 }
 
+impl Look {
+    /// What no file looks like that looked like this: how it was cut is known, and it is read again.
+    pub(crate) fn of_none(self) -> Self {
+        Self { inode: !self.inode, ..self }
+    }
+}
+
 /// Whether a file was seen to have no extended attributes and no ACLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bare {

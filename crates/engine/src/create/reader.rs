@@ -1,7 +1,5 @@
 //! The front of the pipeline: walks the sources, passes over what did not change, cuts what did.
 
-use std::io;
-
 use jiff::Timestamp;
 use rustix::thread::{CapabilitySet, capabilities};
 use worldkeeper_archive::ChunkRef;
@@ -100,14 +98,10 @@ impl Reader {
         }
     }
 
-    /// What vanished is nothing to worry about, unless it left another file alone.
+    /// What vanished is nothing to worry about, unless it left a file alone that is not what it was.
     fn failed(&mut self, error: SourceError) -> Result<(), Closed> {
-        let error = if error.vanished() && self.is_apart(&error.path) {
-            SourceError::new(&error.path, error.action, io::Error::other(LEFT_ALONE))
-        } else {
-            error
-        };
-        self.feed.send(Step::Failed(error))
+        let is_torn_off = error.vanished() && self.is_apart(&error.path);
+        self.feed.send(if is_torn_off { Step::TornOff(error.path) } else { Step::Failed(error) })
     }
 
     /// Returns whether what was just come upon belongs to a file that was read before, and was written to since: then no moment
@@ -141,11 +135,13 @@ impl Reader {
             Ok((mut reading, looked)) => {
                 reading.torn |= self.is_apart(&entry.path);
                 // A broken file is read again the next time, and told again: nobody should believe that it was mended.
-                let is_known_next_time = !is_special && reading.is_good() && self.caution.trusts(&entry.stat, looked);
+                let is_known_next_time = !is_special && reading.is_good();
+                let look = look(&entry.stat);
+                let look = if self.caution.trusts(&entry.stat, looked) { look } else { look.of_none() };
                 let is_bare = entry.is_bare() && Caution::Tick.trusts(&entry.stat, asked);
-                let remembered = is_known_next_time.then(|| Remembered::Changed {
+                let remembered = is_known_next_time.then_some(Remembered::Changed {
                     key,
-                    look: look(&entry.stat),
+                    look,
                     bare: if is_bare { self.bare } else { Bare::No },
                 });
                 self.finish_file(entry, state, remembered, reading)
@@ -250,5 +246,3 @@ fn may_be_half_written(stat: &Stat, looked: Timestamp) -> bool {
 
 /// A minute.
 const HALF_WRITTEN_NS: i128 = 60_000_000_000;
-/// What is said of a journal that went with the changes that it stood for.
-const LEFT_ALONE: &str = "it is gone, and the file that it belongs to was written to since that was read";

@@ -35,6 +35,8 @@ pub(crate) enum Step {
     LeftOut { path: Vec<u8>, reason: Reason },
     /// Something could not be read; chunks of it that came are not used.
     Failed(SourceError),
+    /// A file is gone that belonged to one that was read, and was written to since.
+    TornOff(Vec<u8>),
     /// Steps that follow one another.
     Several(Vec<Step>),
     /// A source cannot be read: there will be no archive.
@@ -110,7 +112,7 @@ impl Step {
                 item_bytes(&file.item) + file.path.len() + told
             }
             Self::Begun(item) | Self::Other(item) => item_bytes(item),
-            Self::LeftOut { path, .. } | Self::TimeClamped(path) => path.len(),
+            Self::LeftOut { path, .. } | Self::TimeClamped(path) | Self::TornOff(path) => path.len(),
             Self::Failed(error) => error.path.len(),
             Self::Stored(_) | Self::RootFailed(_) | Self::Again | Self::End => 0,
         })

@@ -196,6 +196,11 @@ impl<'a> Writer<'a> {
                 self.left_out(&path, reason);
             }
             Step::Failed(error) => self.failed(&error),
+            Step::TornOff(path) => {
+                self.discard_chunks();
+                self.roots.told(&path);
+                self.torn(&path);
+            }
             Step::Several(steps) => {
                 for step in steps {
                     if self.apply(step)? {
@@ -268,9 +273,7 @@ impl<'a> Writer<'a> {
         }
         self.stats.read_bytes += reading.read_bytes;
         if reading.torn {
-            self.stats.files_torn += 1;
-            self.amiss.note(Flaw::Torn, &path);
-            self.monitor.notice(Notice::FileChanged(as_path(&path)));
+            self.torn(&path);
         }
         if !reading.defects.is_empty() {
             self.stats.files_broken += 1;
@@ -278,6 +281,12 @@ impl<'a> Writer<'a> {
             self.monitor.notice(Notice::FileBroken { path: as_path(&path), defects: &reading.defects });
         }
         Ok(())
+    }
+
+    fn torn(&mut self, path: &[u8]) {
+        self.stats.files_torn += 1;
+        self.amiss.note(Flaw::Torn, path);
+        self.monitor.notice(Notice::FileChanged(as_path(path)));
     }
 
     fn item(&mut self, item: &Item) -> Result<(), SessionError> {

@@ -106,7 +106,7 @@ fn a_journal_that_goes_with_what_it_stood_for_is_told() {
     };
     let game = Game { path: region.join("long"), turns: Mutex::new((u32::MAX, play)), told: Mutex::default() };
     let created = house.watched_backup(0, &game).unwrap();
-    assert_eq!((created.stats.files_vanished, created.stats.files_failed), (0, 1));
+    assert_eq!((created.stats.files_vanished, created.stats.files_failed, created.stats.files_torn), (0, 0, 2));
     assert!(house.comment(&created).contains("long-wal"), "{}", house.comment(&created));
 }
 

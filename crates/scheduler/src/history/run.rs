@@ -205,7 +205,7 @@ impl Run {
     /// Notes that another run has ended since.
     pub(super) fn followed_by(&mut self, run: &Self) {
         match &mut self.gone {
-            Some(gone) if gone.is_found_by_backup && run.kind == Kind::Backup => gone.is_found_by_backup = false,
+            Some(gone) if gone.is_found_by_backup && run.is_good_backup() => gone.is_found_by_backup = false,
             gone if run.is_good_backup() => *gone = None,
             _ => {}
         }

@@ -175,9 +175,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         }
         total.add(extracted.map_err(|source| target::incomplete(targets, writes_files, source))?);
     }
-    if in_place && writes_files {
-        durable::settle(&parts)?;
-    }
+    let settled = if in_place && writes_files { durable::settle(&parts) } else { Ok(()) };
     reporter.end();
     let unmatched: Vec<_> = selection.unmatched().iter().map(|path| escape_bytes(path)).collect();
     if total.files + total.others + total.failed + total.left_out == 0 && !selection.is_everything() {
@@ -198,6 +196,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         let damage = Damage { found: place.clock.now(), problems: total.damaged, place: damage_place };
         archives::note_verdict(place, &Verdict::Damaged(damage));
     }
+    settled?;
     let done = if options.dry_run { "could restore" } else { "restored" };
     let summary = format!("{done} {}, {}, from {name}", words::count(total.files, "file"), words::bytes(total.size));
     if options.stdout {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use worldkeeper_scheduler::history::{Files, Kind, Run, RunOutcome};
 
 use super::Status;
-use crate::open::{Presence, others_deleted};
+use crate::open::{Presence, others_deleted, others_deleted_newest};
 use crate::settings::{Origin, duration_text};
 use crate::words::{self, is_ahead};
 
@@ -62,7 +62,10 @@ impl Status<'_> {
                 )),
             Some(run) => problems.extend(self.unsaved(run, limit)),
         }
-        if let Some(deleted) = others_deleted(&self.runs, 0, self.common.now, &self.place.zone) {
+        // What rules elsewhere let go is nothing to be alarmed about.
+        if others_deleted_newest(&self.runs)
+            && let Some(deleted) = others_deleted(&self.runs, 0, self.common.now, &self.place.zone)
+        {
             problems.push(format!("{deleted}: find out who may delete here, then run `worldkeeper backup`"));
         }
         // A game that rests says nothing of it: the backup was begun while it ran.
