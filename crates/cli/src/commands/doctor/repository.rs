@@ -25,8 +25,8 @@ pub(super) fn checks(
     stop: &Stop,
     look_at_open: impl FnOnce(&OpenRepository) -> Vec<Check>,
 ) -> Vec<Check> {
-    // Before anything is read there: an archive that is made meanwhile is not missed.
-    let runs = place.history().runs(place.series(), &place.location());
+    // What is made from now on is not missed.
+    let looked = place.clock.now();
     // Whoever can write can read; who cannot may have the rest looked at all the same.
     let (opened, not_writable) = match place.open_briefly(Mode::Exclusive, stop) {
         Ok(repository) => (Ok(repository), None),
@@ -47,8 +47,13 @@ pub(super) fn checks(
     match place.look_inside(repository, stop) {
         Ok(Some(session)) => {
             checks.push(Check::ok(KEY, format!("it opens what is there, encryption {}", session.mode())));
+            // After the wait for the lock: who held it has noted what it pruned.
+            let runs = place.history().runs(place.series(), &place.location());
             checks.push(match runs {
-                Ok(runs) => archives(place, &session, &runs),
+                Ok(mut runs) => {
+                    runs.retain(|run| run.end <= looked);
+                    archives(place, &session, &runs)
+                }
                 Err(error) => Check::error(ARCHIVES, &error),
             });
         }
