@@ -30,7 +30,12 @@ pub(super) fn add(command: &mut Command, place: &Place, work: Work<'_>) -> bool 
         far.prepare_worldkeeper(command);
     }
     match work {
-        Work::Init => command.arg("backup").arg("--source").arg(place.root.join(NEXT_TO_NOTHING)),
+        // Of another series: what is measured is the first of its own.
+        Work::Init => command
+            .env("WORLDKEEPER_NAME", NEXT_TO_NOTHING)
+            .arg("backup")
+            .arg("--source")
+            .arg(place.root.join(NEXT_TO_NOTHING)),
         // It is part of prune.
         Work::Compact => return false,
         Work::Create(source, _) => command.arg("backup").arg("--source").arg(source),
