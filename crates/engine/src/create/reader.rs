@@ -199,7 +199,7 @@ impl Reader {
         reading: Reading,
     ) -> Result<(), Closed> {
         self.archived(&entry)?;
-        if !self.formats.is_empty() && !self.walker.belongs(&entry) {
+        if self.walker.may_be_main(&entry) {
             let (path, as_read) = &mut self.main;
             path.clone_from(&entry.path);
             *as_read = Some(entry.stat);

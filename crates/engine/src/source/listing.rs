@@ -23,6 +23,8 @@ pub(crate) struct Listing {
     /// Inode number and where the name lies.
     entries: Vec<(u64, u32, u8)>,
     next: usize,
+    /// Some belong to others.
+    has_followers: bool,
 }
 
 impl Listing {
@@ -63,6 +65,7 @@ impl Listing {
         if mains.is_empty() {
             return;
         }
+        self.has_followers = true;
         let places = self.entries.iter().enumerate().filter(|(_, entry)| mains.contains(name(entry)));
         let places: HashMap<_, _> = places.map(|(place, entry)| (name(entry), place)).collect();
         let mut ordered: Vec<_> = self.entries.iter().copied().enumerate().collect();
@@ -71,6 +74,11 @@ impl Listing {
             main.map_or((*own, false, *own), |main| (*main, true, *own))
         });
         self.entries = ordered.into_iter().map(|(_, entry)| entry).collect();
+    }
+
+    /// Returns whether some belong to others, as far as [`follow`](Self::follow) was told.
+    pub(crate) fn has_followers(&self) -> bool {
+        self.has_followers
     }
 
     fn push(&mut self, ino: u64, name: &[u8]) -> io::Result<()> {

@@ -188,16 +188,17 @@ impl Walker {
         })
     }
 
-    /// Returns whether an entry belongs to another file.
-    pub(crate) fn belongs(&self, entry: &Entry) -> bool {
-        self.rules.main_of(entry.name()).is_some()
+    /// Returns whether another file may belong to an entry, which belongs to none itself.
+    pub(crate) fn may_be_main(&self, entry: &Entry) -> bool {
+        let has_followers = self.levels.last().is_some_and(|level| level.listing.has_followers());
+        has_followers && self.rules.main_of(entry.name()).is_none()
     }
 
     /// Of what was just come upon, at this path as walked: the path of the file that it belongs to, and what is there now. `None`
     /// if it belongs to none.
     pub(crate) fn main_of(&self, path: &[u8]) -> Option<(Vec<u8>, Option<Stat>)> {
+        let level = self.levels.last().filter(|level| level.listing.has_followers())?;
         let main = self.rules.main_of(name_of(path))?;
-        let level = self.levels.last()?;
         Some((SourceRoot::join(&level.path, main), Stat::of(level.directory.as_ref()?, main).ok()))
     }
 
