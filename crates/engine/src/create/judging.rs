@@ -2,10 +2,13 @@
 
 use worldkeeper_core::{Defects, FileFormat, Judge};
 
+use super::growth::Growth;
+
 /// One file, as it is read.
 pub(super) struct Judging<'a> {
     path: &'a [u8],
     judge: Bench,
+    growth: &'a mut Growth,
     /// How much was seen, holes among it.
     seen: u64,
 }
@@ -20,13 +23,14 @@ enum Bench {
 }
 
 impl<'a> Judging<'a> {
-    pub(super) fn new(formats: &'static [&'static dyn FileFormat], path: &'a [u8]) -> Self {
-        Self { path, judge: Bench::Waits(formats), seen: 0 }
+    pub(super) fn new(formats: &'static [&'static dyn FileFormat], path: &'a [u8], growth: &'a mut Growth) -> Self {
+        Self { path, judge: Bench::Waits(formats), growth, seen: 0 }
     }
 
     /// Shows the bytes that were read at `offset`. What was passed over before them is a hole; what was read once more,
     /// because a hole begins in it, was seen.
     pub(super) fn see(&mut self, offset: u64, bytes: &[u8]) {
+        self.growth.see(offset, bytes);
         if matches!(self.judge, Bench::Empty) || bytes.is_empty() {
             return;
         }
@@ -109,7 +113,8 @@ mod tests {
     }
 
     fn seen(path: &str, reads: &[(u64, &[u8])], len: u64) -> String {
-        let mut judging = Judging::new(&[&Diary], path.as_bytes());
+        let mut growth = Growth::default();
+        let mut judging = Judging::new(&[&Diary], path.as_bytes(), &mut growth);
         for (offset, bytes) in reads {
             judging.see(*offset, bytes);
         }

@@ -20,6 +20,7 @@ mod caution;
 mod checkpoint;
 mod content;
 mod feed;
+mod growth;
 mod item_cuts;
 mod item_stream;
 mod jobs;

@@ -9,13 +9,14 @@ use super::CreateOptions;
 use super::caution::Caution;
 use super::content::Blocks;
 use super::feed::Feed;
+use super::growth::Growth;
 use super::judging::Judging;
 use super::plan::{Asked, Planner};
 use super::step::{FileState, FinishedFile, Reading, Remembered, Step};
 use crate::cache::{Bare, FilesCache, Look, Next, PathKey};
 use crate::pipeline::Closed;
 use crate::session::SessionError;
-use crate::source::{Entry, Found, SourceError, Stat, Walker};
+use crate::source::{Action, Entry, Found, SourceError, Stat, Walker};
 
 /// Makes the steps of an archive, in order.
 pub(super) struct Reader {
@@ -127,7 +128,7 @@ impl Reader {
         // An attribute that it gets from now on is newer than what is read.
         let asked = self.feed.shared.now();
         if let Err(error) = self.walker.read_attributes(&mut entry) {
-            return self.failed(error);
+            return self.unread(error);
         }
         let is_known = !is_special && self.feed.shared.files().contains(&key);
         let state = if is_known { FileState::Changed } else { FileState::New };
@@ -147,6 +148,7 @@ impl Reader {
                 self.finish_file(entry, state, remembered, reading)
             }
             Err(Interrupted::Closed) => Err(Closed),
+            Err(Interrupted::Source(error)) if error.action == Action::Open => self.unread(error),
             Err(Interrupted::Source(error)) => {
                 self.feed.pending.clear();
                 self.feed.chunker.restart();
@@ -155,10 +157,16 @@ impl Reader {
         }
     }
 
+    /// Of a file nothing was read: if it has vanished, it may only be about to be replaced.
+    fn unread(&mut self, error: SourceError) -> Result<(), Closed> {
+        if error.vanished() && self.walker.comes_again(&error.path) { Ok(()) } else { self.failed(error) }
+    }
+
     /// Reads a file, and reads it again a few times if it is written to meanwhile, or is broken and may just be in the
     /// middle of being written: most games write in short bursts. Returns when it was opened, too.
     fn read_until_still(&mut self, entry: &mut Entry, key: &PathKey) -> Result<(Reading, Timestamp), Interrupted> {
         let mut all_read_bytes = 0;
+        let mut growth = Growth::default();
         let mut last: Option<(Reading, Timestamp)> = None;
         for _ in 0..READINGS {
             // What changes from now on is newer than what is read.
@@ -167,6 +175,7 @@ impl Reader {
                 (Ok(file), None) => file,
                 (Ok(file), Some(_)) => {
                     self.feed.send(Step::Again)?;
+                    growth.read_again();
                     file
                 }
                 (Err(error), None) => return Err(error.into()),
@@ -179,10 +188,11 @@ impl Reader {
             let is_long = file.size() > LONG;
             let formats = if entry.is_special() { &[] } else { self.formats };
             let asked = Asked { path: &entry.path, key: (!entry.is_special()).then_some(key), looked };
-            let reading = self.content(file, Judging::new(formats, &entry.path), &asked)?;
+            let reading = self.content(file, Judging::new(formats, &entry.path, &mut growth), &asked)?;
             all_read_bytes += reading.read_bytes;
-            let is_still = !reading.torn && (reading.is_good() || !may_be_half_written(&entry.stat, looked));
-            let reading = Reading { read_bytes: all_read_bytes, ..reading };
+            let torn = reading.torn && !growth.is_slow();
+            let reading = Reading { torn, read_bytes: all_read_bytes, ..reading };
+            let is_still = !torn && (reading.is_good() || !may_be_half_written(&entry.stat, looked));
             if is_still || is_long {
                 return Ok((reading, looked));
             }

@@ -23,6 +23,8 @@ pub(crate) struct Listing {
     /// Inode number and where the name lies.
     entries: Vec<(u64, u32, u8)>,
     next: usize,
+    /// How many of the entries come for the second time, behind all others.
+    again: usize,
     /// Some belong to others.
     has_followers: bool,
 }
@@ -55,6 +57,16 @@ impl Listing {
         let (_, start, len) = *self.entries.get(self.next)?;
         self.next += 1;
         Some(&self.names[start as usize..][..usize::from(len)])
+    }
+
+    /// Lets the name that came last come once more, when all others have; `false` if it has come twice.
+    pub(crate) fn again(&mut self) -> bool {
+        let first_time = self.entries.len() - self.again;
+        let last = self.next.checked_sub(1).filter(|last| *last < first_time);
+        let entry = last.map(|last| self.entries[last]);
+        self.again += usize::from(entry.is_some());
+        self.entries.extend(entry);
+        entry.is_some()
     }
 
     /// Moves every name that belongs to another one here, by `main_of`, to behind that one.
@@ -117,6 +129,17 @@ mod tests {
             names.push(String::from_utf8(name.to_vec()).unwrap());
         }
         assert_eq!(names, ["...", "z", "b", "a"]);
+    }
+
+    #[test]
+    fn a_name_comes_twice_at_most() {
+        let mut listing = Listing::of(&[b"a", b"b"]).unwrap();
+        assert!(!listing.again());
+        for (name, comes_again) in [(b"a", true), (b"b", true), (b"a", false), (b"b", false)] {
+            assert_eq!(listing.next(), Some(&name[..]));
+            assert_eq!(listing.again(), comes_again);
+        }
+        assert_eq!(listing.next(), None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod listing;
 mod metadata;
 mod pulse;
 mod reader;
+mod residence;
 mod root;
 mod rules;
 mod stat;

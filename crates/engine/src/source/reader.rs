@@ -3,6 +3,8 @@
 //! Where the file system tells of a hole, the reader can be told to pass over it.
 
 use std::io as std_io;
+use std::num::NonZero;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Advice, Mode, OFlags, SeekFrom, fadvise, openat, seek};
@@ -11,12 +13,15 @@ use rustix::io::{self, Errno};
 use super::entry::Special;
 use super::error::{Action, SourceError};
 use super::pulse::Pulse;
+use super::residence;
 use super::stat::Stat;
 
 /// From this size on the kernel is told how the file is read; below, telling costs more than it brings.
 const ADVISED_BYTES: u64 = 1 << 20;
 /// How much of a large file is read before the kernel is told that its pages are not needed again.
 const RELEASE_BYTES: u64 = 8 << 20;
+/// For how much of it the kernel is asked at a time what it had in memory.
+const STRETCH: u64 = 32 << 20;
 
 /// Whether the content that was read is what the file held at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +40,9 @@ pub(crate) struct FileReader {
     path: Vec<u8>,
     position: u64,
     released: u64,
+    /// Up to where it is known what was in memory, and what was not.
+    looked_until: u64,
+    absent: Vec<Range<u64>>,
     ended_early: bool,
     /// It comes as it comes: nobody knows how much it is, and it is read once.
     is_stream: bool,
@@ -61,6 +69,8 @@ impl FileReader {
             path,
             position: 0,
             released: 0,
+            looked_until: 0,
+            absent: Vec::new(),
             ended_early: false,
             is_stream: false,
             data_until: 0,
@@ -82,6 +92,7 @@ impl FileReader {
         if limit == 0 || self.ended_early {
             return Ok(0);
         }
+        self.look_ahead();
         let read = loop {
             let buffer = &mut buffer[..limit];
             let read = if self.is_stream {
@@ -200,12 +211,24 @@ impl FileReader {
         Ok(if same { Verdict::Unchanged } else { Verdict::Changed })
     }
 
-    /// Tells the kernel that what was read may leave its cache, as stock does: a backup should not push out what the
-    /// game needs.
+    /// Before a large file is read: asks what of it is in memory already.
+    fn look_ahead(&mut self) {
+        if self.position < self.looked_until || self.opened.size < ADVISED_BYTES || self.is_stream {
+            return;
+        }
+        self.release();
+        self.looked_until = self.opened.size.min(self.position + STRETCH);
+        self.absent = residence::absent(&self.file, self.position..self.looked_until);
+    }
+
+    /// Tells the kernel that what was read may leave its cache, as stock does, unless it was there before: a backup should
+    /// not push out what the game needs.
     fn release(&mut self) {
-        let len = self.position.saturating_sub(self.released);
-        if let Some(len) = std::num::NonZero::new(len) {
-            _ = fadvise(&self.file, self.released, Some(len), Advice::DontNeed);
+        for part in &self.absent {
+            let (start, end) = (part.start.max(self.released), part.end.min(self.position));
+            if let Some(len) = NonZero::new(end.saturating_sub(start)) {
+                _ = fadvise(&self.file, start, Some(len), Advice::DontNeed);
+            }
         }
         self.released = self.position;
     }

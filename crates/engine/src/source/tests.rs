@@ -351,6 +351,29 @@ fn a_file_that_vanishes_is_told_and_the_walk_goes_on() {
 }
 
 #[test]
+fn what_is_away_between_two_renames_is_found_in_the_end() {
+    let tree = Tree::new();
+    for name in ["a", "b", "c"] {
+        fs::write(tree.path(name), name).unwrap();
+    }
+    let mut walker = tree.walker();
+    let Some(Found::Entry(_)) = walker.next().unwrap() else { panic!("the root comes first") };
+    let Some(Found::Entry(mut first)) = walker.next().unwrap() else { panic!("a file comes next") };
+    let name_of_first = String::from_utf8(first.name().to_vec()).unwrap();
+    let others: Vec<_> = ["a", "b", "c"].into_iter().filter(|name| *name != name_of_first).collect();
+    let (away, last) = (others[0], others[1]);
+    let aside = |name: &str| tree.folder.path().join(name);
+    fs::rename(tree.path(&name_of_first), aside(&name_of_first)).unwrap();
+    fs::rename(tree.path(away), aside(away)).unwrap();
+    assert!(walker.open(&mut first).unwrap_err().vanished());
+    assert!(walker.comes_again(&first.path));
+    let Some(Found::Entry(entry)) = walker.next().unwrap() else { panic!("one is still there") };
+    assert_eq!(entry.name(), last.as_bytes());
+    fs::rename(aside(away), tree.path(away)).unwrap();
+    assert_eq!(walk(&mut walker, &tree.root).len(), 2, "the one is found, and the other one is told");
+}
+
+#[test]
 fn what_was_replaced_is_taken_if_it_is_a_file_and_refused_if_not() {
     let tree = Tree::new();
     fs::write(tree.folder.path().join("secret"), "outside").unwrap();

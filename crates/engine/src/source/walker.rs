@@ -202,6 +202,15 @@ impl Walker {
         Some((SourceRoot::join(&level.path, main), Stat::of(level.directory.as_ref()?, main).ok()))
     }
 
+    /// Has another look at what vanished, at this path as walked and come upon last, once it has been through the rest of its
+    /// directory: one file is often put in another's place by two renames, and between them there is none.
+    ///
+    /// Returns whether it will. What belongs to another file is to be seen right behind that, or not at all.
+    pub(crate) fn comes_again(&mut self, path: &[u8]) -> bool {
+        let belongs = self.main_of(path).is_some();
+        !belongs && self.levels.last_mut().is_some_and(|level| level.listing.again())
+    }
+
     /// Says that an entry is in the archive, so that further links to it may refer to its item.
     ///
     /// To be called for every entry that is, before the next one is asked for. Of one that could not be read the next
@@ -255,7 +264,10 @@ impl Walker {
             return Ok(());
         }
         self.pulse.at(&path);
-        let stat = stat(&directory, name_of(&path), &path)?;
+        let stat = match stat(&directory, name_of(&path), &path) {
+            Err(error) if error.vanished() && self.comes_again(&path) => return Ok(()),
+            stat => stat?,
+        };
         if self.done.contains(&done(&stat, &path)) {
             return Ok(());
         }
