@@ -213,10 +213,8 @@ pub enum RepositoryError {
     /// The `nonce` file holds something else.
     #[error("the nonce file of the repository is damaged: {0}")]
     NonceDamaged(String),
-    /// Too little space to commit safely.
-    #[error(
-        "the repository at {path} has {available_bytes} bytes of free space, {required_bytes} are needed to commit"
-    )]
+    /// Too little space to write more and commit safely.
+    #[error("the repository at {path} has {available_bytes} bytes of free space, {required_bytes} are needed to go on")]
     InsufficientSpace {
         /// The location.
         path: String,

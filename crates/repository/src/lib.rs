@@ -13,6 +13,7 @@ mod create;
 mod destroy;
 mod earlier;
 pub mod fuzz;
+mod headroom;
 mod hints;
 mod index;
 mod integrity;

@@ -12,6 +12,7 @@ use worldkeeper_core::repository::CompactStats;
 use worldkeeper_core::{ChunkId, MAX_DATA_SIZE, RepositoryError, Transaction, error_text};
 
 use crate::LocalRepository;
+use crate::headroom::Headroom;
 use crate::hints::Hints;
 use crate::segment::{Header, Location, PutHeader, SegmentWriter};
 use crate::sync::{lock, read, write};
@@ -28,6 +29,7 @@ pub(crate) struct LocalTransaction<'a> {
     changed: bool,
     /// It stores more than the manifest: it makes no room.
     adds: bool,
+    headroom: Headroom,
     /// Why the transaction can only be rolled back.
     doomed: Option<String>,
     /// Bytes in the segments that were closed.
@@ -47,7 +49,17 @@ impl<'a> LocalTransaction<'a> {
         for segments in hints.shadow_index.values_mut() {
             segments.retain(|segment| *segment < next);
         }
-        Ok(Self { repository, hints, committed, next, changed: false, adds: false, doomed: None, closed_bytes: 0 })
+        Ok(Self {
+            repository,
+            hints,
+            committed,
+            next,
+            changed: false,
+            adds: false,
+            headroom: Headroom::default(),
+            doomed: None,
+            closed_bytes: 0,
+        })
     }
 
     /// Runs a step; if it fails, nothing but a rollback is possible any more.
@@ -79,6 +91,7 @@ impl<'a> LocalTransaction<'a> {
         if id != ChunkId::MANIFEST {
             self.adds = true;
             self.repository.reserves.withhold(true);
+            self.headroom.require((PutHeader::LEN + object.len()) as u64, self.repository)?;
         }
         if let Some(old) = self.repository.locate(&id)? {
             self.supersede(id, old)?;

@@ -90,7 +90,12 @@ impl RemoteSettings {
             Some(setting) => (setting.value.display().to_string(), setting.origin),
             None => ("none".to_owned(), Origin::Default),
         };
-        let rsh = if self.rsh.value.is_empty() { "none".to_owned() } else { self.rsh.value.join(" ") };
+        // The words of a wrapper may be secret, as in `sshpass -p`.
+        let rsh = match self.rsh.value.as_slice() {
+            [] => "none".to_owned(),
+            [program, options @ ..] if options.is_empty() || program.ends_with("ssh") => self.rsh.value.join(" "),
+            [program, ..] => format!("{program} …"),
+        };
         let (key, key_origin) = file(&self.ssh_key);
         let (passphrase, passphrase_origin) = file(&self.ssh_key_passphrase_file);
         let (hosts, hosts_origin) = file(&self.ssh_known_hosts);

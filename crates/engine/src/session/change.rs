@@ -1,10 +1,11 @@
 //! A change of the repository: objects, the manifest, one commit.
 
 use bytes::Bytes;
+use tracing::warn;
 use worldkeeper_archive::{Manifest, Operation};
 use worldkeeper_compress::Compression;
 use worldkeeper_core::repository::CompactStats;
-use worldkeeper_core::{ChunkId, Transaction};
+use worldkeeper_core::{ChunkId, Transaction, error_text};
 use worldkeeper_crypto::Key;
 
 use super::read_back::Stored;
@@ -111,10 +112,16 @@ impl Change<'_> {
         let object = session.sealer(Compression::default()).seal(&packed)?;
         self.transaction.put(ChunkId::MANIFEST, object)?;
         self.transaction.commit()?;
-        let (_, found) = session.reader().read_manifest()?;
-        if found != packed {
-            return Err(SessionError::NotReadBack);
-        }
+        let found = match session.reader().read_manifest().map_err(SessionError::from) {
+            Ok((_, found)) if found == packed => found,
+            Ok(_) => return Err(SessionError::NotReadBack),
+            // The server has said that it is committed: that is not undone by a line that is lost.
+            Err(error) if error.is_connection_lost() => {
+                warn!("what was committed could not be read back: {}", error_text(&error));
+                packed
+            }
+            Err(error) => return Err(error),
+        };
         self.stored.read_back(session)?;
         // What was stored is the truth: its times have no nanoseconds.
         Ok(Committed { manifest: read_manifest(&session.key, &found, true)?, manifest_id: session.key.id_hash(&found) })

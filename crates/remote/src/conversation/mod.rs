@@ -5,12 +5,12 @@
 //! to be read is read, however much there is to send.
 
 mod ahead;
+mod heard;
 mod log;
 mod shared;
 mod threads;
 mod waiting;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ use worldkeeper_rpc::stderr::Line;
 use worldkeeper_rpc::{Call, MsgId, Outcome, RemoteError, Version, Window};
 
 use crate::Link;
-use shared::Shared;
+use heard::Heard;
+use shared::{Shared, Stage};
 pub(crate) use waiting::{Broken, Until};
 
 /// What a session is begun with.
@@ -37,6 +38,13 @@ pub(crate) struct Conversation {
     shared: Arc<Shared>,
 }
 
+/// How long a server may take to introduce itself: a disk may have to wake up first, or a person to say who they are.
+const INTRODUCTION: Duration = Duration::from_mins(5);
+
+fn late() -> Broken {
+    Broken::Lost(format!("the server has not introduced itself for {} min", INTRODUCTION.as_secs() / 60))
+}
+
 /// How many ticks of waiting a server may take to end.
 const PARTING_TICKS: usize = 100;
 
@@ -50,8 +58,13 @@ impl Conversation {
     ) -> Result<Self, Broken> {
         let conversation = Self { shared: Arc::new(Shared::new(version, options)) };
         threads::start(&conversation.shared, link);
-        let begun = conversation.shared.wait_for(Until::Stop(stop), |state| state.client.server_version().map(drop));
-        match begun {
+        let clock = &conversation.shared.options.clock;
+        let began = clock.monotonic();
+        let begun = conversation.shared.wait_for(Until::Stop(stop), |state| {
+            let is_late = clock.monotonic().saturating_sub(began) > INTRODUCTION;
+            state.client.server_version().map(|_| Ok(())).or_else(|| is_late.then(|| Err(late())))
+        });
+        match begun.flatten() {
             Ok(()) => Ok(conversation),
             Err(Broken::Lost(reason)) if conversation.shared.lock().is_command_missing => Err(Broken::NoServer(reason)),
             Err(broken) => {
@@ -97,13 +110,13 @@ impl Conversation {
         until: Until<'_>,
         each: &mut dyn FnMut(Line),
     ) -> Result<Outcome, Broken> {
-        self.shared.lock().heard = Some(VecDeque::new());
+        self.shared.lock().heard = Some(Heard::default());
         let asked = self.request(call, until);
         let result = asked.and_then(|asked| {
             loop {
                 // Told without the lock, for it may take long.
                 let next = self.shared.wait_for(until, |state| {
-                    let line = state.heard.as_mut().and_then(VecDeque::pop_front);
+                    let line = state.heard.as_mut().and_then(Heard::pop);
                     line.map(Err).or_else(|| state.answers.remove(&asked).map(Ok))
                 })?;
                 match next {
@@ -112,8 +125,8 @@ impl Conversation {
                 }
             }
         });
-        let rest = self.shared.lock().heard.take();
-        rest.into_iter().flatten().for_each(each);
+        let mut rest = self.shared.lock().heard.take().unwrap_or_default();
+        std::iter::from_fn(|| rest.pop()).for_each(each);
         result
     }
 
@@ -180,7 +193,8 @@ impl Conversation {
         state.is_closing = true;
         self.shared.to_send.notify_one();
         for _ in 0..PARTING_TICKS {
-            if state.lost.is_some() {
+            if state.lost.is_some() || state.stage == Stage::Begun {
+                // It has no lock to give back, or is gone.
                 break;
             }
             state = self.shared.wait(state);

@@ -1,17 +1,18 @@
 //! What whoever asks shares with the two threads: the client half, the answers that have come, and why no more will.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use worldkeeper_rpc::stderr::Line;
-use worldkeeper_rpc::{Client, Event, MsgId, Outcome, ProtocolError, RemoteError, Version};
+use worldkeeper_rpc::{Client, Event, Method, MsgId, Outcome, ProtocolError, RemoteError, Version};
 
 use super::ConversationOptions;
 use super::ahead::ReadAhead;
+use super::heard::Heard;
 use super::log::ServerLog;
+use super::waiting::QUIET;
 use crate::Ended;
 
 /// What whoever asks shares with the two threads.
@@ -42,9 +43,32 @@ pub(super) struct State {
     pub(super) is_closing: bool,
     /// When a byte moved last, in either direction.
     pub(super) moved: Duration,
+    /// After how long a silence somebody is told.
+    pub(super) tell_after: Duration,
+    pub(super) stage: Stage,
     log: ServerLog,
     /// Lines of the server, for somebody who listens.
-    pub(super) heard: Option<VecDeque<Line>>,
+    pub(super) heard: Option<Heard>,
+}
+
+/// How far the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Begun,
+    /// It has the lock, or works without one.
+    Open,
+    /// It was asked for an object, and has replayed what there was to replay.
+    Loaded,
+}
+
+impl Stage {
+    fn after(method: Method, went_well: bool) -> Self {
+        match method {
+            Method::Open if went_well => Self::Open,
+            Method::Get => Self::Loaded,
+            _ => Self::Begun,
+        }
+    }
 }
 
 impl Shared {
@@ -58,6 +82,8 @@ impl Shared {
             is_command_missing: false,
             is_closing: false,
             moved: options.clock.monotonic(),
+            tell_after: QUIET,
+            stage: Stage::Begun,
             log: ServerLog::default(),
             heard: None,
         };
@@ -104,12 +130,13 @@ impl Shared {
     /// Takes in what the server has answered.
     pub(super) fn receive(&self, bytes: &[u8]) {
         let mut state = self.lock();
-        state.moved = self.options.clock.monotonic();
-        let State { client, answers, ahead, refused, .. } = &mut *state;
+        state.moves(self.options.clock.monotonic());
+        let State { client, answers, ahead, refused, stage, .. } = &mut *state;
         client.receive(bytes);
         let failed: Option<ProtocolError> = loop {
             match client.poll() {
                 Ok(Some(Event::Answer(answer))) => {
+                    *stage = (*stage).max(Stage::after(answer.method, answer.result.is_ok()));
                     if let Some(outcome) = ahead.arrived(answer.msgid, answer.result) {
                         answers.insert(answer.msgid, outcome);
                     }
@@ -134,12 +161,11 @@ impl Shared {
     /// Takes in what the server has said.
     pub(super) fn hear(&self, bytes: &[u8]) {
         let mut state = self.lock();
-        state.moved = self.options.clock.monotonic();
+        state.moves(self.options.clock.monotonic());
         let State { log, heard, .. } = &mut *state;
         for line in log.lines(bytes) {
             match heard {
-                Some(heard) if heard.len() < MAX_HEARD => heard.push_back(line),
-                Some(_) => {}
+                Some(heard) => heard.push(line),
                 None => log.write(&line),
             }
         }
@@ -165,12 +191,17 @@ impl Shared {
 
     /// Some bytes have gone out.
     pub(super) fn sent(&self) {
-        self.lock().moved = self.options.clock.monotonic();
+        self.lock().moves(self.options.clock.monotonic());
+    }
+}
+
+impl State {
+    /// Something moves now.
+    pub(super) fn moves(&mut self, now: Duration) {
+        (self.moved, self.tell_after) = (now, QUIET);
     }
 }
 
 /// What a shell ends with that cannot run a command.
 const NOT_EXECUTABLE: u32 = 126;
 const NOT_FOUND: u32 = 127;
-/// Lines that are kept for somebody who listens and is slow.
-const MAX_HEARD: usize = 10_000;

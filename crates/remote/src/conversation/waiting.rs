@@ -4,10 +4,11 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::warn;
 use worldkeeper_core::Stop;
 use worldkeeper_rpc::{Call, Client, Method, MsgId, RequestError};
 
-use super::shared::{Shared, State};
+use super::shared::{Shared, Stage, State};
 
 /// Until when an answer is waited for; the end of the link always ends it.
 #[derive(Clone, Copy)]
@@ -58,6 +59,7 @@ impl Shared {
                 }
                 _ => {}
             }
+            self.tell_of_silence(&mut state);
             if let Some(reason) = self.too_silent(&state) {
                 drop(state);
                 self.end(reason);
@@ -80,6 +82,10 @@ impl Shared {
             if state.lost.is_some() || !state.client.has_room(call) {
                 return None;
             }
+            if state.client.unanswered().next().is_none() {
+                // Who was not asked was not silent.
+                state.moves(self.options.clock.monotonic());
+            }
             Some(ask(&mut state.client).map_err(Broken::Refused))
         })?
     }
@@ -89,21 +95,42 @@ impl Shared {
         self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Says from time to time what is waited for. It may be well; it may be a disk that hangs.
+    fn tell_of_silence(&self, state: &mut State) {
+        let silent = self.options.clock.monotonic().saturating_sub(state.moved);
+        if silent >= state.tell_after
+            && let Some(oldest) = state.client.unanswered().next()
+        {
+            state.tell_after = silent * 2;
+            warn!(
+                "the server has said nothing for {} min, and {} is not answered yet",
+                silent.as_secs() / 60,
+                oldest.method
+            );
+        }
+    }
+
     /// Why a server that says nothing is taken for dead, if it is.
     ///
-    /// One that replays, checks, compacts or waits for a lock is silent for minutes, and lives.
+    /// One that checks, compacts or waits for a lock is silent for minutes, and lives; so is one that replays, which many do when
+    /// they are asked for an object for the first time. What is on its way to it may take as long as a slow line takes.
     fn too_silent(&self, state: &State) -> Option<String> {
-        let limit = self.options.silence?;
+        let on_its_way = state.client.unanswered_bytes() as u64 / SLOWEST_LINE;
+        let limit = self.options.silence? + Duration::from_secs(on_its_way);
         let silent = self.options.clock.monotonic().saturating_sub(state.moved);
         let oldest = state.client.unanswered().next()?;
         let is_short = !matches!(
             oldest.method,
             Method::Open | Method::Commit | Method::Check | Method::Rollback | Method::Destroy | Method::BreakLock
         );
-        (is_short && silent > limit)
+        (is_short && state.stage == Stage::Loaded && silent > limit)
             .then(|| format!("nothing has come for {} s, although {} was asked", silent.as_secs(), oldest.method))
     }
 }
 
 /// How often whoever waits looks whether there is still a reason to.
 const TICK: Duration = Duration::from_millis(100);
+/// In bytes a second: 64 kbit/s.
+const SLOWEST_LINE: u64 = 8_000;
+/// How long a server is silent before somebody is told for the first time.
+pub(super) const QUIET: Duration = Duration::from_mins(5);

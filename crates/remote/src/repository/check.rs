@@ -7,6 +7,10 @@ use worldkeeper_rpc::{Call, Check, Reply};
 
 use super::{RemoteRepository, unexpected};
 
+/// How many findings of a server are passed on, and how long each is in bytes: more is counted and not told.
+const MAX_TOLD: usize = 10_000;
+const MAX_WORDS: usize = 1_000;
+
 pub(super) fn check(
     repository: &RemoteRepository,
     options: &CheckOptions,
@@ -21,14 +25,20 @@ pub(super) fn check(
     let max_duration = options.max_duration.map_or(0, |limit| limit.as_secs().max(1));
     let call = Call::Check(Check { repair: options.repair, max_duration, save_space: false });
     let mut found = RepositoryCheck::default();
+    let mut told = 0;
+    let mut tell = |mut finding: String, make: fn(String) -> Finding, on_event: &mut dyn FnMut(CheckEvent<'_>)| {
+        told += 1;
+        finding.truncate(finding.floor_char_boundary(MAX_WORDS));
+        if told <= MAX_TOLD {
+            on_event(CheckEvent::Found(&make(finding)));
+        }
+    };
     let mut each = |line: Line| match line {
         Line::Log(LogMessage { level, message, .. }) if level >= Level::Error => {
             found.problems += 1;
-            on_event(CheckEvent::Found(&Finding::problem(message)));
+            tell(message, Finding::problem, on_event);
         }
-        Line::Log(LogMessage { level: Level::Warning, message, .. }) => {
-            on_event(CheckEvent::Found(&Finding::note(message)));
-        }
+        Line::Log(LogMessage { level: Level::Warning, message, .. }) => tell(message, Finding::note, on_event),
         Line::Progress(progress) => {
             if let Some((done, total)) = progress.steps {
                 found.segments = total;

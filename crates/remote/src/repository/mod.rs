@@ -35,6 +35,8 @@ pub struct RemoteRepository {
     welcome: Mutex<Welcome>,
     manifest: Mutex<Manifest>,
     in_transaction: AtomicBool,
+    /// Somebody was told which objects there are, and goes by that.
+    has_listed: AtomicBool,
 }
 
 /// The manifest's object as it was seen last.
@@ -210,6 +212,7 @@ impl Repository for RemoteRepository {
     }
 
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {
+        self.has_listed.store(true, Ordering::SeqCst);
         let mut ids = Vec::new();
         loop {
             // Nobody can have deleted the last one: the lock is held.

@@ -68,6 +68,8 @@ fn version() -> Version {
 /// then. Between, it is seen whether there is still somebody who waits.
 const FIRST_WAIT: i64 = 1;
 const NEXT_WAIT: i64 = 10;
+/// How often it is said who has the lock.
+const TELL_AGAIN: Duration = Duration::from_hours(1);
 
 /// What was asked for at once, because everybody asks for it first.
 #[derive(Default)]
@@ -106,6 +108,7 @@ impl RemoteRepository {
             welcome: Mutex::new(welcome),
             manifest: Mutex::new(Manifest::Unknown),
             in_transaction: false.into(),
+            has_listed: false.into(),
         }
     }
 
@@ -204,8 +207,10 @@ impl RemoteOptions {
     fn take_lock(&self, conversation: &Conversation, mode: RemoteMode) -> Result<RepositoryId, RepositoryError> {
         let began = self.clock.monotonic();
         let mut next = FIRST_WAIT;
+        let mut told = None;
         loop {
-            let left = self.wait.map(|wait| wait.saturating_sub(self.clock.monotonic().saturating_sub(began)));
+            let now = self.clock.monotonic();
+            let left = self.wait.map(|wait| wait.saturating_sub(now.saturating_sub(began)));
             let seconds = left.map_or(next, |left| (left.as_secs() as i64).min(next));
             let open = Open {
                 lock: mode != RemoteMode::WithoutLock,
@@ -219,9 +224,10 @@ impl RemoteOptions {
                 Ok(Reply::Opened(id)) => return Ok(id),
                 Ok(other) => return Err(unexpected(&other)),
                 Err(error) if error.class() == Some(Class::LockTimeout) && left.is_none_or(|left| !left.is_zero()) => {
-                    if next == FIRST_WAIT
+                    if told.is_none_or(|told| now.saturating_sub(told) >= TELL_AGAIN)
                         && let Some(on_wait) = &self.on_wait
                     {
+                        told = Some(now);
                         on_wait(&format!("somebody else, says the server ({})", error.text(0)));
                     }
                     next = NEXT_WAIT;

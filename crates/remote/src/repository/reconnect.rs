@@ -2,7 +2,7 @@
 //!
 //! With the connection went the lock, so somebody else may have been at work since. What was read and is remembered above
 //! stays true only if nobody has written: whoever means to write goes on only where the manifest is the very object that
-//! was seen last. For a reader that is no matter, for objects are named by what is in them.
+//! was seen last. For a reader that is no matter, for objects are named by what is in them; unless it was told which there are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,8 @@ impl RemoteRepository {
         }
         warn!("the connection to the repository at {} was lost and is made again: {reason}", self.options.location);
         let opened = self.open_again(reason)?;
-        if self.options.mode == RemoteMode::Exclusive && self.is_changed(&opened) {
-            return Err(self.lost("before it was made again, somebody else has written to the repository"));
+        if self.options.mode == RemoteMode::Exclusive || self.has_listed.load(Ordering::SeqCst) {
+            self.require_unchanged(&opened)?;
         }
         self.take_over(opened);
         info!("the repository at {} is open again", self.options.location);
@@ -119,9 +119,20 @@ impl RemoteRepository {
         }
     }
 
-    fn is_changed(&self, opened: &Opened) -> bool {
+    /// Requires the manifest to be the one that was seen last, if one was. One that cannot be read may be any.
+    fn require_unchanged(&self, opened: &Opened) -> Result<(), RepositoryError> {
         let seen = lock(&self.manifest).clone();
-        seen != Manifest::Unknown && self.manifest_of(opened).is_ok_and(|now| now != seen)
+        if seen == Manifest::Unknown {
+            return Ok(());
+        }
+        match self.manifest_of(opened) {
+            Ok(now) if now == seen => Ok(()),
+            Ok(_) => Err(self.lost("before it was made again, somebody else has written to the repository")),
+            Err(error) => Err(self.lost(&format!(
+                "when it was made again, it could not be seen whether somebody else has written: {}",
+                error_text(&error)
+            ))),
+        }
     }
 
     fn rest(&self, pause: Duration) -> Result<(), RepositoryError> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::channel;
-use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop};
+use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop, error_text};
 use worldkeeper_remote::{Connect, ConnectError, Incoming, Link, RemoteMode, RemoteOptions, RemoteRepository, Window};
 use worldkeeper_rpc::{Call, Method};
 use worldkeeper_testkit::clock::ManualClock;
@@ -238,6 +238,58 @@ fn whoever_writes_does_not_go_on_where_somebody_else_has_written() {
 }
 
 #[test]
+fn whoever_writes_does_not_go_on_where_the_manifest_cannot_be_read() {
+    let machine = Machine::new();
+    fill(&machine, 10, 1000);
+    let repository = open(&machine);
+    repository.get(&ChunkId::MANIFEST).unwrap();
+    let other = machine.clone();
+    machine.decide(move |call| match call {
+        Call::Get { id: asked } if *asked == id(4) => {
+            other.stored().objects.insert(ChunkId::MANIFEST, "somebody else's".into());
+            Action::CutBefore
+        }
+        Call::Get { id } if *id == ChunkId::MANIFEST => Action::Fail,
+        _ => Action::Do,
+    });
+    let error = repository.get(&id(4)).unwrap_err();
+    assert!(is_lost(&error) && error.to_string().contains("could not be seen"), "{error}");
+    assert!(commit(&repository, "manifest 1").is_err());
+    assert_eq!(machine.stored().objects[&ChunkId::MANIFEST], "somebody else's");
+}
+
+/// A check holds what it was told to be there against what others have left.
+#[test]
+fn whoever_was_told_what_is_there_does_not_go_on_where_somebody_else_has_written() {
+    for has_listed in [false, true] {
+        let machine = Machine::new();
+        fill(&machine, 10, 1000);
+        let repository =
+            RemoteRepository::open(Arc::new(machine.clone()), RemoteOptions { mode: RemoteMode::Shared, ..options() });
+        let repository = repository.unwrap();
+        repository.get(&ChunkId::MANIFEST).unwrap();
+        if has_listed {
+            repository.ids().unwrap();
+        }
+        let other = machine.clone();
+        let mut is_first = true;
+        machine.decide(move |call| {
+            if *call != (Call::Get { id: id(4) }) || !std::mem::take(&mut is_first) {
+                return Action::Do;
+            }
+            other.stored().objects.insert(ChunkId::MANIFEST, "somebody else's".into());
+            Action::CutBefore
+        });
+        match repository.get(&id(4)) {
+            Err(error) => {
+                assert!(has_listed && is_lost(&error) && error.to_string().contains("somebody else"), "{error}");
+            }
+            Ok(_) => assert!(!has_listed),
+        }
+    }
+}
+
+#[test]
 fn a_transaction_goes_with_its_connection() {
     for lost in [Method::Put, Method::Delete] {
         let machine = Machine::new();
@@ -335,6 +387,101 @@ fn a_server_that_is_silent_is_given_up_where_it_has_little_to_do() {
         let error = repository.get(&id(0)).unwrap_err();
         assert!(error.to_string().contains("nothing has come for"), "{error}");
     });
+}
+
+/// A repository that takes five minutes of silence for death, so many minutes after it was opened; and the clock.
+fn after_a_while(machine: &Machine, minutes: u64) -> (RemoteRepository, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
+    let patience = Duration::from_secs(1);
+    let options = RemoteOptions { silence: Some(Duration::from_mins(5)), patience, clock: clock.clone(), ..options() };
+    let repository = RemoteRepository::open(Arc::new(machine.clone()), options).unwrap();
+    clock.advance(Duration::from_mins(minutes));
+    (repository, clock)
+}
+
+#[test]
+fn who_was_asked_nothing_was_not_silent() {
+    let machine = Machine::new();
+    fill(&machine, 1, 10);
+    machine.tamper(|_, bytes| {
+        thread::sleep(Duration::from_millis(300));
+        vec![Incoming::Output(bytes.into())]
+    });
+    let (repository, _) = after_a_while(&machine, 30);
+    repository.get(&id(0)).unwrap();
+    repository.reserve_nonce(100, None).unwrap();
+    assert_eq!(machine.connections(), 1);
+}
+
+/// Runs `work` while the clock goes on by six minutes, and nobody is to be reached again.
+fn while_minutes_pass<T>(machine: &Machine, clock: &Arc<ManualClock>, work: impl FnOnce() -> T) -> T {
+    let passing = Arc::clone(clock);
+    machine.refuse(100);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            passing.advance(Duration::from_mins(6));
+        });
+        work()
+    })
+}
+
+#[test]
+fn a_server_that_replays_is_waited_for() {
+    let machine = Machine::new();
+    fill(&machine, 1, 10);
+    let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
+    let options = RemoteOptions { silence: Some(Duration::from_mins(5)), clock: clock.clone(), ..options() };
+    // It does so when it is asked for the first object.
+    machine.tamper(|call, bytes| {
+        let is_object = call.is_some_and(|call| call.method() == Method::Get);
+        thread::sleep(Duration::from_millis(if is_object { 1000 } else { 0 }));
+        vec![Incoming::Output(bytes.into())]
+    });
+    let passing = Arc::clone(&clock);
+    let repository = thread::scope(|scope| {
+        scope.spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            passing.advance(Duration::from_hours(1));
+        });
+        RemoteRepository::open(Arc::new(machine.clone()), options)
+    });
+    assert_eq!(repository.unwrap().get(&ChunkId::MANIFEST).unwrap(), "manifest 0");
+}
+
+#[test]
+fn what_a_slow_line_carries_is_waited_for() {
+    let machine = Machine::new();
+    fill(&machine, 1, 10);
+    let (repository, clock) = after_a_while(&machine, 0);
+    machine.tamper(|call, bytes| {
+        let is_put = call.is_some_and(|call| call.method() == Method::Put);
+        thread::sleep(Duration::from_millis(if is_put { 1000 } else { 0 }));
+        vec![Incoming::Output(bytes.into())]
+    });
+    while_minutes_pass(&machine, &clock, || {
+        let mut transaction = repository.begin().unwrap();
+        transaction.put(id(9), object(9, 4_500_000)).unwrap();
+        transaction.put(ChunkId::MANIFEST, "manifest 1".into()).unwrap();
+        transaction.commit().unwrap();
+    });
+    assert_eq!(machine.connections(), 1);
+}
+
+#[test]
+fn a_server_that_never_introduces_itself_is_given_up() {
+    let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
+    let passing = Arc::clone(&clock);
+    let opened = thread::scope(|scope| {
+        scope.spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            passing.advance(Duration::from_mins(6));
+        });
+        RemoteRepository::open(Arc::new(Mute), RemoteOptions { clock, ..options() })
+    });
+    let error = opened.err().unwrap();
+    assert!(matches!(error, RepositoryError::Unreachable { may_pass: true, .. }), "{error}");
+    assert!(error_text(&error).contains("introduced itself"), "{}", error_text(&error));
 }
 
 #[test]

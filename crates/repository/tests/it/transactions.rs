@@ -390,12 +390,24 @@ fn too_little_space_is_found_before_the_commit_and_rolled_back() {
     }
     assert_eq!(disk.used_bytes(), used);
 
+    assert_eq!(contents(&repository).unwrap(), [(id(1), object(1, 1000))]);
+}
+
+#[test]
+fn a_disk_that_fills_up_meanwhile_is_told_and_rolled_back() {
+    let (disk, path) = new();
+    let repository = open(&disk, &path, Mode::Exclusive).unwrap();
+    put(&repository, &[(id(1), object(1, 1000))]);
+    let used = disk.used_bytes();
     let mut transaction = repository.begin().unwrap();
+    // The disk was asked.
+    transaction.put(id(2), object(2, 10)).unwrap();
+    disk.set_capacity(Some(used + 100_000));
     let error = transaction.put(id(2), object(2, 200_000)).unwrap_err();
     match &error {
-        // The magic number, and the entry that did not fit.
+        // The magic number, the first entry, the DELETE of what it stored, and the entry that did not fit.
         RepositoryError::DiskFull { source, required_bytes, .. } if source.is_out_of_space() => {
-            assert_eq!(*required_bytes, 8 + 41 + 200_000);
+            assert_eq!(*required_bytes, 8 + (41 + 10) + 41 + (41 + 200_000));
         }
         other => panic!("{other:?}"),
     }
@@ -403,6 +415,32 @@ fn too_little_space_is_found_before_the_commit_and_rolled_back() {
     drop(transaction);
     assert_eq!(disk.used_bytes(), used);
     assert_eq!(contents(&repository).unwrap(), [(id(1), object(1, 1000))]);
+}
+
+/// A game that saves beside a backup that does not fit always finds room.
+#[test]
+fn what_does_not_fit_leaves_room_to_others_at_every_moment() {
+    const FREE: u64 = 142 << 20;
+    let (disk, path) = new();
+    for additional in [0, 20 << 20] {
+        configure(&disk, &path, "additional_free_space", &additional.to_string());
+        let repository = open(&disk, &path, Mode::Exclusive).unwrap();
+        let used = disk.used_bytes();
+        disk.set_capacity(Some(used + FREE));
+        let mut transaction = repository.begin().unwrap();
+        let mut least = FREE;
+        let error = (0..=u8::MAX).find_map(|number| {
+            let error = transaction.put(id(number), object(1, 2 << 20)).err();
+            least = least.min(FREE - (disk.used_bytes() - used));
+            error
+        });
+        let error = error.unwrap();
+        assert!(matches!(error, RepositoryError::InsufficientSpace { .. }), "{error}");
+        assert!((FREE / 16 + additional..FREE / 4).contains(&least), "{least}");
+        drop(transaction);
+        assert_eq!(disk.used_bytes(), used);
+        disk.set_capacity(None);
+    }
 }
 
 #[test]
@@ -443,8 +481,8 @@ fn more_space_than_can_be_counted_is_never_there() {
     configure(&disk, &path, "additional_free_space", "18446744073709551615");
     let repository = open(&disk, &path, Mode::Exclusive).unwrap();
     let mut transaction = repository.begin().unwrap();
-    transaction.put(id(1), object(1, 10)).unwrap();
-    let error = transaction.commit().unwrap_err();
+    let error = transaction.put(id(1), object(1, 10)).unwrap_err();
+    drop(transaction);
     assert!(matches!(error, RepositoryError::InsufficientSpace { required_bytes: u64::MAX, .. }), "{error}");
     assert_eq!(segments(&disk), []);
 }

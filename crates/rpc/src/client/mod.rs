@@ -161,6 +161,11 @@ impl Client {
         })
     }
 
+    /// How many bytes the requests have that have no answer.
+    pub fn unanswered_bytes(&self) -> usize {
+        self.weight
+    }
+
     /// How many posts have no answer.
     pub fn unanswered_posts(&self) -> usize {
         self.unanswered.iter().filter(|asked| asked.posted).count()

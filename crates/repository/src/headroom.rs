@@ -1,0 +1,54 @@
+//! The room that a transaction leaves on its disk while it writes. Whoever else writes there, often a game beside it, must not find
+//! the disk full because a backup does not fit.
+
+use worldkeeper_core::RepositoryError;
+
+use crate::LocalRepository;
+
+/// What is left, in bytes; less on a disk that has little room to begin with.
+const MOST: u64 = 64 << 20;
+/// Which part of the room at the beginning is left at most.
+const SHARE: u64 = 16;
+/// How much is written at most until the disk is asked again.
+const STEP: u64 = 8 << 20;
+
+/// What one transaction may still write.
+#[derive(Debug, Default)]
+pub(crate) struct Headroom {
+    /// What is left, known from the first look on.
+    left: Option<u64>,
+    /// Bytes that may be written before the next look.
+    granted: u64,
+}
+
+impl Headroom {
+    /// Requires room for so many more bytes, beside what is left and the `additional_free_space` of the repository.
+    ///
+    /// Where nobody can say how much there is, it is written until the disk is full.
+    pub(crate) fn require(&mut self, bytes: u64, repository: &LocalRepository) -> Result<(), RepositoryError> {
+        if bytes > self.granted {
+            self.granted = match repository.disk.available_bytes(&repository.path) {
+                Ok(available_bytes) => self.grant(bytes, available_bytes, repository)?,
+                Err(_) => STEP.max(bytes),
+            };
+        }
+        self.granted -= bytes;
+        Ok(())
+    }
+
+    fn grant(
+        &mut self,
+        bytes: u64,
+        available_bytes: u64,
+        repository: &LocalRepository,
+    ) -> Result<u64, RepositoryError> {
+        let left = *self.left.get_or_insert_with(|| (available_bytes / SHARE).min(MOST));
+        let required_bytes = bytes.saturating_add(left).saturating_add(repository.config.additional_free_space);
+        let Some(spare) = available_bytes.checked_sub(required_bytes) else {
+            let path = repository.path.display().to_string();
+            return Err(RepositoryError::InsufficientSpace { path, available_bytes, required_bytes });
+        };
+        // What stands in buffers takes no space yet, so a small rest is not granted at once.
+        Ok(bytes + (spare / 2).min(STEP))
+    }
+}
