@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::EventMessage;
+use bollard::models::{ContainerInspectResponse, EventMessage};
 use bollard::query_parameters::EventsOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::Stream;
@@ -53,6 +54,15 @@ pub(crate) struct Inspected {
     pub(crate) id: Option<String>,
 }
 
+impl Inspected {
+    /// There is no such container.
+    fn missing(name: &ContainerName) -> Self {
+        let (name, mounts) = (name.clone(), Vec::new());
+        let container = Container { name, state: State::Missing, mounts, started: None, finished: None };
+        Self { container, id: None }
+    }
+}
+
 /// A daemon that can be asked.
 pub(crate) struct Client {
     docker: Docker,
@@ -64,7 +74,7 @@ impl Client {
     pub(crate) fn new(endpoint: &Endpoint, timeout: Duration) -> Result<Self, DockerError> {
         // bollard limits the wait for a reply's head, in whole seconds; the limit on the whole stands below.
         let docker = transport::client(endpoint, timeout.as_secs().max(1), API_DEFAULT_VERSION)
-            .map_err(|error| unreachable("make a client", endpoint, describe(&error)))?;
+            .map_err(|error| failed("make a client", endpoint, &error))?;
         Ok(Self { docker, endpoint: endpoint.clone(), timeout })
     }
 
@@ -72,7 +82,7 @@ impl Client {
     pub(crate) async fn negotiate(&self) -> Result<(), DockerError> {
         match self.limited("ask for the version", self.docker.clone().negotiate_version()).await? {
             Ok(_) | Err(Error::DockerResponseServerError { .. }) => Ok(()),
-            Err(error) => Err(self.unreachable("ask for the version", describe(&error))),
+            Err(error) => Err(failed("ask for the version", &self.endpoint, &error)),
         }
     }
 
@@ -80,6 +90,7 @@ impl Client {
     pub(crate) async fn inspect(&self, name: &ContainerName) -> Result<Inspected, DockerError> {
         let action = format!("inspect container {name}");
         match self.limited(&action, self.docker.inspect_container(name.as_str(), None)).await? {
+            Ok(reply) if is_of_another(name, &reply) => Ok(Inspected::missing(name)),
             Ok(reply) => match State::of(&reply) {
                 Some(state) => {
                     let mounts = Mount::all_of(&reply);
@@ -90,12 +101,8 @@ impl Client {
                 }
                 None => Err(self.unreachable(action, "the reply says nothing of its state".to_owned())),
             },
-            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
-                let (name, mounts) = (name.clone(), Vec::new());
-                let container = Container { name, state: State::Missing, mounts, started: None, finished: None };
-                Ok(Inspected { container, id: None })
-            }
-            Err(error) => Err(self.unreachable(action, describe(&error))),
+            Err(error) if says_missing(&error) => Ok(Inspected::missing(name)),
+            Err(error) => Err(failed(action, &self.endpoint, &error)),
         }
     }
 
@@ -111,7 +118,7 @@ impl Client {
         let endpoint = self.endpoint.clone();
         self.docker
             .events(Some(options.build()))
-            .map(move |event| event.map_err(|error| unreachable("follow the events", &endpoint, describe(&error))))
+            .map(move |event| event.map_err(|error| failed("follow the events", &endpoint, &error)))
     }
 
     /// Ends `request` when the time limit is up.
@@ -128,6 +135,43 @@ impl Client {
 
 fn unreachable(action: impl Into<String>, endpoint: &Endpoint, reason: String) -> DockerError {
     DockerError::Unreachable { action: action.into(), endpoint: endpoint.clone(), reason }
+}
+
+fn failed(action: impl Into<String>, endpoint: &Endpoint, error: &Error) -> DockerError {
+    unreachable(action, endpoint, format!("{}{}", describe(error), remedy(error, endpoint)))
+}
+
+/// What to do about an error that does not tell: an engine makes its socket anew when it starts, and whoever has the file
+/// mounted keeps the old one.
+fn remedy(error: &Error, endpoint: &Endpoint) -> &'static str {
+    match (error, endpoint) {
+        (Error::IOError { err }, Endpoint::Unix(_)) if err.kind() == ErrorKind::ConnectionRefused => {
+            ": the engine may have made a new socket since; if this is a container that has the old one mounted, it must be \
+             restarted, too"
+        }
+        _ => "",
+    }
+}
+
+/// Returns whether the engine says that there is no such container. A proxy whose engine is away may answer 404 as well,
+/// and so does an engine that does not know the question: neither says anything of the container.
+///
+/// Docker: `{"message":"No such container: mc"}`; Podman: `{"cause":"no such container","message":"no container with name
+/// or ID \"mc\" found: no such container","response":404}`.
+fn says_missing(error: &Error) -> bool {
+    let Error::DockerResponseServerError { status_code: 404, message } = error else { return false };
+    message.to_ascii_lowercase().contains("no such container")
+}
+
+/// How many digits of an id engines show; fewer are more likely a name, as `bed` is.
+const SHORT_ID: usize = 12;
+
+/// Returns whether the reply is about another container, whose id begins like the name that was asked for: where no
+/// container has the name, engines take it for that.
+fn is_of_another(name: &ContainerName, reply: &ContainerInspectResponse) -> bool {
+    let asked = name.as_str();
+    let is_named_else = reply.name.as_deref().is_some_and(|known| known.trim_start_matches('/') != asked);
+    is_named_else && asked.len() < SHORT_ID && reply.id.as_deref().is_some_and(|id| id.starts_with(asked))
 }
 
 /// The error and its causes in one line of bounded length; what a daemon says is quoted where it is no plain text.

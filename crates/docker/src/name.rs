@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The name of a container, or the id of one, as Docker allows them.
+/// The name of a container, or its id, as Docker allows them. Of an id the first twelve digits will do; fewer are a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContainerName(String);
 

@@ -327,6 +327,74 @@ async fn what_no_event_tells_is_found_by_looking() {
     assert_eq!(daemon.requests("/events").len(), 1, "over one connection");
 }
 
+/// Its host was restarted, and its socket is another one: what is mounted here is the old one's.
+#[tokio::test]
+async fn a_socket_that_nobody_listens_at_any_more_comes_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let mut watching = Watching::start(&Endpoint::Unix(socket), &["mc"], BY_EVENTS);
+    let reason = watching.reason().await;
+    assert!(reason.contains("onnection refused") && reason.contains("must be restarted, too"), "{reason}");
+    // Elsewhere a new start of ours is of no use.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut watching = Watching::start(&Endpoint::Tcp { host: "127.0.0.1".to_owned(), port }, &["mc"], BY_EVENTS);
+    let reason = watching.reason().await;
+    assert!(reason.contains("onnection refused") && !reason.contains("restarted"), "{reason}");
+}
+
+/// A proxy answers while what is behind it is away, and says so in its own words.
+#[tokio::test]
+async fn only_who_speaks_of_the_container_says_that_it_is_missing() {
+    let daemon = FakeDaemon::start();
+    for (body, is_missing) in [
+        (r#"{"message":"No such container: mc"}"#, true),
+        // Podman's words.
+        (
+            r#"{"cause":"no such container","message":"no container with name or ID \"mc\" found: no such container","response":404}"#,
+            true,
+        ),
+        ("404 page not found\n", false),
+        (r#"{"message":"page not found"}"#, false),
+        (r#"{"message":"no such service"}"#, false),
+        ("<html><title>404 Not Found</title></html>", false),
+        ("{}", false),
+        ("", false),
+    ] {
+        daemon.set("mc", Reply::Json(404, body.to_owned()));
+        let error = inspect(&daemon.endpoint, &name("mc")).await.unwrap_err();
+        assert_eq!(matches!(error, DockerError::NoSuchContainer(_)), is_missing, "{body}: {error}");
+        assert!(is_missing || error.to_string().contains("404"), "{body}: {error}");
+    }
+}
+
+/// An engine takes the begin of an id for a container's name, too.
+#[tokio::test]
+async fn a_name_of_hexadecimal_digits_is_not_taken_for_another_containers_id() {
+    const ID: &str = "bedada0123456789bedada0123456789bedada0123456789bedada0123456789";
+    let daemon = FakeDaemon::start();
+    let reply = |name: &str| {
+        Reply::Json(200, format!(r#"{{"Id":"{ID}","Name":"{name}","State":{{"Status":"running","Running":true}}}}"#))
+    };
+    for (asked, known_as, is_meant) in [
+        ("mc", "/mc", true),
+        ("mc", "mc", true),
+        ("bed", "/bed", true),
+        ("bed", "/other", false),
+        ("bedada", "/other", false),
+        (&ID[..11], "/other", false),
+        // As `docker ps` shows them.
+        (&ID[..12], "/other", true),
+        (ID, "/other", true),
+    ] {
+        daemon.set(asked, reply(known_as));
+        match inspect(&daemon.endpoint, &name(asked)).await {
+            Ok(container) => assert!(is_meant && container.state == Running, "{asked} of {known_as}"),
+            Err(error) => assert!(!is_meant && matches!(error, DockerError::NoSuchContainer(_)), "{asked}: {error}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn nobody_is_watched_for_nobody() {
     let mut daemon = FakeDaemon::start();
