@@ -14,6 +14,6 @@ pub mod words;
 
 pub use daemon::{Daemon, DaemonError, Signals, Watched};
 pub use history::History;
-pub use outcome::{Job, JobOutcome};
+pub use outcome::{GameState, Job, JobOutcome};
 pub use policy::Scheduler;
 pub use whereabouts::{Lookout, Whereabouts};

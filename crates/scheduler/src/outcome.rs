@@ -3,6 +3,24 @@
 use jiff::Timestamp;
 use worldkeeper_core::Stop;
 
+/// What is known of the game.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GameState {
+    /// It does not run.
+    Rests,
+    /// It runs, or nobody knows that it does not.
+    MayRun,
+    /// Nothing has been known of it for so long that it is taken to run; it may have rested all the time.
+    Presumed,
+}
+
+impl GameState {
+    /// Returns whether it runs, or nobody knows that it does not.
+    pub fn may_run(self) -> bool {
+        self != Self::Rests
+    }
+}
+
 /// One backup from beginning to end, over and over.
 pub trait Job: Send + Sync {
     /// Makes an archive, and does what belongs to a good one: retention, compaction.
@@ -11,9 +29,9 @@ pub trait Job: Send + Sync {
     /// requested, rolls back, gives its locks back and returns within a few seconds. Never called twice at a time.
     fn run(&self, stop: &Stop) -> JobOutcome;
 
-    /// Takes in whether the game runs, or may: then a backup takes less of what the game needs, too. Called before the first
-    /// run and at each change, during a run too.
-    fn game_may_run(&self, _may_run: bool) {}
+    /// Takes in what is known of the game: while it may run, a backup takes less of what it needs, and while that is all that is
+    /// known, nothing is pruned. Called before the first run and at each change, during a run too.
+    fn game_is(&self, _known: GameState) {}
 
     /// When the last good archive of the series was begun, as far as the records of this and other processes tell; the
     /// interval counts from it. Called before and after a run, not during one.

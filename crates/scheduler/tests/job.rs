@@ -3,6 +3,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use worldkeeper_engine::prune::{Count, Period, Rules};
 use worldkeeper_engine::{CreateOptions, NoKeyFiles, Session, SessionOptions, Silent, StateDir};
 use worldkeeper_scheduler::history::{Checked, Kind, RunOutcome};
 use worldkeeper_scheduler::job::{BackupJob, FIRST_WAIT, MOST_RETRIES, OpenError, OpenSession};
-use worldkeeper_scheduler::{History, Job, JobOutcome, Whereabouts};
+use worldkeeper_scheduler::{GameState, History, Job, JobOutcome, Whereabouts};
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::disk::MemoryDisk;
 use worldkeeper_testkit::fixtures::sha_stream;
@@ -70,6 +71,7 @@ impl OpenSession for Memory {
 }
 
 /// A world, and a repository that keeps one archive of it.
+#[expect(clippy::struct_excessive_bools, reason = "each is what a test changes by itself")]
 struct House {
     world: TempDir,
     sources: Vec<PathBuf>,
@@ -83,6 +85,7 @@ struct House {
     whereabouts: Whereabouts,
     notes_begin: bool,
     is_partial: bool,
+    is_presumed: bool,
     /// Whoever runs the job does not come far.
     is_killed: bool,
 }
@@ -109,6 +112,7 @@ impl House {
             whereabouts: Whereabouts::Here,
             notes_begin: false,
             is_partial: false,
+            is_presumed: false,
             is_killed: false,
         }
     }
@@ -142,6 +146,7 @@ impl House {
             history: self.history(),
             notes_begin: self.notes_begin,
             is_partial: self.is_partial,
+            is_presumed: AtomicBool::new(self.is_presumed),
             whereabouts: {
                 let (whereabouts, is_killed) = (self.whereabouts.clone(), self.is_killed);
                 Box::new(move || {
@@ -404,6 +409,33 @@ fn nothing_is_pruned_while_the_game_is_elsewhere() {
     assert_eq!(house.run(), good(6, 0));
     assert_eq!(house.archives().len(), 1, "what was held back is done now");
     assert_eq!(said(&house), None);
+}
+
+/// An engine that is silent for weeks, and a game that rests meanwhile: each archive is a copy of the one before.
+#[test]
+fn nothing_is_pruned_while_the_game_is_only_presumed_to_run() {
+    let rules = Rules { within: None, periods: vec![(Period::Secondly, Count::AtMost(2))] };
+    let mut house = House { rules: Some(rules), ..House::new() };
+    assert_eq!((house.run(), house.run()), (good(1, 0), good(2, 0)));
+    house.is_presumed = true;
+    for hour in 3..8 {
+        assert_eq!(house.run(), good(hour, 0), "it counts for the schedule, and the log has said why");
+    }
+    assert_eq!(house.runs(), [(Kind::Backup, RunOutcome::Good); 7], "nothing was pruned");
+    house.is_presumed = false;
+    assert_eq!(house.run(), good(8, 0));
+    // What is kept with them, and what is kept without.
+    let kept = [2, 7, 8].map(|hour| format!("mc-2030-01-01T{hour:0>2}:00:00"));
+    assert_eq!(house.archives(), kept, "they take no other one's place");
+}
+
+#[test]
+fn a_job_is_told_that_the_game_is_only_presumed_to_run() {
+    let job = House::new().job();
+    for known in [GameState::Presumed, GameState::MayRun, GameState::Presumed, GameState::Rests] {
+        job.game_is(known);
+        assert_eq!(job.is_presumed.load(Ordering::Relaxed), known == GameState::Presumed);
+    }
 }
 
 #[test]

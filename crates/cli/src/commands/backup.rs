@@ -4,6 +4,7 @@ use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
 use std::{env, fs, io, thread};
 
@@ -136,6 +137,7 @@ pub(super) fn job(place: &Arc<Place>, caller: Caller, monitor: Arc<dyn Monitor>)
         history: place.history(),
         notes_begin: caller == Caller::Daemon,
         is_partial,
+        is_presumed: AtomicBool::default(),
         whereabouts: Elsewhere::question(place),
         hint: report::advice,
         monitor,

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_engine::Monitor;
 use worldkeeper_scheduler::job::BackupJob;
-use worldkeeper_scheduler::{Daemon, Job, JobOutcome, Signals, Watched};
+use worldkeeper_scheduler::{Daemon, GameState, Job, JobOutcome, Signals, Watched};
 
 use super::beside::DaemonSettings;
 use super::elsewhere::Elsewhere;
@@ -118,8 +118,9 @@ impl Job for ToldJob {
         outcome
     }
 
-    fn game_may_run(&self, may_run: bool) {
-        self.place.game_may_run(may_run);
+    fn game_is(&self, known: GameState) {
+        self.place.game_may_run(known.may_run());
+        self.job.game_is(known);
     }
 
     fn last_good(&self) -> Option<Timestamp> {

@@ -62,7 +62,7 @@ impl EventLoop {
             for action in self.scheduler.handle(event, Now::read(&*self.clock)) {
                 match action {
                     Action::Say(level, text) => say(level, &text),
-                    Action::TellGame { may_run } => self.jobs.iter().for_each(|job| job.game_may_run(may_run)),
+                    Action::TellGame(known) => self.jobs.iter().for_each(|job| job.game_is(known)),
                     // What is known by now is compared; nobody waits for what is not true any more.
                     Action::Compare(containers) => comparison = self.compare(containers),
                     Action::ReadLastGood => work = Some(self.ask(Event::LastGood)),

@@ -14,7 +14,7 @@ use worldkeeper_docker::{Container, ContainerName, State, Watch};
 use super::DaemonError;
 use super::event_loop::EventLoop;
 use super::signals::Signal;
-use crate::{Job, JobOutcome, Lookout, Scheduler, Whereabouts};
+use crate::{GameState, Job, JobOutcome, Lookout, Scheduler, Whereabouts};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -49,7 +49,7 @@ struct TestJob {
     starts: UnboundedSender<u64>,
     last_good: Mutex<Option<Timestamp>>,
     /// What it was told of the game.
-    told: Arc<Mutex<Vec<bool>>>,
+    told: Arc<Mutex<Vec<GameState>>>,
     behaviour: Behaviour,
 }
 
@@ -64,8 +64,8 @@ impl Job for TestJob {
         outcome
     }
 
-    fn game_may_run(&self, may_run: bool) {
-        self.told.lock().unwrap().push(may_run);
+    fn game_is(&self, known: GameState) {
+        self.told.lock().unwrap().push(known);
     }
 
     fn last_good(&self) -> Option<Timestamp> {
@@ -91,7 +91,7 @@ struct Setting {
     /// The minutes at which jobs were started.
     starts: UnboundedReceiver<u64>,
     /// What the job was told of the game.
-    told: Arc<Mutex<Vec<bool>>>,
+    told: Arc<Mutex<Vec<GameState>>>,
     /// What was looked at.
     seen: Arc<Mutex<Vec<State>>>,
     clock: Arc<TestClock>,
@@ -193,7 +193,7 @@ async fn the_schedule_follows_the_game() {
     let states = [State::Missing, State::Running, State::NotRunning("exited"), State::Running];
     assert_eq!(*setting.seen.lock().unwrap_or_else(PoisonError::into_inner), states, "each is looked at");
     assert_eq!(setting.stop().await, [60, 120, 750]);
-    let told = told.lock().unwrap();
+    let told: Vec<_> = told.lock().unwrap().iter().map(|known| known.may_run()).collect();
     // Nothing may have been known of it at first, which is told as if it ran.
     assert!(
         [[false, true, false, true].as_slice(), &[true, false, true, false, true]].contains(&&told[..]),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One run of one kind, on one repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself, and not in the file unless it is so")]
 pub struct Run {
     /// What was done.
     pub kind: Kind,
@@ -28,6 +29,9 @@ pub struct Run {
     /// The archive holds something else than those that are made on schedule.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_partial: bool,
+    /// The game was only presumed to run: it may have rested since the archive before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_presumed: bool,
     /// The files that were looked at.
     #[serde(default)]
     pub files: Files,
@@ -162,6 +166,7 @@ impl Run {
             is_deleted: false,
             gone: None,
             is_partial: false,
+            is_presumed: false,
             files: Files::default(),
             amiss: None,
             elsewhere: None,
@@ -176,7 +181,7 @@ impl Run {
     }
 
     /// Returns whether an archive was made that lacks what others may have, or has it broken, or was to hold something else, or of what
-    /// the game does not use, and that was not deleted: it takes no other one's place. Unless it is only broken, nothing is pruned
+    /// the game does not use, or while it was only presumed to run, and that was not deleted: it takes no other one's place. Unless it is only broken, nothing is pruned
     /// after it.
     pub fn is_lacking(&self) -> bool {
         let has_files = self.files.archived() > 0 && self.emptied == 0;
@@ -185,7 +190,7 @@ impl Run {
         self.kind == Kind::Backup
             && self.archive.is_some()
             && !self.is_deleted
-            && (!is_whole || self.is_partial || self.elsewhere.is_some())
+            && (!is_whole || self.is_partial || self.is_presumed || self.elsewhere.is_some())
     }
 
     /// Returns whether an archive was made that the schedule may count from, and that was not deleted.

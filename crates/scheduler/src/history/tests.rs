@@ -49,6 +49,7 @@ fn backup(minute: i64, outcome: RunOutcome) -> Run {
         is_deleted: false,
         gone: None,
         is_partial: false,
+        is_presumed: false,
         files: Files { new: 1, changed: 2, unchanged: 3, torn: 4, ..Files::default() },
         amiss: Some("4 files changed while they were read: a, b, c, d".to_owned()),
         elsewhere: Some("the game is elsewhere".to_owned()),
@@ -204,15 +205,16 @@ fn runs_whose_archives_are_lacking_are_not_forgotten_until_those_are_gone() {
     made(4, |run| run.elsewhere = Some("elsewhere".to_owned()));
     made(5, |run| run.outcome = RunOutcome::Warnings);
     made(7, |run| (run.outcome, run.files.broken) = (RunOutcome::Warnings, 1));
+    made(8, |run| run.is_presumed = true);
     made(6, |run| (run.outcome, run.archive) = (RunOutcome::Failed, None));
     for minute in 10..300 {
         made(minute, |_| {});
     }
-    assert_eq!(lacking(), ["mc-1", "mc-2", "mc-3", "mc-4", "mc-7"]);
-    assert_eq!(history.runs("mc", "local").unwrap().len(), MAX_RUNS + 5);
+    assert_eq!(lacking(), ["mc-1", "mc-2", "mc-3", "mc-4", "mc-7", "mc-8"]);
+    assert_eq!(history.runs("mc", "local").unwrap().len(), MAX_RUNS + 6);
     assert_eq!(history.runs("mc", "local").unwrap()[1].amiss, None);
     history.deleted("local", &["mc-2".to_owned(), "mc-3".to_owned()]).unwrap();
-    assert_eq!(lacking(), ["mc-1", "mc-4", "mc-7"]);
+    assert_eq!(lacking(), ["mc-1", "mc-4", "mc-7", "mc-8"]);
 }
 
 #[test]

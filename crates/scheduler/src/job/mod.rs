@@ -8,6 +8,7 @@ mod overheard;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -22,7 +23,7 @@ use worldkeeper_engine::{
 
 use crate::history::{Damage, Files, History, HistoryError, Kind, Run, RunOutcome, Verdict};
 use crate::words::{bytes, count, duration, grouped};
-use crate::{Job, JobOutcome, Whereabouts};
+use crate::{GameState, Job, JobOutcome, Whereabouts};
 
 pub use again::{FIRST_WAIT, MOST_RETRIES};
 use emptied::Sources;
@@ -72,6 +73,9 @@ pub struct BackupJob {
     /// Whether this archive holds something else than those that are made on schedule: it does not count as one of them,
     /// and nothing is pruned after it.
     pub is_partial: bool,
+    /// Whether the game is only presumed to run, as [`Job::game_is`] was told last: then the world may have rested since the last
+    /// archive, and this one takes no other one's place, nor is anything pruned after it.
+    pub is_presumed: AtomicBool,
     /// Whether the game uses the sources.
     pub whereabouts: Box<dyn Fn() -> Whereabouts + Send + Sync>,
     /// What to do about an error, as far as its user can do something.
@@ -201,7 +205,9 @@ impl BackupJob {
     ///
     /// Nothing is pruned after an archive that lacks something: the older ones may be the only ones that have it. Nor
     /// is anything while the game uses nothing of what is backed up, or did when that was last known: the older ones may be the
-    /// last of a world that was played. Nor is anything after an archive of something else than the schedule's. Nor is anything after a stop was requested: the archive is good, and the next one is followed by what is left out.
+    /// last of a world that was played. Nor is anything after an archive of something else than the schedule's, or of one that was begun while
+    /// the game was only presumed to run: it may be one of many copies of a world that rests. Nor is anything after a stop was
+    /// requested: the archive is good, and the next one is followed by what is left out.
     ///
     /// # Errors
     ///
@@ -214,6 +220,8 @@ impl BackupJob {
         }
         let before = self.last_good_run().map(|run| run.files);
         let elsewhere = self.elsewhere();
+        // Of an archive that was begun while the game was known to run, it does not matter what is known by its end.
+        let is_presumed = self.is_presumed.load(Ordering::Relaxed);
         let overheard = Overheard::new(self.monitor.as_ref());
         let made = self.archive_in_spite_of_losses(stop, &overheard);
         let (damage, damage_text) = overheard.damage(self.clock.now()).unzip();
@@ -224,6 +232,7 @@ impl BackupJob {
         }
         run.elsewhere.clone_from(&elsewhere);
         run.is_partial = self.is_partial;
+        run.is_presumed = is_presumed;
         let known = self.known_sources();
         let sources = match &made {
             Ok((_, created)) if !self.is_partial => Sources::of(created, known),
@@ -276,6 +285,7 @@ impl BackupJob {
                 "nothing is pruned, because the game does not use what is backed up: older archives may have its world"
             );
         } else if !self.is_partial
+            && !is_presumed
             && !stop.is_requested()
             && let Err(error) = self.retain(&mut session)
             && !error.is_stopped()
@@ -449,6 +459,10 @@ impl Job for BackupJob {
                 JobOutcome::Failed { error: error_text(&error), hint: (self.hint)(&error), retry: error.may_pass() }
             }
         }
+    }
+
+    fn game_is(&self, known: GameState) {
+        self.is_presumed.store(known == GameState::Presumed, Ordering::Relaxed);
     }
 
     fn last_good(&self) -> Option<Timestamp> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tracing::Level;
 use worldkeeper_docker::{Container, ContainerName, State, Watch};
 
-use super::{Action, UNKNOWN_LIMIT};
-use crate::{Whereabouts, words};
+use super::{Action, REMINDER, UNKNOWN_LIMIT};
+use crate::{GameState, Whereabouts, words};
 
 /// What is known of the game.
 #[derive(Debug)]
@@ -17,10 +17,13 @@ pub(super) struct Game {
     containers: Vec<Container>,
     /// Since when nothing is known, on the monotonic clock.
     unknown_since: Option<Duration>,
+    /// Why not, as far as that is known.
+    reason: Option<String>,
     /// Whether people were told that nothing is known: once, however often the reason changes.
     told: bool,
-    /// Whether nothing has been known for so long that the game is taken to run.
-    presumed: bool,
+    /// For how long nothing has been known when people are told that the game is only taken to run; more than
+    /// [`UNKNOWN_LIMIT`] if they were told before.
+    tell_after: Duration,
     /// What is wrong, if it uses nothing of what is backed up.
     elsewhere: Option<String>,
 }
@@ -28,7 +31,15 @@ pub(super) struct Game {
 impl Game {
     pub(super) fn new(names: &[ContainerName]) -> Self {
         let containers = Vec::new();
-        Self { names: names.to_vec(), containers, unknown_since: None, told: false, presumed: false, elsewhere: None }
+        Self {
+            names: names.to_vec(),
+            containers,
+            unknown_since: None,
+            reason: None,
+            told: false,
+            tell_after: UNKNOWN_LIMIT,
+            elsewhere: None,
+        }
     }
 
     /// Begins to wait for the first word on the containers.
@@ -40,17 +51,28 @@ impl Game {
 
     /// Returns whether backups are to be made.
     pub(super) fn runs(&self) -> bool {
-        self.names.is_empty() || self.presumed || any_runs(&self.containers)
+        self.names.is_empty() || self.is_presumed() || any_runs(&self.containers)
     }
 
-    /// Returns whether the game runs or nobody knows that it does not.
-    pub(super) fn may_run(&self) -> bool {
-        self.runs() || self.containers.is_empty()
+    /// What the job is to know of it.
+    pub(super) fn state(&self) -> GameState {
+        if self.is_presumed() {
+            GameState::Presumed
+        } else if self.runs() || self.containers.is_empty() {
+            GameState::MayRun
+        } else {
+            GameState::Rests
+        }
     }
 
-    /// When the game is taken to run although nothing is known of it.
-    pub(super) fn gives_up_at(&self) -> Option<Duration> {
-        self.unknown_since.filter(|_| !self.presumed).map(|since| since + UNKNOWN_LIMIT)
+    /// Returns whether nothing has been known for so long that it is taken to run.
+    fn is_presumed(&self) -> bool {
+        self.tell_after > UNKNOWN_LIMIT
+    }
+
+    /// When the game is taken to run although nothing is known of it, and when that is said again.
+    pub(super) fn speaks_at(&self) -> Option<Duration> {
+        Some(self.unknown_since? + self.tell_after)
     }
 
     /// When backups are made, in words.
@@ -73,11 +95,14 @@ impl Game {
 
     /// Looks at the time.
     pub(super) fn look(&mut self, now: Duration) -> Option<Action> {
-        self.gives_up_at().filter(|at| now >= *at)?;
-        self.presumed = true;
-        let limit = words::duration(UNKNOWN_LIMIT);
+        self.speaks_at().filter(|at| now >= *at)?;
+        let unknown = now.saturating_sub(self.unknown_since?);
+        self.tell_after = unknown + REMINDER;
+        let time = words::duration(Duration::from_mins(unknown.as_secs() / 60));
+        let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let text = format!(
-            "nothing has been known of the game for {limit}: backups are made as if it ran, until Docker answers again"
+            "nothing has been known of the game for {time}: backups are made as if it ran, and nothing is pruned, until \
+             Docker answers again{reason}"
         );
         Some(Action::Say(Level::WARN, text))
     }
@@ -87,8 +112,7 @@ impl Game {
         if std::mem::take(&mut self.told) {
             said.push(Action::Say(Level::INFO, "Docker answers again".to_owned()));
         }
-        self.unknown_since = None;
-        self.presumed = false;
+        (self.unknown_since, self.reason, self.tell_after) = (None, None, UNKNOWN_LIMIT);
         let runs = any_runs(&containers);
         for container in &containers {
             let is_same = |known: &Container| known.name == container.name && known.state == container.state;
@@ -116,6 +140,7 @@ impl Game {
 
     fn lose(&mut self, reason: &str, now: Duration) -> Vec<Action> {
         self.unknown_since.get_or_insert(now);
+        self.reason = Some(reason.to_owned());
         let known = match (self.containers.is_empty(), any_runs(&self.containers)) {
             (true, _) => "nothing is known of the game yet",
             (false, true) => "the game ran when it was last seen, so backups go on",

@@ -7,6 +7,8 @@
 //! - After a failure it is tried again after 1 min, 2 min, 4 min, … up to the interval.
 //! - A job that does not end, because it waits for a lock or a disk, is spoken of again and again.
 //! - Before a job starts, the last good archive is read anew: somebody may have made one by hand meanwhile.
+//! - While nothing is known of the game, what was known last counts; after some minutes it is taken to run, for a backup too
+//!   many is better than none. It may rest all the same: jobs are told, and prune nothing, and people are told again every day.
 //! - Whenever something else is known of the game, it is seen whether it uses what is backed up. If it does not, people are
 //!   told, and backups go on: somebody may have meant it so.
 //!
@@ -34,7 +36,7 @@ use tracing::Level;
 use worldkeeper_core::Clock;
 use worldkeeper_docker::{Container, ContainerName, Watch};
 
-use crate::{JobOutcome, Whereabouts, words};
+use crate::{GameState, JobOutcome, Whereabouts, words};
 use game::Game;
 use target::Target;
 
@@ -43,6 +45,9 @@ pub const FIRST_RETRY: Duration = Duration::from_mins(1);
 
 /// How long the state of the containers may be unknown before backups are made as if the game ran.
 pub const UNKNOWN_LIMIT: Duration = Duration::from_mins(5);
+
+/// How often people are told that the state of the containers is still unknown.
+pub const REMINDER: Duration = Duration::from_hours(24);
 
 /// How long a job, or the reading of the records, takes before people are told, if the interval is not longer. Said
 /// again after twice the time, up to once a day: whoever hangs for ever must not do so silently.
@@ -100,12 +105,9 @@ pub enum Event {
 pub enum Action {
     /// Tell people.
     Say(Level, String),
-    /// Tell the job whether the game may run: how much a backup may take depends on it. Said at the start and at each change,
-    /// before the job is started.
-    TellGame {
-        /// It runs, or nobody knows that it does not.
-        may_run: bool,
-    },
+    /// Tell the job what is known of the game: how much a backup may take depends on it, and whether it may prune. Said at the
+    /// start and at each change, before the job is started.
+    TellGame(GameState),
     /// See whether these containers use what is backed up, and answer with [`Event::Compared`]; one that is not answered
     /// yet need not be any more.
     Compare(Vec<Container>),
@@ -125,7 +127,7 @@ pub struct Scheduler {
     interval: Duration,
     game: Game,
     /// What the job was told of it.
-    told_may_run: Option<bool>,
+    told: Option<GameState>,
     phase: Phase,
     /// The repositories, in the order of their turns.
     targets: Vec<Target>,
@@ -177,7 +179,7 @@ impl Scheduler {
         Self {
             interval: interval.max(Duration::from_secs(1)),
             game: Game::new(containers),
-            told_may_run: None,
+            told: None,
             phase: Phase::New,
             targets: repositories.iter().map(named).collect(),
             reminder: (Duration::ZERO, Duration::ZERO),
@@ -215,9 +217,9 @@ impl Scheduler {
         }
         self.plan(now);
         let mut actions = std::mem::take(&mut self.actions);
-        let may_run = self.game.may_run();
-        if !matches!(self.phase, Phase::New | Phase::Ended) && self.told_may_run.replace(may_run) != Some(may_run) {
-            actions.insert(0, Action::TellGame { may_run });
+        let known = self.game.state();
+        if !matches!(self.phase, Phase::New | Phase::Ended) && self.told.replace(known) != Some(known) {
+            actions.insert(0, Action::TellGame(known));
         }
         actions
     }
@@ -226,10 +228,12 @@ impl Scheduler {
     /// something else must happen first: a container start, the end of a job that was asked to stop.
     pub fn wake_at(&self) -> Option<Duration> {
         match self.phase {
-            Phase::Waiting if self.game.runs() => self.targets.iter().map(|target| target.due).min(),
-            Phase::Waiting => self.game.gives_up_at(),
+            Phase::Waiting => {
+                let due = self.targets.iter().map(|target| target.due).filter(|_| self.game.runs());
+                due.chain(self.game.speaks_at()).min()
+            }
             Phase::Reading | Phase::Running { stopping: false, .. } => {
-                Some(self.game.gives_up_at().map_or(self.reminder.0, |at| at.min(self.reminder.0)))
+                Some(self.game.speaks_at().map_or(self.reminder.0, |at| at.min(self.reminder.0)))
             }
             Phase::New | Phase::Running { stopping: true, .. } | Phase::Ended => None,
         }

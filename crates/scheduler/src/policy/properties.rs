@@ -8,7 +8,7 @@ use worldkeeper_docker::{State, Watch};
 
 use super::story::{HOUR, MINUTE, Story, known, unreachable};
 use super::{Event, Phase, UNKNOWN_LIMIT};
-use crate::JobOutcome;
+use crate::{GameState, JobOutcome};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -62,7 +62,19 @@ struct Game {
 
 impl Game {
     fn may_be_backed_up(self, now: Duration) -> bool {
-        self.ran_when_last_seen || self.unknown_since.is_some_and(|since| now >= since + UNKNOWN_LIMIT)
+        self.ran_when_last_seen || self.is_presumed_to_run(now)
+    }
+
+    fn is_presumed_to_run(self, now: Duration) -> bool {
+        self.unknown_since.is_some_and(|since| now >= since + UNKNOWN_LIMIT)
+    }
+
+    fn state(self, now: Duration) -> GameState {
+        match (self.is_presumed_to_run(now), self.was_seen && !self.ran_when_last_seen) {
+            (true, _) => GameState::Presumed,
+            (false, true) => GameState::Rests,
+            (false, false) => GameState::MayRun,
+        }
     }
 }
 
@@ -111,8 +123,7 @@ fn live(watched: bool, steps: Vec<Step>) -> Story {
         }
         // One that is asked to stop is not woken any more to be told that.
         if !story.stop_requested {
-            let may_run = !game.was_seen || game.may_be_backed_up(story.now.monotonic);
-            assert_eq!(story.told_may_run, Some(may_run), "what the job was told of the game");
+            assert_eq!(story.told, Some(game.state(story.now.monotonic)), "what the job was told of the game");
         }
         let waits_for_something_else = story.ended
             || if story.job_runs() {

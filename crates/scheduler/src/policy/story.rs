@@ -7,7 +7,7 @@ use tracing::Level;
 use worldkeeper_docker::{Container, ContainerName, State, Watch};
 
 use super::{Action, Event, Now, Scheduler};
-use crate::JobOutcome;
+use crate::{GameState, JobOutcome};
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
@@ -45,7 +45,7 @@ pub(super) struct Story {
     /// When jobs were started, on the monotonic clock.
     pub(super) starts: Vec<Duration>,
     /// What the job was told of the game.
-    pub(super) told_may_run: Option<bool>,
+    pub(super) told: Option<GameState>,
     /// How often it was to be seen whether the game uses what is backed up.
     pub(super) comparisons: u32,
     pub(super) stop_requested: bool,
@@ -65,7 +65,7 @@ impl Story {
             job: None,
             turns: Vec::new(),
             starts: Vec::new(),
-            told_may_run: None,
+            told: None,
             comparisons: 0,
             stop_requested: false,
             ended: false,
@@ -115,15 +115,13 @@ impl Story {
                 assert!(!self.ended, "{action:?} after the end");
                 match action {
                     Action::Say(level, text) => self.said.push((level, text)),
-                    Action::TellGame { may_run } => {
-                        assert_ne!(self.told_may_run.replace(may_run), Some(may_run), "told twice");
-                    }
+                    Action::TellGame(known) => assert_ne!(self.told.replace(known), Some(known), "told twice"),
                     Action::Compare(_) => self.comparisons += 1,
                     Action::ReadLastGood => events.push(Event::LastGood(self.last_good.clone())),
                     Action::StartJob(target) => {
                         assert!(self.job.is_none(), "two jobs at a time");
                         assert!(!self.stop_requested, "a job after the stop");
-                        assert!(self.told_may_run.is_some(), "a job that knows nothing of the game");
+                        assert!(self.told.is_some(), "a job that knows nothing of the game");
                         self.job = Some((target, self.now));
                         self.turns.push(target);
                         self.starts.push(self.now.monotonic);

@@ -5,7 +5,7 @@ use worldkeeper_docker::State::{Missing, NotRunning, Running};
 
 use super::story::{HOUR, MINUTE, Story, known, unreachable};
 use super::{Action, Event, Now, UNKNOWN_LIMIT};
-use crate::{JobOutcome, Whereabouts};
+use crate::{GameState, JobOutcome, Whereabouts};
 
 fn minutes(minutes: i64) -> SignedDuration {
     SignedDuration::from_mins(minutes)
@@ -234,6 +234,60 @@ fn what_was_known_last_counts_while_docker_is_silent_then_the_game_is_taken_to_r
     assert_eq!(story.said(), ["INFO Docker answers again"]);
     story.pass(10 * HOUR);
     assert!(!story.job_runs(), "what is known counts again");
+}
+
+/// The world may rest all the while: each archive may be a copy of the one before.
+#[test]
+fn while_docker_is_silent_the_game_is_only_presumed_to_run_and_that_is_said_every_day() {
+    for state in [NotRunning("exited"), Running] {
+        let mut story = Story::begun(HOUR, &["mc"], None);
+        story.watch(known(&[("mc", state)]));
+        if story.job_runs() {
+            story.finish_well();
+        }
+        let before = story.told;
+        story.watch(unreachable("connection refused, restart this"));
+        story.said();
+        story.pass(UNKNOWN_LIMIT.saturating_sub(MINUTE));
+        assert_eq!((story.told, story.said()), (before, Vec::new()), "{state:?}");
+        story.pass(MINUTE);
+        assert_eq!(story.told, Some(GameState::Presumed), "{state:?}");
+        let told = |story: &mut Story| {
+            let mut said = story.said();
+            said.retain(|line| line.contains("has been known"));
+            said
+        };
+        let warning = |time: &str| {
+            format!(
+                "WARN nothing has been known of the game for {time}: backups are made as if it ran, and nothing is pruned, until \
+                 Docker answers again: connection refused, restart this"
+            )
+        };
+        assert_eq!(told(&mut story), [warning("5 min")], "{state:?}");
+        for days in 1..4 {
+            for _ in 0..24 {
+                story.pass(HOUR);
+                if story.job_runs() {
+                    story.finish_well();
+                }
+            }
+            assert_eq!(told(&mut story), [warning(&format!("{days} d"))], "{state:?}");
+        }
+        story.watch(known(&[("mc", NotRunning("exited"))]));
+        assert_eq!(story.told, Some(GameState::Rests), "{state:?}");
+        story.pass(30 * HOUR);
+        assert_eq!(told(&mut story), [""; 0], "{state:?}");
+    }
+}
+
+/// Between two backups a week apart.
+#[test]
+fn that_nothing_is_known_is_said_every_day_however_long_the_interval_is() {
+    let mut story = Story::begun(7 * 24 * HOUR, &["mc"], minutes(0));
+    story.watch(unreachable("connection refused"));
+    story.said();
+    story.pass(73 * HOUR);
+    assert_eq!(story.said().len(), 1 + 3);
 }
 
 #[test]
