@@ -6,7 +6,9 @@
 //!
 //! That alone does not do. A scheduler lets each of our threads run before the game now and then, for as long as it takes until
 //! it looks again, and that is 4 ms of a tick that has 50; measured, one tick in ten was late. So while the game may run, some
-//! processors are not ours: there is always one on which the game waits for nobody.
+//! processors are not ours, as whole cores where that can be: there is always one on which the game waits for nobody.
+
+mod cores;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -20,6 +22,8 @@ use thread_priority::{
     thread_schedule_policy,
 };
 use tracing::debug;
+
+use cores::Cores;
 
 /// Begins with it: gives the processors to whoever wants them. Where the system refuses, the work goes on.
 pub(crate) fn start() {
@@ -44,7 +48,7 @@ fn be_idle() {
 /// Uses that many processors from now on, in all threads; all there are with `None`.
 pub(crate) fn use_processors(count: Option<NonZeroUsize>) {
     let done = all().and_then(|all| {
-        let ours = ours(all, count.map_or(usize::MAX, NonZeroUsize::get));
+        let ours = ours(all, count);
         // A thread that another one starts meanwhile has what that one had: so it is looked twice.
         (0..2).try_for_each(|_| each_thread(|thread| sched_setaffinity(Some(thread), &ours)))
     });
@@ -64,15 +68,19 @@ fn all() -> io::Result<&'static CpuSet> {
     ALL.get_or_init(|| sched_getaffinity(None)).as_ref().map_err(|error| *error)
 }
 
-/// The last `count` of them, at least one: the first is where many systems handle what devices say.
-fn ours(all: &CpuSet, count: usize) -> CpuSet {
+/// So many of them, by whole cores; all with `None`.
+fn ours(all: &CpuSet, count: Option<NonZeroUsize>) -> CpuSet {
+    static CORES: OnceLock<Cores> = OnceLock::new();
+    let Some(count) = count else { return *all };
+    let processors = (0..CpuSet::MAX_CPU).filter(|number| all.is_set(*number));
     let mut ours = CpuSet::new();
-    (0..CpuSet::MAX_CPU)
-        .rev()
-        .filter(|number| all.is_set(*number))
-        .take(count.max(1))
-        .for_each(|number| ours.set(number));
+    CORES.get_or_init(|| Cores::of(processors, siblings)).last(count.get()).for_each(|number| ours.set(number));
     ours
+}
+
+/// The threads of a processor's core, as the kernel lists them.
+fn siblings(processor: usize) -> Option<String> {
+    fs::read_to_string(format!("/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")).ok()
 }
 
 /// Asks something of the system for each thread of this process.
@@ -92,22 +100,3 @@ const IDLE: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSche
 
 /// The lowest priority there is: what remains where a class cannot be chosen.
 const LOWEST: i32 = 19;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(numbers: impl IntoIterator<Item = usize>) -> CpuSet {
-        let mut set = CpuSet::new();
-        numbers.into_iter().for_each(|number| set.set(number));
-        set
-    }
-
-    #[test]
-    fn the_last_processors_are_ours_and_never_none() {
-        let all = set([1, 2, 5, 70]);
-        assert!(ours(&all, 2) == set([5, 70]));
-        assert!(ours(&all, 0) == set([70]));
-        assert!(ours(&all, 4) == all && ours(&all, usize::MAX) == all);
-    }
-}
