@@ -1,14 +1,18 @@
 //! A game that rests, as an engine of one answer tells it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use worldkeeper_testkit::worldkeeper::Worldkeeper;
+use worldkeeper_tests::eventually;
 
-use crate::place;
+use crate::{machine_without_engine, place};
 
 /// Answers every request at `socket` with this, as long as the test runs.
 fn answer(socket: &Path, body: String) {
@@ -32,6 +36,28 @@ fn beside_one_that_ended(keeper: &Worldkeeper, name: &str, finished: &str) -> Wo
     let socket = keeper.folder().join(name);
     answer(&socket, format!(r#"{{"Id":"1","State":{{"Status":"exited","FinishedAt":"{finished}"}}}}"#));
     keeper.clone().with("GAME_CONTAINER_NAME", "mc").with("DOCKER_HOST", format!("unix://{}", socket.display()))
+}
+
+/// A machine that has just begun: the daemon is there before the engine.
+#[test]
+fn an_engine_that_comes_later_is_watched_through() {
+    let (folder, keeper) = place();
+    let Some(machine) = machine_without_engine() else { return };
+    let keeper = keeper.with("GAME_CONTAINER_NAME", "mc").without("DOCKER_HOST");
+    let log = folder.path().join("log");
+    let mut command = keeper.command_under(&machine, ["run"]);
+    let mut daemon = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
+    let says = |words: &str| {
+        eventually(words, Duration::from_mins(1), || fs::read_to_string(&log).unwrap().contains(words).then_some(()));
+    };
+    says("there is no Docker socket");
+    let run = format!("/proc/{}/root/run", daemon.id());
+    assert!(fs::read_dir(&run).unwrap().next().is_none(), "it is none of the machine's");
+    answer(&Path::new(&run).join("docker.sock"), r#"{"Id":"1","State":{"Status":"exited"}}"#.to_owned());
+    says("container mc is not running (exited)");
+    kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    assert_eq!(keeper.archives().len(), 0, "none of a game that rests");
 }
 
 #[test]

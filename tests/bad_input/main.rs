@@ -11,9 +11,11 @@ mod trust;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 use worldkeeper_testkit::outcome::Outcome;
+use worldkeeper_testkit::peers;
 use worldkeeper_testkit::tree::{self, Content, listing};
 use worldkeeper_testkit::worldkeeper::Worldkeeper;
 
@@ -30,6 +32,15 @@ fn place_with_archive() -> (TempDir, Worldkeeper) {
     let (folder, keeper) = place();
     let _ = keeper.backup();
     (folder, keeper)
+}
+
+/// What a command line begins with that finds no engine's socket: the machine's own engine, if it has one, listens below /run.
+/// `None` where nobody may hide that.
+fn machine_without_engine() -> Option<[&'static str; 6]> {
+    let machine = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\"", "sh"];
+    let tried = Outcome::of(Command::new(machine[0]).args(&machine[1..]).arg("true"));
+    let is_possible = if tried.code() == Some(0) { Ok(()) } else { Err(tried.to_string()) };
+    peers::or_skip("mount", is_possible).map(|()| machine)
 }
 
 /// Names and contents below a folder; times may change, files may not.

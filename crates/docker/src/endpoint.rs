@@ -1,7 +1,7 @@
 //! Where the Docker daemon listens.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where the usual installation listens.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -34,16 +34,21 @@ pub struct EndpointError {
 }
 
 impl Endpoint {
-    /// Finds the endpoint: what `docker_host` says, else the usual socket if it is there, else none.
+    /// Finds the endpoint: what `docker_host` says, else the usual socket, be it there or not.
     ///
     /// Takes a path, `unix://PATH`, `tcp://HOST[:PORT]` and `http://HOST[:PORT]`. An empty text is like none.
-    pub fn resolve(docker_host: Option<&str>) -> Result<Option<Self>, EndpointError> {
+    pub fn resolve(docker_host: Option<&str>) -> Result<Self, EndpointError> {
         match docker_host.map(str::trim) {
-            None | Some("") => {
-                let socket = Path::new(DEFAULT_SOCKET);
-                Ok(socket.exists().then(|| Self::Unix(socket.to_owned())))
-            }
-            Some(text) => Self::parse(text).map(Some).map_err(|reason| EndpointError { text: text.to_owned(), reason }),
+            None | Some("") => Ok(Self::default()),
+            Some(text) => Self::parse(text).map_err(|reason| EndpointError { text: text.to_owned(), reason }),
+        }
+    }
+
+    /// Returns whether there may be something to connect to now: of a socket, whether its file is there.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Unix(path) => path.exists(),
+            Self::Tcp { .. } => true,
         }
     }
 
@@ -79,6 +84,13 @@ impl Endpoint {
     }
 }
 
+impl Default for Endpoint {
+    /// Where the usual installation listens.
+    fn default() -> Self {
+        Self::Unix(DEFAULT_SOCKET.into())
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -104,7 +116,7 @@ mod tests {
             ("tcp://[::1]:2375", "tcp://[::1]:2375"),
             (" tcp://[fe80::1] ", "tcp://[fe80::1]:2375"),
         ] {
-            assert_eq!(Endpoint::resolve(Some(text)).unwrap().unwrap().to_string(), expected, "{text}");
+            assert_eq!(Endpoint::resolve(Some(text)).unwrap().to_string(), expected, "{text}");
         }
     }
 
@@ -131,6 +143,18 @@ mod tests {
 
     #[test]
     fn an_empty_setting_means_the_usual_socket() {
-        assert_eq!(Endpoint::resolve(Some("")), Endpoint::resolve(None));
+        for nothing in [None, Some(""), Some(" ")] {
+            assert_eq!(Endpoint::resolve(nothing).unwrap().to_string(), "unix:///var/run/docker.sock");
+        }
+    }
+
+    #[test]
+    fn a_socket_may_come_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = Endpoint::Unix(folder.path().join("docker.sock"));
+        assert!(!endpoint.is_there());
+        std::fs::write(folder.path().join("docker.sock"), "").unwrap();
+        assert!(endpoint.is_there());
+        assert!(Endpoint::Tcp { host: "proxy".to_owned(), port: 2375 }.is_there(), "nobody knows");
     }
 }

@@ -17,12 +17,12 @@ pub(crate) struct ContainerError {
     pub(crate) origin: Origin,
 }
 
-/// What each container does and has mounted; empty where none is to be watched, or no daemon is there to ask.
+/// What each container does and has mounted; empty where none is to be watched, or there is no socket to ask through.
 pub(super) fn states(place: &Place) -> anyhow::Result<Vec<(ContainerName, Result<Container, DockerError>)>> {
-    let containers = &place.settings.containers.value;
-    let Some(endpoint) = place.settings.docker.value.as_ref().filter(|_| !containers.is_empty()) else {
+    let (containers, endpoint) = (&place.settings.containers.value, &place.settings.docker.value);
+    if containers.is_empty() || place.settings.lack_docker() {
         return Ok(Vec::new());
-    };
+    }
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let ask = |name: &ContainerName| (name.clone(), runtime.block_on(inspect(endpoint, name)));
     Ok(containers.iter().map(ask).collect())
@@ -37,7 +37,7 @@ pub(super) fn running(place: &Place) -> anyhow::Result<Vec<ContainerName>> {
 /// Requires that the containers exist: a name that is misspelt would never be noticed otherwise. Where nobody can be
 /// asked, a backup too many is better than none.
 pub(super) fn require(place: &Place) -> anyhow::Result<()> {
-    warn_without_socket(place);
+    warn_without_socket(place, "backups are made whether it runs or not");
     let states = states(place)?;
     let rests = |state: &Result<Container, _>| state.as_ref().is_ok_and(|container| container.state != State::Running);
     // Where no game is named, somebody has asked for a backup and waits for it.
@@ -57,15 +57,15 @@ pub(super) fn require(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says, loudly, that containers are to be watched and nothing is there to watch them through.
-pub(super) fn warn_without_socket(place: &Place) {
+/// Says, loudly, that containers are to be watched and nothing is there to watch them through, and what comes of it.
+pub(super) fn warn_without_socket(place: &Place, consequence: &str) {
     let settings = &place.settings;
-    if settings.docker.value.is_none()
+    if settings.lack_docker()
         && let Some(name) = settings.containers.value.first()
     {
         warn!(
-            "{} names container {name}, but there is no Docker socket to watch it through: backups are made whether it \
-             runs or not. Mount /var/run/docker.sock, or set DOCKER_HOST",
+            "{} names container {name}, but there is no Docker socket to watch it through: {consequence}. Mount \
+             /var/run/docker.sock, or set DOCKER_HOST",
             settings.containers.origin
         );
     }

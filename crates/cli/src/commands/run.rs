@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_engine::Monitor;
 use worldkeeper_scheduler::job::BackupJob;
+use worldkeeper_scheduler::policy::UNKNOWN_LIMIT;
 use worldkeeper_scheduler::{Daemon, GameState, Job, JobOutcome, Signals, Watched};
 
 use super::beside::DaemonSettings;
@@ -21,6 +22,7 @@ use crate::place::Place;
 use crate::progress::Reporter;
 use crate::report::Done;
 use crate::settings::retention_text;
+use crate::words;
 
 /// Prepares the daemon; or makes the one archive that was asked for.
 pub(super) fn begin(place: Arc<Place>, options: &Run, stop: &Stop) -> anyhow::Result<Next> {
@@ -34,20 +36,29 @@ pub(super) fn begin(place: Arc<Place>, options: &Run, stop: &Stop) -> anyhow::Re
 /// Backs up on schedule until a signal ends it.
 pub(super) fn daemon(place: &Arc<Place>, signals: &mut Signals) -> anyhow::Result<Done> {
     let guard = place.state.claim_daemon()?;
-    containers::warn_without_socket(place);
-    let names = place.settings.containers.value.clone();
-    let endpoint = place.settings.docker.value.clone().filter(|_| !names.is_empty());
+    let limit = words::duration(UNKNOWN_LIMIT);
+    containers::warn_without_socket(
+        place,
+        &format!("if none comes within {limit}, backups are made whether it runs or not"),
+    );
     let lookout = Arc::new(Elsewhere::begin(place));
     DaemonSettings::note(place);
-    let watch = endpoint.map(|endpoint| Watched { endpoint, names, lookout });
     let daemon = Daemon {
         interval: place.settings.interval.value,
-        watch,
+        watch: watched(place, lookout),
         jobs: place.each().iter().map(|place| (place.name(), told_job(place))).collect(),
         clock: Arc::clone(&place.clock),
     };
     daemon.run(signals, guard)?;
     Ok(Done::Well)
+}
+
+/// What is watched, if anything is named. The socket may come after us, as both begin with the machine.
+fn watched(place: &Place, lookout: Arc<Elsewhere>) -> Option<Watched> {
+    let settings = &place.settings;
+    let (endpoint, names) = (settings.docker.value.clone(), settings.containers.value.clone());
+    let is_optional = settings.lack_docker();
+    (!names.is_empty()).then_some(Watched { endpoint, names, lookout, is_optional })
 }
 
 /// Makes what is to be made, and says what is worth saying, before the first backup.

@@ -77,8 +77,8 @@ pub(crate) struct Settings {
     pub(crate) interval: Setting<Duration>,
     /// Whose running means that the game runs; empty for always.
     pub(crate) containers: Setting<Vec<ContainerName>>,
-    /// Where the Docker daemon listens; `None` without one.
-    pub(crate) docker: Setting<Option<Endpoint>>,
+    /// Where the Docker daemon listens, if there is one.
+    pub(crate) docker: Setting<Endpoint>,
     /// How many processors are used while the game runs; `None` for half of them.
     pub(crate) processors_playing: Setting<Option<NonZeroUsize>>,
     /// How new chunks are compressed.
@@ -156,7 +156,11 @@ impl Settings {
                 |said| said.parse(interval),
                 || Duration::from_hours(1),
             )?,
-            docker: docker(text("--docker-host", &flags.docker_host, "DOCKER_HOST")?)?,
+            docker: or_default(
+                text("--docker-host", &flags.docker_host, "DOCKER_HOST")?,
+                |said| said.parse(|text| Endpoint::resolve(Some(text))),
+                Endpoint::default,
+            )?,
             processors_playing: or_default(
                 text("--processors-playing", &flags.processors_playing, "PROCESSORS_PLAYING")?,
                 |said| said.parse(processors),
@@ -190,13 +194,17 @@ impl Settings {
         })
     }
 
+    /// Returns whether nobody has said where Docker listens, and there is no socket now where it usually does.
+    pub(crate) fn lack_docker(&self) -> bool {
+        self.docker.origin == Origin::Default && !self.docker.value.is_there()
+    }
+
     /// Every setting in words, with where it was said: for the log, when somebody wonders.
     pub(crate) fn describe(&self) -> Vec<(&'static str, String, Origin)> {
         let paths =
             |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         let containers = self.containers.value.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let repositories: Vec<_> = self.repositories.chosen.value.iter().map(ToString::to_string).collect();
-        let docker = self.docker.value.as_ref().map_or("none".into(), ToString::to_string);
         let lock_wait = self.lock_wait.value.map_or("as the command needs".into(), duration_text);
         let processors_playing = self.processors_playing.value.map_or("half".into(), |count| count.to_string());
         let mut described = vec![
@@ -213,7 +221,7 @@ impl Settings {
             ("sources", paths(&self.sources.value), self.sources.origin),
             ("interval", duration_text(self.interval.value), self.interval.origin),
             ("containers", containers, self.containers.origin),
-            ("docker host", docker, self.docker.origin),
+            ("docker host", self.docker.value.to_string(), self.docker.origin),
             ("processors playing", processors_playing, self.processors_playing.origin),
             ("compression", self.compression.value.to_string(), self.compression.origin),
             ("retention", retention_text(&self.retention.value), self.retention.origin),
@@ -262,13 +270,6 @@ fn containers(flags: &Flags, environment: &Environment) -> Result<Setting<Vec<Co
         |said| said.parse(|list| list.split(',').map(|name| name.trim().parse()).collect::<Result<_, _>>()),
         Vec::new,
     )
-}
-
-fn docker(said: Option<Said>) -> Result<Setting<Option<Endpoint>>, SettingsError> {
-    match said {
-        Some(said) => said.parse(|text| Endpoint::resolve(Some(text))),
-        None => Ok(Setting::default(Endpoint::resolve(None).unwrap_or_default())),
-    }
 }
 
 /// Of several origins the first, but a flag before all others: who types one knows what it is beside.

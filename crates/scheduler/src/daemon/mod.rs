@@ -70,6 +70,9 @@ pub struct Watched {
     pub names: Vec<ContainerName>,
     /// Sees whether they use what is backed up.
     pub lookout: Arc<dyn Lookout>,
+    /// Whether there may be nothing to watch them through, as nobody has said that there is. Then the schedule is fixed until
+    /// somebody answers.
+    pub is_optional: bool,
 }
 
 impl Daemon {
@@ -82,16 +85,17 @@ impl Daemon {
         }
         let (runtime, received) = signals.split();
         let ended = runtime.block_on(async {
-            let (watch, containers, lookout) = match self.watch {
-                Some(Watched { endpoint, names, lookout }) => {
-                    let (sender, receiver) = mpsc::channel(1);
-                    tokio::spawn(Watcher::new(endpoint, names.clone()).run(sender));
-                    (Some(receiver), names, Some(lookout))
-                }
-                None => (None, Vec::new(), None),
-            };
             let (names, jobs): (Vec<_>, _) = self.jobs.into_iter().unzip();
-            let scheduler = Scheduler::new(self.interval, &containers, &names);
+            let (watch, lookout, scheduler) = match self.watch {
+                Some(Watched { endpoint, names: containers, lookout, is_optional }) => {
+                    let (sender, receiver) = mpsc::channel(1);
+                    let scheduler = Scheduler::new(self.interval, &containers, &names);
+                    tokio::spawn(Watcher::new(endpoint, containers).run(sender));
+                    let scheduler = if is_optional { scheduler.with_optional_engine() } else { scheduler };
+                    (Some(receiver), Some(lookout), scheduler)
+                }
+                None => (None, None, Scheduler::new(self.interval, &[], &names)),
+            };
             EventLoop::new(scheduler, jobs, lookout, self.clock).run(received, watch).await
         });
         drop(guard);

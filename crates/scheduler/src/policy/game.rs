@@ -15,6 +15,8 @@ pub(super) struct Game {
     names: Vec<ContainerName>,
     /// What was known last.
     containers: Vec<Container>,
+    /// Whether there may be no engine at all, until one has answered.
+    is_engine_optional: bool,
     /// Since when nothing is known, on the monotonic clock.
     unknown_since: Option<Duration>,
     /// Why not, as far as that is known.
@@ -34,12 +36,18 @@ impl Game {
         Self {
             names: names.to_vec(),
             containers,
+            is_engine_optional: false,
             unknown_since: None,
             reason: None,
             told: false,
             tell_after: UNKNOWN_LIMIT,
             elsewhere: None,
         }
+    }
+
+    /// There may be no engine at all.
+    pub(super) fn with_optional_engine(self) -> Self {
+        Self { is_engine_optional: true, ..self }
     }
 
     /// Begins to wait for the first word on the containers.
@@ -56,7 +64,7 @@ impl Game {
 
     /// What the job is to know of it.
     pub(super) fn state(&self) -> GameState {
-        if self.is_presumed() {
+        if self.is_presumed() && !self.is_engine_optional {
             GameState::Presumed
         } else if self.runs() || self.containers.is_empty() {
             GameState::MayRun
@@ -100,10 +108,13 @@ impl Game {
         self.tell_after = unknown + REMINDER;
         let time = words::duration(Duration::from_mins(unknown.as_secs() / 60));
         let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let text = format!(
-            "nothing has been known of the game for {time}: backups are made as if it ran, and nothing is pruned, until \
-             Docker answers again{reason}"
-        );
+        let until = if self.is_engine_optional {
+            "until Docker answers"
+        } else {
+            "and nothing is pruned, until Docker answers again"
+        };
+        let text =
+            format!("nothing has been known of the game for {time}: backups are made as if it ran, {until}{reason}");
         Some(Action::Say(Level::WARN, text))
     }
 
@@ -113,6 +124,7 @@ impl Game {
             said.push(Action::Say(Level::INFO, "Docker answers again".to_owned()));
         }
         (self.unknown_since, self.reason, self.tell_after) = (None, None, UNKNOWN_LIMIT);
+        self.is_engine_optional = false;
         let runs = any_runs(&containers);
         for container in &containers {
             let is_same = |known: &Container| known.name == container.name && known.state == container.state;

@@ -187,6 +187,13 @@ impl Scheduler {
         }
     }
 
+    /// The same where nobody has said that there is an engine to watch the containers through. Until one answers, that nothing is
+    /// known of them makes the schedule a fixed one, with all that belongs to it.
+    #[must_use]
+    pub fn with_optional_engine(self) -> Self {
+        Self { game: self.game.with_optional_engine(), ..self }
+    }
+
     /// Takes in what happened and returns what is to be done about it.
     #[must_use = "actions that are not carried out leave the scheduler waiting for them"]
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Action> {

@@ -280,6 +280,33 @@ fn while_docker_is_silent_the_game_is_only_presumed_to_run_and_that_is_said_ever
     }
 }
 
+/// Where nobody has said that there is an engine, a name alone does not mean that one is waited for, for ever; nor that nothing is
+/// pruned.
+#[test]
+fn without_an_engine_the_schedule_is_fixed_until_there_is_one() {
+    let mut story = Story::new(HOUR, &["mc"], &["/repository"]);
+    story.scheduler = story.scheduler.with_optional_engine();
+    story.start();
+    story.watch(unreachable("no such file or directory"));
+    story.pass(UNKNOWN_LIMIT.saturating_sub(MINUTE));
+    assert_eq!((story.told, story.starts.len()), (Some(GameState::MayRun), 0), "one may come, as the machine begins");
+    story.said();
+    story.pass(MINUTE);
+    assert_eq!((story.told, story.starts.len()), (Some(GameState::MayRun), 1));
+    assert_eq!(
+        story.said()[0],
+        "WARN nothing has been known of the game for 5 min: backups are made as if it ran, until Docker answers: no such file or \
+         directory"
+    );
+    story.finish_well();
+    story.watch(known(&[("mc", NotRunning("exited"))]));
+    story.pass(10 * HOUR);
+    assert_eq!((story.told, story.starts.len()), (Some(GameState::Rests), 1), "it is watched from now on");
+    story.watch(unreachable("no such file or directory"));
+    story.pass(UNKNOWN_LIMIT);
+    assert_eq!(story.told, Some(GameState::Presumed), "there is an engine, after all");
+}
+
 /// Between two backups a week apart.
 #[test]
 fn that_nothing_is_known_is_said_every_day_however_long_the_interval_is() {

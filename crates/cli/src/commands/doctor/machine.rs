@@ -85,7 +85,7 @@ fn watched(place: &Place) -> anyhow::Result<Vec<Check>> {
     if names.value.is_empty() {
         return Ok(vec![Check::ok(CONTAINERS, "none is watched: backups are always made")]);
     }
-    if place.settings.docker.value.is_none() {
+    if place.settings.lack_docker() {
         return Ok(vec![Check::warning(
             CONTAINERS,
             "there is no Docker socket to watch them through: backups are made whether they run or not",

@@ -51,7 +51,7 @@ pub(super) struct NotKnown;
 /// Compares the game's mounts with ours.
 pub(super) struct Elsewhere {
     sources: Vec<PathBuf>,
-    endpoint: Option<Endpoint>,
+    endpoint: Endpoint,
     disk: Arc<dyn Disk>,
     state_directory: PathBuf,
     /// It notes what it sees, as the daemon does.
@@ -88,9 +88,10 @@ impl Elsewhere {
     /// The question itself, for a backup to ask: each time, the containers are looked at again.
     pub(super) fn question(place: &Arc<Place>) -> Box<dyn Fn() -> Whereabouts + Send + Sync> {
         let (place, elsewhere) = (Arc::clone(place), Self::of(place));
+        let began_without = place.settings.lack_docker();
         Box::new(move || {
             // Who names no game, or gives no socket, wants no answer.
-            if place.settings.containers.value.is_empty() || place.settings.docker.value.is_none() {
+            if place.settings.containers.value.is_empty() || began_without && place.settings.lack_docker() {
                 return Whereabouts::Here;
             }
             let found = containers::states(&place).unwrap_or_default();
@@ -101,13 +102,12 @@ impl Elsewhere {
 
     /// What is wrong, if it is certain that something is.
     pub(super) fn judge(&self, containers: &[Container]) -> Result<Option<Finding>, NotKnown> {
-        let Some(endpoint) = &self.endpoint else { return Ok(None) };
         if containers.is_empty() {
             return Err(NotKnown);
         }
         let table = MountLine::all();
         let Some(id) = own_id(&table).and_then(|id| id.parse::<ContainerName>().ok()) else { return Ok(None) };
-        let own = self.own(endpoint, &id)?;
+        let own = self.own(&id)?;
         let begun = Begun::read(&*self.disk, &self.state_directory);
         let mut begun = begun.filter(|begun| begun.container == id.as_str()).unwrap_or_default();
         let Some(mounts) = own_mounts(&table, &begun, &own, &self.sources) else { return Ok(None) };
@@ -118,13 +118,13 @@ impl Elsewhere {
     }
 
     /// What the engine says that we have mounted.
-    fn own(&self, endpoint: &Endpoint, id: &ContainerName) -> Result<Vec<Mount>, NotKnown> {
+    fn own(&self, id: &ContainerName) -> Result<Vec<Mount>, NotKnown> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = &*own {
             return Ok(own.clone());
         }
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|_| NotKnown)?;
-        let container = runtime.block_on(inspect(endpoint, id)).map_err(|error| {
+        let container = runtime.block_on(inspect(&self.endpoint, id)).map_err(|error| {
             debug!("it is not known what the sidecar has mounted: {error}");
             NotKnown
         })?;
