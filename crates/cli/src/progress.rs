@@ -14,7 +14,8 @@ use worldkeeper_engine::{Monitor, Notice, Progress, Rebuilding};
 use crate::escape::{escape, escape_bytes};
 use crate::{report, words};
 
-/// Warnings about single files that one operation may log. The rest is counted, and told at level debug.
+/// Warnings about single files that one operation may log. The rest is counted, and told at level debug; but for files that are
+/// not restored, of which each is told.
 const MAX_FILE_WARNINGS: u64 = 100;
 
 /// How often the moving line changes, and how often a log without one gets a line.
@@ -159,9 +160,9 @@ impl Monitor for Reporter {
                 );
             }
             Notice::LeftOut { path, what } => info!("{} is left out: it is {what}", escaped(path)),
-            Notice::NotSet { path, problem } | Notice::NotRestored { path, problem } => {
-                self.warn_of_file(&about(&escaped(path), problem));
-            }
+            Notice::NotSet { path, problem } => self.warn_of_file(&about(&escaped(path), problem)),
+            // However many there are, each is one that somebody misses.
+            Notice::NotRestored { path, problem } => self.warn(&about(&escaped(path), problem)),
             Notice::Rebuilding { what, archives } => {
                 info!("making the {what} anew from {}", words::count(archives as u64, "archive"));
             }
@@ -234,8 +235,10 @@ fn about(path: &str, problem: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use indicatif::ProgressDrawTarget;
+    use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
 
@@ -250,6 +253,55 @@ mod tests {
         reporter.notice(Notice::FileChanged(path));
         reporter.notice(Notice::ChunksMissing { count: 3 });
         assert_eq!(reporter.warnings(), 2);
+    }
+
+    #[test]
+    fn what_is_missing_is_told_however_much_lacks_its_owner() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let screen = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+            let reporter = Reporter::new(&screen, "restoring");
+            for number in 0..2 * MAX_FILE_WARNINGS {
+                let path = format!("world/{number}");
+                reporter.notice(Notice::NotSet { path: Path::new(&path), problem: "cannot set the owner" });
+            }
+            for name in ["world/level.dat", "world/last"] {
+                reporter.notice(Notice::NotRestored { path: Path::new(name), problem: "no" });
+            }
+        });
+        let log = log.text();
+        assert_eq!(log.matches("cannot set the owner").count() as u64, MAX_FILE_WARNINGS);
+        assert!(log.contains("world/level.dat: no") && log.contains("world/last: no"), "{log}");
+    }
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
     }
 
     #[test]

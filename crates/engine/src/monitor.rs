@@ -80,7 +80,7 @@ pub enum Notice<'a> {
         /// What could not be set, and why.
         problem: &'a str,
     },
-    /// An item was not restored.
+    /// An item was not restored, or not with its content.
     NotRestored {
         /// The file.
         path: &'a Path,

@@ -12,7 +12,7 @@ use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ObjectError;
 use crate::paths::as_path;
 use crate::pipeline::{Budget, InOrder, item_bytes, step_bytes};
-use crate::restore::Unset;
+use crate::restore::{Attribute, Unset};
 use crate::session::Session;
 
 /// One thing for the writer to do.
@@ -174,6 +174,10 @@ fn report_unset(unset: &Receiver<Unset>, stats: &mut ExtractStats, monitor: &dyn
         let counts: &mut BTreeMap<_, u64> = &mut stats.unset;
         *counts.entry(unset.attribute.kind()).or_default() += 1;
         let problem = worldkeeper_core::error_text(&unset);
-        monitor.notice(Notice::NotSet { path: as_path(&unset.path), problem: &problem });
+        let (path, problem) = (as_path(&unset.path), problem.as_str());
+        monitor.notice(match unset.attribute {
+            Attribute::LostContent => Notice::NotRestored { path, problem },
+            _ => Notice::NotSet { path, problem },
+        });
     }
 }

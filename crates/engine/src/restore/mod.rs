@@ -32,7 +32,7 @@ mod target;
 mod writer;
 
 pub use error::RestoreError;
-pub(crate) use error::Unset;
+pub(crate) use error::{Attribute, Unset};
 pub(crate) use links::{HardLinks, is_linkable};
 pub use target::RestoreOptions;
 pub(crate) use target::Target;
