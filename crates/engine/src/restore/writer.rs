@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{SeekFrom, ftruncate, seek};
-use rustix::io::{self, Errno};
+use rustix::io::{self, Errno, fcntl_dupfd_cloexec};
 use worldkeeper_archive::Item;
 
 use super::attributes::Object;
@@ -60,6 +60,7 @@ impl FileWriter {
         if ends_in_hole {
             ftruncate(&file, written).map_err(|error| RestoreError::io(&item.path, "write", error))?;
         }
+        require_written(&file).map_err(|error| RestoreError::io(&item.path, "write", error))?;
         let file = Object::Open(file.as_fd());
         target.setter().set(file, &item);
         beside.move_to(&name).map_err(|error| RestoreError::io(&item.path, "create", error))?;
@@ -72,6 +73,18 @@ impl FileWriter {
         match item.size {
             Some(expected) if expected != written => Err(RestoreError::Size { path: item.path, expected, written }),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Asks for the errors that a file system says only when a file is closed: one of a network, or of FUSE, may find its disk
+/// full, or a quota met, as late as that. The file itself is needed yet, so it is a duplicate of its descriptor that is closed.
+fn require_written(file: &OwnedFd) -> std::io::Result<()> {
+    loop {
+        match nix::unistd::close(fcntl_dupfd_cloexec(file, 0)?) {
+            // It is closed all the same, and nothing is known.
+            Err(nix::errno::Errno::EINTR) => {}
+            closed => return Ok(closed?),
         }
     }
 }
