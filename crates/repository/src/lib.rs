@@ -26,6 +26,7 @@ mod nonce;
 mod options;
 mod os_disk;
 mod own_disks;
+mod ownership;
 mod place;
 mod replay;
 mod repository;

@@ -12,6 +12,7 @@ use rustix::process::{Flock, FlockType, fcntl_getlk};
 use worldkeeper_core::disk::{Disk, DiskError, DiskFile, EntryKind, FileLock, Metadata};
 
 use crate::own_disks::is_on_own_disk;
+use crate::ownership;
 
 /// The files of this machine, as the operating system shows them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,13 +33,13 @@ struct OsLock {
 impl FileLock for OsLock {}
 
 impl OsFile {
-    fn open(action: &'static str, path: &Path, options: &mut OpenOptions) -> Result<Box<dyn DiskFile>, DiskError> {
+    fn open(action: &'static str, path: &Path, options: &mut OpenOptions) -> Result<Self, DiskError> {
         // A pipe that somebody put in the place of a file would keep us waiting for ever.
         let file = options
             .custom_flags(OFlags::NONBLOCK.bits() as i32)
             .open(path)
             .map_err(|error| DiskError::new(action, path, error))?;
-        Ok(Box::new(Self { file, path: path.to_owned() }))
+        Ok(Self { file, path: path.to_owned() })
     }
 }
 
@@ -89,15 +90,19 @@ impl DiskFile for OsFile {
 
 impl Disk for OsDisk {
     fn open(&self, path: &Path) -> Result<Box<dyn DiskFile>, DiskError> {
-        OsFile::open("open", path, OpenOptions::new().read(true))
+        Ok(Box::new(OsFile::open("open", path, OpenOptions::new().read(true))?))
     }
 
     fn open_append(&self, path: &Path) -> Result<Box<dyn DiskFile>, DiskError> {
-        OsFile::open("open", path, OpenOptions::new().read(true).append(true))
+        Ok(Box::new(OsFile::open("open", path, OpenOptions::new().read(true).append(true))?))
     }
 
     fn create(&self, path: &Path) -> Result<Box<dyn DiskFile>, DiskError> {
-        OsFile::open("create", path, OpenOptions::new().read(true).append(true).create_new(true).mode(0o600))
+        let mut options = OpenOptions::new();
+        let options = options.read(true).append(true).create_new(true).mode(0o600);
+        let made = OsFile::open("create", path, options)?;
+        ownership::follow(&made.file, path);
+        Ok(Box::new(made))
     }
 
     fn metadata(&self, path: &Path) -> Result<Metadata, DiskError> {
@@ -131,8 +136,10 @@ impl Disk for OsDisk {
     }
 
     fn create_dir(&self, path: &Path) -> Result<(), DiskError> {
-        let result = DirBuilder::new().mode(0o700).create(path);
-        result.map_err(|error| DiskError::new("create directory", path, error))
+        let made = DirBuilder::new().mode(0o700).create(path);
+        made.map_err(|error| DiskError::new("create directory", path, error))?;
+        ownership::directory_follows(path);
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
@@ -165,15 +172,24 @@ impl Disk for OsDisk {
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn FileLock>>, DiskError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(path).map_err(|error| DiskError::new("open", path, error))?;
+        let file = open_lock(path).map_err(|error| DiskError::new("open", path, error))?;
         match file.try_lock() {
             Ok(()) if is_locked_from_afar(&file) => Ok(None),
             Ok(()) => Ok(Some(Box::new(OsLock { _file: file }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(DiskError::new("lock", path, error)),
         }
+    }
+}
+
+/// Opens the file that a lock is taken on, or makes it.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    match options.create_new(true).open(path) {
+        // Not what was there already: somebody else may have put a link in its place.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.create_new(false).create(true).open(path),
+        made => made.inspect(|file| ownership::follow(file, path)),
     }
 }
 
@@ -219,6 +235,30 @@ mod tests {
         assert_eq!(&buffer[..2], b"bc");
         OsDisk.open_append(&path).unwrap().append(b"d").unwrap();
         assert_eq!(worldkeeper_core::disk::read(&OsDisk, &path, 10).unwrap(), b"abcd");
+    }
+
+    #[test]
+    fn what_root_makes_is_whose_the_directory_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = |name: &str| {
+            let metadata = fs::metadata(directory.path().join(name)).unwrap();
+            (metadata.uid(), metadata.gid())
+        };
+        OsDisk.create(&directory.path().join("before")).unwrap();
+        let before = owner("before");
+        if std::os::unix::fs::chown(directory.path(), Some(1234), Some(1235)).is_err() {
+            return;
+        }
+        OsDisk.create(&directory.path().join("file")).unwrap();
+        OsDisk.create_dir(&directory.path().join("directory")).unwrap();
+        OsDisk.create(&directory.path().join("directory/file")).unwrap();
+        for lock in ["lock", "before"] {
+            OsDisk.try_lock(&directory.path().join(lock)).unwrap().unwrap();
+        }
+        for made in ["file", "directory", "directory/file", "lock"] {
+            assert_eq!(owner(made), (1234, 1235), "{made}");
+        }
+        assert_eq!(owner("before"), before, "what is there already may be a link to anything");
     }
 
     #[test]
