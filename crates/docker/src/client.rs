@@ -58,7 +58,7 @@ impl Inspected {
     /// There is no such container.
     fn missing(name: &ContainerName) -> Self {
         let (name, mounts) = (name.clone(), Vec::new());
-        let container = Container { name, state: State::Missing, mounts, started: None, finished: None };
+        let container = Container { name, state: State::Missing, mounts, image: None, started: None, finished: None };
         Self { container, id: None }
     }
 }
@@ -94,9 +94,10 @@ impl Client {
             Ok(reply) => match State::of(&reply) {
                 Some(state) => {
                     let mounts = Mount::all_of(&reply);
+                    let image = reply.config.and_then(|config| config.image).filter(|image| !image.is_empty());
                     let (started, finished) =
                         reply.state.map(|state| (state.started_at, state.finished_at)).unwrap_or_default();
-                    let container = Container { name: name.clone(), state, mounts, started, finished };
+                    let container = Container { name: name.clone(), state, mounts, image, started, finished };
                     Ok(Inspected { container, id: reply.id })
                 }
                 None => Err(self.unreachable(action, "the reply says nothing of its state".to_owned())),

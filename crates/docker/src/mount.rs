@@ -11,6 +11,8 @@ pub struct Mount {
     pub kind: MountKind,
     /// Where it is on the engine's host, in the words of the engine: a path, which may be one of Windows, or nothing.
     pub source: String,
+    /// What of a volume it is, if that is not all of it.
+    pub subpath: Option<String>,
     /// Where it is inside the container.
     pub destination: String,
 }
@@ -30,6 +32,9 @@ impl Mount {
     /// Reads what `inspect` replied, in an order of its own: engines do not keep one.
     pub(crate) fn all_of(reply: &ContainerInspectResponse) -> Vec<Self> {
         let mut mounts: Vec<_> = reply.mounts.iter().flatten().map(Self::of).collect();
+        for mount in &mut mounts {
+            mount.subpath = subpath(reply, &mount.destination);
+        }
         mounts.sort_by(|a, b| (&a.destination, &a.source).cmp(&(&b.destination, &b.source)));
         mounts
     }
@@ -43,7 +48,7 @@ impl Mount {
             // Whatever the source of another kind means, it is no path to compare.
             _ => (MountKind::Bind, String::new()),
         };
-        Self { kind, source, destination: text(&point.destination) }
+        Self { kind, source, subpath: None, destination: text(&point.destination) }
     }
 }
 
@@ -59,6 +64,13 @@ impl fmt::Display for Mount {
     }
 }
 
+/// What of its volume was asked for to be mounted there.
+fn subpath(reply: &ContainerInspectResponse, destination: &str) -> Option<String> {
+    let mut asked = reply.host_config.iter().filter_map(|host| host.mounts.as_ref()).flatten();
+    let asked = asked.find(|mount| mount.target.as_deref() == Some(destination))?;
+    asked.volume_options.as_ref()?.subpath.clone().filter(|subpath| !subpath.is_empty())
+}
+
 /// Returns whether the engine named a volume itself; such a one has no options.
 pub(crate) fn is_anonymous(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -69,7 +81,7 @@ mod tests {
     use super::*;
 
     fn bind(source: &str, destination: &str) -> Mount {
-        Mount { kind: MountKind::Bind, source: source.to_owned(), destination: destination.to_owned() }
+        Mount { kind: MountKind::Bind, source: source.to_owned(), subpath: None, destination: destination.to_owned() }
     }
 
     /// What Docker 20.10.24 says of `docker run -v world:/data:ro -v /anon -v /etc/localtime:/etc/localtime:ro --tmpfs /t
@@ -107,6 +119,20 @@ mod tests {
         assert_eq!(mounts[2].kind, MountKind::Volume("world".to_owned()));
         assert_eq!(mounts[2].source, "/var/lib/docker/volumes/world/_data");
         assert_eq!(mounts[4].kind, MountKind::Other);
+    }
+
+    /// What `docker run --mount type=volume,src=games,dst=/data,volume-subpath=mc/world` asks for, as the API's reference has it.
+    #[test]
+    fn a_part_of_a_volume_is_told_apart() {
+        const REPLY: &str = r#"{
+            "HostConfig":{"Mounts":[{"Type":"volume","Source":"games","Target":"/data",
+                "VolumeOptions":{"Subpath":"mc/world"}}]},
+            "Mounts":[
+                {"Type":"volume","Name":"games","Source":"/v/games/_data","Destination":"/data"},
+                {"Type":"volume","Name":"games","Source":"/v/games/_data","Destination":"/all"}]}"#;
+        let mounts = Mount::all_of(&serde_json::from_str(REPLY).unwrap());
+        let subpaths: Vec<_> = mounts.iter().map(|mount| mount.subpath.as_deref()).collect();
+        assert_eq!(subpaths, [None, Some("mc/world")]);
     }
 
     /// As their documentations have it.

@@ -104,7 +104,7 @@ mod tests {
             _ if text.is_empty() => (MountKind::Other, text),
             _ => (MountKind::Bind, text),
         };
-        Mount { kind, source: source.to_owned(), destination: "/data".to_owned() }
+        Mount { kind, source: source.to_owned(), subpath: None, destination: "/data".to_owned() }
     }
 
     /// What is ours: a mount, and the root that the kernel shows.

@@ -24,6 +24,8 @@ pub struct Container {
     pub state: State,
     /// What it has mounted.
     pub mounts: Vec<Mount>,
+    /// What it was made of, by the name that was given for it, if the engine says so.
+    pub image: Option<String>,
     /// When it was last started, in the engine's words.
     pub started: Option<String>,
     /// When it last ended, in the engine's words; of one that never has, Docker says the year 1.
@@ -43,6 +45,11 @@ pub enum Watch {
 }
 
 impl State {
+    /// Returns whether its processes run, or may run again without anybody's doing: all is so that is not known to rest.
+    pub fn may_run(self) -> bool {
+        !matches!(self, Self::Missing | Self::NotRunning("created" | "exited" | "dead" | "stopped"))
+    }
+
     /// Reads what `inspect` replied; `None` if the reply says nothing of a state.
     pub(crate) fn of(reply: &ContainerInspectResponse) -> Option<Self> {
         use ContainerStateStatusEnum as Status;
@@ -108,6 +115,14 @@ mod tests {
             }),
             Some(State::NotRunning("paused"))
         );
+    }
+
+    #[test]
+    fn only_what_is_known_to_rest_cannot_run() {
+        let how = ["created", "exited", "dead", "stopped"].map(State::NotRunning);
+        assert!(!how.iter().chain([&State::Missing]).any(|state| state.may_run()));
+        let how = ["paused", "restarting", "stopping", "removing"].map(State::NotRunning);
+        assert!(how.iter().chain([&State::Running]).all(|state| state.may_run()));
     }
 
     #[test]

@@ -128,8 +128,14 @@ impl Setting {
     }
 
     async fn say(&self, state: State) {
-        let container =
-            Container { name: "mc".parse().unwrap(), state, mounts: Vec::new(), started: None, finished: None };
+        let container = Container {
+            name: "mc".parse().unwrap(),
+            state,
+            mounts: Vec::new(),
+            image: None,
+            started: None,
+            finished: None,
+        };
         self.watch.as_ref().unwrap().send(Watch::Known(vec![container])).await.unwrap();
     }
 

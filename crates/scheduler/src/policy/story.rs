@@ -26,7 +26,7 @@ pub(super) fn known(states: &[(&str, State)]) -> Watch {
 }
 
 fn container(name: &str, state: State) -> Container {
-    Container { name: name.parse().unwrap(), state, mounts: Vec::new(), started: None, finished: None }
+    Container { name: name.parse().unwrap(), state, mounts: Vec::new(), image: None, started: None, finished: None }
 }
 
 pub(super) fn unreachable(reason: &str) -> Watch {
