@@ -1,5 +1,7 @@
 //! What the game containers do, asked once.
 
+use std::fmt;
+
 use tokio::runtime::Builder;
 use tracing::{info, warn};
 use worldkeeper_docker::{Container, ContainerName, DockerError, State, inspect};
@@ -28,10 +30,44 @@ pub(super) fn states(place: &Place) -> anyhow::Result<Vec<(ContainerName, Result
     Ok(containers.iter().map(ask).collect())
 }
 
-/// The containers that run, as far as somebody is there to ask.
-pub(super) fn running(place: &Place) -> anyhow::Result<Vec<ContainerName>> {
-    let runs = |state: &Result<Container, _>| state.as_ref().is_ok_and(|container| container.state == State::Running);
-    Ok(states(place)?.into_iter().filter(|(_, state)| runs(state)).map(|(name, _)| name).collect())
+/// A container that must not be taken to rest.
+#[derive(Debug)]
+pub(super) struct MayRun {
+    /// Its name.
+    pub(super) name: ContainerName,
+    /// What it does, or why nobody knows.
+    pub(super) state: Result<State, String>,
+}
+
+impl fmt::Display for MayRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match &self.state {
+            Ok(State::NotRunning(how)) => write!(f, "container {name} is {how}"),
+            Ok(_) => write!(f, "container {name} runs"),
+            Err(reason) => write!(f, "it is not known whether container {name} runs ({reason})"),
+        }
+    }
+}
+
+/// The containers whose games may write to their worlds: all that are watched, but for those that are known to rest.
+pub(super) fn that_may_run(place: &Place) -> anyhow::Result<Vec<MayRun>> {
+    if place.settings.docker.value.is_none() {
+        let unknown = |name: &ContainerName| MayRun { name: name.clone(), state: Err(NO_SOCKET.to_owned()) };
+        return Ok(place.settings.containers.value.iter().map(unknown).collect());
+    }
+    Ok(states(place)?.into_iter().filter_map(|(name, found)| may_run(name, found)).collect())
+}
+
+const NO_SOCKET: &str = "there is no Docker socket to ask through";
+
+fn may_run(name: ContainerName, found: Result<Container, DockerError>) -> Option<MayRun> {
+    let state = match found {
+        Ok(container) => Ok(container.state),
+        Err(DockerError::NoSuchContainer(_)) => Ok(State::Missing),
+        Err(error) => Err(error.to_string()),
+    };
+    state.as_ref().map_or(true, |state| state.may_run()).then_some(MayRun { name, state })
 }
 
 /// Requires that the containers exist: a name that is misspelt would never be noticed otherwise. Where nobody can be
@@ -68,5 +104,41 @@ pub(super) fn warn_without_socket(place: &Place, consequence: &str) {
              /var/run/docker.sock, or set DOCKER_HOST",
             settings.containers.origin
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use worldkeeper_docker::Endpoint;
+
+    use super::*;
+
+    fn said(found: impl FnOnce(ContainerName) -> Result<State, DockerError>) -> Option<String> {
+        let name: ContainerName = "mc".parse().unwrap();
+        let found = found(name.clone()).map(|state| Container {
+            name: name.clone(),
+            state,
+            mounts: Vec::new(),
+            image: None,
+            started: None,
+            finished: None,
+        });
+        may_run(name, found).map(|game| game.to_string())
+    }
+
+    #[test]
+    fn what_is_not_known_to_rest_may_run() {
+        assert_eq!(said(|_| Ok(State::Running)).unwrap(), "container mc runs");
+        assert_eq!(said(|_| Ok(State::NotRunning("paused"))).unwrap(), "container mc is paused");
+        assert_eq!(said(|_| Ok(State::NotRunning("restarting"))).unwrap(), "container mc is restarting");
+        assert_eq!(said(|_| Ok(State::NotRunning("exited"))), None);
+        assert_eq!(said(|name| Err(DockerError::NoSuchContainer(name))), None);
+        let silent = said(|_| {
+            let endpoint = Endpoint::Unix("/run/docker.sock".into());
+            Err(DockerError::Unreachable { action: "inspect".to_owned(), endpoint, reason: "no answer".to_owned() })
+        });
+        let expected =
+            "it is not known whether container mc runs (cannot inspect through unix:///run/docker.sock: no answer)";
+        assert_eq!(silent.unwrap(), expected);
     }
 }

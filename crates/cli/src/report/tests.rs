@@ -10,7 +10,7 @@ use worldkeeper_engine::{ArchiveProblem, BrokenArchive, DeleteError, SessionErro
 use worldkeeper_scheduler::job::{BackupError, OpenError};
 
 use super::*;
-use crate::commands::RestoreProblem;
+use crate::commands::{RestoreLines, RestoreProblem};
 use crate::open::AccessError;
 use crate::secrets::{FileError, SecretError};
 use crate::settings::Origin;
@@ -114,7 +114,8 @@ fn what_is_foreign_cannot_steer_the_terminal() {
 #[test]
 fn the_command_that_can_restore_is_a_line_of_its_own() {
     let command = "docker run --rm worldkeeper restore latest --overwrite".to_owned();
-    let text = text(&RestoreProblem::ReadOnly { path: "/data".into(), command: command.clone() }.into());
+    let lines = RestoreLines { text: command.clone(), passphrase: None, not_known: Vec::new() };
+    let text = text(&RestoreProblem::ReadOnly { path: "/data".into(), lines }.into());
     assert!(text.starts_with("error: /data is mounted read-only\n"), "{text}");
     assert!(text.ends_with(&format!("\n    {command}")), "{text}");
 }

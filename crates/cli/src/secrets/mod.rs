@@ -73,10 +73,12 @@ pub(crate) enum SecretError {
 /// The variables that hold or lead to a secret: no child sees them.
 pub(crate) const SECRET_VARIABLES: [&str; 5] = [VARIABLE, FILE, DESCRIPTOR, COMMAND, NEW_VARIABLE];
 
-const VARIABLE: &str = "BORG_PASSPHRASE";
+/// Holds the passphrase itself.
+pub(crate) const VARIABLE: &str = "BORG_PASSPHRASE";
 const NEW_VARIABLE: &str = "BORG_NEW_PASSPHRASE";
 const FILE: &str = "BORG_PASSPHRASE_FILE";
-const DESCRIPTOR: &str = "BORG_PASSPHRASE_FD";
+/// Holds the number of the descriptor that it is read from.
+pub(crate) const DESCRIPTOR: &str = "BORG_PASSPHRASE_FD";
 const COMMAND: &str = "BORG_PASSCOMMAND";
 
 /// How long a command may take: somebody may have to type into it.

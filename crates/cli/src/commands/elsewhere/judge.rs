@@ -8,14 +8,6 @@ use super::note::Begun;
 use super::{Finding, NotKnown, words};
 use crate::mounts::MountLine;
 
-/// The id of the container that we run in: Docker and Podman mount its files from `…/containers/ID/…`.
-pub(super) fn own_id(table: &[MountLine]) -> Option<&str> {
-    const FILES: [&str; 3] = ["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
-    let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let own = table.iter().filter(|line| FILES.iter().any(|file| line.point == Path::new(file)));
-    own.flat_map(|line| line.root.split('/')).find(is_id)
-}
-
 /// The mounts that the sources lie on, and those in them; `None` if of any of them nothing can ever be said.
 pub(super) fn own_mounts(
     table: &[MountLine],
@@ -98,7 +90,7 @@ mod tests {
     }
 
     fn mount(kind: MountKind, source: &str, destination: &str) -> Mount {
-        Mount { kind, source: source.to_owned(), destination: destination.to_owned() }
+        Mount { kind, source: source.to_owned(), subpath: None, destination: destination.to_owned() }
     }
 
     fn volume(name: &str) -> Mount {
@@ -110,6 +102,7 @@ mod tests {
             name: name.parse().unwrap(),
             state: State::Running,
             mounts: mounts.to_vec(),
+            image: None,
             started: Some("12:00".to_owned()),
             finished: None,
         }
@@ -197,15 +190,5 @@ mod tests {
             let table = table("/var/lib/docker/volumes/world/_data", kind);
             assert_eq!(found(&table, &table, &volume("world"), "/data", &[container("a", &[volume("new")])]), Ok(None));
         }
-    }
-
-    #[test]
-    fn the_own_container_is_known_by_its_files() {
-        assert_eq!(own_id(&table("/a", "ext4")), Some(ID));
-        let podman = format!(
-            "631 620 0:25 /containers/storage/overlay-containers/{ID}/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw\n"
-        );
-        assert_eq!(own_id(&MountLine::parse_all(&podman)), Some(ID));
-        assert_eq!(own_id(&MountLine::parse_all("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")), None);
     }
 }

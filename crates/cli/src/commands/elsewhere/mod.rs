@@ -4,8 +4,7 @@
 //! keeps what it has mounted: it would back up a world that nobody plays, for ever, and well. What the engine says of the
 //! game's mounts is therefore held against what it says of ours, and against what the kernel does.
 //!
-//! Who we are tells the kernel, too: an engine mounts files of the container's own directory into it, whose path has the
-//! container's id in it. Where the kernel says nothing of use there is nothing to be told, and the game is taken to be here: a
+//! Where the kernel says nothing of use there is nothing to be told, and the game is taken to be here: a
 //! false alarm would be worse. Where only an answer is missing, because the engine is silent, knows no such container, or the
 //! game's is gone, that is another matter: it may come, and until then what was found last counts.
 
@@ -17,16 +16,15 @@ use std::fmt;
 use std::path::{PathBuf, absolute};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::runtime::Builder;
 use tracing::debug;
 use worldkeeper_core::Disk;
-use worldkeeper_docker::{Container, ContainerName, Endpoint, Mount, inspect};
+use worldkeeper_docker::{Container, ContainerName, Endpoint, Mount};
 use worldkeeper_scheduler::{Lookout, Whereabouts};
 
-use super::containers;
+use super::{containers, ourselves};
 use crate::mounts::MountLine;
 use crate::place::Place;
-use judge::{judge, own_id, own_mounts};
+use judge::{judge, own_mounts};
 use note::Begun;
 
 /// The game uses nothing of what is backed up.
@@ -65,8 +63,8 @@ impl Elsewhere {
     pub(super) fn begin(place: &Place) -> Self {
         let table = MountLine::all();
         let elsewhere = Self { takes_notes: true, ..Self::of(place) };
-        if let Some(container) = own_id(&table) {
-            elsewhere.note(&Begun::of(&table, container.to_owned()));
+        if let Some(container) = ourselves::id(&table) {
+            elsewhere.note(&Begun::of(&table, container.to_string()));
         }
         elsewhere
     }
@@ -106,7 +104,7 @@ impl Elsewhere {
             return Err(NotKnown);
         }
         let table = MountLine::all();
-        let Some(id) = own_id(&table).and_then(|id| id.parse::<ContainerName>().ok()) else { return Ok(None) };
+        let Some(id) = ourselves::id(&table) else { return Ok(None) };
         let own = self.own(&id)?;
         let begun = Begun::read(&*self.disk, &self.state_directory);
         let mut begun = begun.filter(|begun| begun.container == id.as_str()).unwrap_or_default();
@@ -123,11 +121,7 @@ impl Elsewhere {
         if let Some(own) = &*own {
             return Ok(own.clone());
         }
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|_| NotKnown)?;
-        let container = runtime.block_on(inspect(&self.endpoint, id)).map_err(|error| {
-            debug!("it is not known what the sidecar has mounted: {error}");
-            NotKnown
-        })?;
+        let container = ourselves::described(&self.endpoint, id).ok_or(NotKnown)?;
         Ok(own.insert(container.mounts).clone())
     }
 }

@@ -9,10 +9,12 @@ mod origin;
 mod sidecar;
 mod surplus;
 mod target;
+mod volumes;
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use worldkeeper_scheduler::history::{Checked, Damage, Verdict};
 
 use super::archives::{self, Latest};
 use super::containers;
-use super::output::Output;
+use super::output::{Output, OutputError};
 use crate::args::Restore;
 use crate::escape::escape_bytes;
 use crate::open::{Caller, Purpose};
@@ -36,6 +38,8 @@ use crate::report::Done;
 use crate::{settings, words};
 use origin::Part;
 pub(super) use origin::stored_path;
+pub(crate) use sidecar::Lines as RestoreLines;
+pub(crate) use volumes::{BLANK_HOST_PATH, BLANK_IMAGE};
 
 /// Why nothing was restored.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +63,8 @@ pub(crate) enum RestoreProblem {
     ReadOnly {
         /// Where.
         path: PathBuf,
-        /// A command that can.
-        command: String,
+        /// What can.
+        lines: RestoreLines,
     },
     /// It ended before all was there.
     #[error("what is restored into {} is not complete: restore it again, with --overwrite", path.display())]
@@ -148,16 +152,18 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         };
         target::require_free(place, targets, &named, options, &name)?;
     }
-    let runs = in_place && writes_files && warn_of_running_game(place)?;
+    let may_run = in_place && writes_files && warn_of_game(place)?;
 
     let reporter = Reporter::new(&place.screen, "restoring").listing(options.list);
     let mut total = ExtractStats::default();
-    let mut stdout = io::stdout();
+    // Not the buffered one: what is left in that at the end goes nowhere, and nobody hears of it.
+    let raw_output = || io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(OutputError);
+    let mut output = options.stdout.then(raw_output).transpose()?;
     for Part { root, paths } in parts.clone() {
         let (selection, strip_components) = (selection.clone(), options.strip_components);
         let wanted = Wanted { selection, within: paths, strip_components };
-        let destination = if options.stdout {
-            Destination::Stream(&mut stdout)
+        let destination = if let Some(output) = &mut output {
+            Destination::Stream(output)
         } else if options.dry_run {
             Destination::Nowhere
         } else {
@@ -175,7 +181,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         }
         total.add(extracted.map_err(|source| target::incomplete(targets, writes_files, source))?);
     }
-    let settled = if in_place && writes_files { durable::settle(&parts) } else { Ok(()) };
+    let settled = if writes_files { durable::settle(&parts) } else { Ok(()) };
     reporter.end();
     let unmatched: Vec<_> = selection.unmatched().iter().map(|path| escape_bytes(path)).collect();
     if total.files + total.others + total.failed + total.left_out == 0 && !selection.is_everything() {
@@ -206,14 +212,14 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
         output.line(&summary)?;
         output.finish()?;
     }
-    Ok(if total.has_warnings() || is_mixed || is_empty || runs { Done::WithWarnings } else { found })
+    Ok(if total.has_warnings() || is_mixed || is_empty || may_run { Done::WithWarnings } else { found })
 }
 
-/// A game that runs writes its own state over what is restored under it. Returns whether one does.
-fn warn_of_running_game(place: &Place) -> anyhow::Result<bool> {
-    let running = containers::running(place)?;
-    for name in &running {
-        warn!("container {name} runs: what is restored under it is lost when it saves. Better stop it first");
+/// A game that runs writes its own state over what is restored under it. Returns whether one may.
+fn warn_of_game(place: &Place) -> anyhow::Result<bool> {
+    let games = containers::that_may_run(place)?;
+    for game in &games {
+        warn!("{game}: what is restored under a game that runs is lost when it saves. Better stop it first");
     }
-    Ok(!running.is_empty())
+    Ok(!games.is_empty())
 }

@@ -1,18 +1,19 @@
 //! The lines that restore where the sidecar itself must not write, with the game stopped meanwhile.
 //!
-//! The sidecar sees its own mounts: a named volume by the path the engine gives it, a bind
-//! mount by its path on the file system it is from. That is enough for a line that can be run, or mended. Pasted as they are, each
-//! is run only if the one before it went well: a game does not start on half a world.
+//! They mount what the sidecar has mounted, and stop what may run. Where nobody says what that is, they have a blank that has
+//! to be filled in, and stop all that is watched. Pasted as they are, each is run only if the one before it went well: a game
+//! does not start on half a world.
 
 use std::path::{Path, PathBuf, absolute};
 
+use super::volumes::Ours;
 use crate::commands::{LATEST, containers};
-use crate::mounts::MountLine;
 use crate::place::Place;
+use crate::secrets;
 use crate::settings::Origin;
 
 /// Variables that decide what is restored, from where; the series goes by its name, wherever that was from.
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 20] = [
     "BORG_REPO_PATH",
     "BORG_REPO",
     "REMOTE_HOST",
@@ -30,34 +31,43 @@ const VARIABLES: [&str; 19] = [
     "SSH_KEY_PATH",
     "SSH_KEY_PASSPHRASE_FILE",
     "SSH_KNOWN_HOSTS",
+    "BORG_PASSPHRASE_FILE",
     "BACKUP_SOURCES",
     "WORLDKEEPER_STATE_DIR",
 ];
 
+/// Lines for a shell of the host, and what has to be known of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lines {
+    /// The lines themselves.
+    pub(crate) text: String,
+    /// The variable that the passphrase is from. Its value is in no line: the environment of who runs them gives it.
+    pub(crate) passphrase: Option<&'static str>,
+    /// For each container that is stopped although it may rest, why that is not known.
+    pub(crate) not_known: Vec<String>,
+}
+
 /// The lines that do what this command was asked to do, in a container that may write to `target`. `latest` is `archive` in them:
 /// there may be a newer one when they are run.
-pub(super) fn command(place: &Place, target: &Path, archive: &str) -> anyhow::Result<String> {
-    let mounts = MountLine::all();
+pub(super) fn lines(place: &Place, target: &Path, archive: &str) -> anyhow::Result<Lines> {
+    let passphrase = passphrase(place);
+    let games = containers::that_may_run(place)?;
+    let names: Vec<_> = games.iter().map(|game| game.name.to_string()).collect();
+    let not_known = games.iter().filter(|game| game.state.is_err()).map(ToString::to_string).collect();
+    let run = run(place, &Ours::look(place), passphrase, target, archive);
+    Ok(Lines { text: with_game_stopped(&names, run), passphrase, not_known })
+}
+
+/// The line that runs the other container.
+fn run(place: &Place, ours: &Ours, passphrase: Option<&str>, target: &Path, archive: &str) -> String {
     let settings = &place.settings;
-    let mut volumes = Vec::new();
-    let sources = settings.sources.value.iter().map(PathBuf::as_path);
-    let directories = [Some(target), settings.repository.value.local(), Some(&settings.state_dir.value)];
-    let remote = &settings.remote;
-    let files = [&settings.passphrase_file, &remote.ssh_key, &remote.ssh_key_passphrase_file, &remote.ssh_known_hosts];
-    let files = files.into_iter().flatten().map(|file| file.value.as_path());
-    // Where key files are by default, there may be none.
-    let keys = Some(place.key_files.place()).filter(|keys| covering(&mounts, keys).is_some());
-    for path in sources.chain(directories.into_iter().flatten()).chain(files).chain(keys) {
-        let volume = volume_for(&mounts, path);
-        if !volumes.contains(&volume) {
-            volumes.push(volume);
-        }
-    }
-    let mut words = vec!["docker".to_owned(), "run".into(), "--rm".into()];
+    let sources: Vec<_> = settings.sources.value.iter().filter_map(|source| absolute(source).ok()).collect();
+    let trees = [&sources[..], &[target.to_owned()]].concat();
+    let mut words = ["docker", "run", "--rm"].map(str::to_owned).to_vec();
     if settings.repository.value.local().is_some() {
         words.extend(["--network".into(), "none".into()]);
     }
-    words.extend(volumes.into_iter().flat_map(|volume| ["--volume".to_owned(), volume]));
+    words.extend(ours.words(&trees, &needed(place, ours)));
     // No container is watched there that could give the series its name, and `latest` would mean somebody else's.
     words.extend(["--env".into(), format!("WORLDKEEPER_NAME={}", place.series())]);
     for name in VARIABLES {
@@ -65,53 +75,63 @@ pub(super) fn command(place: &Place, target: &Path, archive: &str) -> anyhow::Re
             words.extend(["--env".into(), format!("{name}={}", value.to_string_lossy())]);
         }
     }
-    if let Some(passphrase) = &place.passphrase
-        && let Origin::Variable(name) = passphrase.origin()
-    {
-        // Only its name: the value comes from the environment of who runs the line. The path of a file is no secret.
-        let path = settings.passphrase_file.as_ref().map(|file| format!("{name}={}", file.value.display()));
-        words.extend(["--env".into(), path.unwrap_or_else(|| name.to_owned())]);
+    if let Some(name) = passphrase {
+        // A descriptor does not reach the other container.
+        let name = if name == secrets::DESCRIPTOR { secrets::VARIABLE } else { name };
+        words.extend(["--env".into(), name.to_owned()]);
     }
-    words.push("worldkeeper".into());
-    let mut said: Vec<_> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    if let Some(latest) = said.iter_mut().find(|word| *word == LATEST) {
-        archive.clone_into(latest);
-    }
-    words.extend(said);
+    words.push(ours.image().to_owned());
+    words.extend(said(archive));
     // The sources hold the world that is to be replaced; what else is named as a target is to be empty.
-    let is_source = settings.sources.value.iter().any(|source| absolute(source).is_ok_and(|source| source == target));
-    if is_source && !words.iter().any(|word| word == "--overwrite") {
+    if sources.iter().any(|source| source == target) && !words.iter().any(|word| word == "--overwrite") {
         words.push("--overwrite".into());
     }
-    let run = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    let running: Vec<_> = containers::running(place)?.iter().map(ToString::to_string).collect();
-    Ok(with_game_stopped(&running, run))
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// What is read and written beside the world.
+fn needed(place: &Place, ours: &Ours) -> Vec<PathBuf> {
+    let settings = &place.settings;
+    let remote = &settings.remote;
+    let files = [&settings.passphrase_file, &remote.ssh_key, &remote.ssh_key_passphrase_file, &remote.ssh_known_hosts];
+    let files = files.into_iter().flatten().map(|file| file.value.as_path());
+    // Where key files are by default, there may be none.
+    let keys = Some(place.key_files.place()).filter(|keys| ours.has_mounted(keys));
+    let paths = settings.repository.value.local().into_iter().chain([&*settings.state_dir.value]);
+    paths.chain(files).chain(keys).filter_map(|path| absolute(path).ok()).collect()
+}
+
+/// The variable that the passphrase is from, if its value has to be given once more. The path of a file is said, and what the state
+/// directory has is there.
+fn passphrase(place: &Place) -> Option<&'static str> {
+    let Origin::Variable(name) = place.passphrase.as_ref()?.origin() else { return None };
+    place.settings.passphrase_file.is_none().then_some(name)
+}
+
+/// What this command was asked to do. Containers are stopped by then, and nobody is there to ask whether they are.
+fn said(archive: &str) -> Vec<String> {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    without_containers(words).map(|word| if word == LATEST { archive.to_owned() } else { word }).collect()
+}
+
+fn without_containers(words: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    const FLAG: &str = "--container";
+    let mut is_name = false;
+    words.filter(move |word| {
+        let is_left_out =
+            is_name || word.strip_prefix(FLAG).is_some_and(|rest| matches!(rest.chars().next(), None | Some('=')));
+        is_name = !is_name && word == FLAG;
+        !is_left_out
+    })
 }
 
 /// The lines that run a command while no game runs, one after the other as long as all goes well.
-fn with_game_stopped(running: &[String], run: String) -> String {
-    if running.is_empty() {
+fn with_game_stopped(names: &[String], run: String) -> String {
+    if names.is_empty() {
         return run;
     }
-    let names = running.join(" ");
+    let names = names.join(" ");
     [format!("docker stop {names}"), run, format!("docker start {names}")].join(" &&\n")
-}
-
-/// What `--volume` needs for a path to be there: the named volume or the host's directory, and the mount point.
-fn volume_for(mounts: &[MountLine], path: &Path) -> String {
-    let Some(mount) = covering(mounts, path) else {
-        return format!("{0}:{0}", path.display());
-    };
-    let source = match mount.root.strip_suffix("/_data").and_then(|root| root.rsplit_once("/volumes/")) {
-        Some((_, name)) if !name.contains('/') => name,
-        _ => &mount.root,
-    };
-    format!("{source}:{}", mount.point.display())
-}
-
-/// What of the outside world a path is on, if it is not in the container's own layer.
-fn covering<'a>(mounts: &'a [MountLine], path: &Path) -> Option<&'a MountLine> {
-    MountLine::covering(mounts, path).filter(|mount| mount.point != Path::new("/"))
 }
 
 /// A word as a shell takes it.
@@ -125,7 +145,7 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::{OsStr, OsString};
+    use std::os::fd::AsRawFd;
 
     use clap::Parser;
     use indicatif::MultiProgress;
@@ -145,42 +165,85 @@ mod tests {
         assert_eq!(lines(&["mc", "bots"]), "docker stop mc bots &&\ndocker run it &&\ndocker start mc bots");
     }
 
-    #[test]
-    fn the_line_says_where_key_files_are() {
+    /// The lines for `/data`, with an engine that does not answer, and these variables.
+    fn lines_with(variables: &[(&str, &str)]) -> Lines {
         let folder = tempfile::tempdir().expect("temporary directories can be made");
-        let keys = folder.path().join("keys");
-        let variables: [(&OsStr, OsString); 4] = [
-            (OsStr::new("HOME"), folder.path().into()),
-            (OsStr::new("WORLDKEEPER_NAME"), "survival".into()),
-            (OsStr::new("BORG_KEYS_DIR"), keys.clone().into()),
-            (OsStr::new("DOCKER_HOST"), "unix:///nowhere/docker.sock".into()),
-        ];
-        let environment: Environment = variables.into_iter().collect();
+        let home = folder.path().to_str().expect("paths of tests are text");
+        let always = [("HOME", home), ("WORLDKEEPER_NAME", "survival"), ("DOCKER_HOST", "unix:///nowhere/docker.sock")];
+        let environment: Environment = always.iter().chain(variables).copied().collect();
         let args = Args::try_parse_from(["worldkeeper", "restore", "latest"]).expect("it is a command");
         let settings = Settings::of(&args, &environment).expect("nothing is wrong with it");
         let place = Place::open(settings, environment, MultiProgress::new()).expect("all is there");
-        let line = command(&place, Path::new("/data"), "survival-1").expect("nobody need be asked");
-        for words in [format!("--env BORG_KEYS_DIR={}", keys.display()), "--env WORLDKEEPER_NAME=survival".into()] {
-            assert!(line.contains(&words), "{line}");
+        lines(&place, Path::new("/data"), "survival-1").expect("nobody need answer")
+    }
+
+    #[test]
+    fn the_line_says_where_key_files_are() {
+        let line = lines_with(&[("BORG_KEYS_DIR", "/keys")]).text;
+        for words in ["--env BORG_KEYS_DIR=/keys", "--env WORLDKEEPER_NAME=survival"] {
+            assert!(line.contains(words), "{line}");
         }
     }
 
     #[test]
-    fn volumes_and_directories_are_told_apart() {
-        let table = "\
-            600 500 0:50 / / ro,relatime - overlay overlay ro\n\
-            601 600 8:1 /var/lib/docker/volumes/world/_data /data ro,relatime - ext4 /dev/sda1 rw\n\
-            602 600 8:1 /srv/my\\040backups /repository rw - ext4 /dev/sda1 rw\n\
-            short line\n";
-        let mounts = MountLine::parse_all(table);
-        for (path, expected) in [
-            ("/data", "world:/data"),
-            ("/data/world", "world:/data"),
-            ("/repository", "/srv/my backups:/repository"),
-            ("/elsewhere", "/elsewhere:/elsewhere"),
-        ] {
-            assert_eq!(volume_for(&mounts, Path::new(path)), expected);
+    fn no_place_of_the_host_is_made_up() {
+        let line = lines_with(&[]).text;
+        let words = [
+            " --volume HOST-PATH-OF-/data:/data ",
+            " --volume HOST-PATH-OF-/repository:/repository ",
+            " IMAGE-OF-WORLDKEEPER ",
+        ];
+        for words in words {
+            assert!(line.contains(words), "{line}");
         }
+        assert!(!line.contains("--volume /"), "{line}");
+    }
+
+    #[test]
+    fn a_game_that_nobody_knows_of_is_stopped() {
+        let lines = lines_with(&[("GAME_CONTAINER_NAME", "mc")]);
+        assert!(
+            lines.text.starts_with("docker stop mc &&\n") && lines.text.ends_with(" &&\ndocker start mc"),
+            "{lines:?}"
+        );
+        assert!(lines.not_known[0].starts_with("it is not known whether container mc runs ("), "{lines:?}");
+        assert_eq!(lines_with(&[]).not_known, [""; 0]);
+    }
+
+    #[test]
+    fn the_passphrase_is_in_no_line() {
+        let given = |name, value| {
+            let lines = lines_with(&[(name, value)]);
+            (lines.passphrase, lines.text)
+        };
+        for (name, value) in [("BORG_PASSPHRASE", "secret"), ("BORG_PASSCOMMAND", "echo secret")] {
+            let (passphrase, line) = given(name, value);
+            assert_eq!(passphrase, Some(name));
+            assert!(line.contains(&format!(" --env {name} ")) && !line.contains("secret"), "{line}");
+        }
+        let folder = tempfile::tempdir().expect("temporary directories can be made");
+        let file = folder.path().join("passphrase");
+        std::fs::write(&file, "secret").expect("it can be written");
+        let open = std::fs::File::open(&file).expect("it is there");
+        let (passphrase, line) = given("BORG_PASSPHRASE_FD", &open.as_raw_fd().to_string());
+        assert_eq!(passphrase, Some("BORG_PASSPHRASE_FD"));
+        assert!(line.contains(" --env BORG_PASSPHRASE ") && !line.contains("_FD"), "{line}");
+    }
+
+    #[test]
+    fn who_is_stopped_is_not_asked_after() {
+        let words = [
+            "restore",
+            "latest",
+            "--container",
+            "mc",
+            "--container=bots",
+            "--containers",
+            "--container",
+            "--container",
+        ];
+        let left: Vec<_> = without_containers(words.map(str::to_owned).into_iter()).collect();
+        assert_eq!(left, ["restore", "latest", "--containers"]);
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(super) fn require_free(
         let (absolute, existing) = existing(target)?;
         let mount = statvfs(&existing).map_err(|error| failed(target, error.into()))?;
         if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
-            let command = sidecar::command(place, &absolute, archive)?;
-            return Err(RestoreProblem::ReadOnly { path: target.clone(), command }.into());
+            let lines = sidecar::lines(place, &absolute, archive)?;
+            return Err(RestoreProblem::ReadOnly { path: target.clone(), lines }.into());
         }
     }
     if options.overwrite {

@@ -1,5 +1,6 @@
 //! What to do about an error: one hint for each that somebody can do something about.
 
+mod lines;
 mod repository;
 mod settings;
 #[cfg(test)]
@@ -82,8 +83,8 @@ fn of<E: Error + 'static, H: Into<Option<String>>>(error: &(dyn Error + 'static)
 
 /// What a hint ends with that is to be copied, line by line: a command, a piece of a file.
 pub(super) fn lines(error: &(dyn Error + 'static)) -> Vec<String> {
-    if let Some(RestoreProblem::ReadOnly { command, .. }) = error.downcast_ref() {
-        return command.lines().map(str::to_owned).collect();
+    if let Some(RestoreProblem::ReadOnly { lines, .. }) = error.downcast_ref() {
+        return lines.text.lines().map(str::to_owned).collect();
     }
     if let Some(AccessError::Fleeting(directory)) = error.downcast_ref() {
         let mut lines = mount("worldkeeper", directory).to_vec();
@@ -455,16 +456,7 @@ fn restore(error: &RestoreProblem) -> Option<String> {
         RestoreProblem::NotEmpty(_) | RestoreProblem::Exists(_) => {
             Some("--overwrite replaces the files that are there; --to DIR restores elsewhere".to_owned())
         }
-        RestoreProblem::ReadOnly { command, .. } if command.contains("--env BORG_PASSPHRASE ") => Some(
-            "stop the game, restore with a container that may write, then start the game again; if not all went well, the game \
-             stays stopped until somebody has looked. Where this is run, BORG_PASSPHRASE has to be exported as it is set here:"
-                .to_owned(),
-        ),
-        RestoreProblem::ReadOnly { .. } => Some(
-            "stop the game, restore with a container that may write, then start the game again; if not all went well, the game \
-             stays stopped until somebody has looked:"
-                .to_owned(),
-        ),
+        RestoreProblem::ReadOnly { lines, .. } => Some(lines::explained(lines)),
         RestoreProblem::NoOrigin { .. } | RestoreProblem::NothingMatches { .. } => Some(format!(
             "{SEE_ARCHIVE}; --to DIR restores anything elsewhere, and without it what came from the sources (--source, \
              BACKUP_SOURCES) goes back to them"
