@@ -1,4 +1,4 @@
-//! A game that rests, as an engine of one answer tells it.
+//! What a game does, as an engine of one answer tells it.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -31,11 +31,21 @@ fn answer(socket: &Path, body: String) {
     });
 }
 
+/// Beside a game of whose container the engine says this; behind a socket of that name.
+fn beside(keeper: &Worldkeeper, name: &str, state: &str) -> Worldkeeper {
+    let socket = keeper.folder().join(name);
+    answer(&socket, format!(r#"{{"Id":"1","State":{{{state}}}}}"#));
+    watching(keeper, name)
+}
+
+fn watching(keeper: &Worldkeeper, socket: &str) -> Worldkeeper {
+    let socket = keeper.folder().join(socket);
+    keeper.clone().with("GAME_CONTAINER_NAME", "mc").with("DOCKER_HOST", format!("unix://{}", socket.display()))
+}
+
 /// Beside a game that rests, and ended then.
 fn beside_one_that_ended(keeper: &Worldkeeper, name: &str, finished: &str) -> Worldkeeper {
-    let socket = keeper.folder().join(name);
-    answer(&socket, format!(r#"{{"Id":"1","State":{{"Status":"exited","FinishedAt":"{finished}"}}}}"#));
-    keeper.clone().with("GAME_CONTAINER_NAME", "mc").with("DOCKER_HOST", format!("unix://{}", socket.display()))
+    beside(keeper, name, &format!(r#""Status":"exited","FinishedAt":"{finished}""#))
 }
 
 /// A machine that has just begun: the daemon is there before the engine.
@@ -84,4 +94,26 @@ fn a_game_that_ended_long_after_the_last_good_archive_was_not_saved() {
     ]);
     let _ = played.backup();
     let _ = played.run(["status"]);
+}
+
+#[test]
+fn a_game_that_may_run_while_its_world_is_replaced() {
+    let (_folder, keeper) = place();
+    let _ = keeper.backup();
+    let restore = ["restore", "latest", "--overwrite"];
+    for status in ["exited", "created", "dead"] {
+        let _ = beside(&keeper, status, &format!(r#""Status":"{status}""#)).try_run(restore).exits(0);
+    }
+    for (status, said) in
+        [("running", "container mc runs"), ("paused", "mc is paused"), ("restarting", "mc is restarting")]
+    {
+        let game = beside(&keeper, status, &format!(r#""Status":"{status}","Running":true"#));
+        let _ = game.try_run(restore).exits(1).says(&[said, "is lost when it saves", "stop it first"]);
+    }
+    // Nobody listens.
+    let silent = watching(&keeper, "nobody").try_run(restore).exits(1);
+    let _ = silent.says(&["it is not known whether container mc runs", "stop it first"]);
+    // Elsewhere it does no harm.
+    let target = keeper.folder().join("elsewhere");
+    let _ = watching(&keeper, "nobody").try_run(["restore", "latest", "--to", target.to_str().unwrap()]).exits(0);
 }

@@ -10,7 +10,7 @@ use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::tree::{Content, Entry, listing};
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper, below};
-use worldkeeper_testkit::{peers, tree, worlds};
+use worldkeeper_testkit::{peers, strace, tree, worlds};
 use worldkeeper_tests::locks;
 
 use crate::{machine_without_engine, place};
@@ -42,6 +42,48 @@ fn standard_error_takes_nothing() {
     let mut command = keeper.command(["restore", "latest"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create("/dev/full").unwrap());
     assert_eq!(command.status().unwrap().code(), Some(2));
+}
+
+#[test]
+fn standard_output_takes_no_end() {
+    let (_folder, keeper) = place();
+    // Shorter than what standard output keeps back, and without a line's end.
+    tree::write(&keeper.world().join("level.dat"), b"the end");
+    let _ = keeper.backup();
+    let mut command = keeper.command(["restore", "latest", "--stdout"]);
+    let output = command.stdin(Stdio::null()).stdout(fs::File::create("/dev/full").unwrap()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("cannot write what is restored") && !told.contains("restored 1 file"), "{told}");
+}
+
+/// As file systems of a network, and quotas behind FUSE, say that what was written is not there.
+#[test]
+fn what_is_said_when_a_file_is_closed() {
+    let (folder, keeper) = place();
+    let _ = keeper.backup();
+    if !strace::is_there() {
+        return;
+    }
+    let log = folder.path().join("strace.log");
+    let restore = |target: &str, more: &[&str]| {
+        let strace = ["strace", "-f", "-qq", "-y", "-e", "trace=close", "-o", log.to_str().unwrap()];
+        let target = folder.path().join(target);
+        let args = ["restore", "latest", "--to", target.to_str().unwrap()];
+        Outcome::of(&mut keeper.command_under(&[&strace[..], more].concat(), args))
+    };
+    let _ = restore("well", &[]).exits(0);
+    let closed = fs::read_to_string(&log).unwrap();
+    let first = closed.lines().position(|line| line.contains("/.worldkeeper-restore-")).expect("a file is closed");
+    let thread = |line: &str| line.split(' ').next().map(str::to_owned);
+    let of_thread = |line: &&str| line.contains("close(") && thread(line) == closed.lines().nth(first).and_then(thread);
+    let ordinal = closed.lines().take(first + 1).filter(of_thread).count();
+
+    let injection = format!("inject=close:error=EDQUOT:when={ordinal}");
+    let _ = restore("over", &["-e", &injection]).exits(2).says(&["cannot write", "uota"]);
+    let is_file = |(_, entry): (&PathBuf, &Entry)| matches!(entry.content, Content::File(..));
+    let found = listing(&folder.path().join("over"));
+    assert!(!found.iter().any(is_file), "what may be cut off is not put in its place");
 }
 
 /// A game fills the disk, and goes on to take whatever is freed; the repository and the state directory lie there, too.

@@ -1,6 +1,7 @@
 //! Archives are made while the game runs, and only then, whatever becomes of its container.
 
 use worldkeeper_testkit::borg::Borg;
+use worldkeeper_testkit::outcome::Outcome;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper};
 
 use crate::{Sidecar, engine, start_game};
@@ -57,16 +58,18 @@ fn commands_beside_the_daemon() {
     let _ = sidecar.try_run(&["list", latest]).exits(0).says(&["data/level.dat"]);
     let _ = sidecar.try_run(&["prune", "--dry-run"]).exits(0);
 
-    // The world is mounted for reading alone: it says which command can restore, and that one does.
-    let lines = ["docker stop minecraft", "docker run", latest, "docker start minecraft"];
-    let _ = sidecar.try_run(&["restore", "latest"]).exits(2).says(&lines);
+    // The world is mounted for reading alone: it says which lines can restore, and these do.
+    let refused = sidecar.try_run(&["restore", "latest"]).exits(2);
+    let lines = refused.stderr().lines().filter_map(|line| line.strip_prefix("    ")).collect::<Vec<_>>().join("\n");
+    for word in ["docker stop minecraft", "docker run", "world:/data", latest, "docker start minecraft"] {
+        assert!(lines.contains(word), "{lines}");
+    }
+    let _ = engine.docker(["pause", "minecraft"]);
+    let _ = sidecar.try_run(&["restore", "latest"]).exits(2).says(&["docker stop minecraft"]);
+    let _ = engine.docker(["unpause", "minecraft"]);
+    let mut shell = engine.command("sh");
+    let _ = Outcome::of(shell.args(["-c", &lines]).env("BORG_PASSPHRASE", PASSPHRASE)).exits(0);
     let _ = engine.docker(["stop", "minecraft"]);
-    let repository = format!("{}:/repository", sidecar.repository.display());
-    let passphrase = format!("BORG_PASSPHRASE={PASSPHRASE}");
-    let mounts = ["--volume", &repository, "--volume", "state:/var/lib/worldkeeper", "--volume", "world:/data"];
-    let run = ["run", "--rm", "--network", "none", "--env", &passphrase];
-    let restore = ["worldkeeper", "restore", "latest", "--overwrite"];
-    let _ = engine.docker(run.iter().chain(&mounts).chain(&restore));
     let shown = ["run", "--rm", "--network", "none", "--volume", "world:/data", "itzg/minecraft-server"];
     let shown = engine.docker(shown.iter().chain(&["stat", "-c", "%a %u %s", "/data/level.dat"]));
     assert!(shown.stdout().starts_with("600 1000 "), "{shown}");
