@@ -241,7 +241,7 @@ fn a_segment_that_the_disk_cannot_read() {
 
 /// A disk takes what is written, and fails when it is to keep it.
 #[test]
-fn what_is_restored_in_place_is_on_the_disk_before_it_is_said() {
+fn what_is_restored_is_on_the_disk_before_it_is_said() {
     if !strace::is_there() {
         return;
     }
@@ -251,8 +251,14 @@ fn what_is_restored_in_place_is_on_the_disk_before_it_is_said() {
     let said = ["not certain to be on its disk", "restore again", "os error 5"];
     let _ = failing(&["restore", "latest", "--overwrite"]).exits(2).says(&said).does_not_say("restored 2 files");
     let elsewhere = folder.path().join("elsewhere").display().to_string();
-    let _ = failing(&["restore", "latest", "--to", &elsewhere]).exits(0);
-    let _ = keeper.run(["restore", "latest", "--overwrite"]);
+    let _ = failing(&["restore", "latest", "--to", &elsewhere]).exits(2).says(&said);
+
+    // A source need not lie on the file system that its names begin at.
+    let log = folder.path().join("strace.log").display().to_string();
+    let strace = ["strace", "-f", "-qq", "-y", "-o", &log, "-e", "trace=syncfs"];
+    let _ = Outcome::of(&mut keeper.command_under(&strace, ["restore", "latest", "--overwrite"])).exits(0);
+    let synced = fs::read_to_string(&log).unwrap();
+    assert!(synced.contains(&format!("<{}>", keeper.world().display())), "{synced}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// Gives what was just made at `path`, and is open as `made`, to the owner of the directory that it lies in, where root has made it.
 /// Where even root may not, it stays as it is.
@@ -38,7 +39,9 @@ pub(crate) fn directory_follows(path: &Path) {
 
 /// Who is to have what root makes at `path`, as numbers of a user and a group; nobody, if it is root's anyway.
 fn heir(path: &Path) -> Option<(u32, u32)> {
-    if !geteuid().is_root() {
+    // What is given away is still to be used.
+    let may_all = || capabilities(None).is_ok_and(|ours| ours.effective.contains(CapabilitySet::DAC_OVERRIDE));
+    if !geteuid().is_root() || !may_all() {
         return None;
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
