@@ -52,7 +52,7 @@ impl fmt::Display for MayRun {
 
 /// The containers whose games may write to their worlds: all that are watched, but for those that are known to rest.
 pub(super) fn that_may_run(place: &Place) -> anyhow::Result<Vec<MayRun>> {
-    if place.settings.docker.value.is_none() {
+    if place.settings.lack_docker() {
         let unknown = |name: &ContainerName| MayRun { name: name.clone(), state: Err(NO_SOCKET.to_owned()) };
         return Ok(place.settings.containers.value.iter().map(unknown).collect());
     }

@@ -30,8 +30,7 @@ impl Ours {
     /// Asks both.
     pub(super) fn look(place: &Place) -> Self {
         let table = MountLine::all();
-        let endpoint = place.settings.docker.value.as_ref();
-        let container = endpoint.and_then(|endpoint| ourselves::described(endpoint, &ourselves::id(&table)?));
+        let container = ourselves::id(&table).and_then(|id| ourselves::described(&place.settings.docker.value, &id));
         Self { container, table }
     }
 
