@@ -143,7 +143,7 @@ impl Patient {
 }
 
 /// An archive as stock sees it.
-fn dump(borg: &Borg, repository: &Path, archive: &str) -> Value {
+pub(crate) fn dump(borg: &Borg, repository: &Path, archive: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dump").display().to_string();
     let _ = borg.run(["debug", "dump-archive", &location(repository, archive), &file]);

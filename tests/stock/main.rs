@@ -6,6 +6,7 @@ mod checkpoints;
 mod chunkers;
 mod config;
 mod counter;
+mod damaged;
 mod dates;
 mod deduplication;
 mod diff;

@@ -163,6 +163,10 @@ impl Monitor for Reporter {
             Notice::NotSet { path, problem } => self.warn_of_file(&about(&escaped(path), problem)),
             // However many there are, each is one that somebody misses.
             Notice::NotRestored { path, problem } => self.warn(&about(&escaped(path), problem)),
+            Notice::ItemsLost { problem } => self.warn(&format!(
+                "a part of the archive's list of items is lost, and what it lists is not restored: {}",
+                escape(problem)
+            )),
             Notice::Rebuilding { what, archives } => {
                 info!("making the {what} anew from {}", words::count(archives as u64, "archive"));
             }

@@ -87,6 +87,11 @@ pub enum Notice<'a> {
         /// Why.
         problem: &'a str,
     },
+    /// A part of an archive's list of items is lost, and what it lists is not restored.
+    ItemsLost {
+        /// What is wrong with it.
+        problem: &'a str,
+    },
     /// A cache is missing or stale and is made anew.
     Rebuilding {
         /// Which one.

@@ -74,9 +74,9 @@ pub struct ExtractStats {
     pub others: u64,
     /// Bytes of content.
     pub size: u64,
-    /// What was not restored, or not whole.
+    /// What was not restored, or not whole. A gap in the list of items counts as one, whatever was in it.
     pub failed: u64,
-    /// Of these, files whose content is lost or damaged in the repository.
+    /// Gaps in the list of items, and files whose content is lost or damaged in the repository.
     pub damaged: u64,
     /// Devices that were not restored because nobody asked for them.
     pub left_out: u64,
@@ -126,6 +126,13 @@ pub enum ExtractError {
     /// Whether an item is meant is not found out.
     #[error(transparent)]
     Pattern(#[from] PatternTooSlow),
+}
+
+impl ExtractError {
+    /// Returns whether it is the archive that is damaged: the next restore of it will not fare better.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Session(error) if error.is_damage())
+    }
 }
 
 /// Bytes that may be under way between the repository and the target.

@@ -7,7 +7,7 @@ use super::opener::Job;
 use super::wanted::{Selector, Wanted};
 use super::writer::{Numbered, Step};
 use crate::pipeline::{Budget, Closed, step_bytes};
-use crate::session::{OpenArchive, Session, SessionError};
+use crate::session::{Listed, OpenArchive, Session, SessionError};
 
 /// Makes the steps of a restore.
 pub(super) struct Planner<'a> {
@@ -55,9 +55,13 @@ impl<'a> Planner<'a> {
 
     fn plan(&mut self) -> Result<(), Closed> {
         let mut selector = Selector::new(self.wanted);
-        for item in self.session.items(self.archive) {
-            let item = match item {
-                Ok(item) => item,
+        for listed in self.session.items_past_gaps(self.archive) {
+            let item = match listed {
+                Ok(Listed::Item(item)) => *item,
+                Ok(Listed::Gap(error)) => {
+                    self.send(Step::Gap(error))?;
+                    continue;
+                }
                 Err(error) => return self.send(Step::Broken(error.into())),
             };
             if self.session.check_stop().is_err() {

@@ -6,6 +6,7 @@ use worldkeeper_archive::Item;
 
 use super::ExtractError;
 use crate::restore::RestoreError;
+use crate::session::SessionError;
 
 /// Takes the items of an archive, one after the other, each with its content.
 pub(crate) trait Sink {
@@ -20,6 +21,11 @@ pub(crate) trait Sink {
 
     /// Is told that no more of the content comes. Fails if the sink cannot go on without it.
     fn abandon(&mut self) -> Result<(), ExtractError>;
+
+    /// Is told that the list of items has a gap here. Fails if the sink must not lack what was in it.
+    fn gap(&mut self, _error: SessionError) -> Result<(), ExtractError> {
+        Ok(())
+    }
 
     /// Is told that no more items come, whether all came or not.
     fn finish(self);

@@ -13,7 +13,7 @@ use crate::objects::ObjectError;
 use crate::paths::as_path;
 use crate::pipeline::{Budget, InOrder, item_bytes, step_bytes};
 use crate::restore::{Attribute, Unset};
-use crate::session::Session;
+use crate::session::{Session, SessionError};
 
 /// One thing for the writer to do.
 pub(super) enum Step {
@@ -21,6 +21,8 @@ pub(super) enum Step {
     Item { item: Box<Item>, chunks: Option<usize>, size: u64 },
     /// The next chunk of the last item.
     Chunk { content: Result<Bytes, ObjectError>, size: u32 },
+    /// A part of the list of items is lost here.
+    Gap(SessionError),
     /// The list of items ends here, before its end.
     Broken(ExtractError),
     /// That was all.
@@ -36,7 +38,7 @@ impl Step {
         step_bytes(match self {
             Self::Item { item, .. } => item_bytes(item),
             Self::Chunk { size, .. } => *size as usize,
-            Self::Broken(_) | Self::End => 0,
+            Self::Gap(_) | Self::Broken(_) | Self::End => 0,
         })
     }
 }
@@ -93,6 +95,7 @@ impl<'a, S: Sink> Writer<'a, S> {
                 match step {
                     Step::Item { item, chunks, size } => self.item(*item, chunks, size)?,
                     Step::Chunk { content, .. } => self.chunk(content)?,
+                    Step::Gap(error) => self.gap(error)?,
                     Step::Broken(error) => return Err(error),
                     Step::End => return Ok(()),
                 }
@@ -116,6 +119,14 @@ impl<'a, S: Sink> Writer<'a, S> {
         // What needs no content has no chunks, unless an attacker says so: they are passed over.
         self.open = Some(OpenItem { path: item.path, is_wanted, chunks_left: chunks.unwrap_or(0) });
         self.close_if_done()
+    }
+
+    /// What a lost part of the list held is not restored, whatever that was.
+    fn gap(&mut self, error: SessionError) -> Result<(), ExtractError> {
+        self.monitor.notice(Notice::ItemsLost { problem: &worldkeeper_core::error_text(&error) });
+        self.stats.failed += 1;
+        self.stats.damaged += 1;
+        self.sink.gap(error)
     }
 
     fn chunk(&mut self, content: Result<Bytes, ObjectError>) -> Result<(), ExtractError> {

@@ -161,6 +161,15 @@ impl Session {
         }
     }
 
+    /// Requires that all of an archive's items can be read.
+    ///
+    /// # Errors
+    ///
+    /// The first error that [`items`](Self::items) gives.
+    pub fn require_items(&self, archive: &OpenArchive) -> Result<(), SessionError> {
+        self.items(archive).try_for_each(|item| self.check_stop().and_then(|()| item.map(drop)))
+    }
+
     /// Tells every reference that an archive holds: its own object, the chunks of its item stream, those of its files.
     ///
     /// Whether it is authenticated does not matter here, and nothing of an item but its content: references keep objects
@@ -208,9 +217,9 @@ impl Session {
 
 /// The items of an archive, in order. After an error there are no more.
 pub struct Items<'s> {
-    reader: ChunkReader<'s>,
-    name: &'s ArchiveName,
-    chunks: std::slice::Iter<'s, ChunkId>,
+    pub(super) reader: ChunkReader<'s>,
+    pub(super) name: &'s ArchiveName,
+    pub(super) chunks: std::slice::Iter<'s, ChunkId>,
     /// `None` at the end.
     item_reader: Option<ItemReader>,
 }

@@ -8,6 +8,7 @@ mod index;
 mod initialize;
 mod key;
 mod lost;
+mod past_gaps;
 mod proof;
 mod read_back;
 mod trust;
@@ -28,6 +29,7 @@ pub(crate) use change::{Change, Committed};
 pub use escrow::{Escrow, WrongFingerprint};
 pub use key::{ImportedKey, export_key, import_key};
 pub use lost::ManifestLoss;
+pub(crate) use past_gaps::Listed;
 pub use proof::Proofs;
 pub use trust::{Suspicion, Trust};
 
@@ -186,6 +188,15 @@ impl SessionError {
     /// Returns whether this only says that a stop was asked for.
     pub fn is_stopped(&self) -> bool {
         matches!(self, Self::Stopped | Self::Repository(RepositoryError::Stopped))
+    }
+
+    /// Returns whether it is what the repository holds that is damaged or missing, rather than the repository that fails.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Object(error) => error.is_damage(),
+            Self::Archive(_) => true,
+            _ => false,
+        }
     }
 
     /// Returns whether this says that the connection to the repository was lost, so that another one may bring it to an end.

@@ -13,7 +13,7 @@ use crate::extract::{self, Content, ExtractError, ExtractStats, Sink, SinkError,
 use crate::monitor::Monitor;
 use crate::pipeline::default_workers;
 use crate::restore::RestoreError;
-use crate::session::{OpenArchive, Session};
+use crate::session::{OpenArchive, Session, SessionError};
 
 /// A tar is padded to a multiple of this, as tapes wanted it.
 const RECORD: u64 = 20 * BLOCK as u64;
@@ -125,6 +125,11 @@ impl Sink for Members<'_, '_> {
     /// The header has promised the content.
     fn abandon(&mut self) -> Result<(), ExtractError> {
         Err(ExtractError::TarBroken { path: std::mem::take(&mut self.path) })
+    }
+
+    /// Nobody sees of a tar what it lacks.
+    fn gap(&mut self, error: SessionError) -> Result<(), ExtractError> {
+        Err(error.into())
     }
 
     fn finish(self) {}

@@ -10,6 +10,7 @@ mod sidecar;
 mod surplus;
 mod target;
 mod volumes;
+mod whole;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 use worldkeeper_core::Stop;
 use worldkeeper_engine::{
-    Destination, ExtractError, ExtractOptions, ExtractStats, RestoreOptions, Selection, Wanted, extract,
+    Destination, ExtractError, ExtractOptions, ExtractStats, RestoreOptions, Selection, SessionError, Wanted, extract,
 };
 use worldkeeper_scheduler::history::{Checked, Damage, Verdict};
 
@@ -67,12 +68,22 @@ pub(crate) enum RestoreProblem {
         lines: RestoreLines,
     },
     /// It ended before all was there.
-    #[error("what is restored into {} is not complete: restore it again, with --overwrite", path.display())]
+    #[error("what is restored into {} is not complete{}", path.display(), again(source))]
     Incomplete {
         /// Where.
         path: PathBuf,
         /// Why it ended.
         source: ExtractError,
+    },
+    /// What it lists is not all known, and what is there would be replaced by half of it.
+    #[error("the list of items of archive {archive} is damaged: nothing was restored")]
+    List {
+        /// Its name.
+        archive: String,
+        /// The newest of those of its series that are older.
+        older: Option<String>,
+        /// What is wrong with the list.
+        source: SessionError,
     },
     /// It would take the place of a link.
     #[error("{} is a symbolic link: what is restored would take its place, and not go where it leads", .0.display())]
@@ -91,6 +102,11 @@ pub(crate) enum RestoreProblem {
         /// What was asked for.
         wanted: String,
     },
+}
+
+/// What helps, unless it is the archive that is damaged.
+fn again(error: &ExtractError) -> &'static str {
+    if error.is_damage() { "" } else { ": restore it again, with --overwrite" }
 }
 
 /// Restores an archive, or some of what is in it.
@@ -151,6 +167,9 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
             Some(_) => parts.iter().map(|part| Part { root: part.root.clone(), paths: paths.clone() }).collect(),
         };
         target::require_free(place, targets, &named, options, &name)?;
+        if options.overwrite {
+            whole::require_list(&session, &archive)?;
+        }
     }
     let may_run = in_place && writes_files && warn_of_game(place)?;
 

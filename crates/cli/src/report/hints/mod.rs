@@ -465,6 +465,13 @@ fn restore(error: &RestoreProblem) -> Option<String> {
             "restore elsewhere with --to DIR, and move what is wanted to where the link leads; or move the link away: {}",
             path.display()
         )),
+        RestoreProblem::List { older, .. } => {
+            let older = older.as_ref().map(|name| format!(" An older archive may be whole: {name}.")).unwrap_or_default();
+            Some(format!(
+                "--to DIR restores what is left of it elsewhere.{older} What can be mended of its list is mended by: worldkeeper \
+                 check --repair"
+            ))
+        }
         // Why it ended says more.
         RestoreProblem::Incomplete { .. } => None,
         RestoreProblem::Target { path, source } => {
