@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::tree;
-use worldkeeper_testkit::worldkeeper::below;
+use worldkeeper_testkit::worldkeeper::{Worldkeeper, below};
 
 use crate::check::{dump, id_of};
 use crate::place;
@@ -50,7 +50,9 @@ fn an_archive_whose_list_has_a_gap_replaces_nothing_and_gives_elsewhere_what_is_
 
     let now = contents(&keeper.world());
     let refused = keeper.try_run(["restore", "latest", "--overwrite"]).exits(2);
-    let _ = refused.says(&["list of items", "nothing was restored", &older, "--to DIR", "check --repair"]).does_not_say("again");
+    let _ = refused
+        .says(&["list of items", "nothing was restored", &older, "--to DIR", "check --repair"])
+        .does_not_say("again");
     assert!(contents(&keeper.world()) == now, "nothing was touched");
 
     let target = folder.path().join("target");
@@ -66,4 +68,48 @@ fn an_archive_whose_list_has_a_gap_replaces_nothing_and_gives_elsewhere_what_is_
     let _ = keeper.try_run(["export-tar", "latest", tar.to_str().expect("a plain name")]).exits(2).says(&["check"]);
     assert!(!tar.exists(), "nobody sees what a tar lacks");
     let _ = keeper.run(["restore", &older, "--overwrite"]);
+}
+
+/// A set-up whose archive has a file that has lost its content, which a repair of stock's has replaced by zeros.
+fn zeroed(borg: &Borg, keeper: &Worldkeeper) -> String {
+    tree::write(&keeper.world().join("level.dat"), b"of the archive");
+    tree::write(&keeper.world().join("region/r.0.0.mca"), b"whole");
+    let archive = keeper.backup();
+    let repository = keeper.repository();
+    let items = borg.items(&repository, &archive);
+    let level = items.iter().find(|item| item["path"].as_str().expect("it has one").ends_with("level.dat"));
+    delete_object(borg, &repository, &id_of(&level.expect("it is there")["chunks"][0][0]));
+    let mut repair = borg.command();
+    repair.env("BORG_CHECK_I_KNOW_WHAT_I_AM_DOING", "YES").args(["check", "--repair"]).arg(&repository);
+    let _ = borg.outcome(&mut repair);
+    archive
+}
+
+#[test]
+fn a_file_that_a_repair_filled_with_zeros_is_told_and_replaces_no_other() {
+    let Some(borg) = Borg::newest().map(Borg::warmed) else { return };
+    let (folder, keeper) = place("none");
+    let archive = zeroed(&borg, &keeper);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for words in [&["--dry-run"][..], &["--stdout"], &["--to", &path("target")]] {
+        let told = keeper.try_run(["restore", &archive].iter().chain(words)).exits(1);
+        let _ = told.says(&["level.dat", "a repair put zeros in their place"]);
+    }
+    let exported = keeper.try_run(["export-tar", &archive, &path("a.tar")]).exits(1);
+    let _ = exported.says(&["level.dat", "a repair put zeros in their place"]);
+    let _ = keeper.try_run(["status"]).exits(1).says(&["damage"]);
+    let elsewhere = below(&folder.path().join("target"), &keeper.world());
+    assert_eq!(fs::read(elsewhere.join("level.dat")).expect("it is there"), [0; 14], "nothing else was there");
+
+    let level = keeper.world().join("level.dat");
+    let beside = keeper.world().join("level.dat.with-zeros");
+    tree::write(&level, b"newer");
+    tree::write(&keeper.world().join("region/r.0.0.mca"), b"newer");
+    for _ in 0..2 {
+        let restored = keeper.try_run(["restore", &archive, "--overwrite"]).exits(1);
+        let _ = restored.says(&["level.dat stays as it is", "level.dat.with-zeros"]);
+        assert_eq!(fs::read(&level).expect("it is there"), b"newer");
+        assert_eq!(fs::read(&beside).expect("it is there"), [0; 14]);
+        assert_eq!(fs::read(keeper.world().join("region/r.0.0.mca")).expect("it is there"), b"whole");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -31,6 +32,38 @@ fn within(command: &Command, world: &Path) -> Command {
 fn paths(borg: &Borg, repository: &Path, archive: &str) -> BTreeSet<String> {
     let listed = borg.run(["list", "--format", "{type}{path}{NL}", &location(repository, archive)]);
     listed.lines().into_iter().collect()
+}
+
+/// Compose files mount a `server.properties` by itself.
+const MOUNTED_FILE: &str = "mount --bind \"$0/../mounted\" \"$0/server.properties\" && exec \"$@\"";
+
+#[test]
+fn a_file_that_is_mounted_by_itself_gets_its_content_back() {
+    let (folder, keeper) = place("none");
+    tree::sample(&keeper.world(), "mounted file");
+    tree::write(&keeper.world().join("server.properties"), b"mounted over");
+    let mounted = folder.path().join("mounted");
+    tree::write(&mounted, b"difficulty=hard");
+    fs::set_permissions(&mounted, fs::Permissions::from_mode(0o640)).unwrap();
+    let world = keeper.world().display().to_string();
+    let under = |words: &[&str]| {
+        let wrapper = ["unshare", "--mount", "sh", "-c", MOUNTED_FILE, &world];
+        Outcome::of(&mut keeper.command_under(&wrapper, words))
+    };
+    let mounts = under(&["--version"]);
+    let may_mount = if mounts.code() == Some(0) { Ok(()) } else { Err(mounts.to_string()) };
+    if peers::or_skip("mount", may_mount).is_none() {
+        return;
+    }
+    let _ = under(&["backup"]).exits(0);
+    let before = fs::metadata(&mounted).unwrap();
+    fs::write(&mounted, "difficulty=peaceful, and longer than it was").unwrap();
+    fs::set_permissions(&mounted, fs::Permissions::from_mode(0o600)).unwrap();
+    let _ = under(&["restore", "latest", "--overwrite"]).exits(0);
+    assert_eq!(fs::read(&mounted).unwrap(), b"difficulty=hard");
+    let after = fs::metadata(&mounted).unwrap();
+    assert_eq!((after.mode(), after.mtime_nsec()), (before.mode(), before.mtime_nsec()));
+    assert_eq!(fs::read(keeper.world().join("server.properties")).unwrap(), b"mounted over");
 }
 
 #[test]

@@ -60,6 +60,8 @@ struct OpenItem {
     path: Vec<u8>,
     /// Without it the chunks are passed over: nobody needs them, or something went wrong.
     is_wanted: bool,
+    /// A repair has put zeros in the place of some of its content.
+    is_zeroed: bool,
     chunks_left: usize,
 }
 
@@ -117,7 +119,8 @@ impl<'a, S: Sink> Writer<'a, S> {
         }
         let is_wanted = content == Some(Content::Wanted);
         // What needs no content has no chunks, unless an attacker says so: they are passed over.
-        self.open = Some(OpenItem { path: item.path, is_wanted, chunks_left: chunks.unwrap_or(0) });
+        let is_zeroed = item.chunks_healthy.is_some();
+        self.open = Some(OpenItem { path: item.path, is_wanted, is_zeroed, chunks_left: chunks.unwrap_or(0) });
         self.close_if_done()
     }
 
@@ -153,8 +156,12 @@ impl<'a, S: Sink> Writer<'a, S> {
         if item.is_wanted {
             let ended = self.sink.end();
             self.report_unset();
+            self.stats.damaged += u64::from(item.is_zeroed);
             if self.judge(&item.path, ended)?.is_some() {
                 self.stats.files += 1;
+                if item.is_zeroed {
+                    report(&Unset::content(item.path.clone()), &mut self.stats, self.monitor);
+                }
                 self.monitor.done(as_path(&item.path));
             }
         }
@@ -181,14 +188,16 @@ impl<'a, S: Sink> Writer<'a, S> {
 }
 
 fn report_unset(unset: &Receiver<Unset>, stats: &mut ExtractStats, monitor: &dyn Monitor) {
-    for unset in unset.try_iter() {
-        let counts: &mut BTreeMap<_, u64> = &mut stats.unset;
-        *counts.entry(unset.attribute.kind()).or_default() += 1;
-        let problem = worldkeeper_core::error_text(&unset);
-        let (path, problem) = (as_path(&unset.path), problem.as_str());
-        monitor.notice(match unset.attribute {
-            Attribute::LostContent => Notice::NotRestored { path, problem },
-            _ => Notice::NotSet { path, problem },
-        });
-    }
+    unset.try_iter().for_each(|unset| report(&unset, stats, monitor));
+}
+
+fn report(unset: &Unset, stats: &mut ExtractStats, monitor: &dyn Monitor) {
+    let counts: &mut BTreeMap<_, u64> = &mut stats.unset;
+    *counts.entry(unset.attribute.kind()).or_default() += 1;
+    let problem = worldkeeper_core::error_text(unset);
+    let (path, problem) = (as_path(&unset.path), problem.as_str());
+    monitor.notice(match unset.attribute {
+        Attribute::LostContent => Notice::NotRestored { path, problem },
+        _ => Notice::NotSet { path, problem },
+    });
 }

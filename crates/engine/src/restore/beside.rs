@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, fstat, openat, renameat, unlinkat};
 use rustix::io::{self, Errno};
 
+use super::there::{self, There};
 use crate::random;
 use crate::state::StateError;
 
@@ -68,6 +69,18 @@ impl Beside {
         let object = openat(&self.directory, &self.name, flags, Mode::empty())?;
         let found = FileType::from_raw_mode(fstat(&object)?.st_mode);
         if found == kind { Ok(object) } else { Err(Errno::STALE) }
+    }
+
+    /// Looks at what is in a place that it may belong to.
+    pub(super) fn look(&self, place: &[u8]) -> There {
+        There::at(&self.directory, place)
+    }
+
+    /// Copies its content, which is a regular file's, into the one that is in its place, where none can be moved to; returns that one.
+    pub(super) fn pour_into(self, place: &[u8]) -> std::io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let content = openat(&self.directory, &self.name, flags, Mode::empty())?;
+        there::pour(content, &self.directory, place)
     }
 
     /// Moves it to where it belongs. What is there is replaced, but for a directory that is not empty.

@@ -45,6 +45,19 @@ pub enum RestoreError {
         /// The item that has the content.
         first: Vec<u8>,
     },
+    /// A repair of the repository has put zeros in the place of lost content, and what is there may be whole.
+    #[error(
+        "{} stays as it is, since chunks of what the archive holds were lost, and a repair put zeros in their place: that is \
+         beside it, as {}",
+        Escaped(path),
+        Escaped(beside)
+    )]
+    Zeroed {
+        /// As in the archive.
+        path: Vec<u8>,
+        /// Where it is, by the same measure.
+        beside: Vec<u8>,
+    },
     /// The content is not as long as the item says.
     #[error("{} should have {expected} bytes, its chunks have {written}", Escaped(path))]
     Size {
@@ -91,6 +104,14 @@ pub(crate) struct Unset {
     pub attribute: Attribute,
     /// What the system said, or what is wrong with the item.
     pub source: io::Error,
+}
+
+impl Unset {
+    /// Part of the content of the file at `path`.
+    pub(crate) fn content(path: Vec<u8>) -> Self {
+        let source = io::Error::other("chunks were lost, and a repair put zeros in their place");
+        Self { path, attribute: Attribute::LostContent, source }
+    }
 }
 
 /// What an object has besides its name.

@@ -29,6 +29,7 @@ mod links;
 mod parents;
 mod path;
 mod target;
+mod there;
 mod writer;
 
 pub use error::RestoreError;

@@ -459,15 +459,14 @@ fn attributes_that_cannot_be_set_are_told_and_the_object_stays() {
         xattrs: Some(vec![(b"no.such.namespace".to_vec(), b"x".to_vec()), (b"user.fine".to_vec(), b"".to_vec())]),
         uid: 1 << 40,
         mode: 0o106_755,
-        chunks_healthy: Some(Vec::new()),
         ..item("file", FILE)
     };
     place.restore(&[odd]).into_iter().for_each(|result| result.unwrap());
     let unset = place.unset();
-    for what in ["owner", "setuid and setgid bits", "ACL", "extended attribute no.such.namespace", "whole content"] {
+    for what in ["owner", "setuid and setgid bits", "ACL", "extended attribute no.such.namespace"] {
         assert!(unset.contains(&format!("cannot set the {what} of file")), "{what}: {unset:?}");
     }
-    assert_eq!(unset.len(), 5, "{unset:?}");
+    assert_eq!(unset.len(), 4, "{unset:?}");
     let metadata = fs::metadata(place.path("file")).unwrap();
     assert_eq!(metadata.mode() & 0o7777, 0o755);
     assert_eq!(metadata.mtime(), 1_500_000_000);

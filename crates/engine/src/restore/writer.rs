@@ -8,8 +8,9 @@ use worldkeeper_archive::Item;
 
 use super::attributes::Object;
 use super::beside::Beside;
-use super::error::{Attribute, RestoreError};
+use super::error::RestoreError;
 use super::target::Target;
+use super::there::There;
 
 /// A regular file that is being restored, chunk after chunk. It takes its place when it is [finished](Self::finish);
 /// dropped before, it leaves what is there as it is: half a file must not pass for a whole one.
@@ -54,22 +55,33 @@ impl FileWriter {
     }
 
     /// Ends the content, sets the attributes and puts the file in its place. One whose length is not what its item
-    /// says stays, but is an error.
+    /// says stays, but is an error. One whose lost content was replaced by zeros takes the place of no other file.
     pub(crate) fn finish(self, target: &mut Target) -> Result<(), RestoreError> {
         let Self { file, beside, name, item, written, ends_in_hole, .. } = self;
         if ends_in_hole {
             ftruncate(&file, written).map_err(|error| RestoreError::io(&item.path, "write", error))?;
         }
         require_written(&file).map_err(|error| RestoreError::io(&item.path, "write", error))?;
-        let file = Object::Open(file.as_fd());
-        target.setter().set(file, &item);
-        beside.move_to(&name).map_err(|error| RestoreError::io(&item.path, "create", error))?;
-        target.is_placed(&item);
-        target.setter().set_flags(file, &item);
-        if item.chunks_healthy.is_some() {
-            let lost = std::io::Error::other("chunks were lost, and a repair put zeros in their place");
-            target.setter().unset(&item, Attribute::LostContent, lost);
+        let there = beside.look(&name);
+        if item.chunks_healthy.is_some() && there != There::Other {
+            target.setter().set(Object::Open(file.as_fd()), &item);
+            let moved = beside.move_to(&with_zeros(&name));
+            moved.map_err(|error| RestoreError::io(&item.path, "create what goes beside", error))?;
+            return Err(RestoreError::Zeroed { beside: with_zeros(&item.path), path: item.path });
         }
+        let failed = |action, error: std::io::Error| RestoreError::io(&item.path, action, error);
+        let file = if there == There::MountedFile {
+            let poured = beside.pour_into(&name).map_err(|error| failed("write", error))?;
+            require_written(&poured).map_err(|error| failed("write", error))?;
+            target.setter().set(Object::Open(poured.as_fd()), &item);
+            poured
+        } else {
+            target.setter().set(Object::Open(file.as_fd()), &item);
+            beside.move_to(&name).map_err(|error| failed("create", error.into()))?;
+            file
+        };
+        target.is_placed(&item);
+        target.setter().set_flags(Object::Open(file.as_fd()), &item);
         match item.size {
             Some(expected) if expected != written => Err(RestoreError::Size { path: item.path, expected, written }),
             _ => Ok(()),
@@ -87,6 +99,11 @@ fn require_written(file: &OwnedFd) -> std::io::Result<()> {
             closed => return Ok(closed?),
         }
     }
+}
+
+/// The name or path of a file that goes beside another one of this name or path.
+fn with_zeros(name: &[u8]) -> Vec<u8> {
+    [name, b".with-zeros"].concat()
 }
 
 fn is_zeros(chunk: &[u8]) -> bool {
