@@ -67,6 +67,32 @@ fn what_a_killed_run_saved_is_good_for_stock_and_for_the_next_run() {
     tree::assert_same(&keeper.world(), &below(&target, &keeper.world()));
 }
 
+/// Only the first backup of a world was begun, and the machine lost.
+#[test]
+fn a_checkpoint_alone_is_told_of_and_a_new_world_does_not_take_it_away() {
+    let (folder, keeper) = place("none");
+    tree::write(&keeper.world().join("region/r.0.0.mca"), &sha_stream("old", 100_000));
+    let archive = keeper.backup();
+    let checkpoint = format!("{archive}.checkpoint");
+    let _ = keeper.run(["rename", &archive, &checkpoint]);
+    let _ =
+        keeper.run(["list"]).says(&["0 archives", "1 checkpoint of runs that were cut off", "--consider-checkpoints"]);
+    let brought_back = format!("worldkeeper restore {checkpoint} --to DIR");
+    let _ = keeper.try_run(["restore", "latest", "--overwrite"]).exits(2).says(&["there is no archive", &brought_back]);
+
+    fs::remove_dir_all(keeper.world()).unwrap();
+    tree::write(&keeper.world().join("level.dat"), b"new");
+    let _ = keeper.run(["backup"]).says(&[&checkpoint, "stays"]);
+    let target = folder.path().join("target");
+    let _ = keeper.restore(&checkpoint, &target);
+    let restored = below(&target, &keeper.world()).join("region/r.0.0.mca");
+    assert_eq!(fs::read(restored).unwrap(), sha_stream("old", 100_000));
+
+    tree::write(&keeper.world().join("region/r.0.0.mca"), &sha_stream("old", 60_000));
+    let _ = keeper.run(["backup"]);
+    let _ = keeper.run(["list"]).does_not_say("checkpoint");
+}
+
 #[test]
 fn the_parts_that_stock_leaves_in_an_archive_are_not_restored() {
     let Some(borg) = Borg::newest() else { return };

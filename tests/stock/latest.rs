@@ -206,3 +206,30 @@ fn what_is_put_back_does_not_take_the_place_of_a_link_to_the_world() {
     let _ = keeper.run(words);
     assert_eq!(level(&keeper), "old");
 }
+
+/// On a new machine the game makes a new world, and the first backup takes it.
+#[test]
+fn a_new_world_is_not_restored_over_itself_unasked() {
+    let (folder, keeper) = place("repokey");
+    play(&keeper, "old");
+    for number in 0..4 {
+        tree::write(&keeper.world().join(format!("region/r.0.{number}.mca")), &[number; 100_000]);
+    }
+    let before = keeper.backup();
+    fs::remove_dir_all(keeper.world()).expect("it is ours");
+    play(&keeper, "new");
+    let newest = keeper.backup();
+    let refused = keeper.try_run(["restore", "latest", "--overwrite"]).exits(2);
+    let _ = refused.says(&["1 file with 3 B", "5 files with 400", &before, &newest]);
+    assert_eq!(level(&keeper), "new", "nothing was restored");
+    let target = folder.path().join("target").display().to_string();
+    let _ = keeper.run(["restore", "latest", "--to", &target]);
+    let _ = keeper.run(["restore", &before, "--overwrite"]);
+    assert_eq!(level(&keeper), "old", "one that is named is meant");
+
+    // A world that has lost a fourth is the same world.
+    tree::write(&keeper.world().join("region/r.0.0.mca"), b"");
+    let third = keeper.backup();
+    let _ = keeper.run(["delete", &newest]);
+    let _ = keeper.run(["restore", "latest", "--overwrite"]).says(&[&third]);
+}

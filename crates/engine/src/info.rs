@@ -68,15 +68,15 @@ pub fn repository_stats(session: &mut Session, monitor: &dyn Monitor) -> Result<
 }
 
 /// What is in the files of an archive.
-struct Contents {
-    files: u64,
-    size: u64,
+pub(crate) struct Contents {
+    pub(crate) files: u64,
+    pub(crate) size: u64,
     csize: u64,
 }
 
 impl Contents {
     /// What the archive says itself; archives of borg before 1.2 do not, and their items are counted.
-    fn of(session: &Session, open: &OpenArchive) -> Result<Self, SessionError> {
+    pub(crate) fn of(session: &Session, open: &OpenArchive) -> Result<Self, SessionError> {
         let metadata = &open.metadata;
         if let (Some(files), Some(size), Some(csize)) = (metadata.nfiles, metadata.size, metadata.csize) {
             return Ok(Self { files, size, csize });

@@ -40,6 +40,7 @@ mod cuts;
 mod delete;
 mod diff;
 mod edit;
+mod extent;
 mod extract;
 mod find;
 mod info;
@@ -70,6 +71,7 @@ pub use create::{
 pub use delete::{DeleteError, DeleteStats, delete, force_delete};
 pub use diff::{Change, DiffError, DiffOptions, Difference, Finding, OwnerName, are_cut_alike, diff};
 pub use edit::{EditError, Recompress, RecreateOptions, RecreateStats, Recreater, is_temporary, rename};
+pub use extent::Extent;
 pub use extract::{Destination, ExtractError, ExtractOptions, ExtractStats, Wanted, extract};
 pub use find::{FindError, Found, Version, find};
 pub use info::{ArchiveStats, RepositoryStats, archive_stats, repository_stats};

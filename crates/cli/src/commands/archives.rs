@@ -53,11 +53,30 @@ pub(crate) enum ArchiveError {
         newest: String,
     },
     /// There is none at all.
-    #[error("there is no archive in the repository at {0}")]
-    NoArchive(String),
+    #[error("there is no archive in the repository at {location}")]
+    NoArchive {
+        /// The repository.
+        location: String,
+        /// The newest of the checkpoints that runs have left that were cut off.
+        checkpoint: Option<String>,
+    },
     /// Stock made one of that name, most likely.
     #[error("an archive in the repository at {0} is called `latest`, and that is also how the newest is asked for")]
     TwoMeanings(String),
+    /// The newest is what is left of a world, or a new one.
+    #[error(
+        "the newest archive, {newest}, holds {now}, and the one before it, {before}, {then}: which world is meant is not certain"
+    )]
+    FarLess {
+        /// Its name.
+        newest: String,
+        /// How much it holds, in words.
+        now: String,
+        /// The one before it.
+        before: String,
+        /// How much that holds.
+        then: String,
+    },
     /// The newest by its time need not be the newest.
     #[error("the newest archive, {newest}, is from the future ({moment}): which one is the latest is not certain")]
     FromTheFuture {
@@ -102,7 +121,10 @@ pub(super) fn find(
     let (ours, others): (Vec<_>, Vec<_>) = session.archives().into_iter().filter(is_whole).partition(is_ours);
     let is_of_series = !ours.is_empty();
     let mut candidates = if is_of_series { ours } else { others };
-    let newest = candidates.last().ok_or_else(|| ArchiveError::NoArchive(location.clone()))?.name.to_string();
+    let Some(newest) = candidates.last().map(|newest| newest.name.to_string()) else {
+        let checkpoint = session.archives().pop().map(|checkpoint| checkpoint.name.to_string());
+        return Err(ArchiveError::NoArchive { location, checkpoint }.into());
+    };
     if !is_of_series && latest != Latest::OfAll && place.is_series_said() {
         return Err(ArchiveError::NotOfSeries { series: series.to_owned(), location, newest }.into());
     }

@@ -1,6 +1,6 @@
 //! Checkpoints: the archive in the making, committed every so often under a name of its own, so that a run that is cut
 //! off loses minutes. The next run finds the chunks; a good archive takes the checkpoints of its series away, and one that
-//! lacks something leaves them.
+//! lacks something leaves them. So does one that holds far less: after a loss, the checkpoint may be all that there is of a world.
 //!
 //! What a checkpoint holds is what stock's does: the items so far, and the file that is being read as
 //! `PATH.borg_part_1`. But nothing of that is left in the archive that follows. The end of a checkpoint's item stream, and
@@ -18,9 +18,10 @@ use worldkeeper_core::{ChunkId, error_text};
 
 use super::shared::Shared;
 use super::writer::Writer;
+use crate::extent::Extent;
 use crate::monitor::Notice;
 use crate::series;
-use crate::session::{Committed, Session, SessionError};
+use crate::session::{ArchiveInfo, Committed, Session, SessionError};
 
 /// What is known of the checkpoints of a run.
 pub(super) struct Checkpoints<'a> {
@@ -193,8 +194,8 @@ impl Writer<'_> {
         self.delete_apart(own)
     }
 
-    /// Takes the checkpoints away that earlier runs of this series left; one that cannot be read stays, and all of them where
-    /// a feature that is not known here forbids to delete.
+    /// Takes the checkpoints away that earlier runs of this series left; one that cannot be read stays, one that holds far more
+    /// than this archive, and all of them where a feature that is not known here forbids to delete.
     pub(super) fn remove_old_checkpoints(&mut self) -> Result<(), SessionError> {
         if let Err(error) = self.session.require_feature(Operation::Delete) {
             debug!("checkpoints of earlier runs stay: {}", error_text(&error));
@@ -202,6 +203,14 @@ impl Writer<'_> {
         }
         for archive in self.session.archives() {
             if !archive.name.as_str().is_some_and(|name| series::is_checkpoint_of(name, &self.options.series)) {
+                continue;
+            }
+            if self.is_far_less_than(&archive)? {
+                warn!(
+                    "the checkpoint {} stays, as it holds more than twice of what this archive does. To be rid of it: \
+                     worldkeeper delete {0}",
+                    archive.name
+                );
                 continue;
             }
             let mut references = Vec::new();
@@ -217,5 +226,15 @@ impl Writer<'_> {
             self.release(references)?;
         }
         Ok(())
+    }
+
+    /// Returns whether the archive that is made holds far less than another; than one that cannot be read it does not.
+    fn is_far_less_than(&self, other: &ArchiveInfo) -> Result<bool, SessionError> {
+        let extent = self.session.open_archive(other).and_then(|open| Extent::of(self.session, &open));
+        match extent {
+            Ok(extent) => Ok(Extent { files: self.stats.files(), size: self.stats.size }.is_far_less_than(extent)),
+            Err(error) if error.is_stopped() => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 }

@@ -17,9 +17,10 @@ use crate::{json, words};
 /// Lists the archives that are meant, oldest first and by name first; what runs that were cut off left only if it is
 /// asked for. Those that do not prove who made them are told apart: no script shall take one for the newest.
 pub(super) fn list(place: &Place, session: &Session, options: &List) -> anyhow::Result<Done> {
-    let mut archives = session.archives();
-    archives
-        .retain(|archive| options.consider_checkpoints || !archive.name.as_str().is_some_and(series::is_checkpoint));
+    let is_hidden = |archive: &ArchiveInfo| {
+        !options.consider_checkpoints && archive.name.as_str().is_some_and(series::is_checkpoint)
+    };
+    let (hidden, archives): (Vec<_>, Vec<_>) = session.archives().into_iter().partition(is_hidden);
     let Proofs { proven, mut unproven, .. } = session.prove(archives)?;
     let chosen = |archives| options.archives.choose(archives, place.clock.now(), &place.zone);
     let archives = chosen(proven);
@@ -59,6 +60,10 @@ pub(super) fn list(place: &Place, session: &Session, options: &List) -> anyhow::
         for line in &told {
             eprintln!("{line}");
         }
+    }
+    if !hidden.is_empty() {
+        let hidden = words::count(hidden.len() as u64, "checkpoint");
+        eprintln!("and {hidden} of runs that were cut off: --consider-checkpoints lists them, too");
     }
     Ok(Done::Well)
 }

@@ -83,7 +83,7 @@ pub(crate) enum RestoreProblem {
         /// The newest of those of its series that are older.
         older: Option<String>,
         /// What is wrong with the list.
-        source: SessionError,
+        source: Box<SessionError>,
     },
     /// It would take the place of a link.
     #[error("{} is a symbolic link: what is restored would take its place, and not go where it leads", .0.display())]
@@ -157,6 +157,9 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     let (archive, found) = archives::open(place, &session, &options.archive, latest)?;
     let name = escape_bytes(archive.metadata.name.as_bytes());
     let targets = options.to.as_ref().map_or(sources.as_slice(), std::slice::from_ref);
+    if writes_files && in_place && options.archive == archives::LATEST {
+        whole::require_no_new_world(&session, &archive)?;
+    }
     if writes_files {
         // What is named by its path, and keeps that name, is in the way of nothing else.
         let has_patterns = !patterns.is_empty() || !options.patterns.0.is_empty();

@@ -1,26 +1,59 @@
-//! Whether all of an archive is known, asked before anything is replaced by it: half an archive over a world is neither.
+//! Whether an archive is the whole world, asked before anything is replaced by it.
 
-use worldkeeper_engine::{OpenArchive, Session, series};
+use worldkeeper_engine::{ArchiveInfo, Extent, OpenArchive, Session, SessionError, series};
 
 use super::RestoreProblem;
+use crate::commands::ArchiveError;
+use crate::words;
 
-/// Requires that an archive's list of items can be read to its end.
+/// Requires that an archive's list of items can be read to its end: half an archive over a world is neither.
 pub(super) fn require_list(session: &Session, archive: &OpenArchive) -> anyhow::Result<()> {
     match session.require_items(archive) {
-        Err(source) if source.is_damage() => Err(RestoreProblem::List {
-            archive: archive.metadata.name.to_string(),
-            older: older(session, archive),
-            source,
+        Err(source) if source.is_damage() => {
+            let older = older(session, archive).next().map(|older| older.name.to_string());
+            let archive = archive.metadata.name.to_string();
+            Err(RestoreProblem::List { archive, older, source: Box::new(source) }.into())
         }
-        .into()),
         read => Ok(read?),
     }
 }
 
-/// The newest archive of the same series that is older.
-fn older(session: &Session, archive: &OpenArchive) -> Option<String> {
-    let name = archive.metadata.name.as_str()?;
-    let mut before = session.archives().into_iter().rev().skip_while(|other| other.name != archive.metadata.name).skip(1);
-    let is_of_series = |other: &str| !series::is_checkpoint(other) && series::of(other) == series::of(name);
-    before.find_map(|other| other.name.as_str().filter(|other| is_of_series(other)).map(str::to_owned))
+/// Requires that the newest archive does not hold far less than the one before it: after a loss, the game makes a new world,
+/// and the next backup takes that.
+pub(super) fn require_no_new_world(session: &Session, newest: &OpenArchive) -> anyhow::Result<()> {
+    let mut before = older(session, newest).filter_map(|older| known(session, &older).transpose());
+    let Some((before, then)) = before.next().transpose()? else { return Ok(()) };
+    let now = Extent::of(session, newest)?;
+    if !now.is_far_less_than(then) {
+        return Ok(());
+    }
+    let newest = newest.metadata.name.to_string();
+    Err(ArchiveError::FarLess { newest, now: in_words(now), before, then: in_words(then) }.into())
+}
+
+/// The archives of the same series that are older, newest first.
+fn older(session: &Session, archive: &OpenArchive) -> impl Iterator<Item = ArchiveInfo> {
+    let name = archive.metadata.name.clone();
+    let series = name.as_str().and_then(series::of).map(str::to_owned);
+    let before = session.archives().into_iter().rev().skip_while(move |other| other.name != name).skip(1);
+    before.filter(move |other| {
+        let other = other.name.as_str().filter(|other| !series::is_checkpoint(other));
+        series.is_some() && other.and_then(series::of) == series.as_deref()
+    })
+}
+
+/// The name of an archive, and how much it holds; nothing, if it proves nothing or cannot be read.
+fn known(session: &Session, archive: &ArchiveInfo) -> Result<Option<(String, Extent)>, SessionError> {
+    if session.unproven(archive)?.is_some() {
+        return Ok(None);
+    }
+    match session.open_archive(archive).and_then(|open| Extent::of(session, &open)) {
+        Ok(extent) => Ok(Some((archive.name.to_string(), extent))),
+        Err(error) if error.is_damage() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn in_words(extent: Extent) -> String {
+    format!("{} with {}", words::count(extent.files, "file"), words::bytes(extent.size))
 }

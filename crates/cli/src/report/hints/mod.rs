@@ -197,10 +197,18 @@ fn archive(error: &ArchiveError) -> String {
             let before = before.as_ref().map(|name| format!(", or the one before it, {name}")).unwrap_or_default();
             format!("`worldkeeper check` says more of it. Name the archive that is meant: {newest}{before}")
         }
+        ArchiveError::FarLess { newest, before, .. } => format!(
+            "if the world was lost, and the game has made a new one since, {before} is the one to restore. Name the archive that \
+             is meant: {before} or {newest}"
+        ),
         ArchiveError::OnlyUnproven { newest, .. } => format!(
             "`worldkeeper list` says of each what is wrong with it. The one that is meant can be named: {newest}"
         ),
-        ArchiveError::NoArchive(_) => "make the first one: worldkeeper backup".to_owned(),
+        ArchiveError::NoArchive { checkpoint: Some(name), .. } => format!(
+            "what a backup had saved that was cut off is there. Before the next one, have that brought back: worldkeeper restore \
+             {name} --to DIR"
+        ),
+        ArchiveError::NoArchive { .. } => "make the first one: worldkeeper backup".to_owned(),
         ArchiveError::TwoMeanings(_) => {
             "give that one another name: worldkeeper rename latest NAME. Or name the one that is meant".to_owned()
         }

@@ -1,0 +1,48 @@
+//! How much an archive holds, roughly: enough to tell a world from what is left of one.
+
+use crate::info::Contents;
+use crate::session::{OpenArchive, Session, SessionError};
+
+/// How much an archive holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Regular files.
+    pub files: u64,
+    /// The bytes of their content.
+    pub size: u64,
+}
+
+impl Extent {
+    /// What the archive says itself; the items of one that does not are counted.
+    pub fn of(session: &Session, archive: &OpenArchive) -> Result<Self, SessionError> {
+        let Contents { files, size, .. } = Contents::of(session, archive)?;
+        Ok(Self { files, size })
+    }
+
+    /// Returns whether this is less than half of the other, in files or in bytes: more than a world loses from one archive to
+    /// the next, unless it was made anew.
+    pub fn is_far_less_than(self, other: Self) -> bool {
+        self.files < other.files.div_ceil(2) || self.size < other.size.div_ceil(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_than_half_is_far_less() {
+        let extent = |files, size| Extent { files, size };
+        for (this, other, expected) in [
+            (extent(1, 9), extent(5, 500_000), true),
+            (extent(5, 249), extent(5, 500), true),
+            (extent(2, 500), extent(5, 500), true),
+            (extent(3, 250), extent(5, 500), false),
+            (extent(1, 1), extent(0, 0), false),
+            (extent(0, 0), extent(0, 0), false),
+            (extent(0, 0), extent(1, 0), true),
+        ] {
+            assert_eq!(this.is_far_less_than(other), expected, "{this:?} {other:?}");
+        }
+    }
+}
