@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use worldkeeper_testkit::borg::Borg;
 use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::outcome::Outcome;
-use worldkeeper_testkit::tree;
 use worldkeeper_testkit::worldkeeper::{PASSPHRASE, Worldkeeper};
+use worldkeeper_testkit::{peers, tree};
 use worldkeeper_tests::{eventually, locks};
 
 #[test]
@@ -113,6 +113,54 @@ fn a_foreign_lock_stays_until_break_lock() {
     assert!(locks(&keeper.repository()).is_empty());
     let _ = keeper.run(["break-lock"]).says(&["was not locked"]).does_not_say("watch the next backup");
     let _ = keeper.backup();
+}
+
+/// Whoever wants the world back now need not break the lock of somebody who may be alive.
+#[test]
+fn who_reads_may_pass_over_a_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Worldkeeper::at(folder.path()).with("LOCK_WAIT", "1s");
+    tree::sample(&keeper.world(), "passed over");
+    let archive = keeper.backup();
+    let lock = keeper.repository().join("lock.exclusive");
+    fs::create_dir(&lock).unwrap();
+    fs::write(lock.join("otherhost@123456789.42-0"), "").unwrap();
+
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for words in [
+        &["list"][..],
+        &["find", "hello.txt"],
+        &["info"],
+        &["diff", &archive, "latest"],
+        &["restore", "latest", "--to", &path("target")],
+        &["export-tar", "latest", &path("a.tar")],
+    ] {
+        let _ = keeper.try_run(words).exits(2).says(&["otherhost", "--bypass-lock"]);
+        let _ = keeper.run(words.iter().chain(&["--bypass-lock"])).says(&["read without a lock"]);
+    }
+    assert!(lock.join("otherhost@123456789.42-0").exists());
+    let _ = keeper.try_run(["backup", "--bypass-lock"]).exits(2).says(&["unexpected argument"]);
+
+    let read_only = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+    let under = |script: &str, words: &[&str]| {
+        let (repository, state) = (keeper.repository().display().to_string(), path("other"));
+        let words = [&["--state-dir", &state], words].concat();
+        Outcome::of(&mut keeper.command_under(&["unshare", "--mount", "sh", "-c", script, &repository], words))
+    };
+    let mounts = Outcome::of(std::process::Command::new("unshare").args(["--mount", "true"]));
+    let may_mount = if mounts.code() == Some(0) { Ok(()) } else { Err(mounts.to_string()) };
+    if peers::or_skip("mount", may_mount).is_none() {
+        return;
+    }
+    let words = ["restore", "latest", "--to", &path("rescued")];
+    let _ = under(read_only, &words).exits(0).says(&["may only be read", "without a lock"]);
+
+    // A disk that is full has no room for a lock.
+    fs::remove_dir_all(&lock).unwrap();
+    let full = "cp -a \"$0\" \"$0-copy\" && mount -t tmpfs -o size=8m none \"$0\" && cp -a \"$0-copy/.\" \"$0\" && \
+                { cat /dev/zero > \"$0/filler\" 2> /dev/null; exec \"$@\"; }";
+    let words = ["restore", "latest", "--to", &path("made-room")];
+    let _ = under(full, &words).exits(0).says(&["no space left", "without a lock"]);
 }
 
 /// Nobody knows who a torn roster named: only its user can say that they are gone. Ours are never torn, whatever fails;

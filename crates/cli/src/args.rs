@@ -16,6 +16,7 @@ mod import_tar;
 mod info;
 mod key;
 mod list;
+mod lock;
 mod patterns;
 mod recreate;
 mod remote;
@@ -46,6 +47,7 @@ pub(crate) use import_tar::ImportTar;
 pub(crate) use info::Info;
 pub(crate) use key::{Key, KeyForm};
 pub(crate) use list::List;
+pub(crate) use lock::LockFlags;
 pub(crate) use patterns::{PatternFlag, PatternFlags, PatternOption};
 pub(crate) use recreate::Recreate;
 pub(crate) use remote::RemoteFlags;
@@ -196,6 +198,20 @@ impl Command {
             Self::Run(Run { patterns, .. }) | Self::Backup(Backup { patterns, .. }) => &patterns.0,
             _ => &[],
         }
+    }
+
+    /// Returns whether it reads past the repository's lock.
+    pub(crate) fn bypasses_lock(&self) -> bool {
+        let (Self::List(List { lock, .. })
+        | Self::Info(Info { lock, .. })
+        | Self::Find(Find { lock, .. })
+        | Self::Restore(Restore { lock, .. })
+        | Self::Diff(Diff { lock, .. })
+        | Self::ExportTar(ExportTar { lock, .. })) = self
+        else {
+            return false;
+        };
+        lock.bypass_lock
     }
 
     /// Returns whether it works on one repository alone, so that it must be said which.

@@ -39,6 +39,8 @@ pub(crate) struct Place {
     pub(crate) passphrase: Option<Arc<Passphrase>>,
     /// How much is sent in a second to a repository on another machine; until more is known, as if the game ran.
     pub(crate) upload_limit: UploadLimit,
+    /// Whoever reads the repository asks nobody for its lock.
+    pub(crate) bypasses_lock: bool,
     /// The repository is read without a lock, while others may write to it.
     pub(crate) reads_unlocked: Arc<AtomicBool>,
     /// Where progress shows.
@@ -84,6 +86,7 @@ impl Place {
             zone,
             passphrase,
             upload_limit,
+            bypasses_lock: false,
             reads_unlocked,
             screen,
         })

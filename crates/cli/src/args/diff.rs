@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::PatternFlags;
+use super::{LockFlags, PatternFlags};
 
 /// What is to be compared.
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,8 @@ pub(crate) struct Diff {
     /// In JSON, one item a line, as borg gives it
     #[arg(long)]
     pub(crate) json_lines: bool,
+    #[command(flatten)]
+    pub(crate) lock: LockFlags,
 }
 
 /// What differences are sorted by.

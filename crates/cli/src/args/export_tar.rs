@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::PatternFlags;
+use super::{LockFlags, PatternFlags};
 
 /// What to export, and where.
 #[derive(Debug, clap::Args)]
@@ -23,4 +23,6 @@ pub(crate) struct ExportTar {
     /// Lists what is exported
     #[arg(long)]
     pub(crate) list: bool,
+    #[command(flatten)]
+    pub(crate) lock: LockFlags,
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::{ArchiveFlags, PatternFlags};
+use super::{ArchiveFlags, LockFlags, PatternFlags};
 
 /// What to find, and where.
 #[derive(Debug, clap::Args)]
@@ -21,4 +21,6 @@ pub(crate) struct Find {
     /// In JSON, one version a line
     #[arg(long)]
     pub(crate) json_lines: bool,
+    #[command(flatten)]
+    pub(crate) lock: LockFlags,
 }

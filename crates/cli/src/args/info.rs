@@ -1,6 +1,6 @@
 //! What can be typed after `info`.
 
-use super::ArchiveFlags;
+use super::{ArchiveFlags, LockFlags};
 
 /// What to tell about.
 #[derive(Debug, clap::Args)]
@@ -13,4 +13,6 @@ pub(crate) struct Info {
     /// In JSON, as borg gives it
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) lock: LockFlags,
 }

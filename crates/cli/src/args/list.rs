@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ArchiveFlags, PatternFlags};
+use super::{ArchiveFlags, LockFlags, PatternFlags};
 
 /// What to list.
 #[derive(Debug, clap::Args)]
@@ -32,4 +32,6 @@ pub(crate) struct List {
     /// What is in the archive in JSON, one item a line, as borg gives it
     #[arg(long, requires = "archive", conflicts_with = "short")]
     pub(crate) json_lines: bool,
+    #[command(flatten)]
+    pub(crate) lock: LockFlags,
 }

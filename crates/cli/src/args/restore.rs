@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::PatternFlags;
+use super::{LockFlags, PatternFlags};
 
 /// What to put back, and where.
 #[derive(Debug, clap::Args)]
@@ -46,4 +46,6 @@ pub(crate) struct Restore {
     pub(crate) setuid: bool,
     #[command(flatten)]
     pub(crate) patterns: PatternFlags,
+    #[command(flatten)]
+    pub(crate) lock: LockFlags,
 }

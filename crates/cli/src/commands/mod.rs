@@ -98,7 +98,8 @@ pub(crate) fn run(
         if let Command::Bench(options) = &command {
             return bench::bench(options, stop).map(Next::Ended);
         }
-        let place = Arc::new(Place::open(settings, environment, screen)?);
+        let place = Place::open(settings, environment, screen)?;
+        let place = Arc::new(Place { bypasses_lock: command.bypasses_lock(), ..place });
         let done = match command {
             Command::Run(options) => return run::begin(place, &options, stop),
             Command::Backup(Backup { comment, .. }) => backup::backup(&place, &comment, stop),

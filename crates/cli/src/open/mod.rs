@@ -12,9 +12,8 @@ mod make;
 mod proof;
 mod remote;
 mod repository;
+mod unlocked;
 
-use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -30,7 +29,6 @@ use worldkeeper_scheduler::job::{OpenError, OpenSession};
 use zeroize::Zeroizing;
 
 use crate::place::Place;
-use crate::rights::require_writable;
 use crate::settings::Location;
 
 pub(crate) use answer::Presence;
@@ -175,28 +173,16 @@ impl Place {
             _ if self.is_one_of_several() => Some(PATIENCE),
             Caller::Once | Caller::Daemon => None,
         });
-        let writes = purpose != Purpose::Read;
-        match self.open_as(if writes { Mode::Exclusive } else { Mode::Shared }, wait, stop) {
-            Err(RepositoryError::Disk(error)) if !writes && error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                info!("the repository is on read-only media and is read without a lock");
-                self.open_as(Mode::WithoutLock, wait, stop)
-            }
-            Err(RepositoryError::Disk(error)) if !writes && self.may_only_read(error.kind()) => {
-                warn!(
-                    "the repository may only be read, and is read without a lock: what others change meanwhile may seem to be \
-                     missing or damaged"
-                );
-                self.reads_unlocked.store(true, Ordering::Relaxed);
+        if purpose != Purpose::Read {
+            return self.open_as(Mode::Exclusive, wait, stop);
+        }
+        let mode = if self.passes_over_lock() { Mode::WithoutLock } else { Mode::Shared };
+        match self.open_as(mode, wait, stop) {
+            Err(RepositoryError::Disk(error)) if self.reads_all_the_same(&error) => {
                 self.open_as(Mode::WithoutLock, wait, stop)
             }
             opened => opened,
         }
-    }
-
-    /// Returns whether that was said because this process may not write to the repository at all.
-    fn may_only_read(&self, kind: io::ErrorKind) -> bool {
-        let directory = self.settings.repository.value.local();
-        kind == io::ErrorKind::PermissionDenied && directory.is_some_and(|path| require_writable(path).is_err())
     }
 
     fn open_as(&self, mode: Mode, wait: Option<Duration>, stop: &Stop) -> Result<OpenRepository, RepositoryError> {

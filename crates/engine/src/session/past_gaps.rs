@@ -49,7 +49,8 @@ impl PastGaps<'_> {
             let broken = |source: ArchiveProblem| BrokenArchive { name: self.items.name.clone(), source };
             if let Some(found) = salvage.next_item() {
                 let item = found.map_err(ArchiveProblem::from).and_then(|raw| Ok(raw.read().map(Cow::into_owned)?));
-                let listed = item.map_or_else(|problem| Listed::Gap(broken(problem).into()), |item| Listed::Item(item.into()));
+                let listed =
+                    item.map_or_else(|problem| Listed::Gap(broken(problem).into()), |item| Listed::Item(item.into()));
                 return Ok(Some(listed));
             }
             let Some(id) = self.items.chunks.next() else {

@@ -59,7 +59,7 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
         }
         RepositoryError::LockTimeout { .. } => {
             "try again when that has ended, or wait longer with --lock-wait. If its holder is certainly dead: \
-             worldkeeper break-lock"
+             worldkeeper break-lock. To read past it: list, find, restore, diff or export-tar with --bypass-lock"
                 .into()
         }
         RepositoryError::LockLost(_) => {
@@ -101,7 +101,8 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
         }
         RepositoryError::Refused { .. } => {
             "see what the server grants this key, in its `authorized_keys`: the path (--restrict-to-path, \
-             --restrict-to-repository), writing (--append-only), space (--storage-quota); and whose the directory is"
+             --restrict-to-repository), writing (--append-only), space (--storage-quota); and whose the directory is. What may \
+             only be read there is read with --bypass-lock"
                 .into()
         }
         RepositoryError::Disk(error) if error.is_out_of_space() && !error.is_too_large() => {
