@@ -71,7 +71,7 @@ fn what_a_killed_run_saved_is_good_for_stock_and_for_the_next_run() {
 #[test]
 fn a_checkpoint_alone_is_told_of_and_a_new_world_does_not_take_it_away() {
     let (folder, keeper) = place("none");
-    tree::write(&keeper.world().join("region/r.0.0.mca"), &sha_stream("old", 100_000));
+    tree::write(&keeper.world().join("region/r.0.0.bin"), &sha_stream("old", 100_000));
     let archive = keeper.backup();
     let checkpoint = format!("{archive}.checkpoint");
     let _ = keeper.run(["rename", &archive, &checkpoint]);
@@ -85,10 +85,10 @@ fn a_checkpoint_alone_is_told_of_and_a_new_world_does_not_take_it_away() {
     let _ = keeper.run(["backup"]).says(&[&checkpoint, "stays"]);
     let target = folder.path().join("target");
     let _ = keeper.restore(&checkpoint, &target);
-    let restored = below(&target, &keeper.world()).join("region/r.0.0.mca");
+    let restored = below(&target, &keeper.world()).join("region/r.0.0.bin");
     assert_eq!(fs::read(restored).unwrap(), sha_stream("old", 100_000));
 
-    tree::write(&keeper.world().join("region/r.0.0.mca"), &sha_stream("old", 60_000));
+    tree::write(&keeper.world().join("region/r.0.0.bin"), &sha_stream("old", 60_000));
     let _ = keeper.run(["backup"]);
     let _ = keeper.run(["list"]).does_not_say("checkpoint");
 }

@@ -73,7 +73,7 @@ fn an_archive_whose_list_has_a_gap_replaces_nothing_and_gives_elsewhere_what_is_
 /// A set-up whose archive has a file that has lost its content, which a repair of stock's has replaced by zeros.
 fn zeroed(borg: &Borg, keeper: &Worldkeeper) -> String {
     tree::write(&keeper.world().join("level.dat"), b"of the archive");
-    tree::write(&keeper.world().join("region/r.0.0.mca"), b"whole");
+    tree::write(&keeper.world().join("region/r.0.0.bin"), b"whole");
     let archive = keeper.backup();
     let repository = keeper.repository();
     let items = borg.items(&repository, &archive);
@@ -104,12 +104,12 @@ fn a_file_that_a_repair_filled_with_zeros_is_told_and_replaces_no_other() {
     let level = keeper.world().join("level.dat");
     let beside = keeper.world().join("level.dat.with-zeros");
     tree::write(&level, b"newer");
-    tree::write(&keeper.world().join("region/r.0.0.mca"), b"newer");
+    tree::write(&keeper.world().join("region/r.0.0.bin"), b"newer");
     for _ in 0..2 {
         let restored = keeper.try_run(["restore", &archive, "--overwrite"]).exits(1);
         let _ = restored.says(&["level.dat stays as it is", "level.dat.with-zeros"]);
         assert_eq!(fs::read(&level).expect("it is there"), b"newer");
         assert_eq!(fs::read(&beside).expect("it is there"), [0; 14]);
-        assert_eq!(fs::read(keeper.world().join("region/r.0.0.mca")).expect("it is there"), b"whole");
+        assert_eq!(fs::read(keeper.world().join("region/r.0.0.bin")).expect("it is there"), b"whole");
     }
 }

@@ -213,7 +213,7 @@ fn a_new_world_is_not_restored_over_itself_unasked() {
     let (folder, keeper) = place("repokey");
     play(&keeper, "old");
     for number in 0..4 {
-        tree::write(&keeper.world().join(format!("region/r.0.{number}.mca")), &[number; 100_000]);
+        tree::write(&keeper.world().join(format!("region/{number}")), &[number; 100_000]);
     }
     let before = keeper.backup();
     fs::remove_dir_all(keeper.world()).expect("it is ours");
@@ -228,7 +228,7 @@ fn a_new_world_is_not_restored_over_itself_unasked() {
     assert_eq!(level(&keeper), "old", "one that is named is meant");
 
     // A world that has lost a fourth is the same world.
-    tree::write(&keeper.world().join("region/r.0.0.mca"), b"");
+    tree::write(&keeper.world().join("region/0"), b"");
     let third = keeper.backup();
     let _ = keeper.run(["delete", &newest]);
     let _ = keeper.run(["restore", "latest", "--overwrite"]).says(&[&third]);
