@@ -213,7 +213,7 @@ fn a_new_world_is_not_restored_over_itself_unasked() {
     let (folder, keeper) = place("repokey");
     play(&keeper, "old");
     for number in 0..4 {
-        tree::write(&keeper.world().join(format!("region/{number}")), &[number; 100_000]);
+        tree::write(&keeper.world().join(format!("region/{number}")), &vec![number; 100_000]);
     }
     let before = keeper.backup();
     fs::remove_dir_all(keeper.world()).expect("it is ours");

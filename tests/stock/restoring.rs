@@ -87,24 +87,26 @@ fn hard_links_that_lose_components_of_their_paths_keep_their_content() {
         command.current_dir(&theirs).arg("extract").arg(format!("--strip-components={number}"));
         let theirs_ended = borg.outcome(command.arg(location(&keeper.repository(), "links")));
         let to = ours.to_str().expect("a plain name");
-        let _ = keeper.run(["restore", "links", "--to", to, "--strip-components", &number.to_string()]);
+        let ended = keeper.try_run(["restore", "links", "--to", to, "--strip-components", &number.to_string()]);
         let contents = |root: &Path| {
             let entries = tree::listing(root);
             let files = entries.iter().filter(|(_, entry)| entry.content != tree::Content::Directory);
             let told = |path: &Path| fs::read_to_string(root.join(path)).expect("it can be read");
             files.map(|(path, _)| (path.display().to_string(), told(path))).collect::<BTreeMap<_, _>>()
         };
-        (theirs_ended.code(), contents(&theirs), contents(&ours))
+        (theirs_ended.code(), contents(&theirs), ended, contents(&ours))
     };
     // The first link is stripped away: the first that is left has the content.
-    let (code, theirs, ours) = restored(2);
+    let (code, theirs, ended, ours) = restored(2);
+    let _ = ended.exits(0);
     assert_eq!((code, &ours), (Some(0), &theirs));
     let all = |files: &[(&str, &str)]| {
         files.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned())).collect()
     };
     assert_eq!(ours, all(&[("n", "linked"), ("w", "of a")]));
     // Stock loses what was `a/m`, because `b/m` is the same, and gives the links of `a/x` what `b/x` had. Ours does not.
-    let (code, theirs, ours) = restored(1);
+    let (code, theirs, ended, ours) = restored(1);
+    let _ = ended.exits(1).says(&["a/x: b/x has come to the same place"]);
     assert_eq!(code, Some(1));
     assert_eq!(theirs, all(&[("d/w", "of b"), ("x", "of b"), ("y", "of b"), ("z", "of b")]));
     let expected = [("d/n", "linked"), ("d/w", "of a"), ("m", "linked"), ("x", "of b"), ("y", "of a"), ("z", "of a")];
@@ -115,7 +117,8 @@ fn hard_links_that_lose_components_of_their_paths_keep_their_content() {
     }
     // A tar of it says the same.
     let tar = folder.path().join("links.tar").display().to_string();
-    let _ = keeper.run(["export-tar", "--strip-components", "1", "links", &tar]);
+    let _ = keeper.try_run(["export-tar", "--strip-components", "1", "links", &tar]).exits(1);
+    let _ = keeper.try_run(["restore", "--strip-components", "1", "links", "--to", "x", "--dry-run"]).exits(1);
     let untarred = folder.path().join("untarred");
     fs::create_dir(&untarred).expect("a folder can be made");
     let _ = Outcome::of(std::process::Command::new("tar").arg("-C").arg(&untarred).args(["-xf", &tar])).exits(0);

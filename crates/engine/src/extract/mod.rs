@@ -15,6 +15,7 @@ mod planner;
 mod sink;
 mod stream;
 mod stripped;
+mod taken;
 mod wanted;
 mod writer;
 

@@ -68,7 +68,12 @@ impl<'a> Planner<'a> {
                 return self.send(Step::Broken(SessionError::Stopped.into()));
             }
             match selector.select(item) {
-                Ok(Some(item)) => self.item(item)?,
+                Ok(Some(item)) => {
+                    if let Some(replaced) = selector.replaced() {
+                        self.send(Step::Replaced(replaced))?;
+                    }
+                    self.item(item)?;
+                }
                 Ok(None) => {}
                 Err(error) => return self.send(Step::Broken(error.into())),
             }

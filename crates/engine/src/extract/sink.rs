@@ -10,6 +10,11 @@ use crate::session::SessionError;
 
 /// Takes the items of an archive, one after the other, each with its content.
 pub(crate) trait Sink {
+    /// Returns whether an item takes the place of an earlier one that has the same path.
+    fn has_places(&self) -> bool {
+        true
+    }
+
     /// Begins an item, whose chunks have `size` bytes together.
     fn begin(&mut self, item: &Item, size: u64) -> Result<Content, SinkError>;
 

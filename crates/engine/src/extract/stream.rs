@@ -22,6 +22,11 @@ impl<'a> Stream<'a> {
 }
 
 impl Sink for Stream<'_> {
+    /// One file follows the other, unless it is only tried what would come to a directory.
+    fn has_places(&self) -> bool {
+        self.output.is_none()
+    }
+
     fn begin(&mut self, item: &Item, size: u64) -> Result<Content, SinkError> {
         // A further link has no size and no chunks: its content came with the first.
         let has_content = size > 0 || item.size.is_some();

@@ -3,6 +3,7 @@
 use worldkeeper_archive::Item;
 
 use super::stripped::Stripper;
+use super::taken::{Places, Replaced};
 use crate::patterns::{PatternTooSlow, Selection};
 use crate::restore::HardLinks;
 
@@ -24,11 +25,14 @@ pub(super) struct Selector<'a> {
     wanted: &'a Wanted,
     links: HardLinks,
     stripper: Stripper,
+    places: Places,
+    replaced: Option<Replaced>,
 }
 
 impl<'a> Selector<'a> {
     pub(super) fn new(wanted: &'a Wanted) -> Self {
-        Self { wanted, links: HardLinks::default(), stripper: Stripper::new(wanted.strip_components) }
+        let (links, places, replaced) = Default::default();
+        Self { wanted, links, stripper: Stripper::new(wanted.strip_components), places, replaced }
     }
 
     /// What is to be done with an item: nothing, or that of a hard link that is whole without those that are not
@@ -39,7 +43,19 @@ impl<'a> Selector<'a> {
             && self.is_within(&item.path)
             && self.wanted.selection.selects(&item.path)?
             && self.stripper.leaves(&item.path);
-        Ok(self.links.resolve(item, selected).and_then(|item| self.stripper.strip(item)))
+        let Some(item) = self.links.resolve(item, selected) else { return Ok(None) };
+        if self.wanted.strip_components == 0 {
+            return Ok(Some(item));
+        }
+        let stored = item.path.clone();
+        let stripped = self.stripper.strip(item);
+        self.replaced = stripped.as_ref().and_then(|item| self.places.give(item, &stored));
+        Ok(stripped)
+    }
+
+    /// The item whose place goes to the one that was selected last, if there is one.
+    pub(super) fn replaced(&mut self) -> Option<Replaced> {
+        self.replaced.take()
     }
 
     fn is_within(&self, path: &[u8]) -> bool {

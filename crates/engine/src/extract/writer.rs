@@ -7,7 +7,9 @@ use crossbeam_channel::Receiver;
 use worldkeeper_archive::Item;
 
 use super::sink::{Content, Sink, SinkError};
+use super::taken::Replaced;
 use super::{ExtractError, ExtractStats};
+use crate::attributes::Escaped;
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ObjectError;
 use crate::paths::as_path;
@@ -21,6 +23,8 @@ pub(super) enum Step {
     Item { item: Box<Item>, chunks: Option<usize>, size: u64 },
     /// The next chunk of the last item.
     Chunk { content: Result<Bytes, ObjectError>, size: u32 },
+    /// The next item takes the place of an earlier one.
+    Replaced(Replaced),
     /// A part of the list of items is lost here.
     Gap(SessionError),
     /// The list of items ends here, before its end.
@@ -38,7 +42,7 @@ impl Step {
         step_bytes(match self {
             Self::Item { item, .. } => item_bytes(item),
             Self::Chunk { size, .. } => *size as usize,
-            Self::Gap(_) | Self::Broken(_) | Self::End => 0,
+            Self::Replaced(_) | Self::Gap(_) | Self::Broken(_) | Self::End => 0,
         })
     }
 }
@@ -97,6 +101,7 @@ impl<'a, S: Sink> Writer<'a, S> {
                 match step {
                     Step::Item { item, chunks, size } => self.item(*item, chunks, size)?,
                     Step::Chunk { content, .. } => self.chunk(content)?,
+                    Step::Replaced(replaced) => self.replaced(&replaced),
                     Step::Gap(error) => self.gap(error)?,
                     Step::Broken(error) => return Err(error),
                     Step::End => return Ok(()),
@@ -122,6 +127,15 @@ impl<'a, S: Sink> Writer<'a, S> {
         let is_zeroed = item.chunks_healthy.is_some();
         self.open = Some(OpenItem { path: item.path, is_wanted, is_zeroed, chunks_left: chunks.unwrap_or(0) });
         self.close_if_done()
+    }
+
+    /// What has lost its place is not restored, even if it was there for a moment.
+    fn replaced(&mut self, Replaced { path, by }: &Replaced) {
+        if self.sink.has_places() {
+            let problem = format!("{} has come to the same place, and replaced it", Escaped(by));
+            self.monitor.notice(Notice::NotRestored { path: as_path(path), problem: &problem });
+            self.stats.failed += 1;
+        }
     }
 
     /// What a lost part of the list held is not restored, whatever that was.

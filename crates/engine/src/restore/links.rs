@@ -17,6 +17,11 @@ pub(crate) fn is_linkable(mode: u32) -> bool {
     LINKABLE.contains(&(mode & TYPE))
 }
 
+/// Returns whether something of this mode is a directory.
+pub(crate) fn is_directory(mode: u32) -> bool {
+    mode & TYPE == 0o040_000
+}
+
 /// Decides, item after item in archive order, what is restored as what.
 #[derive(Debug, Default)]
 pub(crate) struct HardLinks {

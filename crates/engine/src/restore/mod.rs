@@ -34,7 +34,7 @@ mod writer;
 
 pub use error::RestoreError;
 pub(crate) use error::{Attribute, Unset};
-pub(crate) use links::{HardLinks, is_linkable};
+pub(crate) use links::{HardLinks, is_directory, is_linkable};
 pub use target::RestoreOptions;
 pub(crate) use target::Target;
 pub(crate) use writer::FileWriter;

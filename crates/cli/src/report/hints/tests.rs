@@ -302,6 +302,12 @@ fn other_failures_come_with_a_hint() {
     helps(CreateError::Source(RootError::LeftOut { path: b"/r".to_vec() }));
     helps(CreateError::Source(RootError::SameNames { path: b"/a/./world".to_vec(), other: b"/b/./world".to_vec() }));
     helps(RestoreProblem::NotEmpty(path()));
+    for older in [None, Some("mc-1".to_owned())] {
+        helps(RestoreProblem::List { archive: "mc-2".into(), older, source: Box::new(SessionError::Stopped) });
+    }
+    for checkpoint in [None, Some("mc-1.checkpoint".to_owned())] {
+        helps(ArchiveError::NoArchive { location: "/r".into(), checkpoint });
+    }
     helps(RestoreProblem::Target { path: path(), source: io(io::ErrorKind::NotADirectory) });
     helps(FileError::Exposed { path: path(), mode: 0o644 });
     helps(FileError::Empty(path()));
