@@ -474,7 +474,8 @@ fn restore(error: &RestoreProblem) -> Option<String> {
             path.display()
         )),
         RestoreProblem::List { older, .. } => {
-            let older = older.as_ref().map(|name| format!(" An older archive may be whole: {name}.")).unwrap_or_default();
+            let older =
+                older.as_ref().map(|name| format!(" An older archive may be whole: {name}.")).unwrap_or_default();
             Some(format!(
                 "--to DIR restores what is left of it elsewhere.{older} What can be mended of its list is mended by: worldkeeper \
                  check --repair"
