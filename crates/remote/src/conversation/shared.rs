@@ -97,10 +97,11 @@ impl Shared {
     /// Asks for as much ahead as there is room for.
     pub(super) fn pump(&self) {
         let mut state = self.lock();
-        let State { client, ahead, lost, .. } = &mut *state;
-        if lost.is_some() {
+        if state.lost.is_some() {
             return;
         }
+        state.is_asked(self.options.clock.monotonic());
+        let State { client, ahead, .. } = &mut *state;
         ahead.ask_more(client);
         drop(state);
         self.to_send.notify_one();
@@ -196,6 +197,13 @@ impl Shared {
 }
 
 impl State {
+    /// Somebody asks now: a server that has had nothing to answer was not silent.
+    pub(super) fn is_asked(&mut self, now: Duration) {
+        if self.client.unanswered().next().is_none() {
+            self.moves(now);
+        }
+    }
+
     /// Something moves now.
     pub(super) fn moves(&mut self, now: Duration) {
         (self.moved, self.tell_after) = (now, QUIET);

@@ -82,10 +82,7 @@ impl Shared {
             if state.lost.is_some() || !state.client.has_room(call) {
                 return None;
             }
-            if state.client.unanswered().next().is_none() {
-                // Who was not asked was not silent.
-                state.moves(self.options.clock.monotonic());
-            }
+            state.is_asked(self.options.clock.monotonic());
             Some(ask(&mut state.client).map_err(Broken::Refused))
         })?
     }

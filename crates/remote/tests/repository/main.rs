@@ -407,8 +407,12 @@ fn who_was_asked_nothing_was_not_silent() {
         thread::sleep(Duration::from_millis(300));
         vec![Incoming::Output(bytes.into())]
     });
-    let (repository, _) = after_a_while(&machine, 30);
+    let (repository, clock) = after_a_while(&machine, 30);
     repository.get(&id(0)).unwrap();
+    clock.advance(Duration::from_mins(30));
+    repository.will_read(&[id(0)]);
+    repository.get(&id(0)).unwrap();
+    clock.advance(Duration::from_mins(30));
     repository.reserve_nonce(100, None).unwrap();
     assert_eq!(machine.connections(), 1);
 }
