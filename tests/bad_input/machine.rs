@@ -117,7 +117,8 @@ fn nothing_is_left_of_the_disk() {
     tree::assert_same(&world, &below(&target, &world));
     fill();
     tree::write(&world.join("region.mca"), &sha_stream("another", 3 << 20));
-    let _ = keeper.try_run(["backup"]).exits(2).says(&["is full", "bytes are needed", "hint", "worldkeeper prune"]);
+    let _ =
+        keeper.try_run(["backup"]).exits(2).says(&["bytes of free space", "are needed", "hint", "worldkeeper prune"]);
     assert_eq!(keeper.archives(), archives);
     fill();
 

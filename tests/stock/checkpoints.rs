@@ -83,6 +83,8 @@ fn a_checkpoint_alone_is_told_of_and_a_new_world_does_not_take_it_away() {
     fs::remove_dir_all(keeper.world()).unwrap();
     tree::write(&keeper.world().join("level.dat"), b"new");
     let _ = keeper.run(["backup"]).says(&[&checkpoint, "stays"]);
+    let _ = keeper.run(["prune"]);
+    let _ = keeper.run(["run", "--once"]).says(&[&checkpoint, "stays"]);
     let target = folder.path().join("target");
     let _ = keeper.restore(&checkpoint, &target);
     let restored = below(&target, &keeper.world()).join("region/r.0.0.bin");

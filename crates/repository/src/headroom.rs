@@ -5,10 +5,8 @@ use worldkeeper_core::RepositoryError;
 
 use crate::LocalRepository;
 
-/// What is left, in bytes; less on a disk that has little room to begin with.
+/// What is left, in bytes; on a disk that has little room to begin with, half of that.
 const MOST: u64 = 64 << 20;
-/// Which part of the room at the beginning is left at most.
-const SHARE: u64 = 16;
 /// How much is written at most until the disk is asked again.
 const STEP: u64 = 8 << 20;
 
@@ -42,8 +40,9 @@ impl Headroom {
         available_bytes: u64,
         repository: &LocalRepository,
     ) -> Result<u64, RepositoryError> {
-        let left = *self.left.get_or_insert_with(|| (available_bytes / SHARE).min(MOST));
-        let required_bytes = bytes.saturating_add(left).saturating_add(repository.config.additional_free_space);
+        let additional = repository.config.additional_free_space;
+        let left = *self.left.get_or_insert_with(|| (available_bytes.saturating_sub(additional) / 2).min(MOST));
+        let required_bytes = bytes.saturating_add(left).saturating_add(additional);
         let Some(spare) = available_bytes.checked_sub(required_bytes) else {
             let path = repository.path.display().to_string();
             return Err(RepositoryError::InsufficientSpace { path, available_bytes, required_bytes });

@@ -13,6 +13,9 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities};
 
+/// Who an owner is that has no number within a user namespace, such as that of a rootless engine.
+const NOBODY: u32 = 65534;
+
 /// Gives what was just made at `path`, and is open as `made`, to the owner of the directory that it lies in, where root has made it.
 /// Where even root may not, it stays as it is.
 pub(crate) fn follow(made: impl AsFd, path: &Path) {
@@ -46,5 +49,6 @@ fn heir(path: &Path) -> Option<(u32, u32)> {
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let owner = fs::metadata(directory).ok()?;
-    (owner.uid() != 0).then_some((owner.uid(), owner.gid()))
+    let is_somebody = ![0, NOBODY].contains(&owner.uid());
+    is_somebody.then_some((owner.uid(), owner.gid()))
 }

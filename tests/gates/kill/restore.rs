@@ -62,6 +62,8 @@ impl Restore {
         let args = ["restore", &second, "--overwrite", "--to", target.to_str().expect("paths of tests are text")];
         let args: Vec<_> = args.map(str::to_owned).into();
         let (repository, beginning) = (contents(&place.keeper.repository()), Beginning::of(&place));
+        // What is copied to its place is a copy here as well: its state gives itself a new identity.
+        beginning.restore();
         let calls = strace::mutating_calls(&place.keeper, &args);
         assert_listed(&new, &below(&target, &place.keeper.world()));
         Self { place, args, target, before, old, new, repository, beginning, calls }

@@ -65,14 +65,14 @@ pub(crate) enum ArchiveError {
     TwoMeanings(String),
     /// The newest is what is left of a world, or a new one.
     #[error(
-        "the newest archive, {newest}, holds {now}, and the one before it, {before}, {then}: which world is meant is not certain"
+        "the newest archive, {newest}, holds {now}, and one before it, {before}, {then}: which world is meant is not certain"
     )]
     FarLess {
         /// Its name.
         newest: String,
         /// How much it holds, in words.
         now: String,
-        /// The one before it.
+        /// An older one of the same series.
         before: String,
         /// How much that holds.
         then: String,

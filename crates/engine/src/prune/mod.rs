@@ -11,6 +11,7 @@ use worldkeeper_archive::ArchiveName;
 pub use plan::{Candidate, Count, Decision, Period, Reason, Rules, plan};
 
 use crate::delete::{DeleteError, DeleteStats, delete};
+use crate::extent::Extent;
 use crate::monitor::Monitor;
 use crate::series;
 use crate::session::{ArchiveInfo, ArchiveProblem, Proofs, Session, SessionError};
@@ -35,7 +36,7 @@ impl SeriesPlan {
 /// by their names, take no other one's place; nor do those that say themselves that they hold no file.
 ///
 /// Checkpoints of the series go, as with stock: all of them, unless the newest is newer than any archive that is not
-/// lacking; about that one nothing is said.
+/// lacking, or one holds [far more](Extent::is_far_less_than) than the newest of those; about these nothing is said.
 ///
 /// # Errors
 ///
@@ -57,18 +58,41 @@ pub fn plan_series(
     archives.retain(|archive| is_member(archive) || is_checkpoint(archive));
     let Proofs { proven, unproven, without_files } = session.prove(archives)?;
     let (members, checkpoints): (Vec<_>, Vec<_>) = proven.into_iter().partition(is_member);
-    let candidate = |ArchiveInfo { name, time, .. }: ArchiveInfo| {
-        let is_lacking = without_files.contains(&name) || name.as_str().is_some_and(|name| lacking.contains(name));
-        Candidate { name: name.to_string(), time, is_lacking }
+    let is_lacking =
+        |name: &ArchiveName| without_files.contains(name) || name.as_str().is_some_and(|name| lacking.contains(name));
+    let candidate = |ArchiveInfo { name, time, .. }: ArchiveInfo| Candidate {
+        is_lacking: is_lacking(&name),
+        name: name.to_string(),
+        time,
     };
+    let newest =
+        members.iter().filter(|archive| !is_lacking(&archive.name)).max_by_key(|archive| archive.time).cloned();
     let members: Vec<_> = members.into_iter().map(candidate).collect();
     let mut decisions = plan(&members, rules, now, zone);
-    let newest = members.iter().filter(|archive| !archive.is_lacking).map(|archive| archive.time).max();
-    let latest = checkpoints.iter().max_by_key(|archive| archive.time).filter(|latest| Some(latest.time) > newest);
+    let is_newer = |checkpoint: &&ArchiveInfo| newest.as_ref().is_none_or(|newest| checkpoint.time > newest.time);
+    let latest = checkpoints.iter().max_by_key(|archive| archive.time).filter(is_newer);
     let latest = latest.map(|archive| archive.name.clone());
-    let superseded = checkpoints.into_iter().filter(|archive| latest.as_ref() != Some(&archive.name)).map(candidate);
-    decisions.extend(superseded.map(|archive| Decision { archive, keep: None }));
+    for checkpoint in checkpoints.into_iter().filter(|archive| latest.as_ref() != Some(&archive.name)) {
+        if !holds_far_more(session, &checkpoint, newest.as_ref())? {
+            decisions.push(Decision { archive: candidate(checkpoint), keep: None });
+        }
+    }
     Ok(SeriesPlan { decisions, unproven })
+}
+
+/// Returns whether a checkpoint holds far more than the archive that came after it, which may be of a world that was made anew.
+fn holds_far_more(
+    session: &Session,
+    checkpoint: &ArchiveInfo,
+    newest: Option<&ArchiveInfo>,
+) -> Result<bool, SessionError> {
+    let Some(newest) = newest else { return Ok(false) };
+    let extent = |archive| session.open_archive(archive).and_then(|open| Extent::of(session, &open));
+    match extent(newest).and_then(|newest| Ok(newest.is_far_less_than(extent(checkpoint)?))) {
+        // What cannot be read is worth nothing.
+        Err(error) if error.is_damage() => Ok(false),
+        found => found,
+    }
 }
 
 /// Requires that a plan can be believed.

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, fstat, openat, statx};
+use rustix::fs::{
+    AtFlags, FallocateFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, fallocate, fstat, openat, statx,
+};
 use rustix::io::{self, Errno};
 
 /// What is there.
@@ -40,9 +42,15 @@ pub(super) fn pour(content: OwnedFd, directory: &OwnedFd, name: &[u8]) -> std::i
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let place = openat(directory, name, flags, Mode::empty())?;
     require_regular(&place)?;
+    let len = fstat(&content)?.st_size as u64;
+    // Before anything is lost: is there room?
+    match fallocate(&place, FallocateFlags::KEEP_SIZE, 0, len.max(1)) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        Err(error) => return Err(error.into()),
+    }
     let mut place = File::from(place);
-    place.set_len(0)?;
     std::io::copy(&mut File::from(content), &mut place)?;
+    place.set_len(len)?;
     place.sync_all()?;
     Ok(place.into())
 }

@@ -4,10 +4,12 @@
 
 #![expect(unsafe_code, reason = "only `mincore` tells it on every kernel, and asks for a mapping; 0.2 ms for 32 MiB")]
 
+use std::io::IoSliceMut;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::param::page_size;
 
 /// In bytes, a whole number of pages on every machine: where any part of so many is in memory, all of them count as if they were.
@@ -15,10 +17,16 @@ use rustix::param::page_size;
 const GRAIN: u64 = 64 << 10;
 
 /// Returns which parts of a stretch of a file are not in memory, in order and as long as possible; none if the kernel does not
-/// say. It does not say it to everybody: to who may not write to the file all is in memory.
+/// say.
+///
+/// It does not say it to everybody: to who may not write to the file all is in memory. So where all is said to be, it is looked
+/// at in a few places, and if nothing is there, all is taken to be absent.
 pub(super) fn absent(file: impl AsFd, stretch: Range<u64>) -> Vec<Range<u64>> {
     let start = stretch.start - stretch.start % GRAIN;
-    let pages = pages(file, start, stretch.end).unwrap_or_default();
+    let pages = pages(&file, start, stretch.end).unwrap_or_default();
+    if pages.iter().all(|page| page & 1 == 1) && !pages.is_empty() && is_nowhere(&file, &stretch) {
+        return vec![stretch];
+    }
     let mut absent: Vec<Range<u64>> = Vec::new();
     for (start, pages) in (start..).step_by(GRAIN as usize).zip(pages.chunks(GRAIN as usize / page_size())) {
         if pages.iter().any(|page| page & 1 == 1) {
@@ -31,6 +39,19 @@ pub(super) fn absent(file: impl AsFd, stretch: Range<u64>) -> Vec<Range<u64>> {
         }
     }
     absent
+}
+
+/// Returns whether a stretch is certain not to be in memory in a few places: at the beginning of the file, in the middle and at
+/// its end. What the reads before it have fetched in advance is not at these.
+fn is_nowhere(file: impl AsFd, stretch: &Range<u64>) -> bool {
+    let middle = stretch.start + (stretch.end - stretch.start) / 2;
+    let places = (stretch.start == 0).then_some(0).into_iter().chain([middle, stretch.end - 1]);
+    let is_absent = |place| {
+        let mut byte = [0];
+        let read = preadv2(&file, &mut [IoSliceMut::new(&mut byte)], place, ReadWriteFlags::NOWAIT);
+        read == Err(Errno::AGAIN)
+    };
+    places.into_iter().all(is_absent)
 }
 
 /// One byte for each page from `start` to `end`, whose lowest bit says that it is in memory.
@@ -84,7 +105,11 @@ mod tests {
         fadvise(&file, 0, None, Advice::Random).unwrap();
         file.read_exact_at(&mut [0; 10], (1 << 20) + 5_000).unwrap();
         assert_eq!(absent(&file, 0..LEN), [0..1 << 20, (1 << 20) + GRAIN..LEN]);
+        assert!(!is_nowhere(&file, &(1 << 20..(1 << 20) + 10_001)));
         file.read_exact_at(&mut [0; 10], LEN - 10).unwrap();
+        assert!(!is_nowhere(&file, &(0..LEN)));
+        fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        assert!(is_nowhere(&file, &(0..LEN)));
         assert_eq!(absent(&file, 0..LEN), [0..1 << 20, (1 << 20) + GRAIN..4 << 20]);
     }
 

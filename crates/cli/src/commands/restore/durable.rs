@@ -50,6 +50,10 @@ fn sync(place: &Path) -> io::Result<()> {
             Ok(directory) => return Ok(syncfs(File::from(directory))?),
             Err(error) if matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::PermissionDenied) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            // What is mounted there is dead: nothing was restored to it.
+            Err(error) if matches!(error.kind(), ErrorKind::NotConnected | ErrorKind::StaleNetworkFileHandle) => {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         }
     }

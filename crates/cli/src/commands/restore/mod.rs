@@ -170,7 +170,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
             Some(_) => parts.iter().map(|part| Part { root: part.root.clone(), paths: paths.clone() }).collect(),
         };
         target::require_free(place, targets, &named, options, &name)?;
-        if options.overwrite {
+        if options.overwrite && in_place {
             whole::require_list(&session, &archive)?;
         }
     }

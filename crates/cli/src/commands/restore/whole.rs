@@ -18,17 +18,22 @@ pub(super) fn require_list(session: &Session, archive: &OpenArchive) -> anyhow::
     }
 }
 
-/// Requires that the newest archive does not hold far less than the one before it: after a loss, the game makes a new world,
-/// and the next backup takes that.
+/// How many older archives are looked at.
+const LOOKED_AT: usize = 50;
+
+/// Requires that the newest archive does not hold far less than one of those before it: after a loss, the game makes a new world,
+/// and the next backups take that.
 pub(super) fn require_no_new_world(session: &Session, newest: &OpenArchive) -> anyhow::Result<()> {
-    let mut before = older(session, newest).filter_map(|older| known(session, &older).transpose());
-    let Some((before, then)) = before.next().transpose()? else { return Ok(()) };
     let now = Extent::of(session, newest)?;
-    if !now.is_far_less_than(then) {
-        return Ok(());
+    for older in older(session, newest).take(LOOKED_AT) {
+        if let Some((before, then)) = known(session, &older)?
+            && now.is_far_less_than(then)
+        {
+            let newest = newest.metadata.name.to_string();
+            return Err(ArchiveError::FarLess { newest, now: in_words(now), before, then: in_words(then) }.into());
+        }
     }
-    let newest = newest.metadata.name.to_string();
-    Err(ArchiveError::FarLess { newest, now: in_words(now), before, then: in_words(then) }.into())
+    Ok(())
 }
 
 /// The archives of the same series that are older, newest first.
