@@ -1,7 +1,7 @@
 //! How much an archive holds, roughly: enough to tell a world from what is left of one.
 
 use crate::info::Contents;
-use crate::session::{OpenArchive, Session, SessionError};
+use crate::session::{ArchiveInfo, OpenArchive, Session, SessionError};
 
 /// How much an archive holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,15 @@ impl Extent {
     pub fn of(session: &Session, archive: &OpenArchive) -> Result<Self, SessionError> {
         let Contents { files, size, .. } = Contents::of(session, archive)?;
         Ok(Self { files, size })
+    }
+
+    /// That of a listed archive; nothing if it is damaged, as what cannot be read is worth nothing.
+    pub fn of_listed(session: &Session, archive: &ArchiveInfo) -> Result<Option<Self>, SessionError> {
+        match session.open_archive(archive).and_then(|open| Self::of(session, &open)) {
+            Ok(extent) => Ok(Some(extent)),
+            Err(error) if error.is_damage() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns whether this is less than half of the other, in files or in bytes: more than a world loses from one archive to

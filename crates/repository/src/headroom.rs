@@ -5,7 +5,7 @@ use worldkeeper_core::RepositoryError;
 
 use crate::LocalRepository;
 
-/// What is left, in bytes; on a disk that has little room to begin with, half of that.
+/// What is left, in bytes; on a disk that has little room to begin with, a quarter of that.
 const MOST: u64 = 64 << 20;
 /// How much is written at most until the disk is asked again.
 const STEP: u64 = 8 << 20;
@@ -41,7 +41,7 @@ impl Headroom {
         repository: &LocalRepository,
     ) -> Result<u64, RepositoryError> {
         let additional = repository.config.additional_free_space;
-        let left = *self.left.get_or_insert_with(|| (available_bytes.saturating_sub(additional) / 2).min(MOST));
+        let left = *self.left.get_or_insert_with(|| (available_bytes.saturating_sub(additional) / 4).min(MOST));
         let required_bytes = bytes.saturating_add(left).saturating_add(additional);
         let Some(spare) = available_bytes.checked_sub(required_bytes) else {
             let path = repository.path.display().to_string();

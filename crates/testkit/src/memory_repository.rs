@@ -42,11 +42,25 @@ pub struct Store {
     pub keeps_manifest: bool,
     /// Commits are acknowledged, but each so many of the new objects, in the order of their ids, are dropped.
     pub drops_each: Option<usize>,
+    /// What becomes of the connection.
+    pub connection: Connection,
     /// No transaction can be begun.
     pub begins_none: bool,
     /// Whenever this object is to be read, the connection is lost.
     pub out_of_reach: Option<ChunkId>,
     changes: u64,
+}
+
+/// A connection to a repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Connection {
+    /// It holds.
+    #[default]
+    Holds,
+    /// It will be lost when the next commit was acknowledged.
+    LostAfterCommit,
+    /// Nothing can be read.
+    Lost,
 }
 
 impl MemoryRepository {
@@ -129,7 +143,7 @@ impl Repository for MemoryRepository {
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
         let mut store = self.store();
         store.reads += 1;
-        if store.out_of_reach == Some(*id) {
+        if store.out_of_reach == Some(*id) || store.connection == Connection::Lost {
             return Err(connection_lost());
         }
         store.objects.get(id).cloned().ok_or(RepositoryError::ObjectNotFound(*id))
@@ -222,6 +236,9 @@ impl Transaction for MemoryTransaction<'_> {
         let repository = self.repository;
         let mut store = repository.store();
         store.change()?;
+        if store.connection == Connection::LostAfterCommit {
+            store.connection = Connection::Lost;
+        }
         let before = self.before.take().unwrap_or_default();
         if let Some(each) = store.drops_each {
             let is_new = |id: &&ChunkId| !before.contains_key(*id) && **id != ChunkId::MANIFEST;

@@ -205,36 +205,36 @@ impl Writer<'_> {
             if !archive.name.as_str().is_some_and(|name| series::is_checkpoint_of(name, &self.options.series)) {
                 continue;
             }
-            if self.is_far_less_than(&archive)? {
-                warn!(
-                    "the checkpoint {} stays, as it holds more than twice of what this archive does. To be rid of it: \
-                     worldkeeper delete {0}",
-                    archive.name
-                );
-                continue;
-            }
-            let mut references = Vec::new();
-            match self.session.for_each_reference(&archive, &mut |chunk| references.push(chunk.id)) {
-                Ok(()) => {}
+            let references = match self.needless_references(&archive) {
+                Ok(Some(references)) => references,
+                Ok(None) => {
+                    warn!(
+                        "the checkpoint {} stays, as it holds more than twice of what this archive does. To be rid of it: \
+                         worldkeeper delete {0}",
+                        archive.name
+                    );
+                    continue;
+                }
                 Err(error) if error.is_stopped() => return Err(error),
                 Err(error) => {
                     warn!("the checkpoint {} stays: {}", archive.name, error_text(&error));
                     continue;
                 }
-            }
+            };
             self.change.manifest.archives.remove(&archive.name);
             self.release(references)?;
         }
         Ok(())
     }
 
-    /// Returns whether the archive that is made holds far less than another; than one that cannot be read it does not.
-    fn is_far_less_than(&self, other: &ArchiveInfo) -> Result<bool, SessionError> {
-        let extent = self.session.open_archive(other).and_then(|open| Extent::of(self.session, &open));
-        match extent {
-            Ok(extent) => Ok(Extent { files: self.stats.files(), size: self.stats.size }.is_far_less_than(extent)),
-            Err(error) if error.is_stopped() => Err(error),
-            Err(_) => Ok(false),
+    /// What a checkpoint refers to; nothing if it holds far more than the archive that is made.
+    fn needless_references(&self, checkpoint: &ArchiveInfo) -> Result<Option<Vec<ChunkId>>, SessionError> {
+        let made = Extent { files: self.stats.files(), size: self.stats.size };
+        if Extent::of_listed(self.session, checkpoint)?.is_some_and(|extent| made.is_far_less_than(extent)) {
+            return Ok(None);
         }
+        let mut references = Vec::new();
+        self.session.for_each_reference(checkpoint, &mut |chunk| references.push(chunk.id))?;
+        Ok(Some(references))
     }
 }

@@ -1,4 +1,5 @@
-//! Lets whoever knows a file's format look at its bytes while they pass: no byte is read for that, none is kept.
+//! Lets whoever knows a file's format look at its bytes while they pass, and whoever asks whether it only grows: no byte is read
+//! for that, none is kept.
 
 use worldkeeper_core::{Defects, FileFormat, Judge};
 
@@ -8,6 +9,7 @@ use super::growth::Growth;
 pub(super) struct Judging<'a> {
     path: &'a [u8],
     judge: Bench,
+    /// Shown each piece as it was read, whatever the file.
     growth: &'a mut Growth,
     /// How much was seen, holes among it.
     seen: u64,

@@ -87,12 +87,8 @@ fn holds_far_more(
     newest: Option<&ArchiveInfo>,
 ) -> Result<bool, SessionError> {
     let Some(newest) = newest else { return Ok(false) };
-    let extent = |archive| session.open_archive(archive).and_then(|open| Extent::of(session, &open));
-    match extent(newest).and_then(|newest| Ok(newest.is_far_less_than(extent(checkpoint)?))) {
-        // What cannot be read is worth nothing.
-        Err(error) if error.is_damage() => Ok(false),
-        found => found,
-    }
+    let extents = (Extent::of_listed(session, newest)?, Extent::of_listed(session, checkpoint)?);
+    Ok(matches!(extents, (Some(newest), Some(checkpoint)) if newest.is_far_less_than(checkpoint)))
 }
 
 /// Requires that a plan can be believed.

@@ -332,15 +332,21 @@ fn links_refer_to_the_first_that_is_in_the_archive() {
     assert_eq!((third.hardlink_master, third.source), (None, Some(second.path)));
 }
 
-#[test]
-fn a_file_that_vanishes_is_told_and_the_walk_goes_on() {
-    let tree = Tree::new();
+/// A walk through the files `a`, `b` and `c` that has come to the first of them, whichever that is.
+fn first_of_three(tree: &Tree) -> (Walker, Entry) {
     for name in ["a", "b", "c"] {
         fs::write(tree.path(name), name).unwrap();
     }
     let mut walker = tree.walker();
     let Some(Found::Entry(_)) = walker.next().unwrap() else { panic!("the root comes first") };
-    let Some(Found::Entry(mut first)) = walker.next().unwrap() else { panic!("a file comes next") };
+    let Some(Found::Entry(first)) = walker.next().unwrap() else { panic!("a file comes next") };
+    (walker, first)
+}
+
+#[test]
+fn a_file_that_vanishes_is_told_and_the_walk_goes_on() {
+    let tree = Tree::new();
+    let (mut walker, mut first) = first_of_three(&tree);
     for name in ["a", "b", "c"] {
         fs::remove_file(tree.path(name)).unwrap();
     }
@@ -353,12 +359,7 @@ fn a_file_that_vanishes_is_told_and_the_walk_goes_on() {
 #[test]
 fn what_is_away_between_two_renames_is_found_in_the_end() {
     let tree = Tree::new();
-    for name in ["a", "b", "c"] {
-        fs::write(tree.path(name), name).unwrap();
-    }
-    let mut walker = tree.walker();
-    let Some(Found::Entry(_)) = walker.next().unwrap() else { panic!("the root comes first") };
-    let Some(Found::Entry(mut first)) = walker.next().unwrap() else { panic!("a file comes next") };
+    let (mut walker, mut first) = first_of_three(&tree);
     let name_of_first = String::from_utf8(first.name().to_vec()).unwrap();
     let others: Vec<_> = ["a", "b", "c"].into_iter().filter(|name| *name != name_of_first).collect();
     let (away, last) = (others[0], others[1]);

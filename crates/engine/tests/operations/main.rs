@@ -25,7 +25,7 @@ use worldkeeper_engine::{
 use worldkeeper_repository::OsDisk;
 use worldkeeper_testkit::clock::ManualClock;
 use worldkeeper_testkit::disk::{Fault, MemoryDisk};
-use worldkeeper_testkit::memory_repository::MemoryRepository;
+use worldkeeper_testkit::memory_repository::{Connection, MemoryRepository};
 use worldkeeper_testkit::tree;
 
 use crate::common::referenced;
@@ -188,6 +188,27 @@ fn a_commit_is_believed_when_it_was_read_back() {
     let names: Vec<_> = house.open().archives().into_iter().map(|archive| archive.name).collect();
     assert_eq!(names, [before.name, after.name.clone()]);
     house.assert_restores(&after.name, &house.world());
+}
+
+#[test]
+fn a_commit_that_was_acknowledged_stands_when_the_connection_is_lost_before_it_is_read_back() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    let before = house.backup();
+    std::fs::write(house.world().join("more"), "is stored").unwrap();
+    house.repository.store().connection = Connection::LostAfterCommit;
+    let after = house.backup();
+    let connection = std::mem::take(&mut house.repository.store().connection);
+    assert_eq!(connection, Connection::Lost, "nothing was read after the commit");
+    let names: Vec<_> = house.open().archives().into_iter().map(|archive| archive.name).collect();
+    assert_eq!(names, [before.name, after.name.clone()]);
+    house.assert_restores(&after.name, &house.world());
+    // Its caches are as good as those of any other.
+    house.clock.advance(Duration::from_hours(1));
+    let notices = Notices::default();
+    let next = create(&mut house.open(), &house.create_options(), &notices).unwrap();
+    assert_eq!(notices.0.into_inner().unwrap(), [] as [String; 0]);
+    assert_eq!(next.stats.files_unchanged, after.stats.files());
+    house.assert_nothing_missing_or_left_over();
 }
 
 #[test]

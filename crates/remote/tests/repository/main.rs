@@ -33,7 +33,11 @@ fn options() -> RemoteOptions {
 }
 
 fn open(machine: &Machine) -> RemoteRepository {
-    RemoteRepository::open(Arc::new(machine.clone()), options()).unwrap()
+    open_with(machine, options()).unwrap()
+}
+
+fn open_with(machine: &Machine, options: RemoteOptions) -> Result<RemoteRepository, RepositoryError> {
+    RemoteRepository::open(Arc::new(machine.clone()), options)
 }
 
 fn id(number: u32) -> ChunkId {
@@ -59,6 +63,29 @@ fn commit(repository: &RemoteRepository, manifest: &'static str) -> Result<(), R
     transaction.put(id(1), object(1, 100))?;
     transaction.put(ChunkId::MANIFEST, manifest.into())?;
     transaction.commit()
+}
+
+/// A repository that takes five minutes of silence for death, so many minutes after it was opened; and the clock.
+fn after_a_while(machine: &Machine, minutes: u64) -> (RemoteRepository, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
+    let patience = Duration::from_secs(1);
+    let options = RemoteOptions { silence: Some(Duration::from_mins(5)), patience, clock: clock.clone(), ..options() };
+    let repository = open_with(machine, options).unwrap();
+    clock.advance(Duration::from_mins(minutes));
+    (repository, clock)
+}
+
+/// Runs `work` while the clock goes on by six minutes, and nobody is to be reached again.
+fn while_minutes_pass<T>(machine: &Machine, clock: &Arc<ManualClock>, work: impl FnOnce() -> T) -> T {
+    let passing = Arc::clone(clock);
+    machine.refuse(100);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            passing.advance(Duration::from_mins(6));
+        });
+        work()
+    })
 }
 
 fn is_lost(error: &RepositoryError) -> bool {
@@ -182,8 +209,7 @@ fn whoever_reads_goes_on_after_the_connection_was_lost() {
     for mode in [RemoteMode::Shared, RemoteMode::Exclusive] {
         let machine = Machine::new();
         fill(&machine, 10, 1000);
-        let repository =
-            RemoteRepository::open(Arc::new(machine.clone()), RemoteOptions { mode, ..options() }).unwrap();
+        let repository = open_with(&machine, RemoteOptions { mode, ..options() }).unwrap();
         repository.get(&ChunkId::MANIFEST).unwrap();
         machine.once(Action::CutBefore, |call| *call == Call::Get { id: id(4) });
         machine.refuse(3);
@@ -264,9 +290,7 @@ fn whoever_was_told_what_is_there_does_not_go_on_where_somebody_else_has_written
     for has_listed in [false, true] {
         let machine = Machine::new();
         fill(&machine, 10, 1000);
-        let repository =
-            RemoteRepository::open(Arc::new(machine.clone()), RemoteOptions { mode: RemoteMode::Shared, ..options() });
-        let repository = repository.unwrap();
+        let repository = open_with(&machine, RemoteOptions { mode: RemoteMode::Shared, ..options() }).unwrap();
         repository.get(&ChunkId::MANIFEST).unwrap();
         if has_listed {
             repository.ids().unwrap();
@@ -372,31 +396,10 @@ fn a_key_whose_storing_was_not_answered_is_looked_up() {
 fn a_server_that_is_silent_is_given_up_where_it_has_little_to_do() {
     let machine = Machine::new();
     fill(&machine, 1, 10);
-    let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
-    let patience = Duration::from_secs(1);
-    let options = RemoteOptions { silence: Some(Duration::from_mins(5)), patience, clock: clock.clone(), ..options() };
-    let repository = RemoteRepository::open(Arc::new(machine.clone()), options).unwrap();
+    let (repository, clock) = after_a_while(&machine, 0);
     machine.decide(|call| if call.method() == Method::Get { Action::Stall } else { Action::Do });
-    let passing = clock.clone();
-    machine.refuse(100);
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            thread::sleep(Duration::from_millis(10));
-            passing.advance(Duration::from_mins(6));
-        });
-        let error = repository.get(&id(0)).unwrap_err();
-        assert!(error.to_string().contains("nothing has come for"), "{error}");
-    });
-}
-
-/// A repository that takes five minutes of silence for death, so many minutes after it was opened; and the clock.
-fn after_a_while(machine: &Machine, minutes: u64) -> (RemoteRepository, Arc<ManualClock>) {
-    let clock = Arc::new(ManualClock::at("2030-01-01T00:00:00Z"));
-    let patience = Duration::from_secs(1);
-    let options = RemoteOptions { silence: Some(Duration::from_mins(5)), patience, clock: clock.clone(), ..options() };
-    let repository = RemoteRepository::open(Arc::new(machine.clone()), options).unwrap();
-    clock.advance(Duration::from_mins(minutes));
-    (repository, clock)
+    let error = while_minutes_pass(&machine, &clock, || repository.get(&id(0)).unwrap_err());
+    assert!(error.to_string().contains("nothing has come for"), "{error}");
 }
 
 #[test]
@@ -417,19 +420,6 @@ fn who_was_asked_nothing_was_not_silent() {
     assert_eq!(machine.connections(), 1);
 }
 
-/// Runs `work` while the clock goes on by six minutes, and nobody is to be reached again.
-fn while_minutes_pass<T>(machine: &Machine, clock: &Arc<ManualClock>, work: impl FnOnce() -> T) -> T {
-    let passing = Arc::clone(clock);
-    machine.refuse(100);
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            thread::sleep(Duration::from_millis(200));
-            passing.advance(Duration::from_mins(6));
-        });
-        work()
-    })
-}
-
 #[test]
 fn a_server_that_replays_is_waited_for() {
     let machine = Machine::new();
@@ -448,7 +438,7 @@ fn a_server_that_replays_is_waited_for() {
             thread::sleep(Duration::from_millis(300));
             passing.advance(Duration::from_hours(1));
         });
-        RemoteRepository::open(Arc::new(machine.clone()), options)
+        open_with(&machine, options)
     });
     assert_eq!(repository.unwrap().get(&ChunkId::MANIFEST).unwrap(), "manifest 0");
 }
@@ -494,7 +484,7 @@ fn a_stop_ends_waiting_but_not_a_commit() {
     fill(&machine, 1, 10);
     let stop = Stop::default();
     let options = RemoteOptions { stop: stop.clone(), ..options() };
-    let repository = RemoteRepository::open(Arc::new(machine.clone()), options).unwrap();
+    let repository = open_with(&machine, options).unwrap();
     machine.once(Action::Stall, is(Method::Get));
     stop.request();
     assert!(matches!(repository.get(&id(0)), Err(RepositoryError::Stopped)));
@@ -531,6 +521,6 @@ fn nobody_takes_leave_of_a_server_that_never_spoke() {
 fn what_is_no_borg_is_said_to_be_none() {
     let machine = Machine::new();
     machine.once(Action::Babble, is(Method::Open));
-    let error = RemoteRepository::open(Arc::new(machine.clone()), options()).err().unwrap();
+    let error = open_with(&machine, options()).err().unwrap();
     assert!(error.to_string().contains("no borg server"), "{error}");
 }

@@ -420,23 +420,22 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_rolled_back() {
 /// A game that saves beside a backup that does not fit always finds room.
 #[test]
 fn what_does_not_fit_leaves_room_to_others_at_every_moment() {
-    const FREE: u64 = 142 << 20;
     let (disk, path) = new();
-    for additional in [0, 20 << 20] {
+    for (free, additional) in [(288 << 20, 0), (142 << 20, 20 << 20)] {
         configure(&disk, &path, "additional_free_space", &additional.to_string());
         let repository = open(&disk, &path, Mode::Exclusive).unwrap();
         let used = disk.used_bytes();
-        disk.set_capacity(Some(used + FREE));
+        disk.set_capacity(Some(used + free));
         let mut transaction = repository.begin().unwrap();
-        let mut least = FREE;
+        let mut least = free;
         let error = (0..=u8::MAX).find_map(|number| {
             let error = transaction.put(id(number), object(1, 2 << 20)).err();
-            least = least.min(FREE - (disk.used_bytes() - used));
+            least = least.min(free - (disk.used_bytes() - used));
             error
         });
         let error = error.unwrap();
         assert!(matches!(error, RepositoryError::InsufficientSpace { .. }), "{error}");
-        let left = (64 << 20).min((FREE - additional) / 2);
+        let left = (64 << 20).min((free - additional) / 4);
         assert!((left + additional..left + additional + (12 << 20)).contains(&least), "{least}");
         drop(transaction);
         assert_eq!(disk.used_bytes(), used);

@@ -52,11 +52,7 @@ fn known(session: &Session, archive: &ArchiveInfo) -> Result<Option<(String, Ext
     if session.unproven(archive)?.is_some() {
         return Ok(None);
     }
-    match session.open_archive(archive).and_then(|open| Extent::of(session, &open)) {
-        Ok(extent) => Ok(Some((archive.name.to_string(), extent))),
-        Err(error) if error.is_damage() => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(Extent::of_listed(session, archive)?.map(|extent| (archive.name.to_string(), extent)))
 }
 
 fn in_words(extent: Extent) -> String {

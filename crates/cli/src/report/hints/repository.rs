@@ -77,7 +77,9 @@ pub(super) fn repository(error: &RepositoryError) -> Option<String> {
             DAMAGED.into()
         }
         RepositoryError::InsufficientSpace { .. } => {
-            "make space on its disk, or keep fewer archives and run: worldkeeper prune".into()
+            "what was under way is undone, and what is left of the disk is left to others, such as the game. Make space there, or \
+             keep fewer archives and run: worldkeeper prune"
+                .into()
         }
         RepositoryError::DiskFull { required_bytes, .. } => format!(
             "nothing was changed. Already the first {} did not fit, and how much there is in all is not known: make more space \
