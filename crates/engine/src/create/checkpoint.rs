@@ -85,6 +85,7 @@ impl Writer<'_> {
 
     /// Commits what there is under the checkpoint's name, and begins to change anew.
     pub(super) fn checkpoint(mut self) -> Result<Self, SessionError> {
+        self.items.store(&mut self.change, self.index, &mut self.stats)?;
         let parts = self.parts();
         let mut own = Vec::new();
         let mut items = self.items.ids().to_vec();

@@ -4,7 +4,7 @@
 //! Equal cuts mean equal chunks: a run that changed nothing stores no item chunk, whichever client made the last one. That a
 //! file was cut by a plan is seen from its chunks, so it makes no difference whether it was read now or long ago.
 
-use std::ops::Range;
+use std::iter;
 use std::sync::RwLock;
 
 use worldkeeper_archive::{ChunkRef, Item, ItemReader, TooLarge};
@@ -27,7 +27,10 @@ pub(crate) struct ItemStream<'a> {
     /// Chunks of files that stock's rule has cut are no shorter; `None` if that says nothing.
     shortest: Option<u32>,
     cutter: Cutter,
+    /// Packed items that are not stored yet.
     pending: Vec<u8>,
+    /// Where the chunks end that these begin with.
+    ends: Vec<usize>,
     ids: Vec<ChunkId>,
 }
 
@@ -41,8 +44,8 @@ impl<'a> ItemStream<'a> {
     /// A stream that is cut as stock does, to its end.
     pub(crate) fn new(key: &'a Key, sealer: ChunkSealer<'a>) -> Self {
         let chunker = Chunker::new(&ChunkerParams::ITEMS, key.chunk_seed());
-        let (pending, ids) = (Vec::new(), Vec::new());
-        Self { key, sealer, shortest: None, cutter: Cutter::Stock(chunker), pending, ids }
+        let (pending, ends, ids) = (Vec::new(), Vec::new(), Vec::new());
+        Self { key, sealer, shortest: None, cutter: Cutter::Stock(chunker), pending, ends, ids }
     }
 
     /// The same, but from the first file on that was cut by a plan it is cut in a way that suits such files. All others
@@ -68,7 +71,7 @@ impl<'a> ItemStream<'a> {
         if matches!(self.cutter, Cutter::Stock(_)) && self.shortest.is_some_and(|size| cuts::are_by_plan(chunks, size))
         {
             // What came so far is a list of its own, so that it is what it was the next time.
-            self.cut(true, change, index, stats)?;
+            self.cut(true);
             self.cutter = Cutter::Own(ItemCuts::default());
         }
         let start = self.pending.len();
@@ -83,20 +86,17 @@ impl<'a> ItemStream<'a> {
                 _ => SessionError::ItemTooLong(path),
             });
         }
+        let cut = self.is_cut_to();
         match &mut self.cutter {
             Cutter::Own(cuts) => {
-                let ends = cuts.find(self.key, item, &self.pending, start);
-                let begins = std::iter::once(0).chain(ends.iter().copied());
-                for (begin, end) in begins.zip(ends.iter().copied()) {
-                    self.store(begin..end, change, index, stats)?;
-                }
-                self.pending.drain(..ends.last().copied().unwrap_or(0));
-                Ok(())
+                let ends = cuts.find(self.key, item, &self.pending[cut..], start - cut);
+                self.ends.extend(ends.into_iter().map(|end| cut + end));
             }
             // Looking for a cut costs a pass over what is new; below this there is not enough to look at.
-            Cutter::Stock(_) if self.pending.len() < BATCH => Ok(()),
-            Cutter::Stock(_) => self.cut(false, change, index, stats),
+            Cutter::Stock(_) if self.pending.len() - cut < BATCH => {}
+            Cutter::Stock(_) => self.cut(false),
         }
+        if self.is_cut_to() < TOGETHER { Ok(()) } else { self.store(change, index, stats) }
     }
 
     /// Stores what is left; returns the ids of all chunks, in order.
@@ -106,16 +106,17 @@ impl<'a> ItemStream<'a> {
         index: &RwLock<ChunkIndex>,
         stats: &mut CreateStats,
     ) -> Result<Vec<ChunkId>, SessionError> {
-        self.cut(true, change, index, stats)?;
+        self.cut(true);
+        self.store(change, index, stats)?;
         Ok(std::mem::take(&mut self.ids))
     }
 
-    /// The chunks so far.
+    /// The chunks that are stored.
     pub(crate) fn ids(&self) -> &[ChunkId] {
         &self.ids
     }
 
-    /// What would follow the chunks so far if the stream ended here with `more` items, in pieces as long as chunks of
+    /// What would follow the chunks that are stored if the stream ended here with `more` items, in pieces as long as chunks of
     /// items may be. The stream itself stays as it is.
     pub(crate) fn rest(&self, more: &[Item]) -> Vec<Vec<u8>> {
         let mut encoder = Encoder::append_to(self.pending.clone());
@@ -125,14 +126,14 @@ impl<'a> ItemStream<'a> {
         encoder.finish().chunks(ChunkerParams::ITEMS.max_chunk_size()).map(<[u8]>::to_vec).collect()
     }
 
-    fn cut(
-        &mut self,
-        at_end: bool,
-        change: &mut Change<'_>,
-        index: &RwLock<ChunkIndex>,
-        stats: &mut CreateStats,
-    ) -> Result<(), SessionError> {
-        let mut start = 0;
+    /// Up to where what is pending is cut.
+    fn is_cut_to(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// Cuts what is pending, as far as it can be known where.
+    fn cut(&mut self, at_end: bool) {
+        let mut start = self.is_cut_to();
         loop {
             let rest = &self.pending[start..];
             let len = match &mut self.cutter {
@@ -140,23 +141,27 @@ impl<'a> ItemStream<'a> {
                 Cutter::Own(_) => Some(rest.len()).filter(|len| at_end && *len > 0),
             };
             let Some(len) = len else { break };
-            self.store(start..start + len, change, index, stats)?;
             start += len;
+            self.ends.push(start);
         }
-        self.pending.drain(..start);
-        Ok(())
     }
 
-    /// Stores some of what is pending as a chunk.
-    fn store(
+    /// Stores the chunks that what is pending begins with. They are named side by side: of a tree that did not change, that is most
+    /// of what there is to do about them.
+    pub(crate) fn store(
         &mut self,
-        range: Range<usize>,
         change: &mut Change<'_>,
         index: &RwLock<ChunkIndex>,
         stats: &mut CreateStats,
     ) -> Result<(), SessionError> {
-        let stored = store(&self.pending[range], self.key, &mut self.sealer, change, index, stats)?;
-        self.ids.push(stored.id);
+        let begins = iter::once(0).chain(self.ends.iter().copied());
+        let chunks: Vec<_> = begins.zip(&self.ends).map(|(begin, end)| &self.pending[begin..*end]).collect();
+        for (chunk, id) in chunks.iter().zip(self.key.id_digester().digest_all(&chunks)) {
+            let stored = store_named(ChunkId(id), chunk, &mut self.sealer, change, index, stats)?;
+            self.ids.push(stored.id);
+        }
+        self.pending.drain(..self.is_cut_to());
+        self.ends.clear();
         Ok(())
     }
 }
@@ -170,7 +175,18 @@ pub(crate) fn store(
     index: &RwLock<ChunkIndex>,
     stats: &mut CreateStats,
 ) -> Result<ChunkRef, SessionError> {
-    let id = key.id_hash(chunk);
+    store_named(key.id_hash(chunk), chunk, sealer, change, index, stats)
+}
+
+/// As [`store`], of a chunk whose id is known.
+fn store_named(
+    id: ChunkId,
+    chunk: &[u8],
+    sealer: &mut ChunkSealer<'_>,
+    change: &mut Change<'_>,
+    index: &RwLock<ChunkIndex>,
+    stats: &mut CreateStats,
+) -> Result<ChunkRef, SessionError> {
     let size = chunk.len() as u32;
     let known = super::read(index).get(&id).map(|entry| entry.csize);
     let csize = if let Some(csize) = known {
@@ -190,3 +206,5 @@ pub(crate) fn store(
 
 /// How many bytes are collected before they are cut; a little less than the stream's smallest chunk would do no good.
 const BATCH: usize = 64 * 1024;
+/// How many bytes of chunks are named together: some eight as stock cuts them.
+const TOGETHER: usize = 1024 * 1024;
