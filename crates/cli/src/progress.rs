@@ -160,6 +160,17 @@ impl Monitor for Reporter {
                 );
             }
             Notice::LeftOut { path, what } => info!("{} is left out: it is {what}", escaped(path)),
+            Notice::LeadsOut { path, target, more } => {
+                let others = match more {
+                    0 => String::new(),
+                    _ => format!(", and so it is with {}", words::count(more, "more link")),
+                };
+                info!(
+                    "{} is a link to {}, which is in no source: what is there is not in the archive{others}",
+                    escaped(path),
+                    escaped(target)
+                );
+            }
             Notice::NotSet { path, problem } => self.warn_of_file(&about(&escaped(path), problem)),
             // However many there are, each is one that somebody misses.
             Notice::NotRestored { path, problem } => self.warn(&about(&escaped(path), problem)),

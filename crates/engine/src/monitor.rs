@@ -73,6 +73,15 @@ pub enum Notice<'a> {
         /// What it is: the repository, the state directory.
         what: &'static str,
     },
+    /// A symbolic link leads out of the sources: what it leads to is not in the archive.
+    LeadsOut {
+        /// The link.
+        path: &'a Path,
+        /// Where it leads, as it says itself.
+        target: &'a Path,
+        /// How many more do so.
+        more: u64,
+    },
     /// Restored, but without everything that it had.
     NotSet {
         /// The file.

@@ -39,6 +39,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod ways_out;
 mod writer;
 
 use std::path::{PathBuf, absolute};

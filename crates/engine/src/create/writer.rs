@@ -16,6 +16,7 @@ use super::roots::Roots;
 use super::sources::Sources;
 use super::step::{FileState, FinishedFile, Remembered, SealedChunk, Step, Steps};
 use super::watch::Watch;
+use super::ways_out::WaysOut;
 use super::{CreateError, CreateOptions, CreateStats, Created, OldCheckpoints};
 use crate::cache::{ChunkIndex, FoundFiles};
 use crate::cuts;
@@ -50,6 +51,7 @@ pub(super) struct Writer<'a> {
     pub(super) orphans: Vec<ChunkRef>,
     roots: Roots,
     sources: Sources,
+    ways_out: WaysOut,
     pub(super) found: FoundFiles,
     /// Stored bytes of the archive's content, each reference counted.
     csize: u64,
@@ -97,6 +99,7 @@ impl<'a> Writer<'a> {
             orphans: Vec::new(),
             roots: Roots::new(&options.sources),
             sources: Sources::new(&options.sources),
+            ways_out: WaysOut::new(&options.sources, &options.cwd),
             found: FoundFiles::default(),
             csize: 0,
             amiss: Amiss::default(),
@@ -181,6 +184,7 @@ impl<'a> Writer<'a> {
             Step::File(file) => self.file(*file)?,
             Step::Other(item) => {
                 self.item(&item)?;
+                self.ways_out.see(&item);
                 if FileType::from_raw_mode(item.mode) == FileType::RegularFile {
                     // Another link of a file that is in the archive.
                     self.sources.file(&item.path);
@@ -406,6 +410,9 @@ impl<'a> Writer<'a> {
     fn finish(mut self) -> Result<(Committed, Created, FoundFiles), CreateError> {
         if let Some(lost) = self.roots.lost() {
             return Err(CreateError::Lost { path: lost.path.clone() });
+        }
+        if let Some((path, target, more)) = self.ways_out.found() {
+            self.monitor.notice(Notice::LeadsOut { path: as_path(path), target: as_path(target), more });
         }
         // What is read back after the commit needs some memory, too.
         self.checkpoints.shared.buffers.give_up();

@@ -176,6 +176,20 @@ fn whoever_waits_for_an_index_hears_how_far_it_is() {
 }
 
 #[test]
+fn a_link_that_leads_out_of_the_sources_is_told() {
+    let house = House::ready(EncryptionMode::RepokeyBlake2);
+    for (name, target) in [("level", "level.dat"), ("overworld", "/mnt/fast/overworld")] {
+        std::os::unix::fs::symlink(target, house.world().join(name)).unwrap();
+    }
+    let notices = Notices::default();
+    create(&mut house.open(), &house.create_options(), &notices).unwrap();
+    let told = notices.0.into_inner().unwrap();
+    let told: Vec<_> = told.iter().filter(|told| told.starts_with("LeadsOut")).collect();
+    let [told] = told[..] else { panic!("{told:?}") };
+    assert!(told.contains(r#"world/overworld", target: "/mnt/fast/overworld", more: 0"#), "{told}");
+}
+
+#[test]
 fn a_commit_is_believed_when_it_was_read_back() {
     let house = House::ready(EncryptionMode::RepokeyBlake2);
     let before = house.backup();
