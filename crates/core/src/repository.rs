@@ -11,6 +11,21 @@ use crate::{ChunkId, DiskError, RepositoryId};
 
 pub use check::{CheckEvent, CheckOptions, Finding, RepositoryCheck, Severity};
 
+/// An object that will be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Which one.
+    pub id: ChunkId,
+    /// How many bytes it has, where that is known, or was once: what is small can be asked for many at a time.
+    pub csize: Option<u32>,
+}
+
+impl From<ChunkId> for Announced {
+    fn from(id: ChunkId) -> Self {
+        Self { id, csize: None }
+    }
+}
+
 /// A repository that is open, and locked as it was asked to be. Dropping it gives the lock back.
 ///
 /// All methods may be called from several threads.
@@ -25,7 +40,7 @@ pub trait Repository: Send + Sync {
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError>;
 
     /// Says which objects will be read next, in which order: a hint, for whoever is far from them. They need not be read.
-    fn will_read(&self, _ids: &[ChunkId]) {}
+    fn will_read(&self, _objects: &mut dyn Iterator<Item = Announced>) {}
 
     /// The ids of all objects, the manifest's included: in the order in which the objects are read fastest, if there is one.
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError>;

@@ -88,5 +88,7 @@ pub use session::{
 pub use source::{Action, ExcludeTags, RootError, SourceError, SourceRoot, TagName, TagNameError};
 pub use state::{RepositoryState, StateDir, StateError};
 pub use tar::{ImportError, ImportOptions, TarError, export_tar, import_tar};
-pub use undelete::{DeletedArchive, Missing, UndeleteError, UndeleteStats, deleted_archives, undelete};
+pub use undelete::{
+    DeletedArchive, DeletedArchives, Missing, UndeleteError, UndeleteStats, deleted_archives, undelete,
+};
 pub use verify::{EncodingProblem, Verify, VerifyError};

@@ -81,7 +81,9 @@ impl Digests {
 
     /// As Python's `json.dumps` writes it: stock reads any JSON, but a file of ours should be one of its.
     fn to_json(&self) -> String {
-        let digests: Vec<_> = self.0.iter().map(|(part, digest)| format!(r#""{part}": "{digest}""#)).collect();
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let digests = self.0.iter().map(|(part, digest)| format!("{}: {}", quoted(part), quoted(digest)));
+        let digests: Vec<_> = digests.collect();
         format!(r#"{{"algorithm": "{ALGORITHM}", "digests": {{{}}}}}"#, digests.join(", "))
     }
 
@@ -185,6 +187,12 @@ mod tests {
         fn any_bytes_are_survived(bytes: Vec<u8>, text: String) {
             let _ = Integrity::decode(&bytes);
             let _ = Digests::from_json(text.as_bytes());
+        }
+
+        #[test]
+        fn digests_of_any_text_read_back(part: String, digest: String) {
+            let digests = Digests([(FINAL_PART.to_owned(), digest.clone()), (part, digest)].into());
+            assert_eq!(Digests::from_json(digests.to_json().as_bytes()).unwrap(), Some(digests));
         }
     }
 

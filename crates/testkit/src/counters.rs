@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use worldkeeper_core::repository::{CheckEvent, CheckOptions, CompactStats, RepositoryCheck};
+use worldkeeper_core::repository::{Announced, CheckEvent, CheckOptions, CompactStats, RepositoryCheck};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, RepositoryId, Transaction};
 
 use crate::segments;
@@ -202,8 +202,8 @@ impl Repository for Watched {
         self.repository.get(id)
     }
 
-    fn will_read(&self, ids: &[ChunkId]) {
-        self.repository.will_read(ids);
+    fn will_read(&self, objects: &mut dyn Iterator<Item = Announced>) {
+        self.repository.will_read(objects);
     }
 
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {

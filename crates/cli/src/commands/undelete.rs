@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use tracing::warn;
 use worldkeeper_core::Stop;
-use worldkeeper_engine::{deleted_archives, undelete as undelete_archives};
+use worldkeeper_engine::{DeletedArchives, deleted_archives, undelete as undelete_archives};
 
 use super::archives;
 use super::output::Output;
@@ -11,7 +12,7 @@ use crate::escape::{escape, escape_bytes};
 use crate::open::Purpose;
 use crate::place::Place;
 use crate::progress::Reporter;
-use crate::report::Done;
+use crate::report::{self, Done};
 use crate::words;
 
 /// Lists the deleted archives and the harmed ones, or brings those back that are named: all of them, or none.
@@ -19,7 +20,7 @@ pub(super) fn undelete(place: &Arc<Place>, wanted: &[String], stop: &Stop) -> an
     let mut output = Output::new();
     if wanted.is_empty() {
         let session = place.session_for_undelete(Purpose::Read, stop)?;
-        let archives = deleted_archives(&session)?;
+        let DeletedArchives { archives, unread } = deleted_archives(&session)?;
         for archive in &archives {
             let held = if archive.missing.is_nothing() { "whole".to_owned() } else { archive.missing.to_string() };
             let state = if archive.is_listed { format!("damaged; what was there before is {held}") } else { held };
@@ -28,7 +29,13 @@ pub(super) fn undelete(place: &Arc<Place>, wanted: &[String], stop: &Stop) -> an
         }
         output.finish()?;
         eprintln!("{} can be looked at", words::count(archives.len() as u64, "deleted archive"));
-        return Ok(Done::Well);
+        if let Some(error) = &unread {
+            warn!(
+                "not all of the repository could be looked at, so there may be more, or more of them: {}",
+                report::chain(error)
+            );
+        }
+        return Ok(Done::with(unread.is_some().into()));
     }
     let mut session = place.session_for_undelete(Purpose::Write, stop)?;
     let reporter = Reporter::new(&place.screen, "undeleting");

@@ -70,7 +70,8 @@ fn announce(session: &Session, ids: &[ChunkId], place: usize) {
     if place.is_multiple_of(ANNOUNCED) {
         let from = if place == 0 { 0 } else { place + ANNOUNCED };
         let to = (place + 2 * ANNOUNCED).min(ids.len());
-        session.repository().will_read(ids.get(from..to).unwrap_or_default());
+        let ids = ids.get(from..to).unwrap_or_default();
+        session.repository().will_read(&mut ids.iter().map(|id| (*id).into()));
     }
 }
 

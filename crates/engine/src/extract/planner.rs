@@ -1,7 +1,8 @@
 //! The front of the pipeline: reads the items and says which chunks will be needed, in order.
 
 use crossbeam_channel::Sender;
-use worldkeeper_archive::Item;
+use worldkeeper_archive::{ChunkRef, Item};
+use worldkeeper_core::repository::Announced;
 
 use super::opener::Job;
 use super::wanted::{Selector, Wanted};
@@ -86,8 +87,8 @@ impl<'a> Planner<'a> {
         let size = chunks.iter().flatten().map(|chunk| u64::from(chunk.size)).sum();
         let step = Step::Item { chunks: chunks.as_ref().map(Vec::len), size, item: Box::new(item) };
         self.send(step)?;
-        let ids: Vec<_> = chunks.iter().flatten().map(|chunk| chunk.id).collect();
-        self.session.repository().will_read(&ids);
+        let announced = |chunk: &ChunkRef| Announced { id: chunk.id, csize: Some(chunk.csize) };
+        self.session.repository().will_read(&mut chunks.iter().flatten().map(announced));
         for chunk in chunks.into_iter().flatten() {
             self.take(step_bytes(chunk.size as usize))?;
             let number = self.number();

@@ -152,7 +152,7 @@ impl Session {
 
     /// Reads an archive's items, one by one.
     pub fn items<'s>(&'s self, archive: &'s OpenArchive) -> Items<'s> {
-        self.repository.will_read(&archive.metadata.items);
+        self.repository.will_read(&mut archive.metadata.items.iter().map(|id| (*id).into()));
         Items {
             reader: self.reader(),
             name: &archive.metadata.name,
@@ -199,7 +199,7 @@ impl Session {
             return Err(broken(ArchiveProblem::OtherName(metadata.name)).into());
         }
         let mut items = ItemSalvage::new(&self.manifest.item_keys);
-        self.repository.will_read(&metadata.items);
+        self.repository.will_read(&mut metadata.items.iter().map(|id| (*id).into()));
         for id in &metadata.items {
             self.check_stop()?;
             items.push(&read(id, tell)?);

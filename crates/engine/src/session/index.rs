@@ -130,7 +130,7 @@ impl Session {
         }
         self.compare(&mut index, monitor)?;
         let without_csize = index.without_csize();
-        self.repository.will_read(&without_csize);
+        self.repository.will_read(&mut without_csize.iter().map(|id| (*id).into()));
         for id in without_csize {
             self.check_stop()?;
             let csize = self.repository.get(&id)?.len() as u32;

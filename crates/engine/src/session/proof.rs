@@ -33,7 +33,7 @@ impl Session {
     /// If a stop was asked for.
     pub fn prove(&self, archives: Vec<ArchiveInfo>) -> Result<Proofs, SessionError> {
         let mut proofs = Proofs::default();
-        self.repository().will_read(&archives.iter().map(|archive| archive.id).collect::<Vec<_>>());
+        self.repository().will_read(&mut archives.iter().map(|archive| archive.id.into()));
         for archive in archives {
             self.check_stop()?;
             match self.look_at(&archive)? {

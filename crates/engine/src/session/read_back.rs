@@ -89,7 +89,7 @@ impl Stored {
 /// Reads objects and checks them, until one is not what it should be.
 fn read(session: &Session, stored: &[StoredObject]) -> Result<(), ObjectError> {
     let (repository, key) = (session.repository(), session.key());
-    repository.will_read(&stored.iter().map(|stored| stored.id).collect::<Vec<_>>());
+    repository.will_read(&mut stored.iter().map(|stored| stored.id.into()));
     let (places, failed) = (AtomicUsize::new(0), Mutex::new(None::<ObjectError>));
     let failed_now = || failed.lock().unwrap_or_else(PoisonError::into_inner);
     let next = || stored.get(places.fetch_add(1, Ordering::Relaxed)).filter(|_| failed_now().is_none());

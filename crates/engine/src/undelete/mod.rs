@@ -73,12 +73,23 @@ pub struct UndeleteStats {
     pub stored_bytes: u64,
 }
 
-/// The deleted archives that a repository still holds, oldest first, and what is missing of each. Among them are those that
-/// are listed, but of which something was deleted that can be brought back.
-pub fn deleted_archives(session: &Session) -> Result<Vec<DeletedArchive>, SessionError> {
+/// What a look for deleted archives has found.
+#[derive(Debug)]
+pub struct DeletedArchives {
+    /// They, oldest first, and what is missing of each. Among them are those that are listed, but of which something was deleted
+    /// that can be brought back.
+    pub archives: Vec<DeletedArchive>,
+    /// Why there may be more: the first error of what could not be read and was passed over.
+    pub unread: Option<RepositoryError>,
+}
+
+/// The deleted archives that a repository still holds.
+pub fn deleted_archives(session: &Session) -> Result<DeletedArchives, SessionError> {
     let remains = Remains::find(session)?;
     let archives = found::archives(session, &remains, |_| true)?;
-    archives.into_iter().map(|archive| Ok(archive.look_at(session, &remains)?.0)).collect()
+    let archives = archives.into_iter().map(|archive| Ok(archive.look_at(session, &remains)?.0));
+    let archives = archives.collect::<Result<_, SessionError>>()?;
+    Ok(DeletedArchives { archives, unread: session.repository().earlier_unread() })
 }
 
 /// Brings deleted archives back, and what was deleted of others, by name or by the first digits of their id; all of them, or

@@ -13,8 +13,9 @@ use worldkeeper_core::repository::CheckOptions as StoredCheckOptions;
 use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop};
 use worldkeeper_crypto::{EncryptionMode, KeyFile};
 use worldkeeper_engine::{
-    CheckOptions, CreateOptions, NoKeyFiles, RecreateOptions, Recreater, Session, SessionError, SessionOptions, Silent,
-    StateDir, check, check_stored, compact, create, delete, deleted_archives, export_key, import_key, rename, undelete,
+    CheckOptions, CreateOptions, DeletedArchives, NoKeyFiles, RecreateOptions, Recreater, Session, SessionError,
+    SessionOptions, Silent, StateDir, check, check_stored, compact, create, delete, deleted_archives, export_key,
+    import_key, rename, undelete,
 };
 use worldkeeper_repository::{self as repository, LocalRepository, Mode, OpenOptions};
 use worldkeeper_testkit::clock::ManualClock;
@@ -158,7 +159,11 @@ impl House {
     pub(crate) fn undelete(&self) -> Outcome {
         let state = self.state()?;
         let mut session = self.open(&state, Mode::Exclusive)?;
-        let deleted: Vec<_> = deleted_archives(&session)?.iter().map(|archive| archive.name.to_string()).collect();
+        let DeletedArchives { archives, unread } = deleted_archives(&session)?;
+        if let Some(error) = unread {
+            return Err(error.into());
+        }
+        let deleted: Vec<_> = archives.iter().map(|archive| archive.name.to_string()).collect();
         undelete(&mut session, &deleted, &Silent)?;
         Ok(())
     }

@@ -64,7 +64,7 @@ impl House {
 
     /// The archives that can be brought back whole.
     fn whole(&self) -> Vec<ArchiveName> {
-        let archives = deleted_archives(&self.open_anyhow()).unwrap();
+        let archives = deleted_archives(&self.open_anyhow()).unwrap().archives;
         archives.into_iter().filter(|archive| archive.missing.is_nothing()).map(|archive| archive.name).collect()
     }
 

@@ -1,35 +1,50 @@
 //! Reading ahead: what will be asked for soon is asked for now.
 //!
 //! What was announced waits in a queue. As much of it is asked for as the budget allows for objects that are on their way or
-//! have come and were not taken; whatever is taken makes room for more.
+//! have come and were not taken; whatever is taken makes room for more. Far from the server it is what is on its way that counts, so
+//! of small objects there are many; how small they are has to be known beforehand.
 
 use std::collections::{HashMap, VecDeque};
 
 use worldkeeper_core::ChunkId;
+use worldkeeper_core::repository::Announced;
 use worldkeeper_rpc::{Call, Client, MsgId, Outcome, Payload, Reply};
 
 /// Objects that may be on their way or wait to be taken.
-const MAX_OBJECTS: usize = 64;
-/// And what they may take.
+const MAX_OBJECTS: usize = 512;
+/// And what they may take, by what was announced.
 const MAX_BYTES: usize = 24 << 20;
+/// What an object may have of which that is not known: less is no reason to ask for more of them.
+const UNKNOWN_BYTES: usize = MAX_BYTES / 64;
+/// What is held at most, whatever was announced: a server can send what it likes.
+const MAX_HELD: usize = 4 * MAX_BYTES;
 /// Announced ids that are remembered: a hint, not a promise.
 const MAX_WANTED: usize = 1 << 17;
 
 /// What was announced, and how far it is.
 #[derive(Debug, Default)]
 pub(super) struct ReadAhead {
-    wanted: VecDeque<ChunkId>,
+    wanted: VecDeque<Announced>,
     /// How often each is in the queue, less those that were asked for in another way meanwhile.
     open: HashMap<ChunkId, u32>,
-    /// What each request is for; `None` where nobody wants it any more.
-    by_request: HashMap<MsgId, Option<ChunkId>>,
+    by_request: HashMap<MsgId, Request>,
     objects: HashMap<ChunkId, State>,
     /// Those that are here, in the order in which they came, and some that were taken.
     here: VecDeque<ChunkId>,
-    /// Bytes of the objects that have come.
+    /// Bytes of the objects that have come, and those that are expected of others.
     held: usize,
+    coming: usize,
     /// A middle size of objects.
     usual: usize,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+struct Request {
+    /// Which object; `None` where nobody wants it any more.
+    id: Option<ChunkId>,
+    /// What it was expected to have.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -40,11 +55,11 @@ enum State {
 
 impl ReadAhead {
     /// Notes what will be asked for.
-    pub(super) fn want(&mut self, ids: &[ChunkId]) {
+    pub(super) fn want(&mut self, objects: &mut dyn Iterator<Item = Announced>) {
         let room = MAX_WANTED.saturating_sub(self.wanted.len());
-        for id in &ids[..ids.len().min(room)] {
-            self.wanted.push_back(*id);
-            *self.open.entry(*id).or_default() += 1;
+        for announced in objects.take(room) {
+            self.wanted.push_back(announced);
+            *self.open.entry(announced.id).or_default() += 1;
         }
     }
 
@@ -97,8 +112,8 @@ impl ReadAhead {
     /// Forgets what is known of an object; one that is on its way is dropped when it comes.
     pub(super) fn forget(&mut self, id: &ChunkId) {
         if !self.drop_held(id) && self.objects.remove(id).is_some() {
-            for coming in self.by_request.values_mut().filter(|coming| **coming == Some(*id)) {
-                *coming = None;
+            for request in self.by_request.values_mut().filter(|request| request.id == Some(*id)) {
+                request.id = None;
             }
         }
     }
@@ -114,10 +129,16 @@ impl ReadAhead {
 
     /// Takes an answer, if it is to something asked for here; else gives it back.
     pub(super) fn arrived(&mut self, msgid: MsgId, outcome: Outcome) -> Option<Outcome> {
-        let Some(wanted) = self.by_request.remove(&msgid) else { return Some(outcome) };
-        let id = wanted?;
+        let Some(Request { id, bytes }) = self.by_request.remove(&msgid) else { return Some(outcome) };
+        self.coming -= bytes;
+        let id = id?;
         let size = size(&outcome);
         self.usual = if self.usual == 0 { size } else { (self.usual * 7 + size) / 8 };
+        if self.held + size > MAX_HELD && self.held > 0 {
+            // Who wants it will ask for it.
+            self.objects.remove(&id);
+            return None;
+        }
         self.held += size;
         self.objects.insert(id, State::Here(outcome));
         self.here.push_back(id);
@@ -130,16 +151,17 @@ impl ReadAhead {
 
     /// Asks for as much as there is room for.
     pub(super) fn ask_more(&mut self, client: &mut Client) {
-        while let Some(id) = self.wanted.front().copied() {
+        while let Some(announced) = self.wanted.front().copied() {
+            let id = announced.id;
             // Nobody waits for it any more, or it is on its way already: once more would be too much.
             if !self.open.contains_key(&id) || self.objects.contains_key(&id) {
                 self.wanted.pop_front();
                 self.skip(&id);
                 continue;
             }
-            let usual = if self.usual == 0 { 1 << 20 } else { self.usual };
-            let expected = self.held + (self.by_request.len() + 1) * usual;
-            let is_full = self.objects.len() >= MAX_OBJECTS || expected > MAX_BYTES && !self.objects.is_empty();
+            let bytes = self.expected(announced);
+            let is_too_much = self.held + self.coming + bytes > MAX_BYTES && !self.objects.is_empty();
+            let is_full = self.objects.len() >= MAX_OBJECTS || is_too_much;
             let call = Call::Get { id };
             if is_full || !client.has_room(&call) {
                 break;
@@ -147,11 +169,23 @@ impl ReadAhead {
             let Ok(msgid) = client.request(&call) else { break };
             self.wanted.pop_front();
             self.skip(&id);
-            self.by_request.insert(msgid, Some(id));
+            self.coming += bytes;
+            self.by_request.insert(msgid, Request { id: Some(id), bytes });
             self.objects.insert(id, State::Coming);
         }
         if self.wanted.is_empty() {
             self.open.clear();
+        }
+    }
+}
+
+impl ReadAhead {
+    /// How many bytes it will have, as far as can be told.
+    fn expected(&self, announced: Announced) -> usize {
+        match announced.csize {
+            Some(csize) => csize as usize,
+            None if self.usual == 0 => 1 << 20,
+            None => self.usual.max(UNKNOWN_BYTES),
         }
     }
 }
@@ -177,7 +211,7 @@ mod tests {
     fn what_was_taken_leaves_nothing_behind() {
         let mut ahead = ReadAhead::default();
         let arrive = |ahead: &mut ReadAhead, number: u32| {
-            ahead.by_request.insert(MsgId(number.into()), Some(id(number)));
+            ahead.by_request.insert(MsgId(number.into()), Request { id: Some(id(number)), bytes: 0 });
             ahead.objects.insert(id(number), State::Coming);
             let object = Payload(vec![1; 100].into());
             assert!(ahead.arrived(MsgId(number.into()), Ok(Reply::Data(object))).is_none());
@@ -191,5 +225,19 @@ mod tests {
         }
         assert_eq!((ahead.held, ahead.objects.len(), ahead.by_request.len()), (100, 1, 0));
         assert!(ahead.here.contains(&id(0)));
+    }
+
+    #[test]
+    fn what_a_server_sends_beyond_all_measure_is_not_held() {
+        let mut ahead = ReadAhead::default();
+        let object = Payload(vec![1; 1 << 20].into());
+        for number in 0..500 {
+            ahead.by_request.insert(MsgId(number), Request { id: Some(id(number as u32)), bytes: 0 });
+            ahead.objects.insert(id(number as u32), State::Coming);
+            assert!(ahead.arrived(MsgId(number), Ok(Reply::Data(object.clone()))).is_none());
+        }
+        assert_eq!((ahead.held, ahead.objects.len()), (MAX_HELD, MAX_HELD >> 20));
+        assert!(matches!(ahead.take(&id(0)), Some(Some(Ok(_)))));
+        assert!(matches!(ahead.take(&id(499)), Some(None)), "who wants it asks for it");
     }
 }

@@ -14,6 +14,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
+use worldkeeper_core::repository::Announced;
 use worldkeeper_core::{ChunkId, Clock, Stop};
 use worldkeeper_rpc::stderr::Line;
 use worldkeeper_rpc::{Call, MsgId, Outcome, RemoteError, Version, Window};
@@ -176,8 +177,8 @@ impl Conversation {
     }
 
     /// Says which objects will be asked for next, in which order.
-    pub(crate) fn read_ahead(&self, ids: &[ChunkId]) {
-        self.shared.lock().ahead.want(ids);
+    pub(crate) fn read_ahead(&self, objects: &mut dyn Iterator<Item = Announced>) {
+        self.shared.lock().ahead.want(objects);
         self.shared.pump();
     }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use worldkeeper_core::repository::{CheckEvent, CheckOptions, RepositoryCheck};
+use worldkeeper_core::repository::{Announced, CheckEvent, CheckOptions, RepositoryCheck};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, RepositoryId, Transaction};
 use worldkeeper_rpc::{AsSeen, Call, Outcome, Page, Payload, RemoteError, Reply};
 
@@ -207,8 +207,8 @@ impl Repository for RemoteRepository {
         seen
     }
 
-    fn will_read(&self, ids: &[ChunkId]) {
-        self.conversation().read_ahead(ids);
+    fn will_read(&self, objects: &mut dyn Iterator<Item = Announced>) {
+        self.conversation().read_ahead(objects);
     }
 
     fn ids(&self) -> Result<Vec<ChunkId>, RepositoryError> {

@@ -92,7 +92,7 @@ fn try_case(case: u64, recorded: &Arc<Vec<Vec<u8>>>, replies: &Arc<AtomicUsize>)
     let Some(repository) = heard(&name, opened) else { return };
     match doing {
         0 => {
-            repository.will_read(&[id(0), id(1), id(2)]);
+            repository.will_read(&mut (0..3).map(|number| id(number).into()));
             for number in 0..4 {
                 let bytes = heard(&name, repository.get(&id(number)));
                 let is_said = |bytes: &Bytes| said.lock().unwrap().gave(&id(number), bytes);

@@ -4,11 +4,13 @@ mod hostile;
 mod server;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::channel;
+use worldkeeper_core::repository::Announced;
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, Stop, error_text};
 use worldkeeper_remote::{Connect, ConnectError, Incoming, Link, RemoteMode, RemoteOptions, RemoteRepository, Window};
 use worldkeeper_rpc::{Call, Method};
@@ -168,22 +170,81 @@ fn what_is_announced_is_read_ahead_and_what_is_not_taken_makes_room() {
     fill(&machine, 300, 300_000);
     let repository = open(&machine);
     let ids: Vec<_> = (0..300).map(id).collect();
-    repository.will_read(&ids);
+    repository.will_read(&mut ids.iter().map(|id| (*id).into()));
     for number in 0..300 {
         assert_eq!(repository.get(&id(number)).unwrap(), object(number, 300_000), "object {number}");
     }
     // Announced, and never asked for; others are, in another order than announced, and some twice.
-    repository.will_read(&ids);
+    repository.will_read(&mut ids.iter().map(|id| (*id).into()));
     for number in (0..300).rev().chain([5, 5, 299, 5]) {
         assert_eq!(repository.get(&id(number)).unwrap(), object(number, 300_000), "object {number}");
     }
-    repository.will_read(&[id(9999), id(5)]);
+    repository.will_read(&mut [id(9999), id(5)].map(Announced::from).into_iter());
     assert!(matches!(repository.get(&id(9999)), Err(RepositoryError::ObjectNotFound(_))));
     // What was read ahead is not what is there any more.
-    repository.will_read(&[id(5)]);
+    repository.will_read(&mut [id(5).into()].into_iter());
     let mut transaction = repository.begin().unwrap();
     transaction.delete(id(5)).unwrap();
     assert!(matches!(repository.get(&id(5)), Err(RepositoryError::ObjectNotFound(_))));
+}
+
+/// Answers nothing to questions for objects until so many of them have come; counts them.
+fn answers_late(machine: &Machine, most: usize) -> Arc<AtomicUsize> {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (counter, mut waiting) = (Arc::clone(&asked), Vec::new());
+    machine.tamper(move |call, bytes| {
+        let is_object = call.is_some_and(|call| matches!(call, Call::Get { id } if *id != ChunkId::MANIFEST));
+        waiting.push(Incoming::Output(bytes.into()));
+        if is_object && counter.fetch_add(1, Ordering::SeqCst) + 1 < most {
+            Vec::new()
+        } else {
+            std::mem::take(&mut waiting)
+        }
+    });
+    asked
+}
+
+/// Announces as many objects as there are, as ones of `csize` bytes.
+fn announce(repository: &RemoteRepository, count: u32, csize: Option<u32>) {
+    repository.will_read(&mut (0..count).map(|number| Announced { id: id(number), csize }));
+}
+
+#[test]
+fn of_small_objects_many_are_on_their_way_at_a_time() {
+    let machine = Machine::new();
+    fill(&machine, 400, 1000);
+    let (repository, clock) = after_a_while(&machine, 0);
+    let asked = answers_late(&machine, 300);
+    announce(&repository, 400, Some(1000));
+    let object = while_minutes_pass(&machine, &clock, || repository.get(&id(0)));
+    assert_eq!(object.unwrap(), self::object(0, 1000), "after {} questions", asked.load(Ordering::SeqCst));
+}
+
+#[test]
+fn of_large_objects_and_unknown_ones_no_more_are_on_their_way_than_there_is_room_for() {
+    for (csize, most) in [(Some(1 << 20), 24), (None, 64)] {
+        let machine = Machine::new();
+        fill(&machine, 400, 1000);
+        let (repository, clock) = after_a_while(&machine, 0);
+        let asked = answers_late(&machine, 300);
+        announce(&repository, 400, csize);
+        while_minutes_pass(&machine, &clock, || repository.get(&id(0)).unwrap_err());
+        let asked = asked.load(Ordering::SeqCst);
+        assert!(asked > most / 3 && asked <= most, "{asked} of {csize:?} bytes");
+    }
+}
+
+#[test]
+fn what_is_larger_than_announced_is_read_all_the_same() {
+    let machine = Machine::new();
+    fill(&machine, 200, 1 << 20);
+    let repository = open(&machine);
+    announce(&repository, 200, Some(10));
+    // Much comes before any is taken.
+    thread::sleep(Duration::from_millis(500));
+    for number in 0..200 {
+        assert_eq!(repository.get(&id(number)).unwrap(), object(number, 1 << 20), "object {number}");
+    }
 }
 
 #[test]
@@ -192,7 +253,7 @@ fn many_threads_read_at_once() {
     fill(&machine, 200, 50_000);
     let repository = &open(&machine);
     let ids: Vec<_> = (0..200).map(id).collect();
-    repository.will_read(&ids);
+    repository.will_read(&mut ids.iter().map(|id| (*id).into()));
     thread::scope(|scope| {
         for first in 0..4 {
             scope.spawn(move || {
@@ -213,7 +274,7 @@ fn whoever_reads_goes_on_after_the_connection_was_lost() {
         repository.get(&ChunkId::MANIFEST).unwrap();
         machine.once(Action::CutBefore, |call| *call == Call::Get { id: id(4) });
         machine.refuse(3);
-        repository.will_read(&(0..10).map(id).collect::<Vec<_>>());
+        repository.will_read(&mut (0..10).map(|number| id(number).into()));
         for number in 0..10 {
             assert_eq!(repository.get(&id(number)).unwrap(), object(number, 1000));
         }
@@ -413,7 +474,7 @@ fn who_was_asked_nothing_was_not_silent() {
     let (repository, clock) = after_a_while(&machine, 30);
     repository.get(&id(0)).unwrap();
     clock.advance(Duration::from_mins(30));
-    repository.will_read(&[id(0)]);
+    repository.will_read(&mut [id(0).into()].into_iter());
     repository.get(&id(0)).unwrap();
     clock.advance(Duration::from_mins(30));
     repository.reserve_nonce(100, None).unwrap();
