@@ -30,8 +30,10 @@ pub(crate) const TARGETS: &[Target] = &[
     target("item_stream", worldkeeper_archive::fuzz_item_stream, SMALL),
     target("manifest", worldkeeper_archive::fuzz_manifest, SMALL),
     target("archive", worldkeeper_archive::fuzz_archive, SMALL),
-    target("rpc_client", worldkeeper_rpc::fuzz_client, SMALL),
-    target("rpc_server", worldkeeper_rpc::fuzz_server, SMALL),
+    // Room for a message as long as it announces to be, and may be, set aside but not written to; twice that and the one before
+    // where it then announces more.
+    target("rpc_client", worldkeeper_rpc::fuzz_client, 72 << 20),
+    target("rpc_server", worldkeeper_rpc::fuzz_server, 72 << 20),
     target("rpc_stderr", worldkeeper_rpc::fuzz_stderr, SMALL),
     target("known_hosts", worldkeeper_remote::fuzz_known_hosts, SMALL),
     // A window, and a buffer.
