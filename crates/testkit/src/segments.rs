@@ -68,14 +68,16 @@ pub fn entries(segment: &[u8]) -> (Vec<(u32, Entry<'_>)>, usize) {
     (found, segment.len() - rest.len())
 }
 
+/// Returns whether a segment ends with a commit.
+pub fn is_committed(segment: &[u8]) -> bool {
+    let (entries, end) = entries(segment);
+    end == segment.len() && matches!(entries.last(), Some((_, Entry::Commit)))
+}
+
 /// Where each object lies that the committed part of the log leaves alive: segment and offset.
 pub fn replayed(repository: &Path) -> BTreeMap<Id, (u32, u32)> {
     let segments = read(repository);
-    let committed = |bytes: &Vec<u8>| {
-        let (entries, end) = entries(bytes);
-        end == bytes.len() && matches!(entries.last(), Some((_, Entry::Commit)))
-    };
-    let last = segments.iter().rfind(|(_, bytes)| committed(bytes)).map(|(number, _)| *number);
+    let last = segments.iter().rfind(|(_, bytes)| is_committed(bytes)).map(|(number, _)| *number);
     let mut live = BTreeMap::new();
     for (number, bytes) in segments.iter().filter(|(number, _)| last.is_some_and(|last| **number <= last)) {
         for (offset, entry) in entries(bytes).0 {
