@@ -1,6 +1,8 @@
 //! The room that a transaction leaves on its disk while it writes. Whoever else writes there, often a game beside it, must not find
 //! the disk full because a backup does not fit.
 
+use std::sync::atomic::Ordering;
+
 use worldkeeper_core::RepositoryError;
 
 use crate::LocalRepository;
@@ -13,7 +15,8 @@ const STEP: u64 = 8 << 20;
 /// What one transaction may still write.
 #[derive(Debug, Default)]
 pub(crate) struct Headroom {
-    /// What is left, known from the first look on.
+    /// What is left, known from the first look on. What was written by transactions before, since the repository was opened,
+    /// counts as room that there was: else each checkpoint of a long backup would leave less.
     left: Option<u64>,
     /// Bytes that may be written before the next look.
     granted: u64,
@@ -31,6 +34,7 @@ impl Headroom {
             };
         }
         self.granted -= bytes;
+        repository.written.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 
@@ -41,7 +45,9 @@ impl Headroom {
         repository: &LocalRepository,
     ) -> Result<u64, RepositoryError> {
         let additional = repository.config.additional_free_space;
-        let left = *self.left.get_or_insert_with(|| (available_bytes.saturating_sub(additional) / 4).min(MOST));
+        let room =
+            available_bytes.saturating_sub(additional).saturating_add(repository.written.load(Ordering::Relaxed));
+        let left = *self.left.get_or_insert((room / 4).min(MOST));
         let required_bytes = bytes.saturating_add(left).saturating_add(additional);
         let Some(spare) = available_bytes.checked_sub(required_bytes) else {
             let path = repository.path.display().to_string();

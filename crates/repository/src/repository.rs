@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use bytes::Bytes;
@@ -65,6 +65,8 @@ pub struct LocalRepository {
     /// The segment that the transaction is writing. Never locked while `loaded` is.
     pub(crate) writer: Mutex<Option<SegmentWriter>>,
     pub(crate) in_transaction: AtomicBool,
+    /// Bytes that were put since it was opened, for [`Headroom`](crate::headroom::Headroom).
+    pub(crate) written: AtomicU64,
 }
 
 impl LocalRepository {
@@ -120,6 +122,7 @@ impl LocalRepository {
             earlier: RwLock::new(Earlier::new()),
             writer: Mutex::new(None),
             in_transaction: AtomicBool::new(false),
+            written: AtomicU64::new(0),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Symbolic links that lead out of the sources: what they lead to is not in the archive, though whoever plays in it may believe so.
 
+use std::cmp::Reverse;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -22,7 +23,9 @@ pub(super) struct WaysOut {
 
 impl WaysOut {
     pub(super) fn new(sources: &[PathBuf], cwd: &[u8]) -> Self {
-        let sources = sources.iter().map(|source| SourceRoot::new(source.as_os_str().as_bytes())).collect();
+        let mut sources: Vec<_> = sources.iter().map(|source| SourceRoot::new(source.as_os_str().as_bytes())).collect();
+        // One within another, or beside `.`, which could mean any place, is the one that is meant.
+        sources.sort_by_key(|source| Reverse(source.archive_path(&source.path).len()));
         Self { sources, cwd: cwd.to_vec(), first: None, count: 0 }
     }
 
@@ -107,6 +110,8 @@ mod tests {
             assert_eq!(found(&["/data"], &[(link, target)]), Some((link.to_owned(), 0)), "{target}");
         }
         assert_eq!(found(&["server"], &[("server/a", "../b")]), Some(("server/a".to_owned(), 0)));
+        let beside = found(&[".", "/srv/mods"], &[("srv/mods/a", "../x")]);
+        assert_eq!(beside, Some(("srv/mods/a".to_owned(), 0)));
         let many = [("data/a", "b"), ("data/c", "/x"), ("data/d", "/y"), ("data/e", "/z")];
         assert_eq!(found(&["/data"], &many), Some(("data/c".to_owned(), 2)));
     }

@@ -8,6 +8,7 @@ use worldkeeper_archive::{
 use worldkeeper_core::{ChunkId, error_text};
 use worldkeeper_crypto::tam::Tam;
 
+use super::announced::Announced;
 use super::{Session, SessionError};
 use crate::check::is_name_of;
 use crate::objects::{ChunkReader, ObjectError};
@@ -152,11 +153,10 @@ impl Session {
 
     /// Reads an archive's items, one by one.
     pub fn items<'s>(&'s self, archive: &'s OpenArchive) -> Items<'s> {
-        self.repository.will_read(&mut archive.metadata.items.iter().map(|id| (*id).into()));
         Items {
             reader: self.reader(),
             name: &archive.metadata.name,
-            chunks: archive.metadata.items.iter(),
+            chunks: Announced::new(&*self.repository, &archive.metadata.items),
             item_reader: Some(ItemReader::new()),
         }
     }
@@ -199,8 +199,7 @@ impl Session {
             return Err(broken(ArchiveProblem::OtherName(metadata.name)).into());
         }
         let mut items = ItemSalvage::new(&self.manifest.item_keys);
-        self.repository.will_read(&mut metadata.items.iter().map(|id| (*id).into()));
-        for id in &metadata.items {
+        for id in Announced::new(&*self.repository, &metadata.items) {
             self.check_stop()?;
             items.push(&read(id, tell)?);
             while let Some(item) = items.next_item() {
@@ -219,7 +218,7 @@ impl Session {
 pub struct Items<'s> {
     pub(super) reader: ChunkReader<'s>,
     pub(super) name: &'s ArchiveName,
-    pub(super) chunks: std::slice::Iter<'s, ChunkId>,
+    pub(super) chunks: Announced<'s>,
     /// `None` at the end.
     item_reader: Option<ItemReader>,
 }

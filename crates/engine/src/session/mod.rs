@@ -1,5 +1,6 @@
 //! An open repository with its key and its manifest: what every operation begins with.
 
+mod announced;
 mod archive;
 mod change;
 mod earlier;

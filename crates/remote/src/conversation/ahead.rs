@@ -36,6 +36,8 @@ pub(super) struct ReadAhead {
     coming: usize,
     /// A middle size of objects.
     usual: usize,
+    /// The last one whose size was announced had more than twice that: as some have since others were compressed anew.
+    is_understated: bool,
 }
 
 /// What was asked for.
@@ -43,8 +45,9 @@ pub(super) struct ReadAhead {
 struct Request {
     /// Which object; `None` where nobody wants it any more.
     id: Option<ChunkId>,
-    /// What it was expected to have.
+    /// What it was expected to have, and what was announced.
     bytes: usize,
+    csize: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -129,10 +132,13 @@ impl ReadAhead {
 
     /// Takes an answer, if it is to something asked for here; else gives it back.
     pub(super) fn arrived(&mut self, msgid: MsgId, outcome: Outcome) -> Option<Outcome> {
-        let Some(Request { id, bytes }) = self.by_request.remove(&msgid) else { return Some(outcome) };
+        let Some(Request { id, bytes, csize }) = self.by_request.remove(&msgid) else { return Some(outcome) };
         self.coming -= bytes;
         let id = id?;
         let size = size(&outcome);
+        if let Some(csize) = csize {
+            self.is_understated = size / 2 > csize as usize;
+        }
         self.usual = if self.usual == 0 { size } else { (self.usual * 7 + size) / 8 };
         if self.held + size > MAX_HELD && self.held > 0 {
             // Who wants it will ask for it.
@@ -170,7 +176,7 @@ impl ReadAhead {
             self.wanted.pop_front();
             self.skip(&id);
             self.coming += bytes;
-            self.by_request.insert(msgid, Request { id: Some(id), bytes });
+            self.by_request.insert(msgid, Request { id: Some(id), bytes, csize: announced.csize });
             self.objects.insert(id, State::Coming);
         }
         if self.wanted.is_empty() {
@@ -183,6 +189,7 @@ impl ReadAhead {
     /// How many bytes it will have, as far as can be told.
     fn expected(&self, announced: Announced) -> usize {
         match announced.csize {
+            Some(csize) if self.is_understated => self.usual.max(csize as usize),
             Some(csize) => csize as usize,
             None if self.usual == 0 => 1 << 20,
             None => self.usual.max(UNKNOWN_BYTES),
@@ -211,7 +218,7 @@ mod tests {
     fn what_was_taken_leaves_nothing_behind() {
         let mut ahead = ReadAhead::default();
         let arrive = |ahead: &mut ReadAhead, number: u32| {
-            ahead.by_request.insert(MsgId(number.into()), Request { id: Some(id(number)), bytes: 0 });
+            ahead.by_request.insert(MsgId(number.into()), Request { id: Some(id(number)), bytes: 0, csize: None });
             ahead.objects.insert(id(number), State::Coming);
             let object = Payload(vec![1; 100].into());
             assert!(ahead.arrived(MsgId(number.into()), Ok(Reply::Data(object))).is_none());
@@ -232,7 +239,7 @@ mod tests {
         let mut ahead = ReadAhead::default();
         let object = Payload(vec![1; 1 << 20].into());
         for number in 0..500 {
-            ahead.by_request.insert(MsgId(number), Request { id: Some(id(number as u32)), bytes: 0 });
+            ahead.by_request.insert(MsgId(number), Request { id: Some(id(number as u32)), bytes: 0, csize: None });
             ahead.objects.insert(id(number as u32), State::Coming);
             assert!(ahead.arrived(MsgId(number), Ok(Reply::Data(object.clone()))).is_none());
         }

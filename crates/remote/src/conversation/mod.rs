@@ -182,7 +182,7 @@ impl Conversation {
         self.shared.pump();
     }
 
-    /// Forgets an object that was read ahead: it is about to be another one, or gone.
+    /// Forgets an object that was asked for ahead before it became another one, or was deleted.
     pub(crate) fn forget(&self, id: &ChunkId) {
         self.shared.lock().ahead.forget(id);
     }

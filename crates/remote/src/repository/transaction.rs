@@ -102,12 +102,15 @@ impl Transaction for RemoteTransaction<'_> {
         if id == ChunkId::MANIFEST {
             self.manifest = Some(object.clone());
         }
-        self.post(&Call::Put { id, data: Payload(object), wait: None })
+        self.post(&Call::Put { id, data: Payload(object), wait: None })?;
+        self.conversation.forget(&id);
+        Ok(())
     }
 
     fn delete(&mut self, id: ChunkId) -> Result<(), RepositoryError> {
+        self.post(&Call::Delete { id, wait: None })?;
         self.conversation.forget(&id);
-        self.post(&Call::Delete { id, wait: None })
+        Ok(())
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), RepositoryError> {

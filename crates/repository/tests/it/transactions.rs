@@ -443,6 +443,30 @@ fn what_does_not_fit_leaves_room_to_others_at_every_moment() {
     }
 }
 
+/// Checkpoints of one backup are transactions, one after the other.
+#[test]
+fn each_transaction_leaves_as_much_room_as_the_first() {
+    const FREE: u64 = 100 << 20;
+    let (disk, path) = new();
+    let repository = open(&disk, &path, Mode::Exclusive).unwrap();
+    let used = disk.used_bytes();
+    disk.set_capacity(Some(used + FREE));
+    let mut numbers = 0..=u8::MAX;
+    for _ in 0..3 {
+        let mut transaction = repository.begin().unwrap();
+        let puts = numbers.by_ref().take(10);
+        if puts.map(|number| transaction.put(id(number), object(1, 2 << 20))).all(|put| put.is_ok()) {
+            transaction.commit().unwrap();
+        }
+    }
+    let free = FREE - (disk.used_bytes() - used);
+    let mut transaction = repository.begin().unwrap();
+    let error = numbers.find_map(|number| transaction.put(id(number), object(1, 2 << 20)).err()).unwrap();
+    assert!(matches!(error, RepositoryError::InsufficientSpace { .. }), "{error}");
+    let left = FREE - (disk.used_bytes() - used);
+    assert!(free < FREE / 2 && left >= FREE / 4, "{left} of {free}");
+}
+
 #[test]
 fn additional_free_space_is_left_to_what_deletes() {
     const ADDITIONAL: u64 = 1_000_000;
