@@ -8,7 +8,7 @@ use worldkeeper_archive::{
 use worldkeeper_core::{ChunkId, error_text};
 use worldkeeper_crypto::tam::Tam;
 
-use super::announced::Announced;
+use super::item_chunks::ItemChunks;
 use super::{Session, SessionError};
 use crate::check::is_name_of;
 use crate::objects::{ChunkReader, ObjectError};
@@ -156,7 +156,7 @@ impl Session {
         Items {
             reader: self.reader(),
             name: &archive.metadata.name,
-            chunks: Announced::new(&*self.repository, &archive.metadata.items),
+            chunks: ItemChunks::new(&*self.repository, &archive.metadata.items),
             item_reader: Some(ItemReader::new()),
         }
     }
@@ -199,7 +199,7 @@ impl Session {
             return Err(broken(ArchiveProblem::OtherName(metadata.name)).into());
         }
         let mut items = ItemSalvage::new(&self.manifest.item_keys);
-        for id in Announced::new(&*self.repository, &metadata.items) {
+        for id in ItemChunks::new(&*self.repository, &metadata.items) {
             self.check_stop()?;
             items.push(&read(id, tell)?);
             while let Some(item) = items.next_item() {
@@ -218,7 +218,7 @@ impl Session {
 pub struct Items<'s> {
     pub(super) reader: ChunkReader<'s>,
     pub(super) name: &'s ArchiveName,
-    pub(super) chunks: Announced<'s>,
+    pub(super) chunks: ItemChunks<'s>,
     /// `None` at the end.
     item_reader: Option<ItemReader>,
 }

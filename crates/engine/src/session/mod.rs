@@ -1,12 +1,12 @@
 //! An open repository with its key and its manifest: what every operation begins with.
 
-mod announced;
 mod archive;
 mod change;
 mod earlier;
 mod escrow;
 mod index;
 mod initialize;
+mod item_chunks;
 mod key;
 mod lost;
 mod past_gaps;

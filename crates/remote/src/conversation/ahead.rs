@@ -183,9 +183,7 @@ impl ReadAhead {
             self.open.clear();
         }
     }
-}
 
-impl ReadAhead {
     /// How many bytes it will have, as far as can be told.
     fn expected(&self, announced: Announced) -> usize {
         match announced.csize {
@@ -246,5 +244,17 @@ mod tests {
         assert_eq!((ahead.held, ahead.objects.len()), (MAX_HELD, MAX_HELD >> 20));
         assert!(matches!(ahead.take(&id(0)), Some(Some(Ok(_)))));
         assert!(matches!(ahead.take(&id(499)), Some(None)), "who wants it asks for it");
+    }
+
+    #[test]
+    fn what_had_more_than_was_announced_is_believed_no_longer() {
+        let mut ahead = ReadAhead::default();
+        let announced = Announced { id: id(0), csize: Some(10) };
+        for (len, expected) in [(10, 10), (1 << 20, 1 << 17), (15, 10)] {
+            ahead.by_request.insert(MsgId(0), Request { id: Some(id(0)), bytes: 0, csize: Some(10) });
+            assert!(ahead.arrived(MsgId(0), Ok(Reply::Data(Payload(vec![1; len].into())))).is_none());
+            assert_eq!(ahead.expected(announced) & !0xff, expected & !0xff, "{len} bytes");
+            assert!(matches!(ahead.take(&id(0)), Some(Some(Ok(_)))));
+        }
     }
 }

@@ -6,14 +6,14 @@ use std::slice::Iter;
 use worldkeeper_core::{ChunkId, Repository};
 
 /// The ids of chunks, in order.
-pub(super) struct Announced<'s> {
+pub(super) struct ItemChunks<'s> {
     repository: &'s dyn Repository,
     ids: Iter<'s, ChunkId>,
     /// Those that are not announced yet.
     rest: Iter<'s, ChunkId>,
 }
 
-impl<'s> Announced<'s> {
+impl<'s> ItemChunks<'s> {
     pub(super) fn new(repository: &'s dyn Repository, ids: &'s [ChunkId]) -> Self {
         let (first, rest) = ids.split_at(ids.len().min(AHEAD));
         repository.will_read(&mut first.iter().map(|id| (*id).into()));
@@ -21,7 +21,7 @@ impl<'s> Announced<'s> {
     }
 }
 
-impl<'s> Iterator for Announced<'s> {
+impl<'s> Iterator for ItemChunks<'s> {
     type Item = &'s ChunkId;
 
     fn next(&mut self) -> Option<Self::Item> {
