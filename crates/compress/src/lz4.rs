@@ -68,23 +68,22 @@ pub(crate) struct Decoder {
 const ROOM: usize = 1 << 20;
 
 impl Decoder {
-    /// Puts the data of `block` into `out`.
+    /// Puts the data of `block` into what `room` gives for as many bytes.
     ///
     /// Borg guesses the size with ever larger buffers. We try the caller's, or a place that is enough for most, then walk
     /// the block to learn the real one.
-    pub(crate) fn decode(
+    pub(crate) fn decode<R: DerefMut<Target = [u8]>>(
         &mut self,
         block: &[u8],
-        out: &mut Vec<u8>,
         size_hint: Option<usize>,
         limit: usize,
-    ) -> Result<(), DecompressError> {
+        mut room: impl FnMut(usize) -> R,
+    ) -> Result<R, DecompressError> {
         let too_large = || DecompressError::TooLarge { algorithm: Algorithm::Lz4, limit };
         if let Some(size) = size_hint {
-            out.resize(size, 0);
-            if let Ok(len) = decompress_into(block, out) {
-                out.truncate(len);
-                return Ok(());
+            let mut data = room(size);
+            if decompress_into(block, &mut data).is_ok_and(|len| len == size) {
+                return Ok(data);
             }
         } else if block.len() <= ROOM {
             self.room.resize(ROOM, 0);
@@ -92,20 +91,26 @@ impl Decoder {
                 if len > limit {
                     return Err(too_large());
                 }
-                out.clear();
-                out.extend_from_slice(&self.room[..len]);
-                return Ok(());
+                let mut data = room(len);
+                data.copy_from_slice(&self.room[..len]);
+                return Ok(data);
             }
         }
-        let size = data_size(block).ok_or_else(|| DecompressError::damaged(Algorithm::Lz4, "a sequence is cut off"))?;
+        let size = data_size(block).ok_or_else(|| damaged("a sequence is cut off"))?;
         if size > limit {
             return Err(too_large());
         }
-        out.resize(size, 0);
-        let len = decompress_into(block, out).map_err(|reason| DecompressError::damaged(Algorithm::Lz4, reason))?;
-        out.truncate(len);
-        Ok(())
+        let mut data = room(size);
+        match decompress_into(block, &mut data) {
+            Ok(len) if len == size => Ok(data),
+            Ok(len) => Err(damaged(format!("its sequences are {size} bytes long, and give {len}"))),
+            Err(reason) => Err(damaged(reason)),
+        }
     }
+}
+
+fn damaged(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DecompressError {
+    DecompressError::damaged(Algorithm::Lz4, reason)
 }
 
 /// Returns whether `data` is what `block` gives. If it takes that to tell, it is made again, in `room` of its length.
@@ -122,6 +127,11 @@ mod tests {
 
     use super::*;
 
+    /// Not empty.
+    fn room(len: usize) -> Vec<u8> {
+        vec![0xa5; len]
+    }
+
     #[test]
     fn what_is_long_is_compressed_if_any_piece_of_it_can_be() {
         let mut noise = sha_stream("noise", 3 * PIECE + 100);
@@ -136,8 +146,7 @@ mod tests {
             let mut data = noise.clone();
             data[at..][..10_000].fill(0);
             let block = encoder.encode(&data).expect("ten thousand zeros take less").concat();
-            let mut back = Vec::new();
-            Decoder::default().decode(&block, &mut back, Some(data.len()), data.len()).unwrap();
+            let back = Decoder::default().decode(&block, Some(data.len()), data.len(), room).unwrap();
             assert!(back == data, "zeros at {at}");
         }
     }
@@ -150,13 +159,12 @@ mod tests {
             let data = &data[..len];
             let block = lz4_flex::block::compress(data);
             for hint in [None, Some(len), Some(len + 1), Some(len - 1), Some(0)] {
-                let mut back = b"something else".to_vec();
-                decoder.decode(&block, &mut back, hint, usize::MAX).unwrap();
+                let back = decoder.decode(&block, hint, usize::MAX, room).unwrap();
                 assert!(back == data, "{len} bytes, {hint:?}");
             }
-            let mut back = Vec::new();
-            assert!(matches!(decoder.decode(&block, &mut back, None, len - 1), Err(DecompressError::TooLarge { .. })));
-            decoder.decode(&block, &mut back, None, len).unwrap();
+            let too_large = decoder.decode(&block, None, len - 1, room);
+            assert!(matches!(too_large, Err(DecompressError::TooLarge { .. })));
+            let back = decoder.decode(&block, None, len, room).unwrap();
             assert!(back == data, "{len} bytes, all that is allowed");
         }
     }

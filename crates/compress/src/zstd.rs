@@ -1,5 +1,7 @@
 //! Zstandard: one frame, which says how long its data is.
 
+use std::ops::DerefMut;
+
 use zstd::bulk;
 use zstd::zstd_safe::{compress_bound, get_frame_content_size};
 
@@ -42,8 +44,13 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Puts the data of `frame` into `out`.
-    pub(crate) fn decode(&mut self, frame: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), DecompressError> {
+    /// Puts the data of `frame` into what `room` gives for as many bytes.
+    pub(crate) fn decode<R: DerefMut<Target = [u8]>>(
+        &mut self,
+        frame: &[u8],
+        limit: usize,
+        room: impl FnOnce(usize) -> R,
+    ) -> Result<R, DecompressError> {
         let size = get_frame_content_size(frame)
             .map_err(|_| damaged("it has no frame header"))?
             .ok_or_else(|| damaged("the frame does not say the size of its content"))?;
@@ -51,16 +58,15 @@ impl Decoder {
             .ok()
             .filter(|&size| size <= limit)
             .ok_or(DecompressError::TooLarge { algorithm: Algorithm::Zstd, limit })?;
-        out.clear();
-        out.reserve_exact(size);
+        let mut data = room(size);
         let mut context = match self.context.take() {
             Some(context) => context,
             None => bulk::Decompressor::new().map_err(damaged)?,
         };
-        let len = context.decompress_to_buffer(frame, out).map_err(damaged)?;
+        let len = context.decompress_to_buffer(frame, &mut data[..]).map_err(damaged)?;
         self.context = Some(context);
         // More frames may follow in the same payload; borg takes them only if they add nothing.
-        if len == size { Ok(()) } else { Err(damaged("the data has another size than its frame says")) }
+        if len == size { Ok(data) } else { Err(damaged("the data has another size than its frame says")) }
     }
 }
 
