@@ -76,15 +76,6 @@ pub trait DiskFile: Send + Sync {
     /// Reads at `offset` until `buffer` is full or the file ends; returns how many bytes were read.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, DiskError>;
 
-    /// Reads at `offset` until `buffer` takes no more without growing or the file ends.
-    fn read_into_room(&self, buffer: &mut Vec<u8>, offset: u64) -> Result<(), DiskError> {
-        let start = buffer.len();
-        buffer.resize(buffer.capacity(), 0);
-        let read = self.read_at(&mut buffer[start..], offset);
-        buffer.truncate(start + read.as_ref().map_or(0, |read| *read));
-        read.map(|_| ())
-    }
-
     /// Appends all of `bytes`.
     fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError>;
 

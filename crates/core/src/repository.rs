@@ -26,6 +26,20 @@ impl From<ChunkId> for Announced {
     }
 }
 
+/// Memory for an object, for who has some.
+pub trait Room {
+    /// So many bytes, for an object: whatever they are, all of them are written. Those that were asked for before are not
+    /// needed any more.
+    fn of(&mut self, len: usize) -> &mut [u8];
+}
+
+impl Room for Vec<u8> {
+    fn of(&mut self, len: usize) -> &mut [u8] {
+        *self = vec![0; len];
+        self
+    }
+}
+
 /// A repository that is open, and locked as it was asked to be. Dropping it gives the lock back.
 ///
 /// All methods may be called from several threads.
@@ -38,6 +52,13 @@ pub trait Repository: Send + Sync {
 
     /// Reads an object; sees what the open transaction has put.
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError>;
+
+    /// Reads an object as [`get`](Self::get) does, into memory that was there before.
+    fn get_into(&self, id: &ChunkId, room: &mut dyn Room) -> Result<(), RepositoryError> {
+        let object = self.get(id)?;
+        room.of(object.len()).copy_from_slice(&object);
+        Ok(())
+    }
 
     /// Says which objects will be read next, in which order: a hint, for whoever is far from them. They need not be read.
     fn will_read(&self, _objects: &mut dyn Iterator<Item = Announced>) {}

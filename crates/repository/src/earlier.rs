@@ -93,7 +93,8 @@ impl LocalRepository {
             if self.stop.is_requested() {
                 return Err(RepositoryError::Stopped);
             }
-            match self.segments.object(location, id) {
+            let mut object = Vec::new();
+            match self.segments.object(location, id, &mut object).map(|()| Bytes::from(object)) {
                 Ok(object) if is_wanted(&object) => return Ok(Some(object)),
                 Ok(_) | Err(RepositoryError::Damaged { .. }) => {}
                 Err(RepositoryError::Disk(error)) => _ = write(&self.earlier).unread.get_or_insert(error),

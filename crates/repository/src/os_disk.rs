@@ -5,9 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, OFlags, fadvise, statvfs};
-use rustix::io::{Errno, pread};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 use worldkeeper_core::disk::{Disk, DiskError, DiskFile, EntryKind, FileLock, Metadata};
 
@@ -55,19 +53,6 @@ impl DiskFile for OsFile {
             }
         }
         Ok(filled)
-    }
-
-    /// Without filling the room with zeros first, which would take longer than the checksum of what is read into it.
-    fn read_into_room(&self, buffer: &mut Vec<u8>, mut offset: u64) -> Result<(), DiskError> {
-        while buffer.len() < buffer.capacity() {
-            match pread(&self.file, spare_capacity(buffer), offset) {
-                Ok(0) => break,
-                Ok(read) => offset += read as u64,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(DiskError::new("read", &self.path, error.into())),
-            }
-        }
-        Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {

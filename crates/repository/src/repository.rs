@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use bytes::Bytes;
-use worldkeeper_core::repository::{CheckEvent, CheckOptions, RepositoryCheck};
+use worldkeeper_core::repository::{CheckEvent, CheckOptions, RepositoryCheck, Room};
 use worldkeeper_core::{ChunkId, Clock, Disk, Repository, RepositoryError, RepositoryId, Stop, Transaction};
 
 use crate::config::{Config, SettingError};
@@ -251,18 +251,18 @@ impl LocalRepository {
         }
     }
 
-    fn read_object(&self, location: Location, id: &ChunkId) -> Result<Bytes, RepositoryError> {
+    fn read_object(&self, location: Location, id: &ChunkId, room: &mut dyn Room) -> Result<(), RepositoryError> {
         let buffered = self.unwritten(location, |entry| {
             let put = PutHeader::decode_put(entry, id)?;
             // An index that points ahead may have hit something that only looks like an entry.
             let missing = u64::from(put.header.size).saturating_sub(entry.len() as u64);
             let data = entry.get(PutHeader::LEN..put.header.size as usize).ok_or(EntryError::Truncated { missing })?;
-            put.verify(data).map(|()| Bytes::copy_from_slice(data))
+            put.verify(data).map(|()| room.of(data.len()).copy_from_slice(data))
         })?;
         match buffered {
-            Some(Ok(object)) => Ok(object),
+            Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(damaged(location.segment, location.offset, &error)),
-            None => self.segments.object(location, id),
+            None => self.segments.object(location, id, room),
         }
     }
 
@@ -302,11 +302,17 @@ impl Repository for LocalRepository {
     }
 
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
+        let mut object = Vec::new();
+        self.get_into(id, &mut object)?;
+        Ok(object.into())
+    }
+
+    fn get_into(&self, id: &ChunkId, room: &mut dyn Room) -> Result<(), RepositoryError> {
         let mut location = self.locate(id)?.ok_or(RepositoryError::ObjectNotFound(*id))?;
         let mut tries = 0;
         loop {
-            let error = match self.read_object(location, id) {
-                Ok(object) => return Ok(object),
+            let error = match self.read_object(location, id, room) {
+                Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             // A compaction may have moved the object meanwhile, or a rollback taken it away; and a file that was

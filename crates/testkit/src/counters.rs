@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use worldkeeper_core::repository::{Announced, CheckEvent, CheckOptions, CompactStats, RepositoryCheck};
+use worldkeeper_core::repository::{Announced, CheckEvent, CheckOptions, CompactStats, RepositoryCheck, Room};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError, RepositoryId, Transaction};
 
 use crate::segments;
@@ -200,6 +200,10 @@ impl Repository for Watched {
 
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
         self.repository.get(id)
+    }
+
+    fn get_into(&self, id: &ChunkId, room: &mut dyn Room) -> Result<(), RepositoryError> {
+        self.repository.get_into(id, room)
     }
 
     fn will_read(&self, objects: &mut dyn Iterator<Item = Announced>) {

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use worldkeeper_core::disk::{self, DiskFile, EntryKind};
+use worldkeeper_core::repository::Room;
 use worldkeeper_core::{ChunkId, Disk, DiskError, RepositoryError};
 
 use super::entry::{Body, COMMIT, PutHeader};
@@ -147,7 +147,7 @@ impl Segments {
     }
 
     /// Reads the object `id` that was put at `location`.
-    pub(crate) fn object(&self, location: Location, id: &ChunkId) -> Result<Bytes, RepositoryError> {
+    pub(crate) fn object(&self, location: Location, id: &ChunkId, room: &mut dyn Room) -> Result<(), RepositoryError> {
         let Location { segment, offset } = location;
         let file = self.open(segment)?;
         let mut first = [0; FIRST_READ_BYTES];
@@ -155,24 +155,17 @@ impl Segments {
         let put = PutHeader::decode_put(&first[..read], id).map_err(|error| damaged(segment, offset, &error))?;
         let rest = &first[PutHeader::LEN..read];
         let len = put.header.size as usize - PutHeader::LEN;
-        let mut data = Vec::with_capacity(len);
-        data.extend_from_slice(&rest[..rest.len().min(len)]);
-        if data.len() < len {
-            let behind = u64::from(offset) + (PutHeader::LEN + data.len()) as u64;
-            file.read_into_room(&mut data, behind)?;
-            // What it was given may be larger than what it asked for.
-            data.truncate(len);
-            let missing = len - data.len();
-            if missing > 0 {
-                return Err(damaged(
-                    segment,
-                    offset,
-                    &format!("the file ends {missing} bytes before object {id} does"),
-                ));
-            }
+        let data = room.of(len);
+        let mut there = rest.len().min(len);
+        data[..there].copy_from_slice(&rest[..there]);
+        if there < len {
+            there += file.read_at(&mut data[there..], u64::from(offset) + (PutHeader::LEN + there) as u64)?;
         }
-        put.verify(&data).map_err(|error| damaged(segment, offset, &format!("object {id}: {error}")))?;
-        Ok(data.into())
+        if there < len {
+            let missing = len - there;
+            return Err(damaged(segment, offset, &format!("the file ends {missing} bytes before object {id} does")));
+        }
+        put.verify(data).map_err(|error| damaged(segment, offset, &format!("object {id}: {error}")))
     }
 
     /// Size in bytes of the whole PUT entry of `id` at `location`. Only the header is read, so the size is as good

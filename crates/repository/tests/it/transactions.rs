@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::common::{Process, configure, contents, create, id, object, open, open_as, options, put};
 use bytes::Bytes;
+use worldkeeper_core::repository::Room;
 use worldkeeper_core::{ChunkId, Disk, MAX_DATA_SIZE, Repository, RepositoryError, RepositoryId};
 use worldkeeper_repository::{CreateOptions, LocalRepository, Mode, OsDisk};
 use worldkeeper_testkit::disk::MemoryDisk;
@@ -76,6 +77,34 @@ fn what_is_committed_is_there_and_what_is_not_is_not() {
             "worldkeeper.reserve-small"
         ]
     );
+}
+
+/// Memory that somebody used before.
+struct Used(Vec<u8>);
+
+impl Room for Used {
+    fn of(&mut self, len: usize) -> &mut [u8] {
+        self.0 = vec![0xa5; len];
+        &mut self.0
+    }
+}
+
+#[test]
+fn an_object_is_read_into_memory_that_was_used_before() {
+    let (disk, path) = new();
+    let repository = open(&disk, &path, Mode::Exclusive).unwrap();
+    let objects: Vec<_> =
+        (1..).zip([0, 1, 100, 5000, 70_000, 300_000]).map(|(n, len)| (id(n), object(n, len))).collect();
+    put(&repository, &objects);
+    let mut transaction = repository.begin().unwrap();
+    transaction.put(id(9), object(9, 1000)).unwrap();
+    for (id, object) in [&objects[..], &[(id(9), object(9, 1000))]].concat() {
+        let mut room = Used(Vec::new());
+        repository.get_into(&id, &mut room).unwrap();
+        assert_eq!(room.0, object);
+    }
+    let missing = repository.get_into(&id(8), &mut Used(Vec::new()));
+    assert!(matches!(missing, Err(RepositoryError::ObjectNotFound(_))));
 }
 
 #[test]
