@@ -1,17 +1,25 @@
 //! Chunks into objects and back.
 
 mod proof;
+mod relay;
 mod sealer;
 mod several;
+mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use worldkeeper_compress::{Algorithm, DecompressError, Decompressor};
 use worldkeeper_core::{ChunkId, Repository, RepositoryError};
 use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 
+use crate::pipeline::{Buffers, Dealer};
+
 pub(crate) use proof::{StoredObject, prove_several};
+pub(crate) use relay::{Digests, Errand, Relay};
 pub(crate) use sealer::{ChunkSealer, Sealed, Unfinished};
 pub(crate) use several::{ReadChunk, WantedChunk};
 
@@ -72,11 +80,19 @@ pub(crate) struct ChunkReader<'a> {
     decompressor: Decompressor,
     /// What was in the last object, in the modes that encrypt.
     payload: Vec<u8>,
+    /// Where objects are put that are read several at a time.
+    dealer: Dealer,
 }
 
 impl<'a> ChunkReader<'a> {
     pub(crate) fn new(repository: &'a dyn Repository, key: &'a Key) -> Self {
-        Self { repository, key, decompressor: Decompressor::new(), payload: Vec::new() }
+        let (decompressor, payload, dealer) = Default::default();
+        Self { repository, key, decompressor, payload, dealer }
+    }
+
+    /// Reads several objects at a time into memory that was used before.
+    pub(crate) fn with_buffers(self, buffers: &Arc<Buffers>) -> Self {
+        Self { dealer: Dealer::new(Arc::clone(buffers)), ..self }
     }
 
     /// Reads a chunk and checks that it is the one asked for.

@@ -1,11 +1,13 @@
 //! Reads objects, and tells those that are damaged from a repository that fails.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use worldkeeper_core::{ChunkId, RepositoryError};
 
 use super::verify::Verified;
 use crate::objects::{ChunkReader, ObjectError, ObjectProblem, WantedChunk};
+use crate::pipeline::Buffers;
 use crate::session::{Session, SessionError};
 
 /// How often a repair reads what it is about to give up. Memory, cables and networks fail in ways that pass.
@@ -30,6 +32,11 @@ pub(super) enum Read {
 impl<'s> Reading<'s> {
     pub(super) fn new(session: &'s Session, repair: bool) -> Self {
         Self { reader: session.reader(), repair }
+    }
+
+    /// Verifies in memory that was used before.
+    pub(super) fn with_buffers(self, buffers: &Arc<Buffers>) -> Self {
+        Self { reader: self.reader.with_buffers(buffers), ..self }
     }
 
     /// Reads an object; before a repair gives it up, several times.

@@ -8,6 +8,7 @@ use worldkeeper_core::ChunkId;
 
 use super::reading::{Read, Reading};
 use crate::objects::ObjectError;
+use crate::pipeline::Buffers;
 use crate::session::{Session, SessionError};
 
 /// What is known of an object that was read.
@@ -30,9 +31,11 @@ pub(super) fn verify(
 ) -> Result<(), SessionError> {
     let (results_in, results) = crossbeam_channel::bounded(RESULTS);
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let buffers = Buffers::new(workers.max(1) * ROOM_EACH);
     std::thread::scope(|scope| {
         for number in 0..workers.max(1) {
             let (results, next, stop) = (results_in.clone(), &next, &stop);
+            let mut reading = Reading::new(session, repair).with_buffers(&buffers);
             let work = move || {
                 let next = || {
                     if stop.load(Ordering::Relaxed) || session.check_stop().is_err() {
@@ -44,7 +47,7 @@ pub(super) fn verify(
                 };
                 let mut told = Vec::with_capacity(TOLD);
                 // Nobody takes it any more if something went wrong; then there will be no next one.
-                Reading::new(session, repair).verify(next, |id, read| {
+                reading.verify(next, |id, read| {
                     let is_urgent = read.is_err();
                     told.push((id, read));
                     if told.len() == TOLD || is_urgent {
@@ -84,6 +87,9 @@ impl From<Read> for Verified {
         }
     }
 }
+
+/// Memory for the objects and chunks of each reader, in bytes: both that it has at a time, and the last of them.
+const ROOM_EACH: usize = 32 * 1024 * 1024;
 
 /// How many objects a reader tells of at a time.
 const TOLD: usize = 32;

@@ -3,8 +3,11 @@
 //! ```text
 //!        PLANNER (1 thread)            OPENERS (n threads)                     WRITER (the caller's thread)
 //! items ─ selected? ─ hard links ──item──────────────────────────────────────▶ begin
-//!                        └──chunks──▶ get ─ open ─ decompress ─ id ─────────▶ write ─ end
+//!                        └──chunks──▶ get ─ MAC ─ decrypt ─ decompress ─ id ─▶ write ─ end
 //! ```
+//!
+//! Of small chunks an opener takes several at a time, with their digests side by side. Of large ones there are never enough
+//! for that in the hands of one: all openers fetch and open them, and one thread more has the digests of all.
 //!
 //! What the writer's verbs mean is up to a [`Sink`]: a directory, a stream, a tar. What cannot be restored is a notice,
 //! and the next item is tried: whoever restores wants all that can be had.
@@ -27,10 +30,15 @@ use crossbeam_channel::Receiver;
 
 use crate::attributes::Escaped;
 use crate::monitor::Monitor;
+use crate::objects::Relay;
 use crate::patterns::PatternTooSlow;
-use crate::pipeline::{Budget, CloseOnDrop, default_workers, spawn};
+use crate::pipeline::{Budget, Buffers, CloseOnDrop, default_workers, spawn};
 use crate::restore::{RestoreError, RestoreOptions, Unset};
 use crate::session::{OpenArchive, Session, SessionError};
+
+use opener::Opener;
+use planner::Planner;
+use writer::Writer;
 
 pub(crate) use sink::{Content, Sink, SinkError};
 pub use wanted::Wanted;
@@ -136,8 +144,11 @@ impl ExtractError {
     }
 }
 
-/// Bytes that may be under way between the repository and the target.
-const BUDGET: usize = 32 * 1024 * 1024;
+/// Bytes that may be under way between the repository and the target: the largest chunk, and enough others that there are
+/// digests to be taken side by side while it is waited for.
+const BUDGET: usize = 48 * 1024 * 1024;
+/// The memory that they share: objects lie beside the chunks that are made of them.
+const ROOM: usize = 64 * 1024 * 1024;
 
 /// Restores an archive, or what is selected of it.
 pub fn extract(
@@ -173,17 +184,25 @@ pub(crate) fn run(
 ) -> Result<ExtractStats, ExtractError> {
     let (steps_in, steps) = crossbeam_channel::unbounded();
     let (jobs, jobs_out) = crossbeam_channel::unbounded();
+    let buffers = &Buffers::new(ROOM);
     let budget = Budget::new(BUDGET);
     std::thread::scope(|scope| {
         // Whatever ends this closure, by error or panic, ends the threads.
         let _close = CloseOnDrop(&budget);
+        let (relay, errands, digests) = Relay::new();
         for number in 0..openers.max(1) {
-            let (jobs, steps) = (jobs_out.clone(), steps_in.clone());
-            spawn(scope, &budget, &format!("opener {number}"), move || opener::run(session, &jobs, &steps));
+            let opener = Opener::new(session, buffers, steps_in.clone());
+            let (jobs, errands) = (jobs_out.clone(), errands.clone());
+            spawn(scope, &budget, &format!("opener {number}"), move || opener.run(&jobs, &errands));
         }
-        drop(jobs_out);
-        let planner = planner::Planner::new(session, archive, wanted, &budget, jobs, steps_in);
+        drop((jobs_out, errands));
+        let relay = Some(relay).filter(|_| openers > 1 && session.key().lanes() > 1);
+        if relay.is_some() {
+            let opener = Opener::new(session, buffers, steps_in.clone());
+            spawn(scope, &budget, "digester", move || opener.take(digests));
+        }
+        let planner = Planner::new(session, archive, wanted, &budget, jobs, relay, steps_in);
         spawn(scope, &budget, "planner", move || planner.run());
-        writer::Writer::new(session, &budget, monitor, sink, unset).run(steps)
+        Writer::new(session, &budget, monitor, sink, unset).run(steps)
     })
 }

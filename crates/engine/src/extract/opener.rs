@@ -2,42 +2,96 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, select};
 use worldkeeper_archive::ChunkRef;
+use worldkeeper_core::ChunkId;
 
 use super::writer::{Numbered, Step};
-use crate::objects::WantedChunk;
+use crate::objects::{ChunkReader, Digests, Errand, ReadChunk, WantedChunk};
+use crate::pipeline::{Buffers, Closed};
 use crate::session::Session;
 
+/// The place of a chunk among the steps, and its size.
+pub(super) type Place = (u64, u32);
+
 /// A chunk to be fetched.
-pub(super) struct Job {
-    /// Its place among the steps.
-    pub number: u64,
-    pub chunk: ChunkRef,
+pub(super) type Job = WantedChunk<Place>;
+
+pub(super) fn job(number: u64, ChunkRef { id, size, .. }: ChunkRef) -> Job {
+    Job { purpose: (number, size), id, size: Some(size) }
 }
 
-/// Works until there are no more jobs, or nobody listens.
-pub(super) fn run(session: &Session, jobs: &Receiver<Vec<Job>>, steps: &Sender<Vec<Numbered>>) {
-    let mut taken = VecDeque::new();
-    let opened = RefCell::new(Vec::new());
-    let hand_over = || {
-        let opened = opened.take();
-        opened.is_empty() || steps.send(opened).is_ok()
-    };
-    let next = |is_busy: bool| {
-        if !hand_over() {
-            return None;
-        }
-        if taken.is_empty() {
-            taken = if is_busy { jobs.try_recv().ok()? } else { jobs.recv().ok()? }.into();
-        }
-        let Job { number, chunk: ChunkRef { id, size, .. } } = taken.pop_front()?;
-        Some(WantedChunk { purpose: (number, size), id, size: Some(size) })
-    };
-    session.reader().read_several(next, |(number, size), _, read| {
+/// Chunks from this size on, in bytes, are read by all openers together.
+pub(super) const LARGE: u32 = 256 * 1024;
+
+/// Fetches and opens chunks, or takes the digests of those that others fetch and open; for one thread.
+pub(super) struct Opener<'a> {
+    session: &'a Session,
+    buffers: &'a Arc<Buffers>,
+    steps: Sender<Vec<Numbered>>,
+    /// What is not handed over to the writer yet.
+    opened: RefCell<Vec<Numbered>>,
+}
+
+impl<'a> Opener<'a> {
+    pub(super) fn new(session: &'a Session, buffers: &'a Arc<Buffers>, steps: Sender<Vec<Numbered>>) -> Self {
+        Self { session, buffers, steps, opened: RefCell::default() }
+    }
+
+    /// Works until there are no more jobs and errands, or nobody listens.
+    pub(super) fn run(self, jobs: &Receiver<Vec<Job>>, errands: &Receiver<Errand<Place>>) {
+        let mut taken = VecDeque::new();
+        let mut reader = self.reader();
+        let mut run =
+            |errand: Errand<_>| errand.run(&mut reader, &mut |place, id, read| self.add(place, id, read)).ok();
+        let next = |is_busy: bool| {
+            loop {
+                self.hand_over().ok()?;
+                if let Some(job) = taken.pop_front() {
+                    return Some(job);
+                }
+                if is_busy {
+                    match errands.try_recv() {
+                        Ok(errand) => run(errand)?,
+                        Err(_) => taken = jobs.try_recv().ok()?.into(),
+                    }
+                    continue;
+                }
+                select! {
+                    recv(errands) -> errand => match errand {
+                        Ok(errand) => run(errand)?,
+                        Err(_) => taken = jobs.recv().ok()?.into(),
+                    },
+                    recv(jobs) -> jobs => match jobs {
+                        Ok(jobs) => taken = jobs.into(),
+                        Err(_) => run(errands.recv().ok()?)?,
+                    },
+                }
+            }
+        };
+        self.reader().read_several(next, |place, id, read| self.add(place, id, read));
+        _ = self.hand_over();
+    }
+
+    /// Takes digests until there are no more errands, or nobody listens.
+    pub(super) fn take(self, digests: Digests<Place>) {
+        digests.take(self.reader(), |place, id, read| self.add(place, id, read), || self.hand_over());
+        _ = self.hand_over();
+    }
+
+    fn reader(&self) -> ChunkReader<'_> {
+        self.session.reader().with_buffers(self.buffers)
+    }
+
+    fn add(&self, (number, size): Place, _: ChunkId, read: ReadChunk) {
         let content = read.map(|(_, chunk)| chunk);
-        opened.borrow_mut().push((number, Step::Chunk { content, size }));
-    });
-    hand_over();
+        self.opened.borrow_mut().push((number, Step::Chunk { content, size }));
+    }
+
+    fn hand_over(&self) -> Result<(), Closed> {
+        let opened = self.opened.take();
+        if opened.is_empty() { Ok(()) } else { self.steps.send(opened).map_err(|_| Closed) }
+    }
 }

@@ -4,10 +4,11 @@ use crossbeam_channel::Sender;
 use worldkeeper_archive::{ChunkRef, Item};
 use worldkeeper_core::repository::Announced;
 
-use super::opener::Job;
+use super::opener::{Job, LARGE, Place, job};
 use super::wanted::{Selector, Wanted};
 use super::writer::{Numbered, Step};
-use crate::pipeline::{Budget, Closed, step_bytes};
+use crate::objects::Relay;
+use crate::pipeline::{Budget, Closed, chunk_bytes, step_bytes};
 use crate::session::{Listed, OpenArchive, Session, SessionError};
 
 /// Makes the steps of a restore.
@@ -17,6 +18,7 @@ pub(super) struct Planner<'a> {
     wanted: &'a Wanted,
     budget: &'a Budget,
     jobs: Sender<Vec<Job>>,
+    relay: Option<Relay<Place>>,
     steps: Sender<Vec<Numbered>>,
     next_number: u64,
     /// What is not handed over yet.
@@ -43,9 +45,10 @@ impl<'a> Planner<'a> {
         wanted: &'a Wanted,
         budget: &'a Budget,
         jobs: Sender<Vec<Job>>,
+        relay: Option<Relay<Place>>,
         steps: Sender<Vec<Numbered>>,
     ) -> Self {
-        Self { session, archive, wanted, budget, jobs, steps, next_number: 0, planned: Planned::default() }
+        Self { session, archive, wanted, budget, jobs, relay, steps, next_number: 0, planned: Planned::default() }
     }
 
     /// Works until the items end or nobody listens any more.
@@ -90,10 +93,10 @@ impl<'a> Planner<'a> {
         let announced = |chunk: &ChunkRef| Announced { id: chunk.id, csize: Some(chunk.csize) };
         self.session.repository().will_read(&mut chunks.iter().flatten().map(announced));
         for chunk in chunks.into_iter().flatten() {
-            self.take(step_bytes(chunk.size as usize))?;
+            self.take(step_bytes(chunk_bytes(chunk.size as usize)))?;
             let number = self.number();
             self.planned.bytes += chunk.size as usize;
-            self.planned.jobs.push(Job { number, chunk });
+            self.planned.jobs.push(job(number, chunk));
             self.hand_over_if_many()?;
         }
         Ok(())
@@ -122,7 +125,12 @@ impl<'a> Planner<'a> {
     }
 
     fn hand_over(&mut self) -> Result<(), Closed> {
-        let Planned { jobs, steps, .. } = std::mem::take(&mut self.planned);
+        let Planned { mut jobs, steps, .. } = std::mem::take(&mut self.planned);
+        if let Some(relay) = &self.relay {
+            for large in jobs.extract_if(.., |job| job.purpose.1 >= LARGE) {
+                relay.read(large)?;
+            }
+        }
         if !jobs.is_empty() {
             self.jobs.send(jobs).map_err(|_| Closed)?;
         }

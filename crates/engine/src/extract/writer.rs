@@ -13,7 +13,7 @@ use crate::attributes::Escaped;
 use crate::monitor::{Monitor, Notice, Progress};
 use crate::objects::ObjectError;
 use crate::paths::as_path;
-use crate::pipeline::{Budget, InOrder, item_bytes, step_bytes};
+use crate::pipeline::{Budget, InOrder, chunk_bytes, item_bytes, step_bytes};
 use crate::restore::{Attribute, Unset};
 use crate::session::{Session, SessionError};
 
@@ -41,7 +41,7 @@ impl Step {
     pub(super) fn weight(&self) -> usize {
         step_bytes(match self {
             Self::Item { item, .. } => item_bytes(item),
-            Self::Chunk { size, .. } => *size as usize,
+            Self::Chunk { size, .. } => chunk_bytes(*size as usize),
             Self::Replaced(_) | Self::Gap(_) | Self::Broken(_) | Self::End => 0,
         })
     }

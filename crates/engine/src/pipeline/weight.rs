@@ -9,8 +9,8 @@ pub(crate) fn step_bytes(bytes: usize) -> usize {
     bytes + 512
 }
 
-/// The bytes of a chunk of `len` that is to be sealed. A small one counts twice: it and its object each have memory that is
-/// not of the piece that large ones share, and there are many for each that is large.
+/// The bytes of a chunk of `len` on its way. A small one counts twice: it and its object each have memory that is not of the
+/// piece that large ones share, and there are many for each that is large.
 pub(crate) fn chunk_bytes(len: usize) -> usize {
     if len < SMALL { 2 * len } else { len }
 }

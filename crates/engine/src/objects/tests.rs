@@ -1,0 +1,196 @@
+//! Whoever reads several chunks at a time is told of each what it would be told alone.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use worldkeeper_compress::Compressor;
+use worldkeeper_core::{RepositoryId, error_text};
+use worldkeeper_crypto::EncryptionMode;
+use worldkeeper_testkit::fixtures::sha_stream;
+use worldkeeper_testkit::memory_repository::MemoryRepository;
+
+use super::*;
+use crate::pipeline::Closed;
+use crate::random;
+
+/// What a reader says of a chunk, for comparing.
+type Said = Result<(u32, Vec<u8>), String>;
+
+fn said<B: Into<Vec<u8>>>(read: Result<(u32, B), ObjectError>) -> Said {
+    read.map(|(csize, chunk)| (csize, chunk.into())).map_err(|error| format!("{error}: {}", error_text(&error.source)))
+}
+
+/// Nothing is obfuscated.
+fn no_random(_: &mut [u8]) -> Result<(), std::convert::Infallible> {
+    unreachable!("that takes no random bytes")
+}
+
+/// Chunks of all sizes, whole and damaged.
+struct Chunks {
+    key: Key,
+    repository: MemoryRepository,
+    wanted: Vec<(ChunkId, Option<u32>)>,
+    /// What each of them alone is told.
+    expected: Vec<Said>,
+}
+
+impl Chunks {
+    fn new(mode: EncryptionMode) -> Self {
+        // Together more than is at hand at a time; of those behind the third large one most are damaged.
+        let sizes =
+            [0, 1, 500, 70_000, 7 << 20, 7 << 20, 3, 7 << 20, 200, 200, 200, 200, 200, 200, 200, 300_000, 40_000];
+        let key = random::with(|random| Key::generate(mode, RepositoryId([1; 32]), random)).unwrap();
+        let repository = MemoryRepository::new(1);
+        let mut wanted = Vec::new();
+        for (number, len) in (0..).zip(sizes) {
+            let mut chunk = sha_stream(&format!("{number}"), len);
+            let is_compressed = number > 14;
+            if is_compressed {
+                chunk[len / 3..].fill(0);
+            }
+            let id = key.id_hash(&chunk);
+            let compress = if is_compressed { "lz4" } else { "none" };
+            let mut object = vec![0; key.overhead()];
+            Compressor::new(compress.parse().unwrap(), no_random).compress(&chunk, &mut object).unwrap();
+            match number {
+                8 => object[key.overhead()] = 0xee,
+                9 => *object.last_mut().unwrap() ^= 1,
+                _ => {}
+            }
+            key.seal(number << 32, &mut object);
+            match number {
+                10 => *object.last_mut().unwrap() ^= 1,
+                11 => object.truncate(3),
+                12 => object[0] ^= 0x55,
+                _ => {}
+            }
+            if number != 13 {
+                repository.store().objects.insert(id, object.into());
+            }
+            wanted.push((id, (number % 2 == 0).then_some(len as u32)));
+        }
+        let mut alone = ChunkReader::new(&repository, &key);
+        let expected: Vec<_> = wanted.iter().map(|(id, size)| said(alone.read_with_csize(id, *size))).collect();
+        assert_eq!(expected.iter().filter(|read| read.is_err()).count(), 6, "{mode}: all that were damaged");
+        Self { key, repository, wanted, expected }
+    }
+
+    fn reader(&self, buffers: &Arc<Buffers>) -> ChunkReader<'_> {
+        ChunkReader::new(&self.repository, &self.key).with_buffers(buffers)
+    }
+
+    fn wanted<T>(&self, place: usize, purpose: T) -> WantedChunk<T> {
+        let (id, size) = self.wanted[place];
+        WantedChunk { purpose, id, size }
+    }
+
+    fn expect(&self, told: BTreeMap<usize, Said>, places: Range<usize>) {
+        let mode = self.key.mode();
+        assert!(told.keys().copied().eq(places), "{mode}: each that was asked for, and no other");
+        for (place, told) in told {
+            assert!(told == self.expected[place], "{mode}, {place}: it is told what it is told alone");
+        }
+    }
+}
+
+#[test]
+fn several_at_a_time_are_told_what_each_alone_is_told() {
+    for mode in EncryptionMode::ALL {
+        let chunks = Chunks::new(mode);
+        let size = chunks.wanted.len();
+        // Memory that is used again holds what was there before.
+        let buffers = Buffers::new(16 << 20);
+        let orders = [(0..size, false), (8..size, true), (0..8, true), (4..5, false), (0..0, true)];
+        for (places, comes_late) in orders {
+            let (mut told, mut coming, mut turn) = (BTreeMap::new(), places.clone(), 0);
+            let next = |is_busy: bool| {
+                turn += 1;
+                let is_there = !comes_late || !is_busy || turn % 3 > 0;
+                let place = if is_there { coming.next() } else { None };
+                place.map(|place| chunks.wanted(place, place))
+            };
+            chunks.reader(&buffers).read_several(next, |place, id, read| {
+                assert_eq!(id, chunks.wanted[place].0);
+                assert_eq!(told.insert(place, said(read)), None, "{mode}: it is told once");
+            });
+            chunks.expect(told, places);
+        }
+    }
+}
+
+#[test]
+fn readers_that_share_what_they_read_are_told_what_each_alone_is_told() {
+    for mode in EncryptionMode::ALL {
+        let chunks = Chunks::new(mode);
+        let buffers = Buffers::new(16 << 20);
+        let size = chunks.wanted.len();
+        for (readers, places) in [(1, 0..size), (2, 0..size), (3, 3..8), (0, 0..size), (2, 0..0)] {
+            let told = Mutex::new(BTreeMap::new());
+            let each = |place: usize, id, read| {
+                assert_eq!(id, chunks.wanted[place].0);
+                assert_eq!(told.lock().unwrap().insert(place, said(read)), None, "{mode}: it is told once");
+            };
+            std::thread::scope(|scope| {
+                let (relay, errands, digests) = Relay::new();
+                for _ in 0..readers {
+                    let (errands, mut reader) = (errands.clone(), chunks.reader(&buffers));
+                    scope.spawn(move || {
+                        errands.iter().for_each(|errand| errand.run(&mut reader, &mut { each }).unwrap());
+                    });
+                }
+                drop(errands);
+                let digester = chunks.reader(&buffers);
+                scope.spawn(|| digests.take(digester, each, || Ok(())));
+                for place in places.clone() {
+                    relay.read(chunks.wanted(place, place)).unwrap();
+                }
+                drop(relay);
+            });
+            chunks.expect(told.into_inner().unwrap(), places);
+        }
+    }
+}
+
+#[test]
+fn readers_that_share_end_when_one_of_them_does() {
+    /// What the thread does that should take digests.
+    type Take<'a> = Box<dyn FnOnce(Digests<Arc<()>>, ChunkReader<'_>) + Send + 'a>;
+
+    fn ends(chunks: &Chunks, take: Take<'_>) {
+        let (buffers, purpose) = (Buffers::new(16 << 20), Arc::new(()));
+        std::thread::scope(|scope| {
+            let (relay, errands, digests) = Relay::new();
+            for _ in 0..2 {
+                let (errands, mut reader) = (errands.clone(), chunks.reader(&buffers));
+                scope.spawn(move || {
+                    _ = errands.iter().try_for_each(|errand| errand.run(&mut reader, &mut |_, _, _| {}));
+                });
+            }
+            drop(errands);
+            let digester = scope.spawn(|| take(digests, chunks.reader(&buffers)));
+            for place in (0..chunks.wanted.len()).cycle().take(100) {
+                // Sooner or later there may be nobody any more.
+                _ = relay.read(chunks.wanted(place, Arc::clone(&purpose)));
+            }
+            drop(relay);
+            _ = digester.join();
+        });
+        assert_eq!(Arc::strong_count(&purpose), 1, "nothing is left of what was under way");
+    }
+
+    let chunks = Chunks::new(EncryptionMode::RepokeyBlake2);
+    let counting = |mut rounds: usize, end: fn() -> Closed| {
+        move || {
+            rounds = rounds.checked_sub(1).ok_or_else(end)?;
+            Ok(())
+        }
+    };
+    let panics = || panic!("the one that takes digests");
+    for rounds in [0, 1, 20] {
+        for end in [|| Closed, panics] {
+            ends(&chunks, Box::new(move |digests, reader| digests.take(reader, |_, _, _| {}, counting(rounds, end))));
+        }
+    }
+    ends(&chunks, Box::new(|digests, _| drop(digests)));
+}
