@@ -30,12 +30,10 @@ impl Decompressor {
         size_hint: Option<usize>,
         limit: usize,
     ) -> Result<Vec<u8>, DecompressError> {
-        let mut data = Vec::new();
-        self.decompress_into(payload, &mut data, size_hint, limit)?;
-        Ok(data)
+        self.decompress_to(payload, size_hint, limit, |len| vec![0; len])
     }
 
-    /// Puts the data in `payload` into `out`, whose content is replaced and whose memory is used again.
+    /// Puts the data in `payload` into `out`, whose content is replaced and whose memory is used again, mostly.
     ///
     /// Otherwise as [`decompress`](Self::decompress); after an error `out` is empty.
     pub fn decompress_into(
@@ -45,37 +43,50 @@ impl Decompressor {
         size_hint: Option<usize>,
         limit: usize,
     ) -> Result<(), DecompressError> {
-        let hint = size_hint.filter(|&size| size <= limit);
-        let result = self.dispatch(payload, out, hint, limit);
-        if result.is_err() {
-            out.clear();
-        }
-        result
+        let mut used = std::mem::take(out);
+        let room = |len| {
+            let mut room = std::mem::take(&mut used);
+            room.resize(len, 0);
+            room
+        };
+        *out = self.decompress_to(payload, size_hint, limit, room)?;
+        Ok(())
     }
 
-    /// Puts the data in `payload` where there is room for it: `room` is asked for as many bytes as they are, whatever those
-    /// hold, perhaps more than once. Otherwise as [`decompress`](Self::decompress).
+    /// Puts the data in `payload` where there is room for them: `room` is asked for as many bytes as they are, whatever those
+    /// hold, perhaps more than once. It is not asked where only the end tells how many they are; they come as they are then.
+    ///
+    /// Otherwise as [`decompress`](Self::decompress).
     pub fn decompress_to<R>(
         &mut self,
-        payload: &[u8],
+        mut payload: &[u8],
         size_hint: Option<usize>,
         limit: usize,
         mut room: impl FnMut(usize) -> R,
     ) -> Result<R, DecompressError>
     where
-        R: DerefMut<Target = [u8]>,
+        R: DerefMut<Target = [u8]> + From<Vec<u8>>,
     {
         let hint = size_hint.filter(|&size| size <= limit);
-        let Innermost { algorithm, payload, body } = Innermost::of(payload)?;
-        match algorithm {
-            Algorithm::Lz4 => self.lz4.decode(body, hint, limit, room),
-            Algorithm::Zstd => self.zstd.decode(body, limit, room),
-            // The others tell only at the end how much it was.
-            _ => {
-                let data = self.decompress(payload, hint, limit)?;
-                let mut out = room(data.len());
-                out.copy_from_slice(&data);
-                Ok(out)
+        loop {
+            let Some((header, body)) = payload.split_first_chunk::<HEADER_LEN>() else {
+                return Err(DecompressError::TooShort(payload.len()));
+            };
+            match Algorithm::detect(payload).ok_or(DecompressError::UnknownHeader(*header))? {
+                // Borg lets obfuscation be nested. Each layer takes bytes away, so this ends.
+                Algorithm::Obfuscate => payload = unpad(body)?,
+                Algorithm::None if body.len() > limit => {
+                    return Err(DecompressError::TooLarge { algorithm: Algorithm::None, limit });
+                }
+                Algorithm::None => {
+                    let mut data = room(body.len());
+                    data.copy_from_slice(body);
+                    return Ok(data);
+                }
+                Algorithm::Lz4 => return self.lz4.decode(body, hint, limit, room),
+                Algorithm::Zstd => return self.zstd.decode(body, limit, room),
+                Algorithm::Zlib => return self.zlib.decode(payload, hint, limit).map(R::from),
+                Algorithm::Lzma => return lzma::decode(body, hint, limit).map(R::from),
             }
         }
     }
@@ -93,60 +104,6 @@ impl Decompressor {
     /// The data of a payload that is not compressed, without a copy; `None` for any other.
     pub fn uncompressed(payload: &[u8]) -> Option<&[u8]> {
         payload.strip_prefix(Algorithm::None.header())
-    }
-
-    /// May leave anything in `out` when it fails.
-    fn dispatch(
-        &mut self,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-        size_hint: Option<usize>,
-        limit: usize,
-    ) -> Result<(), DecompressError> {
-        let Innermost { algorithm, payload, body } = Innermost::of(payload)?;
-        let mut room = |len| {
-            let mut room = std::mem::take(out);
-            room.resize(len, 0);
-            room
-        };
-        match algorithm {
-            Algorithm::Obfuscate => unreachable!("it is the innermost payload"),
-            Algorithm::None if body.len() > limit => {
-                return Err(DecompressError::TooLarge { algorithm: Algorithm::None, limit });
-            }
-            Algorithm::None => {
-                out.clear();
-                out.extend_from_slice(body);
-            }
-            Algorithm::Lz4 => *out = self.lz4.decode(body, size_hint, limit, room)?,
-            Algorithm::Zstd => *out = self.zstd.decode(body, limit, &mut room)?,
-            Algorithm::Zlib => self.zlib.decode(payload, out, size_hint, limit)?,
-            Algorithm::Lzma => lzma::decode(body, out, size_hint, limit)?,
-        }
-        Ok(())
-    }
-}
-
-/// A payload that is not obfuscated, or what an obfuscated one holds.
-struct Innermost<'a> {
-    algorithm: Algorithm,
-    payload: &'a [u8],
-    /// The payload without its header.
-    body: &'a [u8],
-}
-
-impl<'a> Innermost<'a> {
-    fn of(mut payload: &'a [u8]) -> Result<Self, DecompressError> {
-        loop {
-            let Some((header, body)) = payload.split_first_chunk::<HEADER_LEN>() else {
-                return Err(DecompressError::TooShort(payload.len()));
-            };
-            match Algorithm::detect(payload).ok_or(DecompressError::UnknownHeader(*header))? {
-                // Borg lets obfuscation be nested. Each layer takes bytes away, so this ends.
-                Algorithm::Obfuscate => payload = unpad(body)?,
-                algorithm => return Ok(Self { algorithm, payload, body }),
-            }
-        }
     }
 }
 

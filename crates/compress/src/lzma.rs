@@ -46,31 +46,26 @@ const DICTIONARIES: [usize; 10] =
 /// The smallest dictionary the format has, in bytes.
 const SMALLEST_DICTIONARY: usize = 4 << 10;
 
-/// Puts the data of `body` into `out`.
+/// The data of `body`.
 ///
 /// As in borg (and Python), streams one after the other are joined, and bytes behind a stream that are no stream are
 /// ignored.
-pub(crate) fn decode(
-    body: &[u8],
-    out: &mut Vec<u8>,
-    size_hint: Option<usize>,
-    limit: usize,
-) -> Result<(), DecompressError> {
-    out.clear();
+pub(crate) fn decode(body: &[u8], size_hint: Option<usize>, limit: usize) -> Result<Vec<u8>, DecompressError> {
+    let mut out = Vec::new();
     let expected = size_hint.unwrap_or(body.len().saturating_mul(4));
     let mut rest = body;
     loop {
         let before = out.len();
         let mut stream = Stream::new_auto_decoder(DECODER_MEMORY, 0).map_err(damaged)?;
         loop {
-            make_room(Algorithm::Lzma, out, expected, limit)?;
-            match stream.process_vec(&rest[stream.total_in() as usize..], out, Action::Run) {
+            make_room(Algorithm::Lzma, &mut out, expected, limit)?;
+            match stream.process_vec(&rest[stream.total_in() as usize..], &mut out, Action::Run) {
                 Ok(Status::StreamEnd) => break,
                 Ok(_) if out.len() < out.capacity() => return Err(damaged("the stream is cut off")),
                 Ok(_) => {}
                 Err(Error::Data | Error::Format | Error::Options) if rest.len() < body.len() => {
                     out.truncate(before);
-                    return Ok(());
+                    return Ok(out);
                 }
                 Err(reason) => return Err(damaged(reason)),
             }
@@ -80,7 +75,7 @@ pub(crate) fn decode(
         }
         rest = &rest[stream.total_in() as usize..];
         if rest.is_empty() {
-            return Ok(());
+            return Ok(out);
         }
     }
 }

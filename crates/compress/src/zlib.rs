@@ -42,23 +42,22 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Puts the data of `stream` into `out`. Bytes behind the stream's end are ignored, as in borg.
+    /// The data of `stream`. Bytes behind the stream's end are ignored, as in borg.
     pub(crate) fn decode(
         &mut self,
         stream: &[u8],
-        out: &mut Vec<u8>,
         size_hint: Option<usize>,
         limit: usize,
-    ) -> Result<(), DecompressError> {
+    ) -> Result<Vec<u8>, DecompressError> {
         let damaged = |reason| DecompressError::Damaged { algorithm: Algorithm::Zlib, source: reason };
         let state = self.state.get_or_insert_with(|| Decompress::new(true));
         state.reset(true);
-        out.clear();
+        let mut out = Vec::new();
         let expected = size_hint.unwrap_or(stream.len().saturating_mul(3));
         loop {
-            make_room(Algorithm::Zlib, out, expected, limit)?;
+            make_room(Algorithm::Zlib, &mut out, expected, limit)?;
             let rest = &stream[state.total_in() as usize..];
-            let status = state.decompress_vec(rest, out, FlushDecompress::None).map_err(|e| damaged(e.into()))?;
+            let status = state.decompress_vec(rest, &mut out, FlushDecompress::None).map_err(|e| damaged(e.into()))?;
             if status == Status::StreamEnd {
                 break;
             }
@@ -66,6 +65,6 @@ impl Decoder {
                 return Err(damaged("the stream is cut off".into()));
             }
         }
-        if out.len() > limit { Err(DecompressError::TooLarge { algorithm: Algorithm::Zlib, limit }) } else { Ok(()) }
+        if out.len() > limit { Err(DecompressError::TooLarge { algorithm: Algorithm::Zlib, limit }) } else { Ok(out) }
     }
 }

@@ -26,11 +26,16 @@ impl From<ChunkId> for Announced {
     }
 }
 
-/// Memory for an object, for who has some.
+/// Where an object is put that is read.
 pub trait Room {
     /// So many bytes, for an object: whatever they are, all of them are written. Those that were asked for before are not
     /// needed any more.
     fn of(&mut self, len: usize) -> &mut [u8];
+
+    /// Takes an object that has memory of its own.
+    fn hold(&mut self, object: Bytes) {
+        self.of(object.len()).copy_from_slice(&object);
+    }
 }
 
 impl Room for Vec<u8> {
@@ -53,10 +58,9 @@ pub trait Repository: Send + Sync {
     /// Reads an object; sees what the open transaction has put.
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError>;
 
-    /// Reads an object as [`get`](Self::get) does, into memory that was there before.
+    /// Reads an object as [`get`](Self::get) does, where there is room for it.
     fn get_into(&self, id: &ChunkId, room: &mut dyn Room) -> Result<(), RepositoryError> {
-        let object = self.get(id)?;
-        room.of(object.len()).copy_from_slice(&object);
+        room.hold(self.get(id)?);
         Ok(())
     }
 

@@ -31,7 +31,7 @@ pub(super) fn verify(
 ) -> Result<(), SessionError> {
     let (results_in, results) = crossbeam_channel::bounded(RESULTS);
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let buffers = Buffers::new(workers.max(1) * ROOM_EACH);
+    let buffers = Buffers::new(ROOM.min(workers.max(1) * ROOM_EACH));
     std::thread::scope(|scope| {
         for number in 0..workers.max(1) {
             let (results, next, stop) = (results_in.clone(), &next, &stop);
@@ -88,8 +88,10 @@ impl From<Read> for Verified {
     }
 }
 
-/// Memory for the objects and chunks of each reader, in bytes: both that it has at a time, and the last of them.
+/// Memory that readers share, in bytes: for each as much as it mostly has at a time of objects and chunks, and for all of them
 const ROOM_EACH: usize = 32 * 1024 * 1024;
+/// not more than this.
+const ROOM: usize = 512 * 1024 * 1024;
 
 /// How many objects a reader tells of at a time.
 const TOLD: usize = 32;

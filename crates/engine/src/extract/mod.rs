@@ -199,7 +199,7 @@ pub(crate) fn run(
         let relay = Some(relay).filter(|_| openers > 1 && session.key().lanes() > 1);
         if relay.is_some() {
             let opener = Opener::new(session, buffers, steps_in.clone());
-            spawn(scope, &budget, "digester", move || opener.take(digests));
+            spawn(scope, &budget, "digester", move || opener.digest(digests));
         }
         let planner = Planner::new(session, archive, wanted, &budget, jobs, relay, steps_in);
         spawn(scope, &budget, "planner", move || planner.run());

@@ -9,7 +9,7 @@ use worldkeeper_archive::ChunkRef;
 use worldkeeper_core::ChunkId;
 
 use super::writer::{Numbered, Step};
-use crate::objects::{ChunkReader, Digests, Errand, ReadChunk, WantedChunk};
+use crate::objects::{ChunkReader, Digests, Errand, Errands, ReadChunk, WantedChunk};
 use crate::pipeline::{Buffers, Closed};
 use crate::session::Session;
 
@@ -41,7 +41,7 @@ impl<'a> Opener<'a> {
     }
 
     /// Works until there are no more jobs and errands, or nobody listens.
-    pub(super) fn run(self, jobs: &Receiver<Vec<Job>>, errands: &Receiver<Errand<Place>>) {
+    pub(super) fn run(self, jobs: &Receiver<Vec<Job>>, errands: &Errands<Place>) {
         let mut taken = VecDeque::new();
         let mut reader = self.reader();
         let mut run =
@@ -52,22 +52,28 @@ impl<'a> Opener<'a> {
                 if let Some(job) = taken.pop_front() {
                     return Some(job);
                 }
-                if is_busy {
-                    match errands.try_recv() {
-                        Ok(errand) => run(errand)?,
-                        Err(_) => taken = jobs.try_recv().ok()?.into(),
-                    }
+                if let Some(errand) = errands.try_take() {
+                    run(errand)?;
                     continue;
                 }
-                select! {
-                    recv(errands) -> errand => match errand {
-                        Ok(errand) => run(errand)?,
-                        Err(_) => taken = jobs.recv().ok()?.into(),
-                    },
+                if is_busy {
+                    taken = jobs.try_recv().ok()?.into();
+                    continue;
+                }
+                let errand = select! {
+                    recv(errands.proven) -> errand => errand.ok(),
+                    recv(errands.wanted) -> errand => errand.ok(),
                     recv(jobs) -> jobs => match jobs {
-                        Ok(jobs) => taken = jobs.into(),
-                        Err(_) => run(errands.recv().ok()?)?,
+                        Ok(jobs) => {
+                            taken = jobs.into();
+                            continue;
+                        }
+                        Err(_) => Some(errands.take()?),
                     },
+                };
+                match errand {
+                    Some(errand) => run(errand)?,
+                    None => taken = jobs.recv().ok()?.into(),
                 }
             }
         };
@@ -76,8 +82,8 @@ impl<'a> Opener<'a> {
     }
 
     /// Takes digests until there are no more errands, or nobody listens.
-    pub(super) fn take(self, digests: Digests<Place>) {
-        digests.take(self.reader(), |place, id, read| self.add(place, id, read), || self.hand_over());
+    pub(super) fn digest(self, digests: Digests<Place>) {
+        digests.digest(self.reader(), |place, id, read| self.add(place, id, read), || self.hand_over());
         _ = self.hand_over();
     }
 

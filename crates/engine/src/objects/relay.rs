@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Digests pay side by side. Of large chunks there is memory for few at a time, and if each thread had some of them, none
-//! would have enough.
+//! would have enough. Where the mode has no MAC, an object goes from hand to hand among the readers; and the digester opens
+//! some itself while it has not enough to digest.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,7 +24,14 @@ use crate::pipeline::{Buffer, Closed};
 /// Where large chunks are asked for. When it is gone, and all of them are read, there are no more errands.
 pub(crate) struct Relay<T>(Arc<Ways<T>>);
 
-/// What is to be done with a chunk between its digests, and before them.
+/// What is to be done with chunks before their digests, and between them; for whoever has time.
+#[derive(Clone)]
+pub(crate) struct Errands<T> {
+    /// What was fetched comes first: it is in memory.
+    pub(crate) proven: Receiver<Errand<T>>,
+    pub(crate) wanted: Receiver<Errand<T>>,
+}
+
 pub(crate) struct Errand<T> {
     chunk: Chunk<T>,
     /// `None` is to be fetched yet.
@@ -33,7 +41,7 @@ pub(crate) struct Errand<T> {
 /// Takes the digests.
 pub(crate) struct Digests<T> {
     messages: Receiver<(Chunk<T>, Box<Message>)>,
-    errands: Receiver<Errand<T>>,
+    proven: Receiver<Errand<T>>,
 }
 
 /// A chunk on its way; as long as there is one, nobody ends.
@@ -43,47 +51,68 @@ struct Chunk<T> {
 }
 
 struct Ways<T> {
-    errands: Sender<Errand<T>>,
+    wanted: Sender<Errand<T>>,
     messages: Sender<(Chunk<T>, Box<Message>)>,
+    proven: Sender<Errand<T>>,
 }
 
 impl<T> Relay<T> {
-    /// A relay, the errands for whoever has time, and what one thread does.
-    pub(crate) fn new() -> (Self, Receiver<Errand<T>>, Digests<T>) {
-        let (errands_in, errands) = crossbeam_channel::unbounded();
+    /// A relay, the errands for its readers, and what one thread does.
+    pub(crate) fn new() -> (Self, Errands<T>, Digests<T>) {
+        let (wanted_in, wanted) = crossbeam_channel::unbounded();
         let (messages_in, messages) = crossbeam_channel::unbounded();
-        let ways = Ways { errands: errands_in, messages: messages_in };
-        (Self(Arc::new(ways)), errands.clone(), Digests { messages, errands })
+        let (proven_in, proven) = crossbeam_channel::unbounded();
+        let ways = Ways { wanted: wanted_in, messages: messages_in, proven: proven_in };
+        (Self(Arc::new(ways)), Errands { proven: proven.clone(), wanted }, Digests { messages, proven })
     }
 
     /// Has a chunk read.
     pub(crate) fn read(&self, wanted: WantedChunk<T>) -> Result<(), Closed> {
-        Chunk { wanted, ways: self.0.clone() }.leave(None)
+        let chunk = Chunk { wanted, ways: self.0.clone() };
+        self.0.wanted.send(Errand { chunk, proven: None }).map_err(|_| Closed)
+    }
+}
+
+impl<T> Errands<T> {
+    /// One that is there.
+    pub(crate) fn try_take(&self) -> Option<Errand<T>> {
+        self.proven.try_recv().or_else(|_| self.wanted.try_recv()).ok()
+    }
+
+    /// One, as soon as it is there; `None` is the end.
+    pub(crate) fn take(&self) -> Option<Errand<T>> {
+        if let Some(errand) = self.try_take() {
+            return Some(errand);
+        }
+        // Both end at the same time.
+        select! {
+            recv(self.proven) -> errand => errand.ok(),
+            recv(self.wanted) -> errand => errand.ok(),
+        }
     }
 }
 
 impl<T> Chunk<T> {
-    /// Leaves it to whoever has time.
-    fn leave(self, proven: Option<Buffer>) -> Result<(), Closed> {
-        let ways = self.ways.clone();
-        ways.errands.send(Errand { chunk: self, proven }).map_err(|_| Closed)
-    }
-
     fn go_on(
         self,
         step: Result<Step, ObjectProblem>,
         each: &mut impl FnMut(T, ChunkId, ReadChunk),
     ) -> Result<(), Closed> {
+        let ways = self.ways.clone();
         match step {
-            Ok(Step::Digest(message)) => {
-                let ways = self.ways.clone();
-                return ways.messages.send((self, message)).map_err(|_| Closed);
+            Ok(Step::Digest(message)) => ways.messages.send((self, message)).map_err(|_| Closed),
+            Ok(Step::Proven(object)) => {
+                ways.proven.send(Errand { chunk: self, proven: Some(object) }).map_err(|_| Closed)
             }
-            Ok(Step::Proven(object)) => return self.leave(Some(object)),
-            Ok(Step::Read(csize, chunk)) => self.wanted.tell(Ok((csize, chunk)), each),
-            Err(problem) => self.wanted.tell(Err(problem), each),
+            Ok(Step::Read(csize, chunk)) => {
+                self.wanted.tell(Ok((csize, chunk)), each);
+                Ok(())
+            }
+            Err(problem) => {
+                self.wanted.tell(Err(problem), each);
+                Ok(())
+            }
         }
-        Ok(())
     }
 }
 
@@ -95,27 +124,39 @@ impl<T> Errand<T> {
         each: &mut impl FnMut(T, ChunkId, ReadChunk),
     ) -> Result<(), Closed> {
         let Self { chunk, proven } = self;
+        let WantedChunk { id, size, .. } = chunk.wanted;
         let step = match proven {
-            None => reader.fetch(&chunk.wanted.id),
-            Some(object) => reader.open_proven(object, chunk.wanted.size).map(Step::Digest),
+            None => match reader.fetch(&id) {
+                Ok(step) if step.object_len() > longest_object(size) => reader.finish(step, &id, size),
+                fetched => fetched,
+            },
+            Some(object) => reader.open_proven(object, size).map(Step::Digest),
         };
         chunk.go_on(step, each)
     }
 }
 
+/// How long an object may be, in bytes, for a chunk of this size, to wait for its digests beside others. Who gave room to the
+/// chunk knows nothing of one that is longer, and damage or malice may make all of them as long as can be: such a one is read
+/// to its end at once.
+fn longest_object(size: Option<u32>) -> usize {
+    // What does not compress becomes longer: by the 255th part with lz4, and by header, nonce and MAC.
+    size.map_or(0, |size| size as usize + size as usize / 128 + 4096)
+}
+
 impl<T> Digests<T> {
     /// Works until all chunks are read, or nobody wants them any more. `each` is told of those that are done; `pause` is
     /// asked every now and then whether to go on.
-    pub(crate) fn take(
+    pub(crate) fn digest(
         self,
         reader: ChunkReader<'_>,
         each: impl FnMut(T, ChunkId, ReadChunk),
         pause: impl FnMut() -> Result<(), Closed>,
     ) {
-        let Err(Closed) = self.take_until_closed(reader, each, pause);
+        let Err(Closed) = self.digest_until_closed(reader, each, pause);
     }
 
-    fn take_until_closed(
+    fn digest_until_closed(
         self,
         mut reader: ChunkReader<'_>,
         mut each: impl FnMut(T, ChunkId, ReadChunk),
@@ -127,7 +168,7 @@ impl<T> Digests<T> {
             pause()?;
             under_way.extend(self.messages.try_iter());
             if under_way.len() < lanes
-                && let Ok(errand) = self.errands.try_recv()
+                && let Ok(errand) = self.proven.try_recv()
             {
                 errand.run(&mut reader, &mut each)?;
                 continue;
@@ -135,7 +176,7 @@ impl<T> Digests<T> {
             if under_way.is_empty() {
                 select! {
                     recv(self.messages) -> message => under_way.push(message.map_err(|_| Closed)?),
-                    recv(self.errands) -> errand => errand.map_err(|_| Closed)?.run(&mut reader, &mut each)?,
+                    recv(self.proven) -> errand => errand.map_err(|_| Closed)?.run(&mut reader, &mut each)?,
                 }
                 continue;
             }

@@ -23,7 +23,7 @@ pub(crate) struct WantedChunk<T> {
 }
 
 /// How many bytes of objects, and of chunks, are at hand at a time; the last of them may go beyond.
-pub(super) const AT_ONCE: usize = 12 * 1024 * 1024;
+pub(super) const AT_ONCE: usize = 10 * 1024 * 1024;
 
 /// What was begun and is not done.
 struct UnderWay<T> {

@@ -46,6 +46,17 @@ impl Content {
     }
 }
 
+impl Step {
+    /// The length of the object, as long as it waits for something.
+    pub(super) fn object_len(&self) -> usize {
+        match self {
+            Self::Digest(message) => message.object_len(),
+            Self::Proven(object) => object.len(),
+            Self::Read(..) => 0,
+        }
+    }
+}
+
 impl Message {
     fn new(begun: Digester, content: Content) -> Box<Self> {
         let awaited = Awaited::new(begun, content.bytes().len());
@@ -62,12 +73,12 @@ impl Message {
         self.awaited.is_finished()
     }
 
-    /// The length of the object, if it is one,
+    /// The length of the object, if it is one, else nothing.
     pub(super) fn object_len(&self) -> usize {
         if let Content::Object(object) = &self.content { object.len() } else { 0 }
     }
 
-    /// or of the chunk.
+    /// The length of the chunk, if it is one, else nothing.
     pub(super) fn chunk_len(&self) -> usize {
         if let Content::Chunk { chunk, .. } = &self.content { chunk.len() } else { 0 }
     }
@@ -106,6 +117,20 @@ impl ChunkReader<'_> {
         Ok(Message::new(self.key.id_digester(), Content::Chunk { csize, chunk }))
     }
 
+    /// Takes all that is left of a chunk's steps at once.
+    pub(super) fn finish(&mut self, mut step: Step, id: &ChunkId, size: Option<u32>) -> Result<Step, ObjectProblem> {
+        loop {
+            step = match step {
+                Step::Digest(mut message) => {
+                    Awaited::go_on([message.digest()], 1, usize::MAX);
+                    message.prove(self.key, id)?
+                }
+                Step::Proven(object) => Step::Digest(self.open_proven(object, size)?),
+                read @ Step::Read(..) => return Ok(read),
+            }
+        }
+    }
+
     fn chunk_of(&mut self, mut object: Buffer, size: Option<u32>) -> Result<Bytes, ObjectProblem> {
         self.key.decrypt_in_place(&mut object)?;
         let payload = Bytes::from(object).slice(self.key.overhead()..);
@@ -128,5 +153,12 @@ impl Room for Dealt<'_> {
     fn of(&mut self, len: usize) -> &mut [u8] {
         self.object = None;
         self.object.insert(self.dealer.take(len))
+    }
+
+    fn hold(&mut self, object: Bytes) {
+        match object.try_into_mut() {
+            Ok(object) => self.object = Some(object.into()),
+            Err(shared) => self.of(shared.len()).copy_from_slice(&shared),
+        }
     }
 }

@@ -21,11 +21,6 @@ fn said<B: Into<Vec<u8>>>(read: Result<(u32, B), ObjectError>) -> Said {
     read.map(|(csize, chunk)| (csize, chunk.into())).map_err(|error| format!("{error}: {}", error_text(&error.source)))
 }
 
-/// Nothing is obfuscated.
-fn no_random(_: &mut [u8]) -> Result<(), std::convert::Infallible> {
-    unreachable!("that takes no random bytes")
-}
-
 /// Chunks of all sizes, whole and damaged.
 struct Chunks {
     key: Key,
@@ -38,21 +33,24 @@ struct Chunks {
 impl Chunks {
     fn new(mode: EncryptionMode) -> Self {
         // Together more than is at hand at a time; of those behind the third large one most are damaged.
-        let sizes =
-            [0, 1, 500, 70_000, 7 << 20, 7 << 20, 3, 7 << 20, 200, 200, 200, 200, 200, 200, 200, 300_000, 40_000];
+        let sizes = [0, 1, 500, 70_000, 7 << 20, 7 << 20, 3, 7 << 20, 200, 200, 200, 200, 200, 200, 200];
+        let compressed =
+            ["lz4", "zstd,3", "zlib,6", "lzma,0", "obfuscate,118,lz4", "obfuscate,2,none", "lz4", "zstd,3"];
+        let all = sizes.map(|len| (len, "none")).into_iter();
+        let all = all.chain(compressed.map(|compression| (300_000, compression))).chain([(40_000, "lz4")]);
         let key = random::with(|random| Key::generate(mode, RepositoryId([1; 32]), random)).unwrap();
         let repository = MemoryRepository::new(1);
         let mut wanted = Vec::new();
-        for (number, len) in (0..).zip(sizes) {
+        for (number, (len, compression)) in (0_u64..).zip(all) {
             let mut chunk = sha_stream(&format!("{number}"), len);
-            let is_compressed = number > 14;
-            if is_compressed {
+            if compression != "none" {
                 chunk[len / 3..].fill(0);
             }
             let id = key.id_hash(&chunk);
-            let compress = if is_compressed { "lz4" } else { "none" };
             let mut object = vec![0; key.overhead()];
-            Compressor::new(compress.parse().unwrap(), no_random).compress(&chunk, &mut object).unwrap();
+            Compressor::new(compression.parse().unwrap(), random::fill as random::Fill)
+                .compress(&chunk, &mut object)
+                .unwrap();
             match number {
                 8 => object[key.overhead()] = 0xee,
                 9 => *object.last_mut().unwrap() ^= 1,
@@ -68,7 +66,9 @@ impl Chunks {
             if number != 13 {
                 repository.store().objects.insert(id, object.into());
             }
-            wanted.push((id, (number % 2 == 0).then_some(len as u32)));
+            // Of some the size is not known, of some a wrong one is.
+            let size = [Some(len), None, Some(len), Some(len + 1), Some(len.saturating_sub(1))][number as usize % 5];
+            wanted.push((id, size.map(|size| size as u32)));
         }
         let mut alone = ChunkReader::new(&repository, &key);
         let expected: Vec<_> = wanted.iter().map(|(id, size)| said(alone.read_with_csize(id, *size))).collect();
@@ -125,7 +125,7 @@ fn readers_that_share_what_they_read_are_told_what_each_alone_is_told() {
         let chunks = Chunks::new(mode);
         let buffers = Buffers::new(16 << 20);
         let size = chunks.wanted.len();
-        for (readers, places) in [(1, 0..size), (2, 0..size), (3, 3..8), (0, 0..size), (2, 0..0)] {
+        for (readers, places) in [(1, 0..size), (2, 0..size), (3, 3..8), (2, 0..0)] {
             let told = Mutex::new(BTreeMap::new());
             let each = |place: usize, id, read| {
                 assert_eq!(id, chunks.wanted[place].0);
@@ -136,12 +136,13 @@ fn readers_that_share_what_they_read_are_told_what_each_alone_is_told() {
                 for _ in 0..readers {
                     let (errands, mut reader) = (errands.clone(), chunks.reader(&buffers));
                     scope.spawn(move || {
-                        errands.iter().for_each(|errand| errand.run(&mut reader, &mut { each }).unwrap());
+                        std::iter::from_fn(|| errands.take())
+                            .for_each(|errand| errand.run(&mut reader, &mut { each }).unwrap());
                     });
                 }
                 drop(errands);
                 let digester = chunks.reader(&buffers);
-                scope.spawn(|| digests.take(digester, each, || Ok(())));
+                scope.spawn(|| digests.digest(digester, each, || Ok(())));
                 for place in places.clone() {
                     relay.read(chunks.wanted(place, place)).unwrap();
                 }
@@ -149,6 +150,20 @@ fn readers_that_share_what_they_read_are_told_what_each_alone_is_told() {
             });
             chunks.expect(told.into_inner().unwrap(), places);
         }
+    }
+}
+
+#[test]
+fn an_object_that_is_longer_than_it_may_be_waits_for_nobody() {
+    let chunks = Chunks::new(EncryptionMode::RepokeyBlake2);
+    let (id, _) = chunks.wanted[4];
+    for (size, waits) in [(Some(7 << 20), true), (Some(1 << 20), false), (None, false)] {
+        let (relay, errands, _digests) = Relay::new();
+        relay.read(WantedChunk { purpose: 4, id, size }).unwrap();
+        let mut told = BTreeMap::new();
+        let mut each = |place, _, read| _ = told.insert(place, said(read));
+        errands.take().unwrap().run(&mut chunks.reader(&Buffers::new(0)), &mut each).unwrap();
+        chunks.expect(told, if waits { 0..0 } else { 4..5 });
     }
 }
 
@@ -164,7 +179,8 @@ fn readers_that_share_end_when_one_of_them_does() {
             for _ in 0..2 {
                 let (errands, mut reader) = (errands.clone(), chunks.reader(&buffers));
                 scope.spawn(move || {
-                    _ = errands.iter().try_for_each(|errand| errand.run(&mut reader, &mut |_, _, _| {}));
+                    _ = std::iter::from_fn(|| errands.take())
+                        .try_for_each(|errand| errand.run(&mut reader, &mut |_, _, _| {}));
                 });
             }
             drop(errands);
@@ -189,7 +205,7 @@ fn readers_that_share_end_when_one_of_them_does() {
     let panics = || panic!("the one that takes digests");
     for rounds in [0, 1, 20] {
         for end in [|| Closed, panics] {
-            ends(&chunks, Box::new(move |digests, reader| digests.take(reader, |_, _, _| {}, counting(rounds, end))));
+            ends(&chunks, Box::new(move |digests, reader| digests.digest(reader, |_, _, _| {}, counting(rounds, end))));
         }
     }
     ends(&chunks, Box::new(|digests, _| drop(digests)));

@@ -98,6 +98,12 @@ impl From<BytesMut> for Buffer {
     }
 }
 
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        BytesMut::from(Bytes::from(bytes)).into()
+    }
+}
+
 impl Deref for Buffer {
     type Target = [u8];
 

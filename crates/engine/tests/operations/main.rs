@@ -481,13 +481,17 @@ fn directories_get_their_attributes_even_if_not_all_is_restored() {
     assert_eq!(mode(&restored), mode(&house.world()));
 }
 
+/// Each opener takes several small chunks at a time, and all of them together take the large ones.
+const CHUNK_LENS: [u32; 2] = [50_000, 300_000];
+
 /// A house whose world is one file of several chunks, and the archive of it. What is in the file now is newer.
-fn house_of_one_file() -> (House, ArchiveName, Vec<u8>) {
+fn house_of_one_file(chunk_len: u32) -> (House, ArchiveName, Vec<u8>) {
     let house = House::ready(EncryptionMode::RepokeyBlake2);
     std::fs::remove_dir_all(house.world()).unwrap();
-    let content: Vec<u8> = (0..100_000_u32).flat_map(|number| number.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
+    let content: Vec<u8> =
+        (0..2 * chunk_len).flat_map(|number| number.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
     tree::write(&house.world().join("level.dat"), &content);
-    let chunker_params = ChunkerParams::fixed(50_000, 0).unwrap();
+    let chunker_params = ChunkerParams::fixed(chunk_len, 0).unwrap();
     let options = CreateOptions { chunker_params, ..house.create_options() };
     let archive = create(&mut house.open(), &options, &Silent).unwrap().name;
     tree::write(&house.world().join("level.dat"), b"newer");
@@ -510,41 +514,45 @@ fn only_file(house: &House) -> Vec<u8> {
 
 #[test]
 fn a_damaged_chunk_leaves_the_file_that_is_there() {
-    let (house, archive, content) = house_of_one_file();
-    let chunk = {
-        let session = house.open();
-        let archive = session.open_archive(&session.archive_info(&archive).unwrap()).unwrap();
-        let file = session.items(&archive).map(Result::unwrap).find(|item| item.chunks.is_some()).unwrap();
-        file.chunks.unwrap()[4].id
-    };
-    let whole = house.repository.store().objects[&chunk].clone();
-    let mut damaged = whole.to_vec();
-    *damaged.last_mut().unwrap() ^= 1;
-    house.repository.store().objects.insert(chunk, damaged.into());
-    let stats = restore_in_place(&house, &archive, &Silent).unwrap();
-    assert_eq!((stats.files, stats.failed), (0, 1));
-    assert_eq!(only_file(&house), b"newer");
-    house.repository.store().objects.insert(chunk, whole);
-    assert!(!restore_in_place(&house, &archive, &Silent).unwrap().has_warnings());
-    assert_eq!(only_file(&house), content);
+    for chunk_len in CHUNK_LENS {
+        let (house, archive, content) = house_of_one_file(chunk_len);
+        let chunk = {
+            let session = house.open();
+            let archive = session.open_archive(&session.archive_info(&archive).unwrap()).unwrap();
+            let file = session.items(&archive).map(Result::unwrap).find(|item| item.chunks.is_some()).unwrap();
+            file.chunks.unwrap()[4].id
+        };
+        let whole = house.repository.store().objects[&chunk].clone();
+        let mut damaged = whole.to_vec();
+        *damaged.last_mut().unwrap() ^= 1;
+        house.repository.store().objects.insert(chunk, damaged.into());
+        let stats = restore_in_place(&house, &archive, &Silent).unwrap();
+        assert_eq!((stats.files, stats.failed), (0, 1));
+        assert_eq!(only_file(&house), b"newer");
+        house.repository.store().objects.insert(chunk, whole);
+        assert!(!restore_in_place(&house, &archive, &Silent).unwrap().has_warnings());
+        assert_eq!(only_file(&house), content);
+    }
 }
 
 #[test]
 fn a_stop_leaves_the_file_that_is_there_or_the_whole_one_from_the_archive() {
-    let (mut house, archive, content) = house_of_one_file();
-    for steps in 1.. {
-        let monitor = StopsAfter { steps: AtomicU32::new(steps), stop: house.stop.clone() };
-        match restore_in_place(&house, &archive, &monitor) {
-            Ok(_) => break,
-            Err(ExtractError::Session(SessionError::Stopped)) => {}
-            Err(error) => panic!("{error:?}"),
+    for chunk_len in CHUNK_LENS {
+        let (mut house, archive, content) = house_of_one_file(chunk_len);
+        for steps in 1.. {
+            let monitor = StopsAfter { steps: AtomicU32::new(steps), stop: house.stop.clone() };
+            match restore_in_place(&house, &archive, &monitor) {
+                Ok(_) => break,
+                Err(ExtractError::Session(SessionError::Stopped)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+            let found = only_file(&house);
+            assert!(found == b"newer" || found == content, "{steps} steps: {} bytes", found.len());
+            assert!(steps > 8 || found == b"newer", "there are eight chunks");
+            house.stop = Stop::default();
         }
-        let found = only_file(&house);
-        assert!(found == b"newer" || found == content, "{steps} steps: {} bytes", found.len());
-        assert!(steps > 8 || found == b"newer", "there are eight chunks");
-        house.stop = Stop::default();
+        assert_eq!(only_file(&house), content);
     }
-    assert_eq!(only_file(&house), content);
 }
 
 #[test]
