@@ -23,8 +23,9 @@ pub(super) fn job(number: u64, ChunkRef { id, size, .. }: ChunkRef) -> Job {
     Job { purpose: (number, size), id, size: Some(size) }
 }
 
-/// Chunks from this size on, in bytes, are read by all openers together.
-pub(super) const LARGE: u32 = 256 * 1024;
+/// Chunks from this size on, in bytes, are read by all openers together: what files are cut into that are not small, with the
+/// parameters that are borg's default. To hand over a smaller one costs more than it brings.
+pub(super) const LARGE: u32 = 512 * 1024;
 
 /// Fetches and opens chunks, or takes the digests of those that others fetch and open; for one thread.
 pub(super) struct Opener<'a> {

@@ -482,7 +482,7 @@ fn directories_get_their_attributes_even_if_not_all_is_restored() {
 }
 
 /// Each opener takes several small chunks at a time, and all of them together take the large ones.
-const CHUNK_LENS: [u32; 2] = [50_000, 300_000];
+const CHUNK_LENS: [u32; 2] = [50_000, 600_000];
 
 /// A house whose world is one file of several chunks, and the archive of it. What is in the file now is newer.
 fn house_of_one_file(chunk_len: u32) -> (House, ArchiveName, Vec<u8>) {
