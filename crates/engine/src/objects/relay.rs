@@ -32,6 +32,7 @@ pub(crate) struct Errands<T> {
     pub(crate) wanted: Receiver<Errand<T>>,
 }
 
+/// One step, or two, of one chunk.
 pub(crate) struct Errand<T> {
     chunk: Chunk<T>,
     /// `None` is to be fetched yet.
@@ -50,6 +51,7 @@ struct Chunk<T> {
     ways: Arc<Ways<T>>,
 }
 
+/// Where chunks go next. All of them end together, with the last chunk that is on its way.
 struct Ways<T> {
     wanted: Sender<Errand<T>>,
     messages: Sender<(Chunk<T>, Box<Message>)>,
