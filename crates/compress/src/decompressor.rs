@@ -4,6 +4,7 @@ use std::ops::DerefMut;
 
 use crate::algorithm::{Algorithm, HEADER_LEN};
 use crate::error::DecompressError;
+use crate::room::FIRST_ROOM;
 use crate::{lz4, lzma, zlib, zstd};
 
 /// Decompresses payloads of every kind. Made to be kept, one per thread: its algorithms allocate once.
@@ -33,7 +34,7 @@ impl Decompressor {
         self.decompress_to(payload, size_hint, limit, |len| vec![0; len])
     }
 
-    /// Puts the data in `payload` into `out`, whose content is replaced and whose memory is used again, mostly.
+    /// Puts the data in `payload` into `out`, whose content is replaced and whose memory is used again where its length is known before.
     ///
     /// Otherwise as [`decompress`](Self::decompress); after an error `out` is empty.
     pub fn decompress_into(
@@ -54,7 +55,7 @@ impl Decompressor {
     }
 
     /// Puts the data in `payload` where there is room for them: `room` is asked for as many bytes as they are, whatever those
-    /// hold, perhaps more than once. It is not asked where only the end tells how many they are; they come as they are then.
+    /// hold, perhaps more than once. It is not asked where only the end tells that they are many; they come as they are then.
     ///
     /// Otherwise as [`decompress`](Self::decompress).
     pub fn decompress_to<R>(
@@ -85,8 +86,8 @@ impl Decompressor {
                 }
                 Algorithm::Lz4 => return self.lz4.decode(body, hint, limit, room),
                 Algorithm::Zstd => return self.zstd.decode(body, limit, room),
-                Algorithm::Zlib => return self.zlib.decode(payload, hint, limit).map(R::from),
-                Algorithm::Lzma => return lzma::decode(body, hint, limit).map(R::from),
+                Algorithm::Zlib => return Ok(placed(self.zlib.decode(payload, hint, limit)?, room)),
+                Algorithm::Lzma => return Ok(placed(lzma::decode(body, hint, limit)?, room)),
             }
         }
     }
@@ -105,6 +106,17 @@ impl Decompressor {
     pub fn uncompressed(payload: &[u8]) -> Option<&[u8]> {
         payload.strip_prefix(Algorithm::None.header())
     }
+}
+
+/// Data that had to be made before it was known how many they are.
+fn placed<R: DerefMut<Target = [u8]> + From<Vec<u8>>>(data: Vec<u8>, mut room: impl FnMut(usize) -> R) -> R {
+    if data.len() >= FIRST_ROOM {
+        return data.into();
+    }
+    // They lie in more than they need.
+    let mut out = room(data.len());
+    out.copy_from_slice(&data);
+    out
 }
 
 /// The inner payload of an obfuscated one.

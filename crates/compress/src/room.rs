@@ -24,4 +24,4 @@ pub(crate) fn make_room(
 }
 
 /// What is allocated first for data of unknown length, in bytes.
-const FIRST_ROOM: usize = 64 << 10;
+pub(crate) const FIRST_ROOM: usize = 64 << 10;

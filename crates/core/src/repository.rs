@@ -31,11 +31,6 @@ pub trait Room {
     /// So many bytes, for an object: whatever they are, all of them are written. Those that were asked for before are not
     /// needed any more.
     fn of(&mut self, len: usize) -> &mut [u8];
-
-    /// Takes an object that has memory of its own.
-    fn hold(&mut self, object: Bytes) {
-        self.of(object.len()).copy_from_slice(&object);
-    }
 }
 
 impl Room for Vec<u8> {
@@ -60,7 +55,8 @@ pub trait Repository: Send + Sync {
 
     /// Reads an object as [`get`](Self::get) does, where there is room for it.
     fn get_into(&self, id: &ChunkId, room: &mut dyn Room) -> Result<(), RepositoryError> {
-        room.hold(self.get(id)?);
+        let object = self.get(id)?;
+        room.of(object.len()).copy_from_slice(&object);
         Ok(())
     }
 

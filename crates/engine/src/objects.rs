@@ -19,7 +19,7 @@ use worldkeeper_crypto::{IdMismatch, Key, OpenError};
 use crate::pipeline::{Buffers, Dealer};
 
 pub(crate) use proof::{StoredObject, prove_several};
-pub(crate) use relay::{Digests, Errand, Errands, Relay};
+pub(crate) use relay::{Digests, Errand, Relay};
 pub(crate) use sealer::{ChunkSealer, Sealed, Unfinished};
 pub(crate) use several::{ReadChunk, WantedChunk};
 

@@ -88,9 +88,9 @@ impl From<Read> for Verified {
     }
 }
 
-/// Memory that readers share, in bytes: for each as much as it mostly has at a time of objects and chunks, and for all of them
+/// Memory that readers share, in bytes: as much for each as it mostly has at a time of objects and chunks.
 const ROOM_EACH: usize = 32 * 1024 * 1024;
-/// not more than this.
+/// However many there are, not more.
 const ROOM: usize = 512 * 1024 * 1024;
 
 /// How many objects a reader tells of at a time.

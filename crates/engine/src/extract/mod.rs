@@ -189,13 +189,13 @@ pub(crate) fn run(
     std::thread::scope(|scope| {
         // Whatever ends this closure, by error or panic, ends the threads.
         let _close = CloseOnDrop(&budget);
-        let (relay, errands, digests) = Relay::new();
+        let (relay, proven, digests) = Relay::new();
         for number in 0..openers.max(1) {
             let opener = Opener::new(session, buffers, steps_in.clone());
-            let (jobs, errands) = (jobs_out.clone(), errands.clone());
-            spawn(scope, &budget, &format!("opener {number}"), move || opener.run(&jobs, &errands));
+            let (jobs, proven) = (jobs_out.clone(), proven.clone());
+            spawn(scope, &budget, &format!("opener {number}"), move || opener.run(&jobs, &proven));
         }
-        drop((jobs_out, errands));
+        drop((jobs_out, proven));
         let relay = Some(relay).filter(|_| openers > 1 && session.key().lanes() > 1);
         if relay.is_some() {
             let opener = Opener::new(session, buffers, steps_in.clone());

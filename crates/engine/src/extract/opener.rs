@@ -9,7 +9,7 @@ use worldkeeper_archive::ChunkRef;
 use worldkeeper_core::ChunkId;
 
 use super::writer::{Numbered, Step};
-use crate::objects::{ChunkReader, Digests, Errand, Errands, ReadChunk, WantedChunk};
+use crate::objects::{ChunkReader, Digests, Errand, ReadChunk, WantedChunk};
 use crate::pipeline::{Buffers, Closed};
 use crate::session::Session;
 
@@ -17,10 +17,18 @@ use crate::session::Session;
 pub(super) type Place = (u64, u32);
 
 /// A chunk to be fetched.
-pub(super) type Job = WantedChunk<Place>;
+pub(super) type Wanted = WantedChunk<Place>;
 
-pub(super) fn job(number: u64, ChunkRef { id, size, .. }: ChunkRef) -> Job {
-    Job { purpose: (number, size), id, size: Some(size) }
+/// What an opener does next.
+pub(super) enum Job {
+    /// Reads these.
+    Small(Vec<Wanted>),
+    /// Begins with one that all openers read together.
+    Large(Errand<Place>),
+}
+
+pub(super) fn wanted(number: u64, ChunkRef { id, size, .. }: ChunkRef) -> Wanted {
+    Wanted { purpose: (number, size), id, size: Some(size) }
 }
 
 /// Chunks from this size on, in bytes, are read by all openers together: what files are cut into that are not small, with the
@@ -41,40 +49,49 @@ impl<'a> Opener<'a> {
         Self { session, buffers, steps, opened: RefCell::default() }
     }
 
-    /// Works until there are no more jobs and errands, or nobody listens.
-    pub(super) fn run(self, jobs: &Receiver<Vec<Job>>, errands: &Errands<Place>) {
+    /// Works until there are no more jobs and nothing proven, or nobody listens.
+    pub(super) fn run(self, jobs: &Receiver<Job>, proven: &Receiver<Errand<Place>>) {
         let mut taken = VecDeque::new();
+        let mut large = None;
         let mut reader = self.reader();
         let mut run =
             |errand: Errand<_>| errand.run(&mut reader, &mut |place, id, read| self.add(place, id, read)).ok();
         let next = |is_busy: bool| {
             loop {
                 self.hand_over().ok()?;
-                if let Some(job) = taken.pop_front() {
-                    return Some(job);
+                if let Some(wanted) = taken.pop_front() {
+                    return Some(wanted);
                 }
-                if let Some(errand) = errands.try_take() {
+                // What is in memory comes first.
+                if let Ok(errand) = proven.try_recv() {
                     run(errand)?;
                     continue;
                 }
-                if is_busy {
-                    taken = jobs.try_recv().ok()?.into();
+                // What is under way is finished before something large is fetched: the writer may wait for it.
+                if is_busy && large.is_some() {
+                    return None;
+                }
+                if let Some(errand) = large.take() {
+                    run(errand)?;
                     continue;
                 }
-                let errand = select! {
-                    recv(errands.proven) -> errand => errand.ok(),
-                    recv(errands.wanted) -> errand => errand.ok(),
-                    recv(jobs) -> jobs => match jobs {
-                        Ok(jobs) => {
-                            taken = jobs.into();
-                            continue;
-                        }
-                        Err(_) => Some(errands.take()?),
-                    },
+                let job = if is_busy {
+                    jobs.try_recv().ok()?
+                } else {
+                    select! {
+                        recv(jobs) -> job => match job {
+                            Ok(job) => job,
+                            Err(_) => Job::Large(proven.recv().ok()?),
+                        },
+                        recv(proven) -> errand => match errand {
+                            Ok(errand) => Job::Large(errand),
+                            Err(_) => jobs.recv().ok()?,
+                        },
+                    }
                 };
-                match errand {
-                    Some(errand) => run(errand)?,
-                    None => taken = jobs.recv().ok()?.into(),
+                match job {
+                    Job::Small(several) => taken = several.into(),
+                    Job::Large(errand) => large = Some(errand),
                 }
             }
         };
@@ -82,7 +99,7 @@ impl<'a> Opener<'a> {
         _ = self.hand_over();
     }
 
-    /// Takes digests until there are no more errands, or nobody listens.
+    /// Takes digests until all large chunks are read, or nobody listens.
     pub(super) fn digest(self, digests: Digests<Place>) {
         digests.digest(self.reader(), |place, id, read| self.add(place, id, read), || self.hand_over());
         _ = self.hand_over();

@@ -4,7 +4,7 @@ use crossbeam_channel::Sender;
 use worldkeeper_archive::{ChunkRef, Item};
 use worldkeeper_core::repository::Announced;
 
-use super::opener::{Job, LARGE, Place, job};
+use super::opener::{self, Job, LARGE, Place};
 use super::wanted::{Selector, Wanted};
 use super::writer::{Numbered, Step};
 use crate::objects::Relay;
@@ -17,7 +17,7 @@ pub(super) struct Planner<'a> {
     archive: &'a OpenArchive,
     wanted: &'a Wanted,
     budget: &'a Budget,
-    jobs: Sender<Vec<Job>>,
+    jobs: Sender<Job>,
     relay: Option<Relay<Place>>,
     steps: Sender<Vec<Numbered>>,
     next_number: u64,
@@ -28,7 +28,7 @@ pub(super) struct Planner<'a> {
 /// Steps and jobs that go together: to hand over each costs more than to do what a small file takes.
 #[derive(Default)]
 struct Planned {
-    jobs: Vec<Job>,
+    wanted: Vec<opener::Wanted>,
     steps: Vec<Numbered>,
     /// Of the chunks.
     bytes: usize,
@@ -44,7 +44,7 @@ impl<'a> Planner<'a> {
         archive: &'a OpenArchive,
         wanted: &'a Wanted,
         budget: &'a Budget,
-        jobs: Sender<Vec<Job>>,
+        jobs: Sender<Job>,
         relay: Option<Relay<Place>>,
         steps: Sender<Vec<Numbered>>,
     ) -> Self {
@@ -96,7 +96,7 @@ impl<'a> Planner<'a> {
             self.take(step_bytes(chunk_bytes(chunk.size as usize)))?;
             let number = self.number();
             self.planned.bytes += chunk.size as usize;
-            self.planned.jobs.push(job(number, chunk));
+            self.planned.wanted.push(opener::wanted(number, chunk));
             self.hand_over_if_many()?;
         }
         Ok(())
@@ -119,22 +119,29 @@ impl<'a> Planner<'a> {
     }
 
     fn hand_over_if_many(&mut self) -> Result<(), Closed> {
-        let Planned { jobs, steps, bytes } = &self.planned;
-        let is_many = jobs.len() + steps.len() >= TOGETHER || *bytes >= BYTES_TOGETHER;
+        let Planned { wanted, steps, bytes } = &self.planned;
+        let is_many = wanted.len() + steps.len() >= TOGETHER || *bytes >= BYTES_TOGETHER;
         if is_many { self.hand_over() } else { Ok(()) }
     }
 
     fn hand_over(&mut self) -> Result<(), Closed> {
-        let Planned { mut jobs, steps, .. } = std::mem::take(&mut self.planned);
-        if let Some(relay) = &self.relay {
-            for large in jobs.extract_if(.., |job| job.purpose.1 >= LARGE) {
-                relay.read(large)?;
+        let Planned { wanted, steps, .. } = std::mem::take(&mut self.planned);
+        let mut small = Vec::new();
+        for wanted in wanted {
+            match &self.relay {
+                Some(relay) if wanted.purpose.1 >= LARGE => {
+                    self.job(std::mem::take(&mut small))?;
+                    self.jobs.send(Job::Large(relay.errand(wanted))).map_err(|_| Closed)?;
+                }
+                _ => small.push(wanted),
             }
         }
-        if !jobs.is_empty() {
-            self.jobs.send(jobs).map_err(|_| Closed)?;
-        }
+        self.job(small)?;
         if steps.is_empty() { Ok(()) } else { self.steps.send(steps).map_err(|_| Closed) }
+    }
+
+    fn job(&self, small: Vec<opener::Wanted>) -> Result<(), Closed> {
+        if small.is_empty() { Ok(()) } else { self.jobs.send(Job::Small(small)).map_err(|_| Closed) }
     }
 
     fn number(&mut self) -> u64 {

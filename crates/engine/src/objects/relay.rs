@@ -21,18 +21,10 @@ use super::steps::{Message, Step};
 use super::{ChunkReader, ObjectProblem};
 use crate::pipeline::{Buffer, Closed};
 
-/// Where large chunks are asked for. When it is gone, and all of them are read, there are no more errands.
+/// Where large chunks are asked for. When it is gone, and all of them are read, there is nothing proven any more.
 pub(crate) struct Relay<T>(Arc<Ways<T>>);
 
-/// What is to be done with chunks before their digests, and between them; for whoever has time.
-#[derive(Clone)]
-pub(crate) struct Errands<T> {
-    /// What was fetched comes first: it is in memory.
-    pub(crate) proven: Receiver<Errand<T>>,
-    pub(crate) wanted: Receiver<Errand<T>>,
-}
-
-/// One step, or two, of one chunk.
+/// What is to be done next with a chunk that is no digest; for whoever has time.
 pub(crate) struct Errand<T> {
     chunk: Chunk<T>,
     /// `None` is to be fetched yet.
@@ -51,46 +43,24 @@ struct Chunk<T> {
     ways: Arc<Ways<T>>,
 }
 
-/// Where chunks go next. All of them end together, with the last chunk that is on its way.
+/// Where chunks go next. Both end together, with the last chunk that is on its way.
 struct Ways<T> {
-    wanted: Sender<Errand<T>>,
     messages: Sender<(Chunk<T>, Box<Message>)>,
     proven: Sender<Errand<T>>,
 }
 
 impl<T> Relay<T> {
-    /// A relay, the errands for its readers, and what one thread does.
-    pub(crate) fn new() -> (Self, Errands<T>, Digests<T>) {
-        let (wanted_in, wanted) = crossbeam_channel::unbounded();
+    /// A relay, where its readers take what is proven, and what one thread does.
+    pub(crate) fn new() -> (Self, Receiver<Errand<T>>, Digests<T>) {
         let (messages_in, messages) = crossbeam_channel::unbounded();
         let (proven_in, proven) = crossbeam_channel::unbounded();
-        let ways = Ways { wanted: wanted_in, messages: messages_in, proven: proven_in };
-        (Self(Arc::new(ways)), Errands { proven: proven.clone(), wanted }, Digests { messages, proven })
+        let ways = Ways { messages: messages_in, proven: proven_in };
+        (Self(Arc::new(ways)), proven.clone(), Digests { messages, proven })
     }
 
-    /// Has a chunk read.
-    pub(crate) fn read(&self, wanted: WantedChunk<T>) -> Result<(), Closed> {
-        let chunk = Chunk { wanted, ways: self.0.clone() };
-        self.0.wanted.send(Errand { chunk, proven: None }).map_err(|_| Closed)
-    }
-}
-
-impl<T> Errands<T> {
-    /// One that is there.
-    pub(crate) fn try_take(&self) -> Option<Errand<T>> {
-        self.proven.try_recv().or_else(|_| self.wanted.try_recv()).ok()
-    }
-
-    /// One, as soon as it is there; `None` is the end.
-    pub(crate) fn take(&self) -> Option<Errand<T>> {
-        if let Some(errand) = self.try_take() {
-            return Some(errand);
-        }
-        // Both end at the same time.
-        select! {
-            recv(self.proven) -> errand => errand.ok(),
-            recv(self.wanted) -> errand => errand.ok(),
-        }
+    /// What a reader is to begin with, to read a chunk.
+    pub(crate) fn errand(&self, wanted: WantedChunk<T>) -> Errand<T> {
+        Errand { chunk: Chunk { wanted, ways: self.0.clone() }, proven: None }
     }
 }
 
@@ -128,22 +98,24 @@ impl<T> Errand<T> {
         let Self { chunk, proven } = self;
         let WantedChunk { id, size, .. } = chunk.wanted;
         let step = match proven {
-            None => match reader.fetch(&id) {
-                Ok(step) if step.object_len() > longest_object(size) => reader.finish(step, &id, size),
-                fetched => fetched,
-            },
+            None => reader.fetch(&id),
             Some(object) => reader.open_proven(object, size).map(Step::Digest),
+        };
+        let step = match step {
+            Ok(step) if is_too_long(&step, size) => reader.finish(step, &id, size),
+            step => step,
         };
         chunk.go_on(step, each)
     }
 }
 
-/// How long an object may be, in bytes, for a chunk of this size, to wait for its digests beside others. Who gave room to the
-/// chunk knows nothing of one that is longer, and damage or malice may make all of them as long as can be: such a one is read
-/// to its end at once.
-fn longest_object(size: Option<u32>) -> usize {
+/// Returns whether what waits for a digest is longer than a chunk of this size may be, or its object. Who gave room to the chunk
+/// knows nothing of that, and damage or malice may make all of them as long as can be: such a one is read to its end at once.
+/// Of those that are obfuscated it is most.
+fn is_too_long(step: &Step, size: Option<u32>) -> bool {
+    let size = size.map_or(0, |size| size as usize);
     // What does not compress becomes longer: by the 255th part with lz4, and by header, nonce and MAC.
-    size.map_or(0, |size| size as usize + size as usize / 128 + 4096)
+    step.object_len() > size + size / 128 + 4096 || step.chunk_len() > size
 }
 
 impl<T> Digests<T> {

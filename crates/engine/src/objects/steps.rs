@@ -55,6 +55,11 @@ impl Step {
             Self::Read(..) => 0,
         }
     }
+
+    /// The length of the chunk, as long as it waits for its id.
+    pub(super) fn chunk_len(&self) -> usize {
+        if let Self::Digest(message) = self { message.chunk_len() } else { 0 }
+    }
 }
 
 impl Message {
@@ -153,12 +158,5 @@ impl Room for Dealt<'_> {
     fn of(&mut self, len: usize) -> &mut [u8] {
         self.object = None;
         self.object.insert(self.dealer.take(len))
-    }
-
-    fn hold(&mut self, object: Bytes) {
-        match object.try_into_mut() {
-            Ok(object) => self.object = Some(object.into()),
-            Err(shared) => self.of(shared.len()).copy_from_slice(&shared),
-        }
     }
 }

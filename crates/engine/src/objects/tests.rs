@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use crossbeam_channel::{Receiver, select};
 use worldkeeper_compress::Compressor;
 use worldkeeper_core::{RepositoryId, error_text};
 use worldkeeper_crypto::EncryptionMode;
@@ -132,21 +133,21 @@ fn readers_that_share_what_they_read_are_told_what_each_alone_is_told() {
                 assert_eq!(told.lock().unwrap().insert(place, said(read)), None, "{mode}: it is told once");
             };
             std::thread::scope(|scope| {
-                let (relay, errands, digests) = Relay::new();
+                let (relay, proven, digests) = Relay::new();
+                let (begun_in, begun) = crossbeam_channel::unbounded();
                 for _ in 0..readers {
-                    let (errands, mut reader) = (errands.clone(), chunks.reader(&buffers));
+                    let (begun, proven, mut reader) = (begun.clone(), proven.clone(), chunks.reader(&buffers));
                     scope.spawn(move || {
-                        std::iter::from_fn(|| errands.take())
-                            .for_each(|errand| errand.run(&mut reader, &mut { each }).unwrap());
+                        errands(&begun, &proven).for_each(|errand| errand.run(&mut reader, &mut { each }).unwrap());
                     });
                 }
-                drop(errands);
+                drop((begun, proven));
                 let digester = chunks.reader(&buffers);
                 scope.spawn(|| digests.digest(digester, each, || Ok(())));
                 for place in places.clone() {
-                    relay.read(chunks.wanted(place, place)).unwrap();
+                    begun_in.send(relay.errand(chunks.wanted(place, place))).unwrap();
                 }
-                drop(relay);
+                drop((relay, begun_in));
             });
             chunks.expect(told.into_inner().unwrap(), places);
         }
@@ -154,17 +155,37 @@ fn readers_that_share_what_they_read_are_told_what_each_alone_is_told() {
 }
 
 #[test]
-fn an_object_that_is_longer_than_it_may_be_waits_for_nobody() {
-    let chunks = Chunks::new(EncryptionMode::RepokeyBlake2);
-    let (id, _) = chunks.wanted[4];
-    for (size, waits) in [(Some(7 << 20), true), (Some(1 << 20), false), (None, false)] {
-        let (relay, errands, _digests) = Relay::new();
-        relay.read(WantedChunk { purpose: 4, id, size }).unwrap();
-        let mut told = BTreeMap::new();
-        let mut each = |place, _, read| _ = told.insert(place, said(read));
-        errands.take().unwrap().run(&mut chunks.reader(&Buffers::new(0)), &mut each).unwrap();
-        chunks.expect(told, if waits { 0..0 } else { 4..5 });
+fn what_is_longer_than_it_may_be_waits_for_nobody() {
+    for mode in [EncryptionMode::RepokeyBlake2, EncryptionMode::AuthenticatedBlake2] {
+        let chunks = Chunks::new(mode);
+        let compressed = chunks.wanted.len() - 1;
+        // Whether it waits for its MAC, and, where there is none or it is right, for its id.
+        for (place, size, waits) in [
+            (4, Some(7 << 20), true),
+            (4, Some(1 << 20), false),
+            (4, None, false),
+            (compressed, Some(40_000), true),
+            (compressed, Some(30_000), mode.encrypts()),
+        ] {
+            let (relay, proven, _digests) = Relay::new();
+            let (id, _) = chunks.wanted[place];
+            let (mut told, mut reader) = (BTreeMap::new(), chunks.reader(&Buffers::new(0)));
+            let mut each = |place, _, read| _ = told.insert(place, said(read));
+            relay.errand(WantedChunk { purpose: place, id, size }).run(&mut reader, &mut each).unwrap();
+            proven.try_iter().for_each(|errand| errand.run(&mut reader, &mut each).unwrap());
+            chunks.expect(told, if waits { 0..0 } else { place..place + 1 });
+        }
     }
+}
+
+/// What a reader has to do, until there is nothing more of either.
+fn errands<T>(begun: &Receiver<Errand<T>>, proven: &Receiver<Errand<T>>) -> impl Iterator<Item = Errand<T>> {
+    std::iter::from_fn(move || {
+        select! {
+            recv(begun) -> errand => errand.or_else(|_| proven.recv()).ok(),
+            recv(proven) -> errand => errand.or_else(|_| begun.recv()).ok(),
+        }
+    })
 }
 
 #[test]
@@ -175,21 +196,21 @@ fn readers_that_share_end_when_one_of_them_does() {
     fn ends(chunks: &Chunks, take: Take<'_>) {
         let (buffers, purpose) = (Buffers::new(16 << 20), Arc::new(()));
         std::thread::scope(|scope| {
-            let (relay, errands, digests) = Relay::new();
+            let (relay, proven, digests) = Relay::new();
+            let (begun_in, begun) = crossbeam_channel::unbounded();
             for _ in 0..2 {
-                let (errands, mut reader) = (errands.clone(), chunks.reader(&buffers));
+                let (begun, proven, mut reader) = (begun.clone(), proven.clone(), chunks.reader(&buffers));
                 scope.spawn(move || {
-                    _ = std::iter::from_fn(|| errands.take())
-                        .try_for_each(|errand| errand.run(&mut reader, &mut |_, _, _| {}));
+                    _ = errands(&begun, &proven).try_for_each(|errand| errand.run(&mut reader, &mut |_, _, _| {}));
                 });
             }
-            drop(errands);
+            drop((begun, proven));
             let digester = scope.spawn(|| take(digests, chunks.reader(&buffers)));
             for place in (0..chunks.wanted.len()).cycle().take(100) {
                 // Sooner or later there may be nobody any more.
-                _ = relay.read(chunks.wanted(place, Arc::clone(&purpose)));
+                _ = begun_in.send(relay.errand(chunks.wanted(place, Arc::clone(&purpose))));
             }
-            drop(relay);
+            drop((relay, begun_in));
             _ = digester.join();
         });
         assert_eq!(Arc::strong_count(&purpose), 1, "nothing is left of what was under way");
