@@ -32,8 +32,8 @@ pub struct Store {
     pub key: Option<String>,
     /// The first free nonce.
     pub nonce: Option<u64>,
-    /// How many objects were read.
-    pub reads: u64,
+    /// Which objects were asked for, in that order.
+    pub reads: Vec<ChunkId>,
     /// The number of calls that change something after which they fail.
     pub fail_after: Option<u64>,
     /// After how many calls that change something the connection is lost: first, then counted from there, and so on.
@@ -142,7 +142,7 @@ impl Repository for MemoryRepository {
 
     fn get(&self, id: &ChunkId) -> Result<Bytes, RepositoryError> {
         let mut store = self.store();
-        store.reads += 1;
+        store.reads.push(*id);
         if store.out_of_reach == Some(*id) || store.connection == Connection::Lost {
             return Err(connection_lost());
         }

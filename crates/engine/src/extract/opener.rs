@@ -119,3 +119,6 @@ impl<'a> Opener<'a> {
         if opened.is_empty() { Ok(()) } else { self.steps.send(opened).map_err(|_| Closed) }
     }
 }
+
+#[cfg(test)]
+mod tests;
