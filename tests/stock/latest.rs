@@ -5,8 +5,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use worldkeeper_testkit::borg::Borg;
-use worldkeeper_testkit::tree;
+use worldkeeper_testkit::fixtures::sha_stream;
 use worldkeeper_testkit::worldkeeper::Worldkeeper;
+use worldkeeper_testkit::{segments, tree};
 
 use crate::place;
 
@@ -176,6 +177,22 @@ fn an_archive_without_a_file_is_no_world() {
     let _ = keeper.try_run(["backup"]).exits(1);
     let target = folder.path().join("target").display().to_string();
     let _ = keeper.try_run(["restore", "latest", "--to", &target]).exits(1).says(&["no file at all", "list"]);
+}
+
+#[test]
+fn an_archive_whose_only_file_cannot_be_read_holds_one() {
+    let (folder, keeper) = place("repokey");
+    tree::write(&keeper.world().join("level.dat"), &sha_stream("level", 800_000));
+    let _ = keeper.backup();
+    let (number, mut segment) = segments::read(&keeper.repository())
+        .into_iter()
+        .max_by_key(|(_, segment)| segment.len())
+        .expect("there was a backup");
+    segment[400_000] ^= 1;
+    fs::write(keeper.repository().join(format!("data/0/{number}")), segment).expect("it is there");
+    let target = folder.path().join("target").display().to_string();
+    let ended = keeper.try_run(["restore", "latest", "--to", &target]).exits(1);
+    let _ = ended.says(&["could not be restored"]).does_not_say("no file at all");
 }
 
 #[test]

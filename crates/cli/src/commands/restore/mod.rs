@@ -213,7 +213,7 @@ pub(super) fn restore(place: &Arc<Place>, options: &Restore, stop: &Stop) -> any
     let found = found.max(archives::warn_of_unmatched(&archive, &selection));
     missing::warn_of(&total);
     // One that was named is what somebody wants, whatever is in it.
-    let is_empty = total.files == 0 && selection.is_everything() && options.archive == archives::LATEST;
+    let is_empty = total.files + total.failed == 0 && selection.is_everything() && options.archive == archives::LATEST;
     if is_empty {
         warn!("archive {name} holds no file at all: `worldkeeper list` shows those before it");
     }
